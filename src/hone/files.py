@@ -1,0 +1,143 @@
+"""Files that are whole or absent: atomic writes, content hashes, folder locks.
+
+A writer that dies half way (a kill, a full disk, a file-size limit) leaves the old file or none, and
+a ``.part-*`` leftover that nobody reads (law 10).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hone.errors import BusyError, FailedError
+
+PART_PREFIX = ".part-"
+
+
+def content_hash(value: object, length: int = 12) -> str:
+    """First ``length`` hex digits of SHA-256 over the canonical JSON of ``value`` (keys sorted)."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]
+
+
+def file_hash(path: Path, length: int = 64) -> str:
+    """SHA-256 of a file's bytes in hex, read in blocks of 1 MiB."""
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()[:length]
+
+
+def atomic_write(path: Path, content: str | bytes) -> Path:
+    """Write a file so that readers see the old content or the new one, never a part.
+
+    Raises:
+        FailedError: when the disk refuses (full, file-size limit, permissions); nothing is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    part = path.with_name(f"{PART_PREFIX}{os.getpid()}-{path.name}")
+    try:
+        with part.open("wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise FailedError(f"could not write {path} ({len(data):,} bytes): {error}; the old file is untouched") from error
+    return path
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path`` that takes its name only when the block succeeds.
+
+    An existing folder of that name is replaced. When the block fails nothing appears under ``path``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f"{PART_PREFIX}{path.name}-", dir=path.parent))
+    try:
+        yield part
+        _sync_folder(part)
+        if path.exists():
+            old = Path(tempfile.mkdtemp(prefix=f"{PART_PREFIX}old-", dir=path.parent))
+            path.replace(old / path.name)
+            part.replace(path)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            part.replace(path)
+    except OSError as error:
+        raise FailedError(f"could not write the folder {path}: {error}; nothing was left under that name") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    for file in folder.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as handle:
+                os.fsync(handle.fileno())
+
+
+def write_json(path: Path, value: Any) -> Path:
+    """Write ``value`` as indented JSON, atomically. NaN and infinities are refused (not JSON)."""
+    return atomic_write(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        FailedError: when the file is not whole JSON, with the line and column.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise FailedError(f"{path}:{error.lineno}:{error.colno}: not valid JSON ({error.msg})") from error
+    except UnicodeDecodeError as error:
+        raise FailedError(f"{path}: not UTF-8 at byte {error.start:,}") from error
+
+
+def clear_parts(folder: Path) -> int:
+    """Remove leftovers of writers that died in ``folder``; the number removed. Call only under its lock."""
+    parts = list(folder.glob(f"{PART_PREFIX}*"))
+    for part in parts:
+        shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
+    return len(parts)
+
+
+@contextlib.contextmanager
+def locked(path: Path, what: str) -> Iterator[None]:
+    """Hold an exclusive lock file; the kernel lets go of it when the process dies, however it dies.
+
+    Raises:
+        BusyError: at once, when another process holds it, with that process's id.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = path.open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.seek(0)
+        holder = handle.read().strip() or "unknown"
+        handle.close()
+        raise BusyError(
+            f"{what} is in use by process {holder} (lock {path}); wait for it, stop it, or use another folder"
+        ) from None
+    try:
+        handle.truncate(0)
+        handle.write(str(os.getpid()))
+        handle.flush()
+        yield
+    finally:
+        handle.close()
