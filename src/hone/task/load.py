@@ -1,0 +1,154 @@
+"""Reading ``hone.yaml``: every problem at once, each with its line, the value given and the nearest name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from hone.errors import InputError, nearest
+from hone.task.spec import Clean, Data, Device, Message, Task
+
+FILE_NAME = "hone.yaml"
+Lines = dict[tuple[str | int, ...], int]
+
+_SECTIONS: dict[tuple[str, ...], type[Any]] = {(): Task, ("data",): Data, ("device",): Device, ("clean",): Clean}
+
+
+def load_task(folder: str | Path) -> Task:
+    """Read and check the task of a folder.
+
+    Raises:
+        InputError: the folder or file is missing, is not YAML, or has wrong keys or values; all problems at once.
+    """
+    path = Path(folder)
+    path = path / FILE_NAME if path.is_dir() or path.suffix not in (".yaml", ".yml") else path
+    if not path.exists():
+        raise InputError(
+            f"{path}: there is no such file; a task folder holds a {FILE_NAME} (`hone init FOLDER --data FILE --kind KIND` makes one)"
+        )
+    return parse_task(path.read_text(encoding="utf-8"), str(path))
+
+
+def parse_task(text: str, name: str = FILE_NAME) -> Task:
+    """Like :func:`load_task`, from the text itself; ``name`` stands before each line number."""
+    data, lines, doubles = _read_yaml(text, name)
+    problems = list(doubles)
+    try:
+        task = Task.model_validate(data)
+    except ValidationError as error:
+        problems += [_sentence(item, data, lines, name) for item in error.errors()]
+        raise InputError(sorted(dict.fromkeys(problems), key=_line_of)) from None
+    if problems:
+        raise InputError(problems)
+    return task
+
+
+def _read_yaml(text: str, name: str) -> tuple[Any, Lines, list[str]]:
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+        raise InputError(f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
+    if not isinstance(data, dict):
+        given = "nothing" if data is None else type(data).__name__
+        raise InputError(f"{name}: expected keys such as task, kind, data; found {given}")
+    lines: Lines = {}
+    doubles: list[str] = []
+    _collect(root, (), lines, doubles, name)
+    return data, lines, doubles
+
+
+def _collect(node: Any, path: tuple[str | int, ...], lines: Lines, doubles: list[str], name: str) -> None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*path, key.value)
+            line = key.start_mark.line + 1
+            if here in lines:
+                doubles.append(f"{name}:{line}: {'.'.join(map(str, here))} stands twice, first on line {lines[here]}; keep one")
+            lines.setdefault(here, line)
+            _collect(value, here, lines, doubles, name)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            lines[(*path, index)] = value.start_mark.line + 1
+            _collect(value, (*path, index), lines, doubles, name)
+
+
+def _sentence(item: Any, data: Any, lines: Lines, name: str) -> str:
+    loc = _plain_loc(item["loc"], data)
+    dotted = ".".join(map(str, loc))
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "value_error" and not loc:
+        return _own_problems(message, lines, name)
+    line = _line(loc, lines)
+    where = f"{name}:{line}" if line else name
+    if item["type"] == "extra_forbidden":
+        known = _known_keys(loc[:-1])
+        return f'{where}: unknown key "{dotted}"; {nearest(str(loc[-1]), known)}'
+    if item["type"] == "missing":
+        return f"{where}: {dotted} is missing; {_hint(dotted)}"
+    given = item.get("input")
+    shown = f"; got {given!r}" if not isinstance(given, dict | list) and "got" not in message else ""
+    return f"{where}: {dotted}: {message}{shown}"
+
+
+def _own_problems(message: str, lines: Lines, name: str) -> str:
+    sentences = []
+    for problem in message.split("\n"):
+        key = problem.split(":", 1)[0]
+        line = lines.get((key,))
+        sentences.append(f"{name}:{line}: {problem}" if line else f"{name}: {problem}")
+    return "\n  - ".join(sentences)
+
+
+def _plain_loc(loc: tuple[Any, ...], data: Any) -> tuple[str | int, ...]:
+    # Pydantic adds the tried member of a union ("int", "list[Message]") to the path: keep what the file has.
+    kept: list[str | int] = []
+    here = data
+    for part in loc:
+        if isinstance(here, dict) and (part in here or not kept or part == loc[-1]) and _is_key(part):
+            kept.append(part)
+            here = here.get(part)
+        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
+            kept.append(part)
+            here = here[part]
+    return tuple(kept)
+
+
+def _is_key(part: Any) -> bool:
+    return isinstance(part, str) and not part.endswith("]") and part not in ("int", "float", "str", "bool")
+
+
+def _line(loc: tuple[str | int, ...], lines: Lines) -> int | None:
+    while loc:
+        if loc in lines:
+            return lines[loc]
+        loc = loc[:-1]
+    return None
+
+
+def _known_keys(section: tuple[str | int, ...]) -> list[str]:
+    model = _SECTIONS.get(tuple(str(part) for part in section if not isinstance(part, int)), Message)
+    return [field.alias or key for key, field in model.model_fields.items()]
+
+
+_HINTS = {
+    "task": "give the task a short name",
+    "kind": "one of classify, extract, generate, language-model",
+    "target": "the value of the metric at which the task counts as solved, such as 0.8",
+    "data": "at least data: {train: FILE}",
+    "data.train": "the file or folder of training rows",
+}
+
+
+def _hint(key: str) -> str:
+    return _HINTS.get(key, "see the README for an example")
+
+
+def _line_of(problem: str) -> tuple[int, str]:
+    parts = problem.split(":")
+    return (int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 0, problem)

@@ -1,0 +1,118 @@
+"""One way of attempting a task: frozen, hashable, complete.
+
+Nothing that changes the result lives outside a recipe, so two runs with equal :attr:`Recipe.id` on one
+machine give equal weights. A child differs from its parent by one named change (:meth:`Recipe.child`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from hone.errors import InputError, nearest
+from hone.files import content_hash
+from hone.task.spec import Section
+
+
+class Recipe(Section):
+    """Base or preset, method, data version and hyperparameters of one attempt."""
+
+    base: str = "scratch:1m"
+    """``scratch:PRESET``, a model folder or a hub id."""
+    data: str = ""
+    """Id of the data version that it is trained on."""
+    vocab_size: int = Field(default=1024, ge=260)
+    """Size of the tokenizer trained from scratch, special tokens included; unused with a base."""
+    layout: Literal["json", "spaced-json"] = "spaced-json"
+    """How an object is written as text; see :mod:`hone.task.render`."""
+    init_std: float = Field(default=0.08, gt=0)
+    """Standard deviation of the initial weights, from scratch only."""
+    rope_theta: float = Field(default=10_000.0, gt=0)
+    """Base of the rotary frequencies, from scratch only."""
+
+    optimizer: Literal["adamw", "muon"] = "muon"
+    """``muon``: orthogonalised momentum for hidden matrices, AdamW for the rest."""
+    learning_rate: float = Field(default=5e-3, gt=0)
+    """Peak rate of AdamW."""
+    matrix_learning_rate: float = Field(default=0.02, gt=0)
+    """Peak rate of Muon's matrices; unused with ``adamw``."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """Decoupled decay of matrices."""
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.95, ge=0, lt=1)
+    clip_norm: float = Field(default=1.0, gt=0)
+    """Largest norm of the whole gradient."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    average: float = Field(default=0.0, ge=0, lt=1)
+    """Decay of the exponential average of weights that is evaluated and kept; 0 keeps the weights themselves."""
+
+    schedule: Literal["warmup-stable-decay", "warmup-cosine", "constant"] = "warmup-stable-decay"
+    warmup_steps: int = Field(default=100, ge=0)
+    decay_share: float = Field(default=0.3, ge=0, le=1)
+    """Share of the steps, at the end, in which the rate falls to zero (warmup-stable-decay)."""
+    steps: int = Field(default=1600, ge=1)
+    """Optimizer steps of the whole schedule."""
+    batch_size: int = Field(default=32, ge=1)
+    """Rows of one optimizer step, over all processes and accumulation."""
+    accumulate: int = Field(default=1, ge=1)
+    """Micro-batches that one optimizer step is cut into; must divide ``batch_size``."""
+    packing: bool = False
+    """Several rows in one sequence, isolated from each other."""
+    context: int = Field(default=256, ge=8)
+    """Longest row in tokens."""
+
+    swap_values: float = Field(default=0.0, ge=0, le=1)
+    """Share of rows whose values are swapped with others of the same field, in input and output (extract)."""
+    random_words: float = Field(default=0.0, ge=0, le=1)
+    """Share of the swapped values that are made of random words, which teaches copying."""
+    train_share: float = Field(default=1.0, gt=0, le=1)
+    """Share of the training rows used (for data-scaling curves)."""
+
+    eval_every: int = Field(default=400, ge=1)
+    """Steps between evaluations on dev."""
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    threads: int = Field(default=1, ge=1)
+    """CPU threads of one process; the order of float sums depends on it."""
+    processes: int = Field(default=1, ge=1)
+    """Data-parallel processes."""
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _whole_numbers_divide(self) -> Recipe:
+        parts = self.accumulate * self.processes
+        if self.batch_size % parts:
+            raise ValueError(
+                f"batch_size {self.batch_size} must be a multiple of accumulate x processes = "
+                f"{self.accumulate} x {self.processes} = {parts}"
+            )
+        return self
+
+    @property
+    def id(self) -> str:
+        """12 hex digits of the recipe's content."""
+        return content_hash(self.model_dump(mode="json"))
+
+    def child(self, **changes: Any) -> Recipe:
+        """The same recipe with named changes, validated.
+
+        Raises:
+            InputError: for a key that is not a field of a recipe, naming the nearest, or a wrong value.
+        """
+        from pydantic import ValidationError
+
+        known = list(type(self).model_fields)
+        unknown = [key for key in changes if key not in known]
+        if unknown:
+            raise InputError([f'"{key}" is not part of a recipe; {nearest(key, known)}' for key in unknown])
+        try:
+            return Recipe.model_validate({**self.model_dump(), **changes})
+        except ValidationError as error:
+            raise InputError(
+                [f"{'.'.join(map(str, item['loc'])) or 'recipe'}: {item['msg']}" for item in error.errors()]
+            ) from None
+
+    def differences(self, other: Recipe) -> dict[str, tuple[Any, Any]]:
+        """Fields in which two recipes differ: ``{field: (mine, theirs)}``."""
+        mine, theirs = self.model_dump(), other.model_dump()
+        return {key: (mine[key], theirs[key]) for key in mine if mine[key] != theirs[key]}

@@ -1,0 +1,307 @@
+"""The one renderer: how a row becomes token ids, and how generated ids become an answer again.
+
+Training, scoring, serving and every artifact call this and nothing else (law 4). It is pure Python
+over a small :class:`Tokenizer` protocol, so a process without torch can use it.
+
+Shapes on paper, with ``<|answer|>`` and ``<|end|>`` single ids that no user text can produce::
+
+    extract, generate   " " + prompt  <|answer|>  completion  <|end|>
+    classify            " " + prompt  <|answer|>  <|label:NAME|>  <|end|>
+    language-model      <|begin|>  document  <|end|>
+
+Supervised ids are the completion (or label, or document) and the ``<|end|>`` (law 6). The prompt starts
+with one space so that its first word has the same token as the same word in the middle.
+
+Layout of an object: ``json`` is compact JSON. ``spaced-json`` is the same with one space in front of
+every string value (``{"artist":" the new york pops"}``): still valid JSON, but a value then has exactly
+the tokens that it has inside the request, which is what a small model needs to learn to copy it. The
+space is taken off again by :meth:`Renderer.parse`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hone.errors import FailedError, InputError
+from hone.task.spec import Kind, Message, Task
+from hone.task.templates import fill
+
+PAD, BEGIN, ANSWER, END = "<|pad|>", "<|begin|>", "<|answer|>", "<|end|>"
+SPECIALS = (PAD, BEGIN, ANSWER, END)
+Layout = Literal["json", "spaced-json"]
+
+
+def label_token(label: str) -> str:
+    """Name of the single token that stands for a class."""
+    return f"<|label:{label}|>"
+
+
+class Tokenizer(Protocol):
+    """What the renderer needs of a tokenizer."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids."""
+        ...
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of plain text; never a special id, whatever the text says."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids, special ids left out."""
+        ...
+
+    def special_id(self, name: str) -> int:
+        """Id of a special token by its name, such as ``<|end|>``."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """What every consumer of text sees.
+
+    ``ids`` (T,) int32 token ids; ``supervised`` (T,) bool, which ids carry loss; ``prompt_len`` ids before
+    the first completion; ``label`` index of the class or None; ``row`` id of the source row.
+    """
+
+    ids: NDArray[np.int32]
+    supervised: NDArray[np.bool_]
+    prompt_len: int
+    label: int | None
+    row: str
+
+
+class Renderer:
+    """Rows to ids and ids to answers for one task and one tokenizer.
+
+    Args:
+        kind, input_template, output_template: as in the task.
+        tokenizer: see :class:`Tokenizer`.
+        layout: how objects are written.
+        labels: names of the classes, in the order of their ids (classify only).
+    """
+
+    def __init__(
+        self,
+        *,
+        kind: Kind,
+        input_template: Any,
+        output_template: Any,
+        tokenizer: Tokenizer,
+        layout: Layout = "spaced-json",
+        labels: Sequence[str] = (),
+    ) -> None:
+        self.kind = kind
+        self.input_template = input_template
+        self.output_template = output_template
+        self.tokenizer = tokenizer
+        self.layout = layout
+        self.labels = tuple(labels)
+        self.end_id = tokenizer.special_id(END)
+        self.pad_id = tokenizer.special_id(PAD)
+        self._begin_id = tokenizer.special_id(BEGIN)
+        self._answer_id = tokenizer.special_id(ANSWER)
+        self.label_ids = [tokenizer.special_id(label_token(label)) for label in self.labels]
+        self._label_index = {label: index for index, label in enumerate(self.labels)}
+
+    @classmethod
+    def of_task(
+        cls, task: Task, tokenizer: Tokenizer, *, layout: Layout = "spaced-json", labels: Sequence[str] = ()
+    ) -> Renderer:
+        """The renderer of a task."""
+        return cls(
+            kind=task.kind,
+            input_template=_plain_input(task.input),
+            output_template=task.output,
+            tokenizer=tokenizer,
+            layout=layout,
+            labels=labels,
+        )
+
+    # Rows to text and ids.
+
+    def prompt_text(self, fields: Mapping[str, Any]) -> str:
+        """The prompt of a row as people read it."""
+        return prompt_text(self.input_template, fields)
+
+    def prompt_ids(self, fields: Mapping[str, Any]) -> list[int]:
+        """Ids before the first completion, the answer mark included."""
+        if self.kind == "language-model":
+            return [self._begin_id]
+        return [*self.tokenizer.encode(" " + self.prompt_text(fields)), self._answer_id]
+
+    def reference(self, fields: Mapping[str, Any]) -> Any:
+        """The gold answer in the task's terms: a label or text (str), or an object (dict)."""
+        return reference(self.kind, self.output_template, fields)
+
+    def completion_text(self, answer: Any) -> str:
+        """An answer as the text that the model is to write."""
+        if self.kind == "extract":
+            spaced = _map_strings(answer, lambda text: " " + text) if self.layout == "spaced-json" else answer
+            return json.dumps(spaced, ensure_ascii=False, separators=(",", ":"))
+        if self.kind == "language-model":
+            return str(answer)
+        return " " + str(answer)
+
+    def completion_ids(self, answer: Any) -> list[int]:
+        """Ids of an answer without the end.
+
+        Raises:
+            InputError: when a classify answer is not among the labels.
+        """
+        if self.kind == "classify":
+            if answer not in self._label_index:
+                raise InputError(f'label "{answer}" is not among the {len(self.labels)} labels of the training rows')
+            return [self.label_ids[self._label_index[answer]]]
+        return self.tokenizer.encode(self.completion_text(answer))
+
+    def example(self, row_id: str, fields: Mapping[str, Any]) -> Example:
+        """A row as ids with its supervision mask."""
+        prompt = self.prompt_ids(fields)
+        answer = self.reference(fields)
+        completion = [*self.completion_ids(answer), self.end_id]
+        supervised = np.zeros(len(prompt) + len(completion), dtype=np.bool_)
+        supervised[len(prompt) :] = True
+        return Example(
+            ids=np.asarray(prompt + completion, dtype=np.int32),
+            supervised=supervised,
+            prompt_len=len(prompt),
+            label=self._label_index[answer] if self.kind == "classify" else None,
+            row=row_id,
+        )
+
+    # Ids to answers.
+
+    def parse(self, completion_ids: Sequence[int]) -> Any:
+        """The model's answer in the terms of :meth:`reference`; None when it is not an answer at all."""
+        if self.kind == "classify":
+            first = completion_ids[0] if len(completion_ids) else -1
+            return self.labels[self.label_ids.index(first)] if first in self.label_ids else None
+        ids = list(completion_ids)
+        if self.end_id in ids:
+            ids = ids[: ids.index(self.end_id)]
+        return self.parse_text(self.tokenizer.decode(ids))
+
+    def parse_text(self, text: str) -> Any:
+        """Like :meth:`parse`, from the text that the model wrote."""
+        if self.kind != "extract":
+            return text[1:] if self.kind == "generate" and text.startswith(" ") else text
+        try:
+            answer = json.loads(text)
+        except ValueError:
+            return None
+        if not isinstance(answer, dict):
+            return None
+        return _map_strings(answer, _without_space) if self.layout == "spaced-json" else answer
+
+    # The renderer travels with the model.
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the tokenizer, for ``hone.json`` and artifacts."""
+        return {
+            "kind": self.kind,
+            "input": self.input_template,
+            "output": self.output_template,
+            "layout": self.layout,
+            "labels": list(self.labels),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], tokenizer: Tokenizer) -> Renderer:
+        """The inverse of :meth:`to_json`."""
+        return cls(
+            kind=data["kind"],
+            input_template=data["input"],
+            output_template=data["output"],
+            tokenizer=tokenizer,
+            layout=data["layout"],
+            labels=data["labels"],
+        )
+
+    def verify(self, stored: Sequence[Mapping[str, Any]]) -> None:
+        """Render stored examples again and compare ids (law 4).
+
+        Args:
+            stored: items with ``row``, ``fields``, ``ids``, as :meth:`stored_example` makes them.
+
+        Raises:
+            FailedError: at the first different id, naming row, position and both ids.
+        """
+        for item in stored:
+            fresh = self.example(item["row"], item["fields"]).ids.tolist()
+            first = first_difference(fresh, list(item["ids"]))
+            if first is not None:
+                raise FailedError(
+                    f"row {item['row']} renders differently here than when the model was trained: "
+                    f"id {first} is {_at(fresh, first)}, stored {_at(item['ids'], first)}; "
+                    "the tokenizer or the template has changed, so the model's answers would be wrong"
+                )
+
+    def stored_example(self, row_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """One of the eight examples that travel with a model."""
+        example = self.example(row_id, fields)
+        return {"row": row_id, "fields": dict(fields), "ids": example.ids.tolist(), "prompt_len": example.prompt_len}
+
+
+def prompt_text(template: Any, fields: Mapping[str, Any]) -> str:
+    """A row's prompt as people read it; messages become one ``role: content`` line each."""
+    if isinstance(template, list):
+        return "\n".join(f"{turn['role']}: {fill(turn['content'], fields)}" for turn in template)
+    return str(fill(template, fields))
+
+
+def reference(kind: Kind, template: Any, fields: Mapping[str, Any]) -> Any:
+    """A row's gold answer: text for classify, generate and language-model, an object for extract."""
+    answer = fill(template, fields)
+    return answer if kind == "extract" else str(answer)
+
+
+def task_prompt(task: Task, fields: Mapping[str, Any]) -> str:
+    """A row's prompt before any tokenizer exists; the whole document for language-model tasks."""
+    if task.kind == "language-model":
+        return task_reference(task, fields)  # type: ignore[no-any-return]
+    return prompt_text(_plain_input(task.input), fields)
+
+
+def task_reference(task: Task, fields: Mapping[str, Any]) -> Any:
+    """A row's gold answer before any tokenizer exists."""
+    return reference(task.kind, task.output, fields)
+
+
+def first_difference(left: Sequence[int], right: Sequence[int]) -> int | None:
+    """Position of the first different id, or None when both are equal."""
+    for position, (one, other) in enumerate(zip(left, right, strict=False)):
+        if one != other:
+            return position
+    return None if len(left) == len(right) else min(len(left), len(right))
+
+
+def _at(ids: Sequence[int], position: int) -> str:
+    return str(ids[position]) if position < len(ids) else "missing"
+
+
+def _plain_input(template: Any) -> Any:
+    if isinstance(template, list):
+        return [turn.model_dump() if isinstance(turn, Message) else dict(turn) for turn in template]
+    return template
+
+
+def _without_space(text: str) -> str:
+    return text[1:] if text.startswith(" ") else text
+
+
+def _map_strings(value: Any, change: Any) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _map_strings(part, change) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_map_strings(part, change) for part in value]
+    return value

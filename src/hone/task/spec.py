@@ -1,0 +1,210 @@
+"""What "solved" means, as a frozen typed object: the keys of ``hone.yaml``.
+
+Every key is typed and an unknown one is an error (``extra="forbid"``); :mod:`hone.task.load` turns
+these errors into sentences with lines and nearest names. The JSON Schema for editors is
+:func:`json_schema`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from hone.task.templates import template_problems
+
+Kind = Literal["classify", "extract", "generate", "language-model"]
+Overlong = Literal["error", "drop", "split"]
+
+DEFAULT_METRIC: dict[str, str] = {
+    "classify": "accuracy",
+    "extract": "field_f1",
+    "generate": "rouge_l",
+    "language-model": "bits_per_byte",
+}
+METRICS_BY_KIND: dict[str, tuple[str, ...]] = {
+    "classify": ("accuracy", "macro_f1", "exact_match"),
+    "extract": ("field_f1", "exact_match"),
+    "generate": ("rouge_l", "chrf", "exact_match"),
+    "language-model": ("bits_per_byte",),
+}
+
+
+class Section(BaseModel):
+    """Base of every part of a task or recipe: frozen, and nothing unknown gets in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, protected_namespaces=())
+
+
+class Message(Section):
+    """One turn of a prompt that is a list of roles."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Data(Section):
+    """Where the rows are. Paths are relative to the task folder."""
+
+    train: str = Field(min_length=1)
+    """Path, glob, folder or hub id of the training rows."""
+    dev: int | float | str = 0.1
+    """Rows (a whole number) or share (below 1) hashed out of train, or a file."""
+    test: str | None = None
+    """The sealed test file; without it 10 % is hashed out of train, and that is said."""
+    ood: str | None = None
+    """Rows from elsewhere, scored beside dev."""
+
+    @field_validator("dev")
+    @classmethod
+    def _dev_is_rows_or_share(cls, value: int | float | str) -> int | float | str:
+        if isinstance(value, bool):
+            raise ValueError("must be a number of rows, a share below 1, or a file; got a boolean")
+        if isinstance(value, int) and value < 1:
+            raise ValueError(f"as a number of rows must be at least 1; got {value}")
+        if isinstance(value, float) and not 0 < value < 1:
+            raise ValueError(f"as a share must lie between 0 and 1; got {value:g}")
+        return value
+
+
+class Device(Section):
+    """The budget that the artifact must keep, as measured sustained figures. ``None`` means no limit."""
+
+    size_mb: float | None = Field(default=None, gt=0)
+    """Largest file, in megabytes (10^6 bytes)."""
+    ram_mb: float | None = Field(default=None, gt=0)
+    """Largest resident memory of the process that runs the artifact, in megabytes."""
+    first_token_ms: float | None = Field(default=None, gt=0)
+    """Longest time from a prompt of ``prompt_tokens`` to the first token."""
+    ms_per_token: float | None = Field(default=None, gt=0)
+    """Longest time per generated token after the first."""
+    threads: int = Field(default=1, ge=1)
+    """CPU threads that the runtime may use."""
+    context: int = Field(default=256, ge=8)
+    """Tokens of prompt and answer together."""
+    prompt_tokens: int = Field(default=64, ge=1)
+    """Length of the prompt at which the first token is timed."""
+    device_class: str = Field(default="this-machine", alias="class")
+    """The kind of device that the figures are for."""
+
+    @field_validator("device_class")
+    @classmethod
+    def _only_this_machine(cls, value: str) -> str:
+        if value != "this-machine":
+            raise ValueError(f'must be "this-machine" (budgets are measured here, not predicted); got "{value}"')
+        return value
+
+    @model_validator(mode="after")
+    def _prompt_fits(self) -> Device:
+        if self.prompt_tokens >= self.context:
+            raise ValueError(f"prompt_tokens {self.prompt_tokens} must be smaller than context {self.context}")
+        return self
+
+
+class Clean(Section):
+    """How rows are cleaned. ``task``: folded duplicates and rows of the test split leave train; ``none``: only the latter."""
+
+    preset: Literal["task", "none"] = "task"
+
+
+class Task(Section):
+    """A specific task: data, how a row becomes prompt and answer, the metric, its target, the device."""
+
+    name: str = Field(alias="task", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    kind: Kind
+    data: Data
+    input: str | list[Message] | None = None
+    """Template of the prompt, ``{column}`` standing for a field; not for language-model."""
+    output: str | dict[str, Any] | None = None
+    """Template of the answer: text, a label, or an object. For language-model the column that holds the text."""
+    output_schema: str | None = Field(default=None, alias="schema")
+    """File of the answer's JSON Schema; without it one is inferred from train and shown."""
+    metric: str = ""
+    """Name in the table of metrics, or a dotted path to a callable; empty takes the kind's default."""
+    target: float
+    """The value that the pessimistic end of the score must reach."""
+    clean: Clean = Clean()
+    overlong: Overlong | None = None
+    """What happens to rows longer than ``device.context``; default error (split for language-model)."""
+    device: Device = Device()
+    base: str = "scratch"
+    """``scratch``, ``scratch:PRESET``, a model folder or a hub id."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_defaults_of_the_kind(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        kind = data.get("kind")
+        filled = dict(data)
+        if not filled.get("metric") and kind in DEFAULT_METRIC:
+            filled["metric"] = DEFAULT_METRIC[kind]
+        if filled.get("overlong") is None and kind in DEFAULT_METRIC:
+            filled["overlong"] = "split" if kind == "language-model" else "error"
+        if kind == "language-model" and filled.get("output") is None:
+            filled["output"] = "{text}"
+        return filled
+
+    @field_validator("base")
+    @classmethod
+    def _base_is_named(cls, value: str) -> str:
+        if not value or value == "scratch:":
+            raise ValueError('must be "scratch", "scratch:PRESET", a model folder or a hub id')
+        return value
+
+    @model_validator(mode="after")
+    def _parts_fit_the_kind(self) -> Task:
+        problems = [*self._shape_problems(), *self._metric_problems()]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _shape_problems(self) -> list[str]:
+        problems = []
+        if self.kind == "language-model":
+            if self.input is not None:
+                problems.append("input: a language-model task has no prompt; remove this key (the text column goes in output)")
+        elif not self.input:
+            problems.append(f'input: missing; a task of kind {self.kind} needs a template such as "{{text}}"')
+        if self.kind == "extract" and not isinstance(self.output, dict):
+            problems.append('output: an extract task needs an object, such as {intent: "{intent}"}')
+        if self.kind in ("classify", "generate") and not isinstance(self.output, str):
+            problems.append(f'output: a {self.kind} task needs a template, such as "{{label}}"')
+        if self.overlong == "split" and self.kind != "language-model":
+            problems.append(f"overlong: split cuts documents, and a {self.kind} row is not one; use error or drop")
+        for where, part in (("input", self.input), ("output", self.output)):
+            problems += [f"{where}: {problem}" for problem in template_problems(_plain(part))]
+        return problems
+
+    def _metric_problems(self) -> list[str]:
+        from hone.task.metrics import METRICS, check_target
+
+        allowed = METRICS_BY_KIND[self.kind]
+        if self.metric in METRICS and self.metric not in allowed:
+            return [f"metric: {self.metric} does not fit a {self.kind} task; it takes {', '.join(allowed)} or a dotted path"]
+        if self.metric not in METRICS and "." not in self.metric:
+            from hone.errors import nearest
+
+            return [f'metric: "{self.metric}" is not known; {nearest(self.metric, allowed)}']
+        problem = check_target(self.metric, self.target)
+        return [f"target: {problem}"] if problem else []
+
+    @property
+    def overlong_rule(self) -> Overlong:
+        """``overlong`` with the kind's default filled in."""
+        return self.overlong or ("split" if self.kind == "language-model" else "error")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values under the names of ``hone.yaml``."""
+        return self.model_dump(by_alias=True, mode="json")
+
+
+def _plain(part: Any) -> Any:
+    if isinstance(part, list):
+        return [message.content for message in part]
+    return part
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of ``hone.yaml``, for editors."""
+    return Task.model_json_schema(by_alias=True)
