@@ -36,14 +36,29 @@ def parse_task(text: str, name: str = FILE_NAME) -> Task:
     """Like :func:`load_task`, from the text itself; ``name`` stands before each line number."""
     data, lines, doubles = _read_yaml(text, name)
     problems = list(doubles)
-    try:
-        task = Task.model_validate(data)
-    except ValidationError as error:
-        problems += [_sentence(item, data, lines, name) for item in error.errors()]
-        raise InputError(sorted(dict.fromkeys(problems), key=_line_of)) from None
-    if problems:
-        raise InputError(problems)
+    task, errors = _validate(data)
+    if errors:
+        # The rules between keys run only once each key is right by itself: take the wrong ones out and look again.
+        wrong = {_plain_loc(item["loc"], data) for item in errors}
+        again = _validate(_without(data, wrong))[1]
+        errors += [item for item in again if _plain_loc(item["loc"], data) not in wrong]
+    problems += [sentence for item in errors for sentence in _sentences(item, data, lines, name)]
+    if task is None or problems:
+        raise InputError(sorted(dict.fromkeys(problems), key=_line_of))
     return task
+
+
+def _validate(data: Any) -> tuple[Task | None, list[Any]]:
+    try:
+        return Task.model_validate(data), []
+    except ValidationError as error:
+        return None, list(error.errors())
+
+
+def _without(data: Any, wrong: set[tuple[str | int, ...]], here: tuple[str | int, ...] = ()) -> Any:
+    if isinstance(data, dict):
+        return {key: _without(value, wrong, (*here, key)) for key, value in data.items() if (*here, key) not in wrong}
+    return data
 
 
 def _read_yaml(text: str, name: str) -> tuple[Any, Lines, list[str]]:
@@ -78,12 +93,16 @@ def _collect(node: Any, path: tuple[str | int, ...], lines: Lines, doubles: list
             _collect(value, (*path, index), lines, doubles, name)
 
 
-def _sentence(item: Any, data: Any, lines: Lines, name: str) -> str:
+def _sentences(item: Any, data: Any, lines: Lines, name: str) -> list[str]:
     loc = _plain_loc(item["loc"], data)
-    dotted = ".".join(map(str, loc))
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "value_error" and not loc:
         return _own_problems(message, lines, name)
+    return [_sentence(item, loc, message, lines, name)]
+
+
+def _sentence(item: Any, loc: tuple[str | int, ...], message: str, lines: Lines, name: str) -> str:
+    dotted = ".".join(map(str, loc))
     line = _line(loc, lines)
     where = f"{name}:{line}" if line else name
     if item["type"] == "extra_forbidden":
@@ -96,13 +115,13 @@ def _sentence(item: Any, data: Any, lines: Lines, name: str) -> str:
     return f"{where}: {dotted}: {message}{shown}"
 
 
-def _own_problems(message: str, lines: Lines, name: str) -> str:
+def _own_problems(message: str, lines: Lines, name: str) -> list[str]:
     sentences = []
     for problem in message.split("\n"):
         key = problem.split(":", 1)[0]
         line = lines.get((key,))
         sentences.append(f"{name}:{line}: {problem}" if line else f"{name}: {problem}")
-    return "\n  - ".join(sentences)
+    return sentences
 
 
 def _plain_loc(loc: tuple[Any, ...], data: Any) -> tuple[str | int, ...]:

@@ -11,24 +11,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from hone.errors import nearest
+from hone.task.metrics import DEFAULT_METRIC, METRICS
 from hone.task.templates import template_problems
 
 Kind = Literal["classify", "extract", "generate", "language-model"]
 Overlong = Literal["error", "drop", "split"]
-
-DEFAULT_METRIC: dict[str, str] = {
-    "classify": "accuracy",
-    "extract": "field_f1",
-    "generate": "rouge_l",
-    "language-model": "bits_per_byte",
-}
-METRICS_BY_KIND: dict[str, tuple[str, ...]] = {
-    "classify": ("accuracy", "macro_f1", "exact_match"),
-    "extract": ("field_f1", "exact_match"),
-    "generate": ("rouge_l", "chrf", "exact_match"),
-    "language-model": ("bits_per_byte",),
-}
-
 
 class Section(BaseModel):
     """Base of every part of a task or recipe: frozen, and nothing unknown gets in."""
@@ -177,17 +165,13 @@ class Task(Section):
         return problems
 
     def _metric_problems(self) -> list[str]:
-        from hone.task.metrics import METRICS, check_target
-
-        allowed = METRICS_BY_KIND[self.kind]
-        if self.metric in METRICS and self.metric not in allowed:
-            return [f"metric: {self.metric} does not fit a {self.kind} task; it takes {', '.join(allowed)} or a dotted path"]
-        if self.metric not in METRICS and "." not in self.metric:
-            from hone.errors import nearest
-
-            return [f'metric: "{self.metric}" is not known; {nearest(self.metric, allowed)}']
-        problem = check_target(self.metric, self.target)
-        return [f"target: {problem}"] if problem else []
+        metric = METRICS.get(self.metric)
+        if metric is None:
+            # A dotted path is the user's own callable: opened, and its target checked, when it is first needed.
+            known = sorted(name for name, known in METRICS.items() if self.kind in known.kinds)
+            unknown = f'metric: "{self.metric}" is not known; {nearest(self.metric, known)}'
+            return [] if "." in self.metric else [unknown]
+        return [problem for problem in (metric.check_kind(self.kind), metric.check_target(self.target)) if problem]
 
     @property
     def overlong_rule(self) -> Overlong:
