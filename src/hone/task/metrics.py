@@ -1,0 +1,179 @@
+"""What "good" means: one table of metrics, each with its direction, its range and its interval.
+
+A metric compares what the model answered with the gold answer, in the task's own terms as the renderer gives
+them (a label, a text, an object; ``None`` for an answer that could not be parsed). It is defined by a statistic over
+row weights, so that the mean, its interval and a paired difference come from the same code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from hone.errors import InputError
+from hone.task import overlap
+from hone.task.scores import Floats, Score, Statistic, bootstrap, mean_of, point, ratio_of, wilson
+
+Prepare = Callable[[Sequence[Any], Sequence[Any]], Statistic]
+Interval = Literal["wilson", "bootstrap"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metric:
+    """One way of scoring answers.
+
+    ``prepare`` turns aligned predictions and references into a statistic; ``per_row`` rates one pair (it orders the
+    worst rows). ``lowest`` and ``highest`` bound every value.
+    """
+
+    name: str
+    prepare: Prepare
+    per_row: Callable[[Any, Any], float]
+    interval: Interval
+    source: str
+    higher_is_better: bool = True
+    lowest: float = 0.0
+    highest: float = 1.0
+
+    def score(self, predictions: Sequence[Any], references: Sequence[Any], seed: int = 0) -> Score:
+        """Score aligned answers; at least one row.
+
+        The interval is Wilson's or the bootstrap's (1,000 resamples), as ``interval`` says. Where the bootstrap
+        collapses to a point (one row, or rows all alike) it would claim certainty: then Wilson's interval of that
+        mean stands in where the range is [0, 1], and with a single row of an unbounded metric the whole plausible
+        range (8 bits per byte is what a uniform guess over bytes costs).
+        """
+        n = len(references)
+        if len(predictions) != n or n == 0:
+            raise InputError(
+                f"{self.name}: {len(predictions):,} predictions for {n:,} references; need one each, n > 0"
+            )
+        statistic = self.prepare(predictions, references)
+        mean = point(statistic, n)
+        if self.interval == "wilson":
+            low, high = wilson(mean * n, n)
+        else:
+            low, high = bootstrap(statistic, n, seed=seed)
+            if low == high and (self.lowest, self.highest) == (0.0, 1.0):
+                low, high = wilson(mean * n, n)
+            elif n == 1 and self.name == "bits_per_byte":
+                low, high = 0.0, max(8.0, mean)
+        # A percentile interval need not contain the point estimate of a ratio; a score's does.
+        return Score(
+            name=self.name,
+            mean=mean,
+            low=min(low, mean),
+            high=max(high, mean),
+            n=n,
+            higher_is_better=self.higher_is_better,
+        )
+
+    def check_target(self, target: float) -> str | None:
+        """A clause that says why no model can be held to this target, or None when the target makes sense."""
+        if not math.isfinite(target):
+            return f"{target} is not a finite number"
+        if self.lowest <= target <= self.highest:
+            return None
+        span = f"at least {self.lowest:g}" if math.isinf(self.highest) else f"from {self.lowest:g} to {self.highest:g}"
+        hint = f"; did you mean {target / 100:g}?" if self.highest == 1.0 and 2.0 <= target <= 100.0 else ""
+        return f"{target:g} is out of reach, {self.name} is {span}{hint}"
+
+
+def check_target(name: str, target: float) -> str | None:
+    """:meth:`Metric.check_target` by name. The user's own metric (a dotted path) is not imported for this."""
+    if name in METRICS:
+        return METRICS[name].check_target(target)
+    return None if math.isfinite(target) else f"{target} is not a finite number"
+
+
+def _share_equal(predictions: Sequence[Any], references: Sequence[Any]) -> Statistic:
+    return mean_of(np.array([overlap.same(p, r) for p, r in zip(predictions, references, strict=True)], dtype=float))
+
+
+def _field_f1(predictions: Sequence[Any], references: Sequence[Any]) -> Statistic:
+    counts = np.array([overlap.pair_counts(p, r) for p, r in zip(predictions, references, strict=True)], dtype=float)
+    return ratio_of(2 * counts[:, 0], counts[:, 1] + counts[:, 2])
+
+
+def _field_f1_row(prediction: Any, reference: Any) -> float:
+    hits, claimed, wanted = overlap.pair_counts(prediction, reference)
+    if claimed + wanted == 0:
+        return 0.0 if prediction is None else 1.0
+    return 2 * hits / (claimed + wanted)
+
+
+def _rouge_l(predictions: Sequence[Any], references: Sequence[Any]) -> Statistic:
+    return mean_of(np.array([overlap.rouge_l(p, r) for p, r in zip(predictions, references, strict=True)]))
+
+
+def _chrf(predictions: Sequence[Any], references: Sequence[Any]) -> Statistic:
+    counts = np.stack([overlap.chrf_counts(p, r) for p, r in zip(predictions, references, strict=True)])
+    return lambda weights: overlap.chrf_from_counts(weights @ counts)
+
+
+def _chrf_row(prediction: Any, reference: Any) -> float:
+    return float(overlap.chrf_from_counts(overlap.chrf_counts(prediction, reference)[None])[0])
+
+
+def _bits_per_byte(nats: Sequence[Any], num_bytes: Sequence[Any]) -> Statistic:
+    return ratio_of(np.asarray(nats, dtype=float) / math.log(2), np.asarray(num_bytes, dtype=float))
+
+
+def _macro_f1(predictions: Sequence[Any], references: Sequence[Any]) -> Statistic:
+    """Mean F1 over the classes that a resample holds, in its references or its predictions."""
+    # An answer that is no label (None) is a miss of its gold class and a claim of none.
+    codes = {label: code for code, label in enumerate(dict.fromkeys([*references, *predictions]), start=1)}
+    codes[None] = 0
+    columns = np.array(sorted(set(codes.values()) - {0}))
+    gold = (np.array([codes[label] for label in references])[:, None] == columns).astype(float)
+    claimed = (np.array([codes[label] for label in predictions])[:, None] == columns).astype(float)
+    hits = gold * claimed
+
+    def macro(weights: Floats) -> Floats:
+        below = weights @ (gold + claimed)
+        f1 = np.divide(2 * (weights @ hits), below, out=np.zeros_like(below), where=below > 0)
+        return np.asarray(f1.sum(axis=1) / (below > 0).sum(axis=1))
+
+    return macro
+
+
+def _equal_row(prediction: Any, reference: Any) -> float:
+    return float(overlap.same(prediction, reference))
+
+
+_TABLE = (
+    Metric(
+        name="exact_match", prepare=_share_equal, per_row=_equal_row, interval="wilson",
+        source="share of rows whose whole answer equals the gold answer (order of keys aside)",
+    ),
+    Metric(
+        name="accuracy", prepare=_share_equal, per_row=_equal_row, interval="wilson",
+        source="share of rows with the gold label",
+    ),
+    Metric(
+        name="macro_f1", prepare=_macro_f1, per_row=_equal_row, interval="bootstrap",
+        source="mean of the classes' F1 over classes seen in references or predictions (as scikit-learn's f1_score)",
+    ),
+    Metric(
+        name="field_f1", prepare=_field_f1, per_row=_field_f1_row, interval="bootstrap",
+        source="micro F1 over the multiset of (field path, value) pairs of the whole object; see task/overlap.py",
+    ),
+    Metric(
+        name="rouge_l", prepare=_rouge_l, per_row=overlap.rouge_l, interval="bootstrap",
+        source="Lin 2004, ROUGE, section 3.1: F of the longest common subsequence of words, beta 1; mean over rows",
+    ),
+    Metric(
+        name="chrf", prepare=_chrf, per_row=_chrf_row, interval="bootstrap",
+        source="Popovic 2015 and 2016, chrF2: character n-grams to 6, beta 2, counts summed over rows; 1.0 is equal",
+    ),
+    Metric(
+        name="bits_per_byte", prepare=_bits_per_byte, per_row=lambda nats, num_bytes: nats / math.log(2) / num_bytes,
+        interval="bootstrap", higher_is_better=False, highest=math.inf,
+        source="total nats / ln 2 / UTF-8 bytes; predictions are nats per row, references are bytes per row",
+    ),
+)  # fmt: skip
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _TABLE}
