@@ -1,0 +1,184 @@
+"""Workers forked from one warm process.
+
+Importing torch and Transformers costs about 7 s, so it is paid once, by the standard library's fork
+server: it imports (:data:`WARM_MODULES`) and computes nothing, and every worker is a fork of it. A fork
+after a tensor operation that used threads would hang; the fork server never runs one.
+
+A worker runs ``function(channel, *args)`` and talks through its :class:`Channel`: it sends events,
+asks :meth:`Channel.should_stop`, and returns a value. Ctrl-C reaches the parent only, which asks its
+workers to stop; they save their state and end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from hone.errors import FailedError, HoneError
+
+WARM_MODULES = ("hone.warm",)
+"""Imported by the fork server; ``hone.warm`` pulls in torch, the Llama class and Fabric."""
+
+
+def warm_up() -> None:
+    """Start the fork server, which begins to import; returns at once."""
+    from multiprocessing import forkserver
+
+    multiprocessing.set_forkserver_preload(list(WARM_MODULES))
+    forkserver.ensure_running()
+
+
+class Channel:
+    """A worker's line to its parent."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._stop = False
+
+    def send(self, event: dict[str, Any]) -> None:
+        """Send an event (plain values only)."""
+        with contextlib.suppress(BrokenPipeError):
+            self._connection.send(("event", event))
+
+    def should_stop(self) -> bool:
+        """True once the parent asked to stop, or is gone."""
+        if not self._stop and self._connection.poll():
+            try:
+                self._stop = self._connection.recv() == "stop"
+            except (EOFError, OSError):
+                self._stop = True
+        return self._stop
+
+
+@dataclass
+class Worker:
+    """A running worker as its parent sees it."""
+
+    name: str
+    process: Any
+    connection: Connection
+    started: float
+    result: Any = None
+    error: str | None = None
+    error_exit: int = 3
+    done: bool = False
+    stop_asked: bool = field(default=False)
+
+    def ask_to_stop(self) -> None:
+        """Ask the worker to save and end; it does so after the step in progress."""
+        self.stop_asked = True
+        with contextlib.suppress(BrokenPipeError, OSError):
+            self.connection.send("stop")
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would."""
+        if self.process.is_alive():
+            os.kill(self.process.pid, signal.SIGKILL)
+        self.process.join()
+        self.done = True
+
+
+def start(name: str, function: Callable[..., Any], *args: Any) -> Worker:
+    """Fork a worker from the warm process and return at once. ``function`` must be importable by name."""
+    context = multiprocessing.get_context("forkserver")
+    multiprocessing.set_forkserver_preload(list(WARM_MODULES))
+    mine, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs, function, args), name=f"hone-{name}", daemon=False)
+    process.start()
+    theirs.close()
+    return Worker(name=name, process=process, connection=mine, started=time.monotonic())
+
+
+def events(
+    workers: list[Worker], timeout_s: float = 0.5, pressed: threading.Event | None = None
+) -> Iterator[tuple[Worker, dict[str, Any]] | None]:
+    """Events of running workers as they come, until all are done; yields None when ``timeout_s`` passes quietly.
+
+    When ``pressed`` is set, every worker is asked to stop once.
+    """
+    while alive := [worker for worker in workers if not worker.done]:
+        if pressed is not None and pressed.is_set():
+            for worker in alive:
+                if not worker.stop_asked:
+                    worker.ask_to_stop()
+        ready = wait([worker.connection for worker in alive], timeout=timeout_s)
+        if not ready:
+            yield None
+        for worker in alive:
+            if worker.connection in ready:
+                event = _receive(worker)
+                if event is not None:
+                    yield worker, event
+
+
+def run(name: str, function: Callable[..., Any], *args: Any, on_event: Callable[[dict[str, Any]], None] | None = None) -> Any:
+    """Run one worker to its end and return its value.
+
+    Raises:
+        FailedError: with the worker's own error sentence.
+    """
+    worker = start(name, function, *args)
+    for item in events([worker]):
+        if item is not None and on_event is not None:
+            on_event(item[1])
+    return result_of(worker)
+
+
+def result_of(worker: Worker) -> Any:
+    """The value of a worker that is done.
+
+    Raises:
+        HoneError: the worker's own, or a FailedError when it crashed.
+    """
+    if worker.error is not None:
+        error: HoneError = FailedError(worker.error)
+        error.exit_code = worker.error_exit
+        raise error
+    return worker.result
+
+
+def _receive(worker: Worker) -> dict[str, Any] | None:
+    try:
+        kind, value = worker.connection.recv()
+    except (EOFError, OSError):
+        worker.process.join()
+        if not worker.done:
+            code = worker.process.exitcode
+            how = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with status {code}"
+            worker.error = f"the worker {worker.name} {how} before it had a result"
+            worker.done = True
+        return None
+    if kind == "event":
+        return dict(value)
+    if kind == "result":
+        worker.result = value
+    else:
+        worker.error, worker.error_exit = value
+    worker.done = True
+    worker.process.join()
+    return None
+
+
+def _work(connection: Connection, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    channel = Channel(connection)
+    try:
+        value = function(channel, *args)
+        connection.send(("result", value))
+    except HoneError as error:
+        connection.send(("error", (str(error), error.exit_code)))
+    except MemoryError:
+        connection.send(("error", ("out of memory; use a smaller batch_size or preset", 3)))
+    except BaseException:
+        connection.send(("error", (traceback.format_exc(), 3)))
+    finally:
+        connection.close()
