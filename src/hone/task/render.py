@@ -143,12 +143,7 @@ class Renderer:
 
     def completion_text(self, answer: Any) -> str:
         """An answer as the text that the model is to write."""
-        if self.kind == "extract":
-            spaced = _map_strings(answer, lambda text: " " + text) if self.layout == "spaced-json" else answer
-            return json.dumps(spaced, ensure_ascii=False, separators=(",", ":"))
-        if self.kind == "language-model":
-            return str(answer)
-        return " " + str(answer)
+        return completion_text(self.kind, self.layout, answer)
 
     def completion_ids(self, answer: Any) -> list[int]:
         """Ids of an answer without the end.
@@ -261,6 +256,14 @@ def reference(kind: Kind, template: Any, fields: Mapping[str, Any]) -> Any:
     """A row's gold answer: text for classify, generate and language-model, an object for extract."""
     answer = fill(template, fields)
     return answer if kind == "extract" else str(answer)
+
+
+def completion_text(kind: Kind, layout: Layout, answer: Any) -> str:
+    """An answer as text: JSON for objects, one space and the text otherwise, a document as it is."""
+    if kind == "extract":
+        spaced = _map_strings(answer, lambda text: " " + text) if layout == "spaced-json" else answer
+        return json.dumps(spaced, ensure_ascii=False, separators=(",", ":"))
+    return str(answer) if kind == "language-model" else " " + str(answer)
 
 
 def task_prompt(task: Task, fields: Mapping[str, Any]) -> str:

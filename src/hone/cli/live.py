@@ -1,0 +1,199 @@
+"""Watching a solve: one live table on a terminal, plain lines elsewhere, both from the same events."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from hone.solving.show import Clock, Show, TableRow
+
+PLAIN_EVERY_S = 15.0
+BAR_WIDTH = 24
+
+
+def show_for(quiet: bool, stream: Any = None) -> Show:
+    """The watcher that fits: live when standard error is a terminal, plain lines otherwise."""
+    out = stream if stream is not None else sys.stderr
+    if quiet:
+        from hone.solving.show import Silent
+
+        return Silent()
+    return LiveTable(out) if out.isatty() else PlainLines(out)
+
+
+class PlainLines:
+    """One line per event worth keeping; the running attempt at most every 15 s."""
+
+    def __init__(self, out: Any) -> None:
+        self.out = out
+        self._last: dict[str, tuple[float, str]] = {}
+        self._clock: Clock | None = None
+        self._target = ""
+
+    def say(self, line: str) -> None:
+        """See :class:`hone.solving.show.Show`."""
+        print(line, file=self.out, flush=True)
+
+    def heading(self, line: str) -> None:
+        """See :class:`hone.solving.show.Show`."""
+        print(f"== {line}", file=self.out, flush=True)
+
+    def target(self, metric: str, target: float, higher_is_better: bool) -> None:
+        """See :class:`hone.solving.show.Show`."""
+        self._target = target_line(metric, target, higher_is_better)
+        self.say(self._target)
+
+    def row(self, row: TableRow) -> None:
+        """See :class:`hone.solving.show.Show`."""
+        now = time.monotonic()
+        seen, status = self._last.get(row.name, (-PLAIN_EVERY_S, ""))
+        if status == row.status and now - seen < PLAIN_EVERY_S:
+            return
+        self._last[row.name] = (now, row.status)
+        self.say("  " + "  ".join(part for part in (*cells(row), clock_text(self._clock)) if part))
+
+    def clock(self, clock: Clock) -> None:
+        """See :class:`hone.solving.show.Show`."""
+        self._clock = clock
+
+    def close(self) -> None:
+        """See :class:`hone.solving.show.Show`."""
+
+
+class LiveTable:
+    """The table redrawn in place by rich, lines scrolling above it."""
+
+    def __init__(self, out: Any) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self.console = Console(file=out, highlight=False)
+        self._rows: dict[str, TableRow] = {}
+        self._clock: Clock | None = None
+        self._target: tuple[str, float, bool] | None = None
+        self._live = Live(self._draw(), console=self.console, refresh_per_second=4, transient=False)
+        self._live.start()
+
+    def say(self, line: str) -> None:
+        """See :class:`hone.solving.show.Show`."""
+        self.console.print(line, markup=False)
+
+    def heading(self, line: str) -> None:
+        """See :class:`hone.solving.show.Show`."""
+        from rich.text import Text
+
+        self.console.print(Text(line, style="bold"))
+
+    def target(self, metric: str, target: float, higher_is_better: bool) -> None:
+        """See :class:`hone.solving.show.Show`."""
+        self._target = (metric, target, higher_is_better)
+        self._refresh()
+
+    def row(self, row: TableRow) -> None:
+        """See :class:`hone.solving.show.Show`."""
+        self._rows[row.name] = row
+        self._refresh()
+
+    def clock(self, clock: Clock) -> None:
+        """See :class:`hone.solving.show.Show`."""
+        self._clock = clock
+        self._refresh()
+
+    def close(self) -> None:
+        """See :class:`hone.solving.show.Show`."""
+        self._clock = None
+        self._refresh()
+        self._live.stop()
+
+    def _refresh(self) -> None:
+        self._live.update(self._draw())
+
+    def _draw(self) -> Any:
+        from rich.console import Group
+        from rich.text import Text
+
+        parts: list[Any] = []
+        if self._rows:
+            parts.append(attempts_table(list(self._rows.values()), self._target))
+        if self._clock is not None:
+            parts.append(Text(clock_text(self._clock), style="dim"))
+        return Group(*parts)
+
+
+def attempts_table(rows: list[TableRow], target: tuple[str, float, bool] | None) -> Any:
+    """The table of attempts as a rich renderable: baselines first, the target line between, then attempts."""
+    from rich.table import Table
+    from rich.text import Text
+
+    metric = target[0] if target else "score"
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name, justify in (("attempt", "left"), ("what", "left"), ("steps", "right"), ("loss", "right")):
+        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    table.add_column(metric, justify="left", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    baselines = [row for row in rows if not row.steps]
+    attempts = [row for row in rows if row.steps]
+    for row in baselines:
+        table.add_row(*_styled(row, target))
+    if target:
+        table.add_row(Text("target", style="cyan"), "", "", "", Text(f"{target[1]:.3f}", style="cyan"), _bar(None, target), "", "")
+    for row in attempts:
+        table.add_row(*_styled(row, target))
+    return table
+
+
+def _styled(row: TableRow, target: tuple[str, float, bool] | None) -> list[Any]:
+    from rich.text import Text
+
+    name, what, steps, loss, score, seconds, status = cells(row)
+    reached = bool(row.score and target and row.score.reaches(target[1]))
+    style = "green" if reached else ("" if row.steps else "dim")
+    tail = Text(status, style="yellow" if row.status == "running" else style)
+    return [*(Text(part, style=style) for part in (name, what, steps, loss, score)), _bar(row, target), Text(seconds, style=style), tail]
+
+
+def _bar(row: TableRow | None, target: tuple[str, float, bool] | None) -> Any:
+    """The score's interval on a scale from 0 to 1 with the target's mark (metrics in [0, 1] only)."""
+    from rich.text import Text
+
+    if target is None or not target[2] or not 0 <= target[1] <= 1:
+        return Text("")
+    goal = min(BAR_WIDTH - 1, int(target[1] * BAR_WIDTH))
+    if row is None:
+        return Text(" " * goal + "▾", style="cyan")
+    if row.score is None:
+        return Text("")
+    filled, low, high = (int(value * BAR_WIDTH) for value in (row.score.mean, row.score.low, row.score.high))
+    text = Text()
+    for at in range(BAR_WIDTH):
+        inside = low <= at <= high
+        mark = "━" if at < filled else ("─" if inside else " ")
+        mark = "┃" if at == goal and not at < filled else mark
+        text.append(mark, style="cyan" if at == goal else ("bold" if inside else "dim"))
+    return text
+
+
+def cells(row: TableRow) -> tuple[str, str, str, str, str, str, str]:
+    """A row's texts: name, what, steps, loss, score, seconds, status."""
+    steps = f"{row.step:,}/{row.steps:,}" if row.steps else ""
+    loss = "" if row.dev_loss is None else f"{row.dev_loss:.3f}"
+    score = "" if row.score is None else f"{row.score.mean:.3f} [{row.score.low:.3f}, {row.score.high:.3f}]"
+    rate = f" {row.tokens_per_second:,.0f} tok/s" if row.tokens_per_second and row.status == "running" else ""
+    return row.name, row.what, steps, loss, score, f"{row.seconds:.0f} s" if row.seconds else "", row.status + rate
+
+
+def clock_text(clock: Clock | None) -> str:
+    """``stage · 123 of 480 s used · about 60 s to the end of this stage``."""
+    if clock is None:
+        return ""
+    left = "" if clock.stage_left_s is None else f" · about {max(0, clock.stage_left_s):.0f} s left in it"
+    return f"{clock.stage}{left} · {clock.used_s:.0f} of {clock.box_s:.0f} s of the box used"
+
+
+def target_line(metric: str, target: float, higher_is_better: bool) -> str:
+    """The target in words."""
+    side = "at least" if higher_is_better else "at most"
+    return f"target: {metric} {side} {target:g} at the pessimistic end of its 95 % interval"
