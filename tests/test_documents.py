@@ -1,0 +1,83 @@
+"""Documents promise only what exists: commands, make targets, links, and the laws' tests."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+from subprocess import run
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "benchmarks").glob("*.md")])
+COMMAND = re.compile(r"^(?:\$ )?((?:make|hone|\.venv/bin/hone) .+)$")
+NOT_PROSE = {"CHANGELOG.md"}
+
+
+def _code(text: str) -> list[str]:
+    """Lines of fenced shell blocks, and code spans that start with a command."""
+    blocks = re.findall(r"^```(?:sh|console|bash)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    spans = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    return [line.split(" #")[0].strip() for block in blocks for line in block.splitlines()] + spans
+
+
+def _commands() -> list[tuple[str, str]]:
+    found = []
+    for path in DOCUMENTS:
+        for line in _code(path.read_text(encoding="utf-8")):
+            for part in line.split(" && "):
+                if match := COMMAND.match(part.strip()):
+                    found.append((path.name, match[1]))
+    return found
+
+
+@pytest.fixture(scope="module")
+def verbs() -> set[str]:
+    code = "import sys; from hone.cli import main; sys.exit(main(['--help']))"
+    text = run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    return set(re.findall(r"^ {2,6}([a-z]+) ", text, flags=re.MULTILINE))
+
+
+def test_the_readme_shows_the_two_commands() -> None:
+    shown = {command for name, command in _commands() if name == "README.md"}
+    assert any(command.startswith("make quickstart") for command in shown)
+    assert any(command.startswith("hone solve") for command in shown)
+
+
+def test_every_hone_command_in_the_documents_exists(verbs: set[str]) -> None:
+    unknown = []
+    for name, command in _commands():
+        words = shlex.split(command)
+        if words[0].endswith("hone") and words[1].isalpha() and words[1].islower() and words[1] not in verbs:
+            unknown.append(f"{name}: {command}")
+    assert unknown == []
+
+
+def test_every_make_target_in_the_documents_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    used = {
+        (name, word) for name, command in _commands() if command.startswith("make ") for word in command.split()[1:]
+    }
+    assert [(name, word) for name, word in used if "=" not in word and word not in targets and word != "bench-*"] == []
+
+
+def test_every_relative_link_leads_somewhere() -> None:
+    broken = []
+    for path in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
+            if "://" not in target and not target.startswith("#") and not (path.parent / target.split("#")[0]).exists():
+                broken.append(f"{path.name}: {target}")
+    assert broken == []
+
+
+def test_every_path_of_the_repository_that_a_document_names_exists() -> None:
+    broken = []
+    for path in DOCUMENTS:
+        if path.name in NOT_PROSE:
+            continue
+        for span in re.findall(r"`((?:src|tests|tools|docs|benchmarks)/[\w./-]+)(?:::\w+)?`", path.read_text("utf-8")):
+            if not (ROOT / span).exists():
+                broken.append(f"{path.name}: {span}")
+    assert broken == []
