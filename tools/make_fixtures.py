@@ -49,7 +49,12 @@ def cut_voice() -> dict[str, int]:
     repeats = [row for row in whole["train"] if any(isinstance(v, list) for v in row["slots"].values())]
     beyond = [row for row in whole["train"] if any(ord(c) > 0xFFFF for c in row["text"])]
     leaked = [row for row in whole["test"] if fold(row["text"]) in folded_train][:2]
-    train += [*repeats[:4], *beyond, *_conflicting(whole["train"]), *(folded_train[fold(row["text"])] for row in leaked)]
+    train += [
+        *repeats[:4],
+        *beyond,
+        *_conflicting(whole["train"]),
+        *(folded_train[fold(row["text"])] for row in leaked),
+    ]
     train.append(dict(train[0], text=train[0]["text"].upper()))
     test += [row for row in leaked if row not in test]
     for split, rows in (("train", train), ("test", test)):
