@@ -27,13 +27,14 @@ class Metric:
     """One way of scoring answers.
 
     ``prepare`` turns aligned predictions and references into a statistic; ``per_row`` rates one pair (it orders the
-    worst rows). ``lowest`` and ``highest`` bound every value.
+    worst rows). ``lowest`` and ``highest`` bound every value; ``kinds`` are the kinds of task it can score.
     """
 
     name: str
     prepare: Prepare
     per_row: Callable[[Any, Any], float]
     interval: Interval
+    kinds: frozenset[str]
     source: str
     higher_is_better: bool = True
     lowest: float = 0.0
@@ -73,21 +74,21 @@ class Metric:
         )
 
     def check_target(self, target: float) -> str | None:
-        """A clause that says why no model can be held to this target, or None when the target makes sense."""
+        """A sentence that says why no model can be held to this target, or None when the target makes sense."""
         if not math.isfinite(target):
-            return f"{target} is not a finite number"
+            return f"target: {target} is not a finite number"
         if self.lowest <= target <= self.highest:
             return None
         span = f"at least {self.lowest:g}" if math.isinf(self.highest) else f"from {self.lowest:g} to {self.highest:g}"
         hint = f"; did you mean {target / 100:g}?" if self.highest == 1.0 and 2.0 <= target <= 100.0 else ""
-        return f"{target:g} is out of reach, {self.name} is {span}{hint}"
+        return f"target: {target:g} is out of reach, {self.name} is {span}{hint}"
 
-
-def check_target(name: str, target: float) -> str | None:
-    """:meth:`Metric.check_target` by name. The user's own metric (a dotted path) is not imported for this."""
-    if name in METRICS:
-        return METRICS[name].check_target(target)
-    return None if math.isfinite(target) else f"{target} is not a finite number"
+    def check_kind(self, kind: str) -> str | None:
+        """A sentence that says that this metric cannot score such a task, or None when it can."""
+        if kind in self.kinds:
+            return None
+        fitting = ", ".join(sorted(metric.name for metric in METRICS.values() if kind in metric.kinds))
+        return f"metric: {self.name} does not score a task of kind {kind}; these do: {fitting}, or a dotted path"
 
 
 def _share_equal(predictions: Sequence[Any], references: Sequence[Any]) -> Statistic:
@@ -145,35 +146,42 @@ def _equal_row(prediction: Any, reference: Any) -> float:
     return float(overlap.same(prediction, reference))
 
 
+ANSWERS = frozenset({"classify", "extract", "generate"})
 _TABLE = (
     Metric(
-        name="exact_match", prepare=_share_equal, per_row=_equal_row, interval="wilson",
+        name="exact_match", prepare=_share_equal, per_row=_equal_row, interval="wilson", kinds=ANSWERS,
         source="share of rows whose whole answer equals the gold answer (order of keys aside)",
     ),
     Metric(
-        name="accuracy", prepare=_share_equal, per_row=_equal_row, interval="wilson",
+        name="accuracy", prepare=_share_equal, per_row=_equal_row, interval="wilson", kinds=frozenset({"classify"}),
         source="share of rows with the gold label",
     ),
     Metric(
-        name="macro_f1", prepare=_macro_f1, per_row=_equal_row, interval="bootstrap",
+        name="macro_f1", prepare=_macro_f1, per_row=_equal_row, interval="bootstrap", kinds=frozenset({"classify"}),
         source="mean of the classes' F1 over classes seen in references or predictions (as scikit-learn's f1_score)",
     ),
     Metric(
-        name="field_f1", prepare=_field_f1, per_row=_field_f1_row, interval="bootstrap",
+        name="field_f1", prepare=_field_f1, per_row=_field_f1_row, interval="bootstrap", kinds=frozenset({"extract"}),
         source="micro F1 over the multiset of (field path, value) pairs of the whole object; see task/overlap.py",
     ),
     Metric(
-        name="rouge_l", prepare=_rouge_l, per_row=overlap.rouge_l, interval="bootstrap",
+        name="rouge_l", prepare=_rouge_l, per_row=overlap.rouge_l, interval="bootstrap", kinds=frozenset({"generate"}),
         source="Lin 2004, ROUGE, section 3.1: F of the longest common subsequence of words, beta 1; mean over rows",
     ),
     Metric(
-        name="chrf", prepare=_chrf, per_row=_chrf_row, interval="bootstrap",
+        name="chrf", prepare=_chrf, per_row=_chrf_row, interval="bootstrap", kinds=frozenset({"generate"}),
         source="Popovic 2015 and 2016, chrF2: character n-grams to 6, beta 2, counts summed over rows; 1.0 is equal",
     ),
     Metric(
         name="bits_per_byte", prepare=_bits_per_byte, per_row=lambda nats, num_bytes: nats / math.log(2) / num_bytes,
-        interval="bootstrap", higher_is_better=False, highest=math.inf,
+        interval="bootstrap", kinds=frozenset({"language-model"}), higher_is_better=False, highest=math.inf,
         source="total nats / ln 2 / UTF-8 bytes; predictions are nats per row, references are bytes per row",
     ),
 )  # fmt: skip
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _TABLE}
+DEFAULT_METRIC = {
+    "classify": "accuracy",
+    "extract": "field_f1",
+    "generate": "rouge_l",
+    "language-model": "bits_per_byte",
+}

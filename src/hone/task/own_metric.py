@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hone.errors import InputError, nearest
-from hone.task.metrics import METRICS, Metric
+from hone.task.metrics import ANSWERS, METRICS, Metric
 from hone.task.scores import Statistic, mean_of
 
 
@@ -82,6 +82,7 @@ def own_metric(function: Callable[[Any, Any], float], name: str | None = None) -
         prepare=prepare,
         per_row=per_row,
         interval="bootstrap",
+        kinds=ANSWERS,
         source="the user's own function, mean over rows",
         higher_is_better=bool(getattr(function, "higher_is_better", True)),
         lowest=lowest,
