@@ -1,0 +1,151 @@
+"""Checkpoints on disk: folders that appear whole, carry their own hashes, and are found again after a kill.
+
+``checkpoints/step-00000400/`` holds a complete state (``state.safetensors``, ``state.json``);
+``checkpoints/best-00000400/`` the weights of the best evaluation (``weights.safetensors``, ``best.json``);
+``checkpoints/evaluations.json`` what was measured. The last two states and one best are kept. Nothing is a pickle.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from hone.errors import FailedError
+from hone.files import atomic_folder, clear_parts, content_hash, file_hash, read_json, write_json
+from hone.train.records import Evaluated
+
+KEEP_STATES = 2
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Saved:
+    """A checkpoint that was read and found whole."""
+
+    folder: Path
+    header: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+
+class Checkpoints:
+    """The checkpoints of one run. Only the first process of a run writes."""
+
+    def __init__(self, folder: Path, say: Say) -> None:
+        self.folder = folder
+        self._say = say
+
+    def prepare(self) -> None:
+        """Remove leftovers of a writer that died. Call under the run's lock."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if removed := clear_parts(self.folder):
+            self._say(f"removed {removed} half-written checkpoint{'s' * (removed > 1)} of a process that died")
+
+    # Complete states.
+
+    def save(self, step: int, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Path:
+        """Write the state after ``step`` steps, then remove all but the last two.
+
+        Raises:
+            FailedError: when the disk refuses; earlier states are untouched.
+        """
+        path = self.folder / f"step-{step:08d}"
+        _write(path, "state", tensors, header)
+        for old in self._named("step-")[:-KEEP_STATES]:
+            shutil.rmtree(old, ignore_errors=True)
+        return path
+
+    def newest(self) -> Saved | None:
+        """The newest state that is whole. Each one that is not is named, with the reason, and passed over."""
+        for path in reversed(self._named("step-")):
+            try:
+                return _read(path, "state")
+            except FailedError as error:
+                self._say(f"checkpoint {path.name} is damaged ({error}); looking for the one before it")
+        return None
+
+    # The best weights.
+
+    def save_best(self, evaluated: Evaluated | None, step: int, weights: Mapping[str, Tensor]) -> Path:
+        """Write the weights that are the best so far, then remove the former best."""
+        path = self.folder / f"best-{step:08d}"
+        _write(path, "best", weights, {"evaluated": None if evaluated is None else evaluated.to_json()})
+        for old in self._named("best-"):
+            if old != path:
+                shutil.rmtree(old, ignore_errors=True)
+        return path
+
+    def best(self) -> tuple[Path, Evaluated | None] | None:
+        """The best weights that are whole, newest first, with their evaluation (None when nothing was evaluated)."""
+        for path in reversed(self._named("best-")):
+            try:
+                data = _read(path, "best").header["evaluated"]
+            except FailedError as error:
+                self._say(f"the best weights {path.name} are damaged ({error}); they are left out")
+                continue
+            return path, None if data is None else Evaluated.from_json(data)
+        return None
+
+    # What was measured.
+
+    def save_evaluations(self, items: Iterable[Evaluated]) -> None:
+        """Write all evaluations so far."""
+        write_json(self.folder / "evaluations.json", [item.to_json() for item in items])
+
+    def evaluations(self, until_step: int) -> list[Evaluated]:
+        """Evaluations that were made up to ``until_step``."""
+        path = self.folder / "evaluations.json"
+        items = [Evaluated.from_json(item) for item in read_json(path)] if path.exists() else []
+        return [item for item in items if item.step <= until_step]
+
+    def _named(self, prefix: str) -> list[Path]:
+        return sorted(path for path in self.folder.glob(f"{prefix}*") if path.is_dir())
+
+
+def load_weights(folder: Path) -> dict[str, Tensor]:
+    """Weights of a ``best-*`` folder by parameter name, on the CPU.
+
+    Raises:
+        FailedError: when the folder is damaged.
+    """
+    return _read(folder, "best").tensors
+
+
+def _write(path: Path, kind: str, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+    with atomic_folder(path) as part:
+        try:
+            save_file({name: value.detach().contiguous().cpu() for name, value in tensors.items()}, part / _file(kind))
+        except SafetensorError as error:
+            size = sum(value.numel() * value.element_size() for value in tensors.values())
+            raise FailedError(
+                f"could not write {path.name} ({size:,} bytes of tensors): {error}; earlier checkpoints are untouched"
+            ) from error
+        content = {**header, "tensors_sha256": file_hash(part / _file(kind))}
+        write_json(part / f"{kind}.json", {"content": content, "content_sha256": content_hash(content, 64)})
+
+
+def _read(path: Path, kind: str) -> Saved:
+    head, body = path / f"{kind}.json", path / _file(kind)
+    missing = [file.name for file in (head, body) if not file.is_file()]
+    if missing:
+        raise FailedError(f"{', '.join(missing)} missing in {path.name}")
+    data = read_json(head)
+    content = data.get("content") if isinstance(data, dict) else None
+    if not isinstance(content, dict) or content_hash(content, 64) != data.get("content_sha256"):
+        raise FailedError(f"{head.name} does not match the hash that it carries")
+    if (found := file_hash(body)) != content["tensors_sha256"]:
+        raise FailedError(f"{body.name} has SHA-256 {found[:12]}, {content['tensors_sha256'][:12]} was written")
+    try:
+        return Saved(folder=path, header=content, tensors=load_file(body))
+    except SafetensorError as error:
+        raise FailedError(f"{body.name} is not whole safetensors: {error}") from error
+
+
+def _file(kind: str) -> str:
+    return "state.safetensors" if kind == "state" else "weights.safetensors"

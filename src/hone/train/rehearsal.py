@@ -1,0 +1,56 @@
+"""The rehearsal: one forward and backward pass on the largest real step, thrown away, before step 1.
+
+What does not fit in memory fails in the first second and not in the third hour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hone.errors import FailedError
+from hone.task.recipe import Recipe
+from hone.train.batches import Batch
+from hone.train.generators import generator_states, set_generator_states
+from hone.train.stepping import accumulate_gradients
+from hone.train.trainable import Trainable
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+def rehearse(fabric: Fabric, trainable: Trainable, batches: Sequence[Batch], recipe: Recipe) -> None:
+    """Run the largest step without changing weights or generators.
+
+    Raises:
+        FailedError: when it does not fit in memory, with the setting to change and to what.
+    """
+    states = generator_states()
+    try:
+        accumulate_gradients(fabric, trainable.loss_module, batches)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise FailedError(_advice(batches, recipe)) from error
+    finally:
+        trainable.clear_gradients()
+        set_generator_states(states)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
+
+
+def _advice(batches: Sequence[Batch], recipe: Recipe) -> str:
+    largest = max(batches, key=lambda batch: batch.num_tokens)
+    rows, length = largest.ids.shape
+    head = f"the largest micro-batch, {rows} rows of {length} tokens, does not fit in memory; "
+    divisors = [
+        n
+        for n in range(recipe.accumulate + 1, recipe.batch_size // recipe.processes + 1)
+        if recipe.batch_size % (n * recipe.processes) == 0
+    ]
+    if divisors:
+        return head + f"set accumulate to {divisors[0]} (now {recipe.accumulate}): same result, smaller micro-batches"
+    return head + f"its rows cannot be split further: lower the context (now {recipe.context}) or take a smaller model"
