@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -34,6 +35,22 @@ class Sampling:
 
 
 GREEDY = Sampling()
+
+
+def draws_of(prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[np.random.Generator | None]:
+    """A random generator per prompt, made of the seed, the prompt and how often it has come before in the call.
+
+    None for each when sampling is greedy.
+    """
+    if sampling.temperature <= 0:
+        return [None] * len(prompts)
+    seen: Counter[tuple[int, ...]] = Counter()
+    draws: list[np.random.Generator | None] = []
+    for prompt in prompts:
+        key = tuple(prompt)
+        draws.append(np.random.default_rng([sampling.seed, seen[key], *key]))
+        seen[key] += 1
+    return draws
 
 
 class Generate(Protocol):

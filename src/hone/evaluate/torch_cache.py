@@ -1,8 +1,8 @@
 """Keys and values of a batch of prompts of different lengths, in buffers that rows can leave.
 
-Prompts are run in groups of equal length, so nothing is padded while prompts are read. Their keys and values are then laid
-side by side, flush right; the columns left of a shorter prompt are masked out, which gives them an attention weight
-of exactly 0. Transformers' own cache copies everything for each new token; here a token is written into spare room.
+Prompts are run in groups of equal length, so nothing is padded while prompts are read. Their keys and values are
+then laid side by side, flush right; the columns left of a shorter prompt are masked out, which gives them an attention
+weight of exactly 0. Transformers' own cache copies everything for each new token; here a token goes into spare room.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from transformers.cache_utils import Cache, DynamicLayer
 ROOM = 32
 
 
-class BufferLayer(DynamicLayer):
-    """One layer's keys and values (rows, heads, columns, width); ``keys`` and ``values`` are views of what is filled."""
+class BufferLayer(DynamicLayer):  # type: ignore[misc]  # Transformers carries no types
+    """One layer's states (rows, heads, columns, width); ``keys`` and ``values`` are views of what is filled."""
 
     def __init__(self, keys: Tensor, values: Tensor) -> None:
         super().__init__()
@@ -25,7 +25,9 @@ class BufferLayer(DynamicLayer):
         self._keys, self._values, self._used = keys, values, keys.shape[2]
         self.keys, self.values = keys, values
 
-    def update(self, key_states: Tensor, value_states: Tensor, *_args: object, **_kwargs: object) -> tuple[Tensor, Tensor]:
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_args: object, **_kwargs: object
+    ) -> tuple[Tensor, Tensor]:
         """Write the new columns and give back everything filled so far."""
         end = self._used + key_states.shape[2]
         if end > self._keys.shape[2]:

@@ -6,7 +6,6 @@ random state, so evaluating in the middle of training changes no later step.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,8 +17,9 @@ from torch import Tensor, nn
 from transformers.cache_utils import DynamicCache
 
 from hone.errors import InputError
-from hone.evaluate.generate import GREEDY, Generation, Sampling
+from hone.evaluate.generate import GREEDY, Generation, Sampling, draws_of
 from hone.evaluate.torch_cache import side_by_side
+from hone.evaluate.torch_choice import choose
 
 MOST_CACHE_BYTES = 256 * 2**20
 MOST_ROWS = 128
@@ -50,7 +50,7 @@ class TorchGenerate:
         context = int(config.max_position_embeddings)
         _check_prompts(prompts, context)
         limits = [min(max_new_tokens, context - len(prompt)) for prompt in prompts]
-        draws = _draws(prompts, sampling)
+        draws = draws_of(prompts, sampling)
         order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
         size = self.batch_size or _rows_that_fit(config, max(map(len, prompts), default=1) + max_new_tokens)
         results: list[Generation | None] = [None] * len(prompts)
@@ -87,7 +87,7 @@ class _Rows:
         rows = list(range(len(limits)))  # which prompt each row of the batch belongs to
         active = [limit > 0 for limit in limits]
         while any(active):
-            chosen = _choose(self.logits, sampling, [draws[row] for row in rows])
+            chosen = choose(self.logits, sampling, [draws[row] for row in rows])
             for place, (row, token) in enumerate(zip(rows, chosen.tolist(), strict=True)):
                 if not active[place]:
                     continue
@@ -182,36 +182,6 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
         model.train(training)
 
 
-def _choose(logits: Tensor, sampling: Sampling, draws: Sequence[np.random.Generator | None]) -> Tensor:
-    """The next id of each row: (rows, vocabulary) to (rows,)."""
-    if sampling.temperature == 0:
-        return logits.argmax(-1)
-    softmax = torch.softmax(logits.double() / sampling.temperature, -1)
-    shares, ids = torch.sort(softmax, stable=True, dim=-1, descending=True)
-    if sampling.top_k:
-        shares[:, sampling.top_k :] = 0
-    before = shares.cumsum(-1) - shares
-    shares = shares.masked_fill(before >= sampling.top_p * shares.sum(-1, keepdim=True), 0)
-    uniform = torch.tensor([0.0 if draw is None else draw.random() for draw in draws], device=logits.device)
-    heights = shares.cumsum(-1)
-    place = torch.searchsorted(heights, (uniform.double() * heights[:, -1])[:, None], right=True)
-    place = place.clamp(max=(shares > 0).sum(-1, keepdim=True) - 1)
-    return ids.gather(-1, place)[:, 0]
-
-
-def _draws(prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[np.random.Generator | None]:
-    """A random generator per prompt, made of the seed, the prompt and how often it has come before in the call."""
-    if sampling.temperature == 0:
-        return [None] * len(prompts)
-    seen: Counter[tuple[int, ...]] = Counter()
-    draws: list[np.random.Generator | None] = []
-    for prompt in prompts:
-        key = tuple(prompt)
-        draws.append(np.random.default_rng([sampling.seed, seen[key], *key]))
-        seen[key] += 1
-    return draws
-
-
 def _equal_lengths(sequences: Sequence[Sequence[int]], most: int) -> Iterator[list[int]]:
     """Positions of sequences of one length at a time, at most so many together, shortest first."""
     by_length: dict[int, list[int]] = {}
@@ -242,7 +212,7 @@ def _rows_that_fit(config: Any, columns: int) -> int:
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     row_bytes = 2 * 4 * config.num_hidden_layers * heads * width * columns
-    return max(1, min(MOST_ROWS, MOST_CACHE_BYTES // row_bytes))
+    return max(1, min(MOST_ROWS, int(MOST_CACHE_BYTES // row_bytes)))
 
 
 def _device(model: nn.Module) -> torch.device:

@@ -63,7 +63,7 @@ def pair_counts(prediction: Any, reference: Any) -> tuple[int, int, int]:
 
 
 def rouge_l(prediction: Any, reference: Any) -> float:
-    """ROUGE-L F with beta 1 of two texts: 2 LCS / (words of both); words are lower-case runs of ``\\w``.
+    """ROUGE-L F with beta 1 of two texts: 2 LCS / (words of both); words are lower-case runs of letters and digits.
 
     Lin, "ROUGE: a package for automatic evaluation of summaries" (2004), section 3.1. Unlike Google's package, letters
     outside ASCII belong to words. Two texts without words are alike when they are equal.

@@ -68,7 +68,7 @@ def own_metric(function: Callable[[Any, Any], float], name: str | None = None) -
     def prepare(predictions: Sequence[Any], references: Sequence[Any]) -> Statistic:
         values = np.empty(len(references))
         for index, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):
-            value = function(prediction, reference)
+            value: Any = function(prediction, reference)
             if not isinstance(value, int | float | np.number) or not lowest <= value <= highest or math.isinf(value):
                 raise InputError(
                     f"metric: {label} gave {value!r} for row {index:,} (prediction {prediction!r:.60}); "
