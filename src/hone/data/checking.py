@@ -1,0 +1,104 @@
+"""Rows against the task: columns that templates name, values that can be text, and bad rows as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hone.data.rows import Bad, Row, kind_of
+from hone.errors import nearest
+from hone.task.spec import Task
+from hone.task.templates import columns
+
+SHOWN = 3
+_JSON = (str, int, float, bool, type(None))
+
+
+def input_columns(task: Task) -> list[str]:
+    """Columns that the prompt is made of; none for language-model tasks."""
+    turns = task.input if isinstance(task.input, list) else []
+    return columns([turn.content for turn in turns] or task.input)
+
+
+def output_columns(task: Task) -> list[str]:
+    """Columns that the answer (or document) is made of."""
+    return columns(task.output)
+
+
+class Checker:
+    """Checks rows of one source and keeps what is wrong, to be said all at once."""
+
+    def __init__(self, task: Task, source: str) -> None:
+        self.source = source
+        self.rows = 0
+        self.bad: list[Bad] = []
+        self._missing: dict[str, list[str]] = {}
+        self._seen: dict[str, None] = {}
+        self._inputs = input_columns(task)
+        self._outputs = output_columns(task)
+        self._json_allowed = task.kind == "extract"
+
+    def good(self, rows: Iterator[Row | Bad]) -> Iterator[Row]:
+        """Pass on the rows that the task can use; the others are kept for :meth:`problems`."""
+        for row in rows:
+            self.rows += 1
+            if isinstance(row, Bad):
+                self.bad.append(row)
+            elif self._is_good(row):
+                yield row
+
+    def _is_good(self, row: Row) -> bool:
+        fields, good = row.fields, True
+        for column in (*self._inputs, *self._outputs):
+            value = fields.get(column)
+            if type(value) is str:
+                continue
+            if column not in fields:
+                self._missing.setdefault(column, []).append(row.id)
+                self._seen.update(dict.fromkeys(fields))
+                good = False
+                continue
+            as_answer = self._json_allowed and column not in self._inputs
+            if not (_is_json(value) if as_answer else _is_text(value)):
+                self.bad.append(Bad(row.id, column, "a JSON value" if as_answer else "text", kind_of(value)))
+                good = False
+        return good
+
+    def problems(self) -> list[str]:
+        """One sentence per kind of problem, with the number of rows and the first three."""
+        sentences = [self._missing_sentence(column, rows) for column, rows in self._missing.items()]
+        groups: dict[tuple[str, str], list[Bad]] = {}
+        for bad in self.bad:
+            groups.setdefault((bad.field, bad.expected), []).append(bad)
+        return sentences + [self._bad_sentence(*key, group) for key, group in groups.items()]
+
+    def _missing_sentence(self, column: str, rows: Sequence[str]) -> str:
+        where = "input" if column in self._inputs else "output"
+        known = [name for name in self._seen if name != column]
+        # One known name is enough of a hint; the list of all of them always follows.
+        hint = f"{nearest(column, known)} (columns: {', '.join(known)})" if known else "the row is empty"
+        which = "no row has it" if len(rows) == self.rows else f"{len(rows):,} of {self.rows:,} rows lack it"
+        return f'{self.source}: {where} names the column "{column}" and {which}, first {_list(rows)}; {hint}'
+
+    def _bad_sentence(self, field: str, expected: str, group: Sequence[Bad]) -> str:
+        shown = "; ".join(f"{bad.id} has {bad.found}" for bad in group[:SHOWN])
+        more = f"; and {len(group) - SHOWN:,} more" if len(group) > SHOWN else ""
+        what = f'field "{field}": ' if field else ""
+        count = "1 bad row" if len(group) == 1 else f"{len(group):,} bad rows"
+        return f"{self.source}: {count} of {self.rows:,}: {what}expected {expected}; {shown}{more}"
+
+
+def _list(rows: Sequence[str]) -> str:
+    return ", ".join(rows[:SHOWN])
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str | int | float) and value == value
+
+
+def _is_json(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _is_json(part) for key, part in value.items())
+    if isinstance(value, list | tuple):
+        return all(_is_json(part) for part in value)
+    return isinstance(value, _JSON) and value == value

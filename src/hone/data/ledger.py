@@ -1,0 +1,105 @@
+"""The ledger: every row that was not kept, with all its reasons and the evidence (law 5).
+
+On disk it is JSON Lines: a first line with the counts read and kept per source, then one line per row
+left out. A file that was cut off does not add up and is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from hone.errors import FailedError
+from hone.files import atomic_write
+
+IN_TEST = "equals a test row"
+IN_DEV = "equals a dev row"
+DUPLICATE = "duplicate"
+EMPTY = "empty"
+BAD = "bad"
+OVERLONG = "overlong"
+UNKNOWN_LABEL = "label not in train"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a row was left out, and what shows it (the row it equals, a length, a value)."""
+
+    name: str
+    evidence: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One row that was left out: its id, the source it was read from, all reasons, the first words of its text."""
+
+    row: str
+    source: str
+    reasons: tuple[Reason, ...]
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ledger:
+    """The books of one step: rows read and kept per source, and an entry for each row in between.
+
+    Raises:
+        FailedError: on making one that does not add up, which would be a mistake in hone.
+    """
+
+    read: Mapping[str, int]
+    kept: Mapping[str, int]
+    entries: tuple[Entry, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        read, kept = sum(self.read.values()), sum(self.kept.values())
+        if kept + len(self.entries) != read:
+            raise FailedError(
+                f"the ledger does not add up: {kept:,} kept + {len(self.entries):,} left out is not {read:,} read"
+            )
+        without = [entry.row for entry in self.entries if not entry.reasons]
+        if without:
+            raise FailedError(f"{len(without)} rows were left out without a reason, first {without[0]}")
+
+    def counts(self) -> dict[str, int]:
+        """Rows per reason, most frequent first; a row with two reasons counts under both."""
+        return dict(Counter(reason.name for entry in self.entries for reason in entry.reasons).most_common())
+
+    def reasons_of(self, row: str) -> tuple[Reason, ...]:
+        """All reasons why a row was left out; empty when it was not."""
+        return tuple(reason for entry in self.entries if entry.row == row for reason in entry.reasons)
+
+    def save(self, path: Path) -> Path:
+        """Write the whole ledger or nothing."""
+        head = {"read": dict(self.read), "kept": dict(self.kept), "entries": len(self.entries)}
+        records = [head, *map(asdict, self.entries)]
+        return atomic_write(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+
+    @classmethod
+    def load(cls, path: Path) -> Ledger:
+        """Read a ledger back.
+
+        Raises:
+            FailedError: when a line is damaged or lines are missing.
+        """
+        try:
+            head, *records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            entries = tuple(_entry(record) for record in records)
+            return cls(read=head["read"], kept=head["kept"], entries=entries)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise FailedError(f"{path}: not a whole ledger: {error}") from error
+
+
+def _entry(record: Mapping[str, object]) -> Entry:
+    reasons = record["reasons"]
+    if not isinstance(reasons, Sequence):
+        raise ValueError(f"row {record['row']} has no list of reasons")
+    return Entry(
+        row=str(record["row"]),
+        source=str(record["source"]),
+        reasons=tuple(Reason(reason["name"], reason["evidence"]) for reason in reasons),
+        text=str(record["text"]),
+    )

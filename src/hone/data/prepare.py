@@ -1,0 +1,168 @@
+"""From a task to a data version: read, check, clean, split, seal. Every row that leaves is in the ledger."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hone.data import clean, sources
+from hone.data.ledger import Entry, Ledger
+from hone.data.rows import Row, rows_digest
+from hone.data.sealed import SealedTest
+from hone.data.split import choose
+from hone.files import content_hash
+from hone.task.render import task_reference
+from hone.task.spec import Task
+
+STEP = "prepare-1"
+TEST_SHARE = 0.1
+NAMED = 5
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataVersion:
+    """The data of one task as every later step sees it.
+
+    ``id`` 12 hex digits over kept rows, split and step version; ``labels`` sorted training labels (classify);
+    ``test_only_labels`` and ``dev_only_labels``: labels that no training row has; ``counts`` every number said.
+    """
+
+    id: str
+    train: tuple[Row, ...]
+    dev: tuple[Row, ...]
+    test: SealedTest
+    ood: tuple[Row, ...]
+    labels: tuple[str, ...]
+    test_only_labels: tuple[str, ...]
+    dev_only_labels: tuple[str, ...]
+    ledger: Ledger
+    counts: dict[str, int]
+
+
+def prepare(
+    task: Task,
+    folder: Path,
+    cache: Path,
+    say: Say,
+    *,
+    rows: Mapping[str, Iterable[Mapping[str, Any]]] | None = None,
+) -> DataVersion:
+    """Read the task's data and make the version of it that everything else uses.
+
+    Args:
+        task: the task; paths in it are relative to ``folder``.
+        folder: the task folder; it is only read.
+        cache: folder for the ledger (``ledger-<id>.jsonl``) and for rows handed in from Python.
+        say: takes each line on what was read, left out or decided.
+        rows: Python rows that take the place of ``train``, ``dev``, ``test`` or ``ood`` of the task.
+
+    Raises:
+        InputError: with every problem of every source at once.
+    """
+    task = sources.with_python_rows(task, cache, rows or {})
+    loaded = sources.load(task, folder, say)
+    cleaned = clean.clean(task, loaded, say)
+    pool, sealed = _seal(task, folder, cleaned, loaded, say)
+    train, dev = _dev(task, pool, cleaned, say)
+    labels = sorted({task_reference(task, row.fields) for row in train}) if task.kind == "classify" else []
+    version = DataVersion(
+        id=content_hash([STEP, rows_digest(train), rows_digest(dev), rows_digest(loaded.ood), sealed.digest]),
+        train=train,
+        dev=dev,
+        test=sealed,
+        ood=loaded.ood,
+        labels=tuple(labels),
+        test_only_labels=tuple(sorted(set(sealed.labels) - set(labels))),
+        dev_only_labels=_labels_not_in(task, dev, labels),
+        ledger=_ledger(loaded, cleaned.entries, train, dev, sealed),
+        counts={**cleaned.counts, "train": len(train), "dev": len(dev), "test": sealed.n, "ood": len(loaded.ood)},
+    )
+    _say_version(version, cache, say)
+    return version
+
+
+def _seal(
+    task: Task, folder: Path, cleaned: clean.Cleaned, loaded: sources.Loaded, say: Say
+) -> tuple[tuple[Row, ...], SealedTest]:
+    """The rows left for train and dev, and the sealed test: the task's own, or one hashed out of the pool."""
+    if loaded.test is not None:
+        return cleaned.train, loaded.test
+    pool = cleaned.train
+    keys, labels = _keys_and_labels(task, pool, cleaned)
+    chosen = choose(keys, TEST_SHARE, "test", labels)
+    test = sources.Summary(task)
+    kept, only = [], set()
+    for row, key in zip(pool, keys, strict=True):
+        if key in chosen:
+            test.add(row, key)
+            only.add(row.id)
+        else:
+            kept.append(row)
+    say(f"test: the task names no test file, so {test.n:,} rows ({TEST_SHARE:.0%}) are hashed out of train and sealed")
+    return tuple(kept), test.seal(task.data.train, folder, loaded.prefixes["train"], frozenset(only))
+
+
+def _dev(
+    task: Task, pool: tuple[Row, ...], cleaned: clean.Cleaned, say: Say
+) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
+    if isinstance(task.data.dev, str):
+        return pool, cleaned.dev
+    keys, labels = _keys_and_labels(task, pool, cleaned)
+    chosen = choose(keys, task.data.dev, "dev", labels)
+    train = tuple(row for row, key in zip(pool, keys, strict=True) if key not in chosen)
+    dev = tuple(row for row, key in zip(pool, keys, strict=True) if key in chosen)
+    wish = f"{task.data.dev:,} rows" if isinstance(task.data.dev, int) else f"a share of {task.data.dev:g}"
+    say(f"dev: {len(dev):,} rows hashed out of train ({wish} asked for), {len(train):,} stay")
+    return train, dev
+
+
+def _keys_and_labels(
+    task: Task, rows: tuple[Row, ...], cleaned: clean.Cleaned
+) -> tuple[list[str], list[str]]:
+    keys = [cleaned.keys[row.id] for row in rows]
+    labels = [task_reference(task, row.fields) for row in rows] if task.kind == "classify" else []
+    return keys, labels
+
+
+def _labels_not_in(task: Task, rows: tuple[Row, ...], labels: Iterable[str]) -> tuple[str, ...]:
+    if task.kind != "classify":
+        return ()
+    return tuple(sorted({task_reference(task, row.fields) for row in rows} - set(labels)))
+
+
+def _ledger(
+    loaded: sources.Loaded,
+    entries: tuple[Entry, ...],
+    train: tuple[Row, ...],
+    dev: tuple[Row, ...],
+    sealed: SealedTest,
+) -> Ledger:
+    read = {"train": len(loaded.train), "dev": len(loaded.dev), "ood": len(loaded.ood)}
+    if loaded.test is not None:
+        read["test"] = loaded.test.n
+    kept = {"train": len(train), "dev": len(dev), "test": sealed.n, "ood": len(loaded.ood)}
+    return Ledger(read={source: n for source, n in read.items() if n}, kept=kept, entries=entries)
+
+
+def _say_version(version: DataVersion, cache: Path, say: Say) -> None:
+    for split, labels in (("test", version.test_only_labels), ("dev", version.dev_only_labels)):
+        if labels:
+            named = ", ".join(f'"{label}"' for label in labels[:NAMED]) + (", ..." if len(labels) > NAMED else "")
+            say(f"labels that only {split} has, so no model can learn them: {len(labels)} ({named})")
+    _say_like_labels(version, say)
+    path = version.ledger.save(cache / f"ledger-{version.id}.jsonl")
+    kept = ", ".join(f"{split} {n:,}" for split, n in version.ledger.kept.items() if n)
+    say(f"data version {version.id}: {kept}; {len(version.ledger.entries):,} rows left out, see {path}")
+
+
+def _say_like_labels(version: DataVersion, say: Say) -> None:
+    """Labels that differ by case or spaces alone, within train or between the splits."""
+    every = {*version.labels, *version.test_only_labels, *version.dev_only_labels}
+    folded = Counter(" ".join(label.casefold().split()) for label in every)
+    alike = sorted(label for label in every if folded[" ".join(label.casefold().split())] > 1)
+    if alike:
+        say(f"labels that differ by case or spaces alone are different labels: {', '.join(map(repr, alike[:NAMED]))}")

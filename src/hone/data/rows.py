@@ -1,0 +1,75 @@
+"""A row of data, a bad row, and the folding that says when two texts are the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+_NOT_WORD = re.compile(r"\W+")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row. ``id`` is ``<file name>:<1-based line or record>``; ``fields`` may be nested."""
+
+    id: str
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A row that cannot be used: where, which field ("" for the row as a whole), what was expected and found."""
+
+    id: str
+    field: str
+    expected: str
+    found: str
+
+
+def fold(text: str) -> str:
+    """Lower case with every run of punctuation or space as one space: two texts that fold alike are one text."""
+    return _NOT_WORD.sub(" ", text.lower()).strip()
+
+
+def fingerprint(text: str) -> str:
+    """16 hex digits that equal texts after folding share.
+
+    A text without any letter or digit folds to nothing; it is compared as it stands, so that ``"?!"`` and a
+    smiley are not taken for the same text.
+    """
+    key = fold(text) or text.strip()
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def canonical(value: Any) -> str:
+    """Compact JSON with sorted keys: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def rows_digest(rows: Iterable[Row]) -> str:
+    """64 hex digits over the ids and fields of rows, in their order."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(canonical([row.id, row.fields]).encode("utf-8", "surrogatepass"))
+        digest.update(b"\n")
+    return digest.hexdigest()
+
+
+def kind_of(value: Any) -> str:
+    """The kind of a value as an error names it, with a short look at it."""
+    if value is None:
+        return "null"
+    if isinstance(value, dict):
+        return f"an object with {len(value)} keys"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return f"the number {value}"
+    shown = repr(value)
+    return f"{type(value).__name__} {shown if len(shown) <= 60 else shown[:57] + '...'}"

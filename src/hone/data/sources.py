@@ -1,0 +1,183 @@
+"""Reading a task's splits: every row checked, every problem of every source gathered, the test only summarised."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hone.data.checking import Checker
+from hone.data.read import Found, find, read
+from hone.data.rows import Row, fingerprint
+from hone.data.sealed import Digest, SealedTest
+from hone.errors import InputError, nearest
+from hone.files import atomic_write, content_hash
+from hone.task.render import task_prompt, task_reference
+from hone.task.spec import Task
+
+SPLITS = ("train", "dev", "test", "ood")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loaded:
+    """The checked rows of a task; ``test`` is None where the task names no test; ``test_rows`` maps each
+    fingerprint of the test to the id of its first row, ``test_counts`` to its number of rows; ``prefixes`` stand
+    before the ids of a split."""
+
+    train: tuple[Row, ...]
+    dev: tuple[Row, ...]
+    ood: tuple[Row, ...]
+    test: SealedTest | None
+    test_rows: Mapping[str, str]
+    test_counts: Mapping[str, int]
+    prefixes: Mapping[str, str]
+
+
+class Summary:
+    """What stays of test rows that pass by: fingerprints, labels, count, digest."""
+
+    def __init__(self, task: Task) -> None:
+        self.rows: dict[str, str] = {}
+        self.counts: Counter[str] = Counter()
+        self.n = 0
+        self._task = task
+        self._labels: set[str] = set()
+        self._digest = Digest()
+
+    def add(self, row: Row, key: str | None = None) -> None:
+        """Take one row in; ``key`` is its fingerprint where that is known."""
+        key = key or fingerprint(task_prompt(self._task, row.fields))
+        self.rows.setdefault(key, row.id)
+        self.counts[key] += 1
+        self.n += 1
+        self._digest.add(row)
+        if self._task.kind == "classify":
+            self._labels.add(task_reference(self._task, row.fields))
+
+    def seal(self, source: str, base: Path, prefix: str, only: frozenset[str] | None = None) -> SealedTest:
+        """The sealed split of the rows taken in."""
+        return SealedTest(
+            source=source,
+            base=base,
+            n=self.n,
+            fingerprints=frozenset(self.rows),
+            labels=tuple(sorted(self._labels)),
+            digest=self._digest.hex(),
+            prefix=prefix,
+            only=only,
+        )
+
+
+def load(task: Task, folder: Path, say: Callable[[str], None]) -> Loaded:
+    """Read train, dev and ood, and pass over test.
+
+    Raises:
+        InputError: all problems of all sources at once.
+    """
+    named = _named(task)
+    found, problems = _find_all(named, folder)
+    prefixes = _prefixes(found)
+    rows: dict[str, tuple[Row, ...]] = {}
+    test = Summary(task)
+    for split in found:
+        checker = Checker(task, f"data.{split} ({named[split]})")
+        try:
+            good = checker.good(read(named[split], folder, prefixes[split]))
+            if split == "test":
+                for row in good:
+                    test.add(row)
+            else:
+                rows[split] = tuple(good)
+        except InputError as error:
+            problems += error.problems
+            continue
+        problems += checker.problems()
+        if checker.rows == 0:
+            problems.append(f"data.{split} ({named[split]}): holds no rows; expected at least one")
+        say(f"{split}: {checker.rows:,} rows read from {named[split]}{_files(found[split])}")
+    if problems:
+        raise InputError(problems)
+    return Loaded(
+        train=rows["train"],
+        dev=rows.get("dev", ()),
+        ood=rows.get("ood", ()),
+        test=test.seal(named["test"], folder, prefixes["test"]) if "test" in found else None,
+        test_rows=test.rows,
+        test_counts=test.counts,
+        prefixes=prefixes,
+    )
+
+
+def _named(task: Task) -> dict[str, str]:
+    sources = {split: getattr(task.data, split) for split in SPLITS}
+    return {split: source for split, source in sources.items() if isinstance(source, str)}
+
+
+def _find_all(named: Mapping[str, str], folder: Path) -> tuple[dict[str, Found], list[str]]:
+    found: dict[str, Found] = {}
+    problems: list[str] = []
+    owner: dict[Path, str] = {}
+    for split, source in named.items():
+        try:
+            found[split] = find(source, folder)
+        except InputError as error:
+            problems += [f"data.{split}: {problem}" for problem in error.problems]
+            continue
+        for _, path in found[split].files:
+            other = owner.setdefault(path.resolve(), split)
+            if other != split:
+                problems.append(f"data.{split}: {path} is also read as data.{other}; each split needs files of its own")
+    return found, problems
+
+
+def _prefixes(found: Mapping[str, Found]) -> dict[str, str]:
+    """Nothing, or ``<split>/`` where an earlier split has a file of the same name: ids stay unique."""
+    seen: set[str] = set()
+    prefixes = {}
+    for split, source in found.items():
+        names = {name for name, _ in source.files} or {source.hub, str(source.saved and source.saved.name)}
+        prefixes[split] = f"{split}/" if names & seen else ""
+        seen |= names
+    return prefixes
+
+
+def _files(found: Found) -> str:
+    many = f" ({len(found.files)} files)" if len(found.files) > 1 else ""
+    left = f"; left out: {', '.join(found.left_out[:5])}" if found.left_out else ""
+    return many + left
+
+
+def with_python_rows(task: Task, cache: Path, rows: Mapping[str, Iterable[Mapping[str, Any]]]) -> Task:
+    """The task with splits handed in as Python rows, which are written to the cache as JSON Lines.
+
+    Raises:
+        InputError: for an unknown split, and for rows that JSON cannot hold.
+    """
+    unknown = [split for split in rows if split not in SPLITS]
+    if unknown:
+        raise InputError([f'rows for "{split}" have no place; {nearest(split, SPLITS)}' for split in unknown])
+    if not rows:
+        return task
+    problems: list[str] = []
+    lines = {split: _json_lines(split, source, problems) for split, source in rows.items()}
+    if problems:
+        raise InputError(problems)
+    place = cache / f"rows-{content_hash(lines)}"
+    paths = {split: str(atomic_write(place / f"{split}.jsonl", text).resolve()) for split, text in lines.items()}
+    return task.model_copy(update={"data": task.data.model_copy(update=paths)})
+
+
+def _json_lines(split: str, source: Iterable[Any], problems: list[str]) -> str:
+    lines = []
+    for number, fields in enumerate(source, 1):
+        try:
+            line = json.dumps(dict(fields), ensure_ascii=False, allow_nan=False)
+            line.encode("utf-8")
+        except (TypeError, ValueError) as error:
+            problems.append(f"{split} row {number:,}: expected a dict of JSON values, found {error}")
+            continue
+        lines.append(line + "\n")
+    return "".join(lines)

@@ -1,0 +1,172 @@
+"""A byte-level BPE tokenizer: any Unicode text in, the same text out, and no text becomes a special token.
+
+The split regex is GPT-2's exactly (Radford et al. 2019), so that llama.cpp with ``pre = gpt-2`` gives the
+same ids. All 256 bytes are tokens, so nothing is unknown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hone.errors import FailedError, InputError, nearest
+from hone.files import atomic_write, content_hash, write_json
+from hone.task.render import BEGIN, END, PAD, SPECIALS, label_token
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as RustTokenizer
+
+FILE = "tokenizer.json"
+CONFIG_FILE = "tokenizer_config.json"
+NUM_BYTES = 256
+
+
+class TextTokenizer:
+    """Text to ids and back; satisfies the renderer's ``Tokenizer`` protocol."""
+
+    def __init__(self, rust: RustTokenizer) -> None:
+        # Without this the text "<|end|>" in a user's row would become the end of the row (law 4).
+        rust.encode_special_tokens = True
+        self._rust = rust
+        self._special_ids = {
+            token.content: token_id for token_id, token in rust.get_added_tokens_decoder().items() if token.special
+        }
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids, special tokens included."""
+        return self._rust.get_vocab_size(with_added_tokens=True)
+
+    @property
+    def specials(self) -> dict[str, int]:
+        """Special tokens by name, in the order of their ids."""
+        return dict(sorted(self._special_ids.items(), key=lambda item: item[1]))
+
+    @cached_property
+    def hash(self) -> str:
+        """12 hex digits of the whole tokenizer: equal hashes give equal ids for every text."""
+        return content_hash(json.loads(self._rust.to_str()))
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of plain text; never a special id, whatever the text says.
+
+        Raises:
+            InputError: for half of a surrogate pair, which is not text.
+        """
+        try:
+            return list(self._rust.encode(text, add_special_tokens=False).ids)
+        except (UnicodeEncodeError, TypeError):
+            raise InputError(_no_text(text)) from None
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids, special ids left out; bytes that are no UTF-8 become U+FFFD."""
+        return str(self._rust.decode(list(ids), skip_special_tokens=True))
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes that an id stands for; none for a special id."""
+        token = self._rust.id_to_token(token_id)
+        if token is None or token in self._special_ids:
+            return b""
+        return bytes(_byte_of_char()[char] for char in token)
+
+    def special_id(self, name: str) -> int:
+        """Id of a special token.
+
+        Raises:
+            InputError: when there is none of that name.
+        """
+        if name not in self._special_ids:
+            raise InputError(
+                f'the tokenizer has no special token "{name}"; {nearest(name, list(self._special_ids) or ["none"])}'
+            )
+        return self._special_ids[name]
+
+    def save(self, folder: Path) -> Path:
+        """Write ``tokenizer.json`` and a ``tokenizer_config.json`` with which Transformers gives the same ids."""
+        folder.mkdir(parents=True, exist_ok=True)
+        atomic_write(folder / FILE, self._rust.to_str(pretty=True))
+        config: dict[str, Any] = {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "split_special_tokens": True,
+            "clean_up_tokenization_spaces": False,
+            "add_bos_token": False,
+            "add_eos_token": False,
+        }
+        roles = {"pad_token": PAD, "bos_token": BEGIN, "eos_token": END}
+        config |= {role: name for role, name in roles.items() if name in self._special_ids}
+        write_json(folder / CONFIG_FILE, config)
+        return folder
+
+    @classmethod
+    def open(cls, folder: str | Path) -> TextTokenizer:
+        """Open a saved folder.
+
+        Raises:
+            InputError: when the folder has no ``tokenizer.json``.
+            FailedError: when that file is damaged.
+        """
+        from tokenizers import Tokenizer
+
+        path = Path(folder) / FILE
+        if not path.is_file():
+            raise InputError(f"{path}: there is no such file; a tokenizer folder holds {FILE}")
+        try:
+            return cls(Tokenizer.from_file(str(path)))
+        except Exception as error:  # tokenizers raises bare Exception
+            raise FailedError(f"{path}: not a whole tokenizer: {error}") from error
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int, labels: Sequence[str] = ()) -> TextTokenizer:
+    """Train a byte-level BPE tokenizer; the same texts give the same tokenizer.
+
+    Ids 0-3 are ``<|pad|>``, ``<|begin|>``, ``<|answer|>``, ``<|end|>``, then one per label, then the 256 bytes,
+    then merges. Small data may give fewer ids than ``vocab_size``; the rest simply does not exist.
+
+    Raises:
+        InputError: when ``vocab_size`` has no room for bytes and special tokens, or a label stands twice.
+    """
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    names = [*SPECIALS, *map(label_token, labels)]
+    if len(set(names)) != len(names):
+        raise InputError(f"the {len(labels)} labels hold one twice; each needs a token of its own")
+    if vocab_size < NUM_BYTES + len(names):
+        raise InputError(
+            f"vocab_size {vocab_size} is too small: {NUM_BYTES} bytes + {len(names)} special tokens "
+            f"({len(labels)} of them labels) need at least {NUM_BYTES + len(names)}"
+        )
+    rust = Tokenizer(models.BPE())
+    rust.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    rust.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[AddedToken(name, special=True, normalized=False) for name in names],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    rust.train_from_iterator(_whole(texts), trainer)
+    return TextTokenizer(rust)
+
+
+def _whole(texts: Iterable[str]) -> Iterable[str]:
+    for text in texts:
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise InputError(_no_text(text)) from None
+        yield text
+
+
+def _no_text(text: str) -> str:
+    at = next(i for i, char in enumerate(text) if 0xD800 <= ord(char) < 0xE000)
+    return f"character {at:,} of a text is U+{ord(text[at]):04X}, half of a surrogate pair, which is not Unicode text"
+
+
+def _byte_of_char() -> dict[str, int]:
+    """GPT-2's printable stand-ins for the 256 bytes, inverted."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(NUM_BYTES) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(NUM_BYTES + i): byte for i, byte in enumerate(others)}
