@@ -69,7 +69,7 @@ class Header:
 
 
 def slug(text: str) -> str:
-    """A folder name out of any text: lower case, digits, dashes, at most 40 characters; ``run`` when nothing is left."""
+    """A folder name out of any text: lower case, digits and dashes, at most 40 characters; ``run`` for nothing."""
     return re.sub(r"[^a-z0-9._]+", "-", text.lower()).strip("-._")[:40].strip("-._") or "run"
 
 
