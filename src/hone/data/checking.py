@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -93,7 +94,7 @@ def _list(rows: Sequence[str]) -> str:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str | int | float) and value == value
+    return isinstance(value, str | int | float) and not _is_nan(value)
 
 
 def _is_json(value: Any) -> bool:
@@ -101,4 +102,8 @@ def _is_json(value: Any) -> bool:
         return all(isinstance(key, str) and _is_json(part) for key, part in value.items())
     if isinstance(value, list | tuple):
         return all(_is_json(part) for part in value)
-    return isinstance(value, _JSON) and value == value
+    return isinstance(value, _JSON) and not _is_nan(value)
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)

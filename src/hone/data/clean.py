@@ -118,9 +118,7 @@ def _overlap(loaded: Loaded, groups: Mapping[str, list[Row]]) -> int:
     return sum(count for key, count in loaded.test_counts.items() if key in groups)
 
 
-def _say(
-    task: Task, loaded: Loaded, cleaned: Cleaned, conflicts: list[list[Row]], say: Callable[[str], None]
-) -> None:
+def _say(task: Task, loaded: Loaded, cleaned: Cleaned, conflicts: list[list[Row]], say: Callable[[str], None]) -> None:
     by_reason: dict[tuple[str, str], list[Entry]] = {}
     for entry in cleaned.entries:
         for reason in entry.reasons:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Iterator
@@ -78,7 +79,7 @@ _DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_pair
 
 
 def _lone_surrogate(text: str) -> int | None:
-    """Position of the first ``\\ud8xx`` escape in JSON text that is not half of a pair, or None."""
+    """Position of the first surrogate escape in JSON text that is not half of a pair, or None."""
     high: re.Match[str] | None = None
     for match in _ESCAPE.finditer(text):
         code = int(match[1], 16) if match[1] else 0
@@ -111,9 +112,7 @@ def _encodable(text: str) -> bool:
 
 def read_array(path: Path, name: str) -> Iterator[Row | Bad]:
     """A JSON array of objects, parsed element by element; ids count the elements from 1."""
-    number = 0
-    for element in _elements(path, name):
-        number += 1
+    for number, element in enumerate(_elements(path), 1):
         row_id = f"{name}:{number}"
         if isinstance(element, Bad):
             yield Bad(row_id, element.field, element.expected, element.found)
@@ -122,7 +121,7 @@ def read_array(path: Path, name: str) -> Iterator[Row | Bad]:
             yield Bad(row_id, field, "Unicode text", "a lone surrogate escape") if field else _row(element, row_id)
 
 
-def _elements(path: Path, name: str) -> Iterator[Any]:
+def _elements(path: Path) -> Iterator[Any]:
     """Values of the array; a :class:`Bad` (with an empty id) at the point where reading cannot go on."""
     source = _text(path)
     buffer, at = next(source).lstrip("\ufeff").lstrip(_SPACE)[1:], 0
@@ -180,8 +179,6 @@ def _fill(source: Iterator[str], at_least: int) -> tuple[str, bool]:
 
 
 def _text(path: Path) -> Iterator[str]:
-    import codecs
-
     decoder = codecs.getincrementaldecoder("utf-8")()
     read = 0
     try:

@@ -53,7 +53,9 @@ def read_csv(path: Path, name: str, delimiter: str = "") -> Iterator[Row | Bad]:
 def _check_header(header: list[str], path: Path, source: _Decoded) -> None:
     if source.fault is not None:
         raise InputError(f"{path}:1: expected {source.fault.expected}, found {source.fault.found}")
-    problems = [f"{path}:1: column {i} has no name in the header line" for i, c in enumerate(header, 1) if not c.strip()]
+    problems = [
+        f"{path}:1: column {i} has no name in the header line" for i, c in enumerate(header, 1) if not c.strip()
+    ]
     twice = sorted({column for column in header if header.count(column) > 1})
     problems += [f'{path}:1: the header names the column "{column}" {header.count(column)} times' for column in twice]
     if problems:

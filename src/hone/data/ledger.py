@@ -72,6 +72,11 @@ class Ledger:
         """All reasons why a row was left out; empty when it was not."""
         return tuple(reason for entry in self.entries if entry.row == row for reason in entry.reasons)
 
+    def without(self, split: str, entries: Sequence[Entry]) -> Ledger:
+        """The books after a later step left out rows that were kept so far."""
+        kept = {**self.kept, split: self.kept.get(split, 0) - len(entries)}
+        return Ledger(read=self.read, kept=kept, entries=(*self.entries, *entries))
+
     def save(self, path: Path) -> Path:
         """Write the whole ledger or nothing."""
         head = {"read": dict(self.read), "kept": dict(self.kept), "entries": len(self.entries)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import codecs
 import gzip
+import itertools
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
@@ -74,13 +75,13 @@ def lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
     Raises:
         InputError: for a file in UTF-16, and as :func:`open_binary`.
     """
-    number, offset, rest = 0, 0, b""
-    for block in blocks(path):
-        if number == 0 and offset == 0 and not rest:
-            if block.startswith(_UTF16):
-                raise InputError(f"{path}: this is UTF-16 text (byte-order mark at byte 0); save it as UTF-8")
-            if block.startswith(codecs.BOM_UTF8):
-                block, offset = block[len(codecs.BOM_UTF8) :], len(codecs.BOM_UTF8)
+    source = blocks(path)
+    rest = next(source, b"")
+    if rest.startswith(_UTF16):
+        raise InputError(f"{path}: this is UTF-16 text (byte-order mark at byte 0); save it as UTF-8")
+    mark = len(codecs.BOM_UTF8) if rest.startswith(codecs.BOM_UTF8) else 0
+    number, offset, rest = 0, mark, rest[mark:]
+    for block in itertools.chain([b""], source):
         whole = (rest + block).split(b"\n")
         rest = whole.pop()
         for line in whole:

@@ -120,9 +120,7 @@ def _dev(
     return train, dev
 
 
-def _keys_and_labels(
-    task: Task, rows: tuple[Row, ...], cleaned: clean.Cleaned
-) -> tuple[list[str], list[str]]:
+def _keys_and_labels(task: Task, rows: tuple[Row, ...], cleaned: clean.Cleaned) -> tuple[list[str], list[str]]:
     keys = [cleaned.keys[row.id] for row in rows]
     labels = [task_reference(task, row.fields) for row in rows] if task.kind == "classify" else []
     return keys, labels

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -124,10 +123,10 @@ def _folder(folder: Path) -> Found:
 
 
 def _matches(path: Path, text: str) -> Found:
-    paths = [Path(p) for p in sorted(glob.glob(str(path), recursive=True)) if Path(p).is_file()]
-    if not paths:
-        raise InputError(f"{text}: no file matches this pattern under {path.parent}")
     root = Path(re.split(r"[^/]*[*?\[]", str(path), maxsplit=1)[0])
+    paths = sorted(p for p in root.glob(path.relative_to(root).as_posix()) if p.is_file())
+    if not paths:
+        raise InputError(f"{text}: no file matches this pattern under {root}")
     return Found(files=tuple((p.relative_to(root).as_posix(), _known(p)) for p in paths))
 
 

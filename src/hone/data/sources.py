@@ -23,9 +23,11 @@ SPLITS = ("train", "dev", "test", "ood")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loaded:
-    """The checked rows of a task; ``test`` is None where the task names no test; ``test_rows`` maps each
-    fingerprint of the test to the id of its first row, ``test_counts`` to its number of rows; ``prefixes`` stand
-    before the ids of a split."""
+    """The checked rows of a task.
+
+    ``test`` is None where the task names no test; ``test_rows`` maps each fingerprint of the test to the id of its
+    first row, ``test_counts`` to its number of rows; ``prefixes`` stand before the ids of a split.
+    """
 
     train: tuple[Row, ...]
     dev: tuple[Row, ...]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from hone.errors import InputError
 
@@ -66,9 +66,3 @@ def _labels_by_key(keys: Sequence[str], labels: Sequence[str]) -> dict[str, Coun
     for key, label in zip(keys, labels, strict=False):
         found.setdefault(key, Counter())[label] += 1
     return found
-
-
-def nested_subset(ids: Iterable[str], share: float) -> frozenset[str]:
-    """A share of row ids for data-scaling curves; a smaller share's rows are all in a larger one's. At least one."""
-    order = sorted(ids, key=lambda row_id: (position(row_id, "share"), row_id))
-    return frozenset(order[: max(1, round(share * len(order)))])

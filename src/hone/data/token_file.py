@@ -58,7 +58,9 @@ def _open(path: Path) -> tuple[dict[str, Any], Mapping[str, str]]:
 
 def _examples(arrays: Mapping[str, Any], books: Mapping[str, Any]) -> Stored:
     ends = np.cumsum(arrays["lengths"]).tolist()
-    columns = zip(ends, arrays["lengths"].tolist(), arrays["prompt_lens"].tolist(), arrays["labels"].tolist(), strict=True)
+    columns = zip(
+        ends, arrays["lengths"].tolist(), arrays["prompt_lens"].tolist(), arrays["labels"].tolist(), strict=True
+    )
     examples = tuple(
         Example(
             ids=arrays["ids"][end - length : end],

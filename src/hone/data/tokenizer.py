@@ -65,13 +65,6 @@ class TextTokenizer:
         """Text of ids, special ids left out; bytes that are no UTF-8 become U+FFFD."""
         return str(self._rust.decode(list(ids), skip_special_tokens=True))
 
-    def token_bytes(self, token_id: int) -> bytes:
-        """The bytes that an id stands for; none for a special id."""
-        token = self._rust.id_to_token(token_id)
-        if token is None or token in self._special_ids:
-            return b""
-        return bytes(_byte_of_char()[char] for char in token)
-
     def special_id(self, name: str) -> int:
         """Id of a special token.
 
@@ -163,10 +156,3 @@ def _whole(texts: Iterable[str]) -> Iterable[str]:
 def _no_text(text: str) -> str:
     at = next(i for i, char in enumerate(text) if 0xD800 <= ord(char) < 0xE000)
     return f"character {at:,} of a text is U+{ord(text[at]):04X}, half of a surrogate pair, which is not Unicode text"
-
-
-def _byte_of_char() -> dict[str, int]:
-    """GPT-2's printable stand-ins for the 256 bytes, inverted."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(NUM_BYTES) if byte not in printable]
-    return {chr(byte): byte for byte in printable} | {chr(NUM_BYTES + i): byte for i, byte in enumerate(others)}

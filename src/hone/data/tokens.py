@@ -6,9 +6,11 @@ stale file is never opened. One safetensors file holds the ids of all examples e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 
@@ -23,49 +25,68 @@ from hone.task.spec import Overlong
 
 STEP = "tokens-1"
 SHOWN = 3
+_PIECE = re.compile(r"#\d+$")
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tokenized:
-    """Examples of one split with the books: ``ledger`` counts rows, a cut document being one row."""
+class Examples(Sequence[Example]):
+    """The examples of one split, with the books.
 
-    examples: tuple[Example, ...]
-    ledger: Ledger
-    key: str
+    ``key`` names their content; ``ledger`` accounts for the rows (a cut document is one row) and, where the data's
+    ledger was handed in, goes on from it; ``left_out`` are this step's entries.
+    """
+
+    def __init__(self, examples: Sequence[Example], key: str, ledger: Ledger, left_out: tuple[Entry, ...]) -> None:
+        self._examples = tuple(examples)
+        self.key = key
+        self.ledger = ledger
+        self.left_out = left_out
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Example, ...]: ...
+    def __getitem__(self, index: int | slice) -> Example | tuple[Example, ...]:
+        return self._examples[index]
+
+    def __len__(self) -> int:
+        return len(self._examples)
 
     @property
     def num_tokens(self) -> int:
         """Ids in all examples."""
-        return sum(len(example.ids) for example in self.examples)
+        return sum(len(example.ids) for example in self)
 
     @property
     def num_supervised(self) -> int:
         """Ids that carry loss."""
-        return int(sum(example.supervised.sum() for example in self.examples))
+        return int(sum(example.supervised.sum() for example in self))
 
 
-def tokenize(
+def examples(
     rows: Sequence[Row],
     renderer: Renderer,
+    cache: Path,
     *,
     context: int,
     overlong: Overlong,
-    cache: Path,
     say: Say,
     split: str = "train",
-) -> Tokenized:
+    ledger: Ledger | None = None,
+) -> Examples:
     """Examples of rows, from the cache when their content is there.
 
     Args:
-        rows: the rows of one split, in the order of the examples.
+        rows: the rows of one split, in the order of the examples. Rows that are left out have no example, cut
+            documents several: pair by ``example.row``.
         renderer: makes the ids; its tokenizer is part of the key.
+        cache: folder of cached files.
         context: longest example in ids.
         overlong: what happens to longer rows: ``error``, ``drop`` (to the ledger), ``split`` (language-model: cut
             into windows that each begin with ``<|begin|>``; only the last one has the ``<|end|>``).
-        cache: folder of cached files.
         say: takes the key, and a line on every row that is cut or left out.
         split: the name of the rows' split, for sentences and the ledger.
+        ledger: the data's books, which the result's go on from; without them they start with these rows.
 
     Raises:
         InputError: for overlong rows under ``error``, with count, lengths and ids.
@@ -73,18 +94,16 @@ def tokenize(
     key = content_hash([STEP, rows_digest(rows), renderer.to_json(), tokenizer_hash(renderer), context, overlong])
     path = cache / f"tokens-{key}.safetensors"
     stored = token_file.load(path, say)
-    fresh = stored is None
     if stored is None:
-        examples, entries = _render(rows, renderer, context, overlong, split)
-        token_file.save(path, examples, entries)
+        made, entries = _render(rows, renderer, context, overlong, split)
+        token_file.save(path, made, entries)
     else:
-        examples, entries = stored
-    kept = {split: len(rows) - len(entries)}
-    tokens = Tokenized(
-        examples=examples, ledger=Ledger(read={split: len(rows)}, kept=kept, entries=entries), key=key
-    )
-    _say(tokens, context, split, fresh, say)
-    return tokens
+        made, entries = stored
+        entries = tuple(replace(entry, source=split) for entry in entries)
+    books = ledger or Ledger(read={split: len(rows)}, kept={split: len(rows)})
+    found = Examples(made, key, books.without(split, entries), entries)
+    _say(found, context, split, stored is None, say)
+    return found
 
 
 def tokenizer_hash(renderer: Renderer) -> str:
@@ -97,7 +116,7 @@ def tokenizer_hash(renderer: Renderer) -> str:
 def _render(
     rows: Sequence[Row], renderer: Renderer, context: int, overlong: Overlong, split: str
 ) -> tuple[tuple[Example, ...], tuple[Entry, ...]]:
-    examples: list[Example] = []
+    made: list[Example] = []
     entries: list[Entry] = []
     too_long: list[Example] = []
     known = set(renderer.labels)
@@ -108,23 +127,23 @@ def _render(
         example = renderer.example(row.id, row.fields)
         check_supervised(example, renderer.end_id)
         if len(example.ids) <= context:
-            examples.append(example)
+            made.append(example)
         elif overlong == "split":
-            examples += windows(example, context)
+            made += windows(example, context)
         else:
             too_long.append(example)
             evidence = f"{len(example.ids):,} tokens, context {context:,}"
             entries.append(Entry(row=row.id, source=split, reasons=(Reason(OVERLONG, evidence),)))
     if too_long and overlong == "error":
         raise InputError(_too_long(too_long, len(rows), context, split))
-    return tuple(examples), tuple(entries)
+    return tuple(made), tuple(entries)
 
 
-def _too_long(examples: Sequence[Example], num_rows: int, context: int, split: str) -> str:
-    longest = sorted(examples, key=lambda example: -len(example.ids))
+def _too_long(found: Sequence[Example], num_rows: int, context: int, split: str) -> str:
+    longest = sorted(found, key=lambda example: -len(example.ids))
     shown = ", ".join(f"{example.row} ({len(example.ids):,})" for example in longest[:SHOWN])
     return (
-        f"{split}: {len(examples):,} of {num_rows:,} rows are longer than the context of {context:,} tokens; "
+        f"{split}: {len(found):,} of {num_rows:,} rows are longer than the context of {context:,} tokens; "
         f"the longest: {shown}; set device.context to {len(longest[0].ids):,} or more, "
         "or `overlong: drop` to leave these rows out"
     )
@@ -143,7 +162,8 @@ def check_supervised(example: Example, end_id: int) -> None:
             f"expected at least one and the supervised end {end_id}"
         )
     if supervised[: example.prompt_len].any():
-        raise FailedError(f"row {example.row}: {int(supervised[: example.prompt_len].sum())} prompt tokens are supervised")
+        count = int(supervised[: example.prompt_len].sum())
+        raise FailedError(f"row {example.row}: {count} prompt tokens are supervised")
 
 
 def windows(example: Example, context: int) -> list[Example]:
@@ -163,18 +183,19 @@ def windows(example: Example, context: int) -> list[Example]:
     return pieces
 
 
-def _say(tokens: Tokenized, context: int, split: str, fresh: bool, say: Say) -> None:
+def _say(found: Examples, context: int, split: str, fresh: bool, say: Say) -> None:
     where = "made" if fresh else "from the cache"
-    longest = max((len(example.ids) for example in tokens.examples), default=0)
+    longest = max((len(example.ids) for example in found), default=0)
     say(
-        f"{split} tokens {tokens.key} {where}: {len(tokens.examples):,} examples, {tokens.num_tokens:,} ids, "
-        f"{tokens.num_supervised:,} supervised, longest {longest:,} of {context:,}"
+        f"{split} tokens {found.key} {where}: {len(found):,} examples, {found.num_tokens:,} ids, "
+        f"{found.num_supervised:,} supervised, longest {longest:,} of {context:,}"
     )
-    pieces = [example.row for example in tokens.examples if "#" in example.row]
+    pieces = [example.row for example in found if _PIECE.search(example.row)]
     cut = len({row.rpartition("#")[0] for row in pieces})
     if cut:
-        say(f"{split}: {cut:,} documents longer than {context:,} ids are cut into {len(pieces):,} pieces, nothing is lost")
-    for reason, count in tokens.ledger.counts().items():
-        rows = [f"{entry.row} ({entry.reasons[0].evidence})" for entry in tokens.ledger.entries]
-        shown = ", ".join(rows[:SHOWN]) + (", ..." if len(rows) > SHOWN else "")
-        say(f"{split}: {count:,} rows left out, {reason}: {shown}")
+        say(f"{split}: {cut:,} documents longer than {context:,} ids are cut into {len(pieces):,} pieces")
+    for name in (OVERLONG, UNKNOWN_LABEL):
+        rows = [f"{e.row} ({e.reasons[0].evidence})" for e in found.left_out if e.reasons[0].name == name]
+        if rows:
+            shown = ", ".join(rows[:SHOWN]) + (", ..." if len(rows) > SHOWN else "")
+            say(f"{split}: {len(rows):,} rows left out, {name}: {shown}")
