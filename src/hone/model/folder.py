@@ -1,0 +1,167 @@
+"""Model folders: Hugging Face layout plus ``hone.json``, which carries the proof that the folder is understood.
+
+``hone.json`` holds the renderer, eight rendered rows as token ids, the SHA-256 of each file and the model's
+origin. Whoever opens the folder renders these rows again and refuses at the first different id (law 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hone.errors import FailedError, InputError
+from hone.files import atomic_folder, file_hash, read_json, write_json
+from hone.model.weights import CONFIG, check_layout, load_module
+from hone.task.render import Renderer, Tokenizer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FORMAT = 1
+HONE_FILE = "hone.json"
+TOKENIZER_FILE = "tokenizer.json"
+
+Wrap = Callable[[Any], Tokenizer]
+"""Makes hone's tokenizer of one of the ``tokenizers`` library; ``TextTokenizer`` itself. The data room has it, and
+the rooms of one floor don't know each other, so callers hand it in."""
+
+
+class SavedTokenizer(Tokenizer, Protocol):
+    """A tokenizer that can write itself into a folder."""
+
+    def save(self, folder: Path) -> Path:
+        """Write ``tokenizer.json`` and what belongs to it."""
+        ...
+
+
+class ModelFolder:
+    """A model that hone wrote. Opening checks the layout and reads ``hone.json``; nothing heavy happens yet.
+
+    Args:
+        path: the folder.
+        wrap: see :data:`Wrap`.
+
+    Raises:
+        InputError: when it is not a model folder of hone's, is of a newer format, or holds pickles.
+    """
+
+    def __init__(self, path: Path | str, wrap: Wrap) -> None:
+        self.path = Path(path)
+        self._wrap = wrap
+        check_layout(self.path)
+        if not (self.path / HONE_FILE).is_file():
+            raise InputError(
+                f"{self.path} has no {HONE_FILE}, so hone does not know how its prompts are written; "
+                "train it on a task first (base: takes any model folder)"
+            )
+        self.config: dict[str, Any] = read_json(self.path / CONFIG)
+        self.hone: dict[str, Any] = read_json(self.path / HONE_FILE)
+        if self.hone.get("format") != FORMAT:
+            raise InputError(
+                f"{self.path / HONE_FILE} has format {self.hone.get('format')}; this version reads {FORMAT}"
+            )
+
+    def tokenizer(self) -> Tokenizer:
+        """The folder's tokenizer."""
+        return self._wrap(read_tokenizer(self.path))
+
+    def renderer(self) -> Renderer:
+        """The renderer that the model was trained with, checked against the stored examples.
+
+        Raises:
+            FailedError: when a stored row renders differently, naming the first different id.
+        """
+        renderer = Renderer.from_json(self.hone["renderer"], self.tokenizer())
+        renderer.verify(self.hone["examples"])
+        return renderer
+
+    def verify(self) -> None:
+        """Check every file against its hash and every stored example against the renderer.
+
+        Raises:
+            FailedError: naming the first file that has changed, or the first different id.
+        """
+        for name, expected in self.hone["hashes"].items():
+            path = self.path / name
+            if not path.is_file():
+                raise FailedError(f"{self.path}: {name} is missing")
+            if (found := file_hash(path)) != expected:
+                raise FailedError(f"{path} has SHA-256 {found[:12]}, {expected[:12]} was written; the file has changed")
+        self.renderer()
+
+    def load(self) -> nn.Module:
+        """The module, in float32 on the CPU, in evaluation mode, after :meth:`verify`."""
+        self.verify()
+        return load_module(self.path)
+
+
+def verify_examples(path: Path | str, wrap: Wrap) -> None:
+    """Render a folder's stored examples again (law 4).
+
+    Raises:
+        FailedError: at the first different id, naming row, position and both ids.
+    """
+    ModelFolder(path, wrap).renderer()
+
+
+def save_model_folder(
+    path: Path,
+    module: Any,
+    tokenizer: SavedTokenizer,
+    renderer: Renderer,
+    examples: Sequence[Mapping[str, Any]],
+    meta: Mapping[str, Any],
+) -> Path:
+    """Write a model folder that appears whole or not at all.
+
+    Args:
+        path: where; a folder there is replaced.
+        module: a Transformers model.
+        tokenizer: the one that ``renderer`` uses.
+        renderer: how prompts and answers are written.
+        examples: rendered rows, as :meth:`hone.task.render.Renderer.stored_example` makes them.
+        meta: identity: task, recipe, data, base.
+
+    Raises:
+        FailedError: when an example does not render as stored, or the disk refuses; nothing is left under ``path``.
+        InputError: when ``meta`` uses a name that is taken.
+    """
+    from safetensors import SafetensorError
+
+    renderer.verify(examples)
+    own = {
+        "format": FORMAT,
+        "kind": renderer.kind,
+        "labels": list(renderer.labels),
+        "renderer": renderer.to_json(),
+        "examples": [dict(example) for example in examples],
+    }
+    if taken := sorted((own.keys() | {"hashes"}) & meta.keys()):
+        raise InputError(f"{', '.join(taken)} cannot be given as meta: {HONE_FILE} has its own values for them")
+    with atomic_folder(path) as part:
+        try:
+            module.save_pretrained(part)
+        except SafetensorError as error:
+            raise FailedError(f"could not write the weights of {path}: {error}; nothing was left there") from error
+        tokenizer.save(part)
+        hashes = {file.name: file_hash(file) for file in sorted(part.iterdir()) if file.is_file()}
+        write_json(part / HONE_FILE, {**own, **meta, "hashes": hashes})
+    return path
+
+
+def read_tokenizer(folder: Path) -> Any:
+    """The ``tokenizers.Tokenizer`` of a folder.
+
+    Raises:
+        InputError: when there is no ``tokenizer.json``. FailedError: when it is damaged.
+    """
+    from tokenizers import Tokenizer as RustTokenizer
+
+    path = folder / TOKENIZER_FILE
+    if not path.is_file():
+        raise InputError(f"{folder} has no {TOKENIZER_FILE}; only fast tokenizers can be opened")
+    try:
+        return RustTokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise FailedError(f"{path} is not a whole tokenizer: {error}") from error

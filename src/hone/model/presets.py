@@ -1,0 +1,174 @@
+"""Shapes of models made from scratch, and the exact number of their parameters.
+
+Llama-shaped (or Qwen3-shaped: the same with normalised queries and keys), because every exporter knows them.
+Widths are multiples of 64 and feed-forward widths of 32: rows of quantized matrices are cut into blocks of 32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from hone.errors import InputError, nearest
+from hone.task.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Arch = Literal["llama", "qwen3"]
+BLOCK = 32
+"""Weights in one block of Q8_0; a matrix's input width must divide by it."""
+PAD_ID, BEGIN_ID, END_ID = 0, 1, 3
+"""Ids of ``<|pad|>``, ``<|begin|>`` and ``<|end|>`` in a tokenizer that hone trains."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shape:
+    """Everything that decides the number and arrangement of a model's parameters."""
+
+    hidden: int
+    """Width of the residual stream."""
+    layers: int
+    heads: int
+    kv_heads: int
+    """Heads of keys and values; fewer than ``heads`` shrinks the cache."""
+    ffn: int
+    """Width of the gated feed-forward."""
+    vocab: int
+    context: int
+    """Longest sequence in tokens."""
+    tied: bool = True
+    """Whether the output matrix is the embedding."""
+    rope_theta: float = 10_000.0
+    arch: Arch = "llama"
+
+    def __post_init__(self) -> None:
+        """Check that the numbers fit each other; all problems at once."""
+        problems = [
+            f"{name} is {value}, and must be a multiple of {BLOCK} so that quantized rows divide"
+            for name, value in (("hidden", self.hidden), ("ffn", self.ffn))
+            if value % BLOCK or value < BLOCK
+        ]
+        if self.hidden % self.heads or (self.hidden // self.heads) % 2:
+            problems.append(f"hidden {self.hidden} over {self.heads} heads must give an even whole number")
+        if self.heads % self.kv_heads:
+            problems.append(f"heads {self.heads} must be a multiple of kv_heads {self.kv_heads}")
+        problems += [
+            f"{name} must be at least 1; got {value}"
+            for name, value in (("layers", self.layers), ("vocab", self.vocab), ("context", self.context))
+            if value < 1
+        ]
+        if problems:
+            raise InputError(problems)
+
+    @property
+    def head_width(self) -> int:
+        """Width of one attention head."""
+        return self.hidden // self.heads
+
+
+def _preset(hidden: int, layers: int, heads: int, ffn: int, vocab: int) -> Shape:
+    return Shape(hidden=hidden, layers=layers, heads=heads, kv_heads=heads, ffn=ffn, vocab=vocab, context=256)
+
+
+DEFAULT_PRESET = "1m"
+PRESETS: dict[str, Shape] = {
+    "tiny": _preset(64, 2, 2, 192, 512),
+    "500k": _preset(128, 2, 4, 352, 1024),
+    "1m": _preset(128, 4, 4, 352, 1024),
+    "2m": _preset(192, 4, 6, 512, 1024),
+    "5m": _preset(256, 6, 8, 704, 2048),
+    "20m": _preset(512, 6, 8, 1408, 4096),
+}
+"""By about how many parameters they have with their own vocabulary; ``NAME-qwen3`` is the same Qwen3-shaped."""
+
+
+def preset(name: str) -> Shape:
+    """A preset by name.
+
+    Raises:
+        InputError: for an unknown name, with the nearest known one.
+    """
+    plain, _, arch = name.partition("-")
+    if plain not in PRESETS or arch not in ("", "llama", "qwen3"):
+        raise InputError(f'preset "{name}" is not known; {nearest(name, [*PRESETS, *(f"{p}-qwen3" for p in PRESETS)])}')
+    return replace(PRESETS[plain], arch="qwen3") if arch == "qwen3" else PRESETS[plain]
+
+
+def shape_of(recipe: Recipe, vocab_size: int) -> Shape:
+    """The shape that a recipe from scratch describes, for a tokenizer of ``vocab_size`` ids.
+
+    Raises:
+        InputError: when the recipe starts from a base, or its preset is unknown.
+    """
+    kind, _, name = recipe.base.partition(":")
+    if kind != "scratch":
+        raise InputError(f'base "{recipe.base}" is not made from scratch; its shape is in its own config')
+    shape = preset(name or DEFAULT_PRESET)
+    return replace(shape, vocab=vocab_size, context=recipe.context, rope_theta=recipe.rope_theta)
+
+
+def parameters(shape: Shape) -> int:
+    """Exact number of parameters.
+
+    ``V*h`` embedding (twice when untied), per layer ``h*h`` for queries and for the output, ``h*k`` for keys and for
+    values with ``k = kv_heads * h/heads``, three ``h*f`` for the feed-forward, two gains of ``h`` (Qwen3: two more of
+    ``h/heads``), and one last gain of ``h``.
+    """
+    hidden, kv_width = shape.hidden, shape.kv_heads * shape.head_width
+    attention = 2 * hidden * hidden + 2 * hidden * kv_width
+    gains = 2 * hidden + (2 * shape.head_width if shape.arch == "qwen3" else 0)
+    layer = attention + 3 * hidden * shape.ffn + gains
+    return shape.vocab * hidden * (1 if shape.tied else 2) + shape.layers * layer + hidden
+
+
+def matrix_parameters(shape: Shape) -> int:
+    """Parameters that multiply each token: all matrices, the output one included, without the embedding's lookup."""
+    hidden, kv_width = shape.hidden, shape.kv_heads * shape.head_width
+    layer = 2 * hidden * hidden + 2 * hidden * kv_width + 3 * hidden * shape.ffn
+    return shape.layers * layer + shape.vocab * hidden
+
+
+def from_scratch(shape: Shape, seed: int, *, init_std: float = 0.02) -> nn.Module:
+    """A model with random weights that depend on ``shape``, ``seed`` and ``init_std`` alone.
+
+    Matrices and embedding are normal with standard deviation ``init_std``, gains are 1. The process's own random
+    generator is left as it was.
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _module(shape, init_std)
+
+
+def _module(shape: Shape, init_std: float) -> nn.Module:
+    values: dict[str, Any] = {
+        "vocab_size": shape.vocab,
+        "hidden_size": shape.hidden,
+        "intermediate_size": shape.ffn,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.kv_heads,
+        "head_dim": shape.head_width,
+        "max_position_embeddings": shape.context,
+        "tie_word_embeddings": shape.tied,
+        "rope_parameters": {"rope_type": "default", "rope_theta": shape.rope_theta},
+        "rms_norm_eps": 1e-5,
+        "initializer_range": init_std,
+        "pad_token_id": PAD_ID,
+        "bos_token_id": BEGIN_ID,
+        "eos_token_id": END_ID,
+    }
+    # Each class from its own module: the package's front door looks through every model that there is.
+    if shape.arch == "qwen3":
+        from transformers.models.qwen3.configuration_qwen3 import Qwen3Config
+        from transformers.models.qwen3.modeling_qwen3 import Qwen3ForCausalLM
+
+        qwen3: nn.Module = Qwen3ForCausalLM(Qwen3Config(**values))
+        return qwen3
+    from transformers.models.llama.configuration_llama import LlamaConfig
+    from transformers.models.llama.modeling_llama import LlamaForCausalLM
+
+    llama: nn.Module = LlamaForCausalLM(LlamaConfig(**values))
+    return llama
