@@ -67,7 +67,7 @@ bench-seeds: $(TESTS) ## five seeds of the voice task, seconds per stage (about 
 bench-throughput: $(TESTS) ## training tokens a second: hone, a bare loop, the Transformers Trainer
 	$(BIN)/python benchmarks/throughput.py
 
-bench-runtime: $(TESTS) ## the artifact's own timings beside those that hone certifies
+bench-runtime: $(TESTS) ## times of ./quickstart's artifact by our clock and by the runtime's own
 	$(BIN)/python benchmarks/runtime_timings.py
 
 clean: ## remove caches and build leftovers; the environment, quickstart and models stay
