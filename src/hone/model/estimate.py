@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from hone.model.presets import Shape, matrix_parameters, parameters
 from hone.task.recipe import Recipe
 
-SAVED_WIDTHS_PER_LAYER = 18
-"""Tensors of width h that a Llama layer keeps for its backward pass: both norms and what they read, queries, keys,
-values before and after the rotation, the attention's output, the inputs of the matrices."""
+SAVED_WIDTHS_PER_LAYER = {"llama": 11, "qwen3": 15}
+"""Values per token and unit of width that a layer keeps for its backward pass, counted with hooks on saved tensors:
+both norms and what they read, queries, keys and values, the attention's output (Qwen3: two more norms)."""
 SAVED_FFN_WIDTHS_PER_LAYER = 4
-"""Tensors of width f: gate, its activation, the other branch, their product."""
+"""The same per unit of the feed-forward's width: gate, its activation, the other branch, their product."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,11 +86,11 @@ def training_memory(shape: Shape, recipe: Recipe, *, rows: int, tokens_per_row: 
 def activation_bytes(shape: Shape, *, rows: int, tokens_per_row: int, precision: str = "32-true") -> int:
     """Bytes that the forward pass keeps for the backward one.
 
-    ``B*T * (L * (18 h + 4 f) * w + 2 V * 4)`` with ``w`` 4 bytes per value (2 in bf16-mixed): attention keeps no
-    T x T matrix (it is computed in blocks), and the logits and their log-softmax stay in float32.
+    ``B*T * (L * (11 h + 4 f) * w + 2 V * 4)`` (Qwen3: 15 h) with ``w`` 4 bytes per value (2 in bf16-mixed). Attention
+    keeps no T x T matrix, it is computed in blocks; the logits' log-softmax and gradient are float32.
     """
     width = 2 if precision == "bf16-mixed" else 4
-    layer = SAVED_WIDTHS_PER_LAYER * shape.hidden + SAVED_FFN_WIDTHS_PER_LAYER * shape.ffn
+    layer = SAVED_WIDTHS_PER_LAYER[shape.arch] * shape.hidden + SAVED_FFN_WIDTHS_PER_LAYER * shape.ffn
     return rows * tokens_per_row * (shape.layers * layer * width + 2 * shape.vocab * 4)
 
 

@@ -50,8 +50,14 @@ class Batch(NamedTuple):
         """The same batch on a device; itself when it is there already."""
         if self.ids.device == device:
             return self
-        return self._replace(
-            **{name: value.to(device) for name, value in self._asdict().items() if isinstance(value, Tensor)}
+        return Batch(
+            ids=self.ids.to(device),
+            supervised=self.supervised.to(device),
+            position_ids=None if self.position_ids is None else self.position_ids.to(device),
+            predict_from=self.predict_from.to(device),
+            targets=self.targets.to(device),
+            lengths=self.lengths.to(device),
+            rows=self.rows,
         )
 
 

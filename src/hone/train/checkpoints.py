@@ -15,11 +15,12 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from hone.errors import FailedError
 from hone.files import atomic_folder, clear_parts, content_hash, file_hash, read_json, write_json
 from hone.train.records import Evaluated
+from hone.train.tensors import load_model_tensors
 
 KEEP_STATES = 2
 Say = Callable[[str], None]
@@ -108,13 +109,13 @@ class Checkpoints:
         return sorted(path for path in self.folder.glob(f"{prefix}*") if path.is_dir())
 
 
-def load_weights(folder: Path) -> dict[str, Tensor]:
-    """Weights of a ``best-*`` folder by parameter name, on the CPU.
+def load_weights(model: nn.Module, folder: Path) -> None:
+    """Put the weights of a ``best-*`` folder into ``model``.
 
     Raises:
-        FailedError: when the folder is damaged.
+        FailedError: when the folder is damaged. InputError: when the weights are those of another model.
     """
-    return _read(folder, "best").tensors
+    load_model_tensors(model, _read(folder, "best").tensors)
 
 
 def _write(path: Path, kind: str, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:

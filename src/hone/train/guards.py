@@ -18,7 +18,7 @@ from hone.task.recipe import Recipe
 from hone.task.render import Example
 from hone.train.batches import Batch, collate
 from hone.train.objectives import NextToken, Objective
-from hone.train.state import model_tensors
+from hone.train.tensors import model_tensors
 
 
 def check_examples(examples: Sequence[Example], *, end_id: int | None = None) -> None:

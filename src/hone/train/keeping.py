@@ -21,10 +21,10 @@ from hone.train.state import (
     check_same_run,
     header,
     load_state,
-    model_tensors,
     own_generators,
     state_tensors,
 )
+from hone.train.tensors import model_tensors
 from hone.train.trainable import Trainable
 
 if TYPE_CHECKING:

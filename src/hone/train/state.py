@@ -22,6 +22,7 @@ from hone.train.generators import generator_states, set_generator_states
 from hone.train.optimizers import Part
 from hone.train.source import Cursor
 from hone.train.stepping import StepSums
+from hone.train.tensors import load_model_tensors, model_tensors
 
 FORMAT = 1
 Tensors = dict[str, Tensor]
@@ -48,36 +49,6 @@ class Progress:
             supervised_tokens=self.supervised_tokens + sums.num_tokens,
             seconds=self.seconds + seconds,
         )
-
-
-def model_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and persistent buffers by name; a tied parameter appears once, under its first name."""
-    own = dict(model.named_parameters())
-    params = {id(param) for param in own.values()}
-    kept = model.state_dict(keep_vars=True)
-    buffers = {name: value for name, value in kept.items() if name not in own and id(value) not in params}
-    return {**own, **buffers}
-
-
-@torch.no_grad()
-def load_model_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Copy tensors of :func:`model_tensors` into ``model``.
-
-    Raises:
-        InputError: when names or shapes differ, with the first three of each kind.
-    """
-    own = model_tensors(model)
-    problems = [f"{name} is in the file and not in the model" for name in sorted(tensors.keys() - own.keys())[:3]]
-    problems += [f"{name} is in the model and not in the file" for name in sorted(own.keys() - tensors.keys())[:3]]
-    problems += [
-        f"{name} is {tuple(tensors[name].shape)} in the file, {tuple(own[name].shape)} in the model"
-        for name in sorted(own.keys() & tensors.keys())
-        if tensors[name].shape != own[name].shape
-    ][:3]
-    if problems:
-        raise InputError(problems)
-    for name, value in own.items():
-        value.copy_(tensors[name])
 
 
 def state_tensors(model: nn.Module, parts: list[Part], average: Average | None, generators: Tensors) -> Tensors:
