@@ -113,7 +113,7 @@ def _spans(length: int, room: int) -> list[tuple[int, int, int]]:
 
 def _byte_shares(renderer: Renderer, ids: Sequence[int], scored: Sequence[tuple[int, int]], text: str) -> list[float]:
     # A token can end inside a character, so a span's own bytes are off by a few; the document's total is exact.
-    total = len(text.encode("utf-8"))
+    total = len(text.encode("utf-8", "surrogatepass"))
     if len(scored) == 1:
         return [float(total)]
     rough = [len(renderer.tokenizer.decode(ids[first:end]).encode("utf-8", "replace")) for first, end in scored]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,3 +85,21 @@ class NextLogprobs(Protocol):
     def __call__(self, ids: Sequence[int]) -> NDArray[np.float64]:
         """Natural-log probabilities after ``ids``: (vocabulary,)."""
         ...
+
+
+def taken_of(
+    logprobs: Callable[[Sequence[Sequence[int]]], Sequence[NDArray[np.floating[Any]]]],
+) -> TokenLogprobs:
+    """:class:`TokenLogprobs` from a callable that gives the whole distribution at each position, (T, vocabulary).
+
+    It is asked for one sequence at a time, so that one table of probabilities is alive at a time.
+    """
+
+    def of_sequences(sequences: Sequence[Sequence[int]]) -> list[NDArray[np.float64]]:
+        taken = []
+        for ids in sequences:
+            table = logprobs([ids])[0]
+            taken.append(np.asarray(table[np.arange(len(ids) - 1), list(ids[1:])], dtype=np.float64))
+        return taken
+
+    return of_sequences

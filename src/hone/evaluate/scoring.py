@@ -131,9 +131,12 @@ def evaluate(
         metric: the task's metric when it is the user's own, already loaded.
 
     Raises:
-        InputError: no rows, or the callable that this kind needs is missing.
+        InputError: no rows, a metric of another kind, or the callable that this kind needs is missing.
     """
     own = metric or load_metric(task.metric)
+    problem = own.check_kind(task.kind)
+    if problem:
+        raise InputError(problem)
     if not rows:
         raise InputError(f"nothing to score: no rows for {own.name}")
     started = time.perf_counter()
@@ -148,8 +151,7 @@ def evaluate(
         else:
             answers = _generated(renderer, rows, _given(generate, "generate", task.kind), max_new_tokens, own)
         got, expected = [answer.got for answer in answers], [answer.expected for answer in answers]
-        wanted = {own.name: own, **{name: METRICS[name] for name in BESIDE[task.kind]}}
-        scores = {name: item.score(got, expected) for name, item in wanted.items()}
+        scores = answer_scores(task.kind, own, got, expected)
         parts = slices_of(task.kind, got, expected)
     generated = task.kind in ("extract", "generate")
     return Evaluation(
@@ -163,6 +165,12 @@ def evaluate(
         slices=parts,
         notes=notes,
     )
+
+
+def answer_scores(kind: str, metric: Metric, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, Score]:
+    """The task's metric first, then those always reported beside it for this kind."""
+    wanted = {metric.name: metric, **{name: METRICS[name] for name in BESIDE[kind]}}
+    return {name: item.score(predictions, references) for name, item in wanted.items()}
 
 
 T = TypeVar("T")
