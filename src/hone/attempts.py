@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from hone.evaluate.scoring import Evaluation
+    from hone.model.base import Base
     from hone.train.records import StepRecord
 
 Say = Callable[[str], None]
@@ -140,7 +141,7 @@ def carry_out(
 
     torch.set_num_threads(recipe.threads)
     bench = prepare_bench(task, data, recipe, cache, say)
-    model = build_model(recipe, bench.tokenizer)
+    model = build_model(recipe, bench.tokenizer, data.labels)
     judge = _Judge(bench, run, on_event)
     with run.working():
         result = fit(
@@ -160,15 +161,17 @@ def carry_out(
     return report
 
 
-def build_model(recipe: Recipe, tokenizer: TextTokenizer) -> nn.Module:
+def build_model(recipe: Recipe, tokenizer: TextTokenizer, labels: Sequence[str] = ()) -> nn.Module:
     """The module that a recipe starts from: a preset from scratch, or an opened base."""
     if recipe.base.startswith("scratch"):
+        from hone.model.induction import place_induction_heads
         from hone.model.presets import from_scratch, shape_of
 
-        return from_scratch(shape_of(recipe, tokenizer.vocab_size), recipe.seed, init_std=recipe.init_std)
-    from hone.model.base import open_base
-
-    return open_base(recipe.base).module
+        model = from_scratch(shape_of(recipe, tokenizer.vocab_size), recipe.seed, init_std=recipe.init_std)
+        if recipe.initial == "induction":
+            place_induction_heads(model, seed=recipe.seed, std=recipe.init_std)
+        return model
+    return _base(recipe, labels).module
 
 
 def score_model(bench: Bench, model: nn.Module, rows: Sequence[Row]) -> Evaluation:
@@ -354,9 +357,9 @@ def _share(rows: Sequence[Row], recipe: Recipe) -> Sequence[Row]:
 
 def _tokenizer(task: Task, data: DataVersion, recipe: Recipe, cache: Path, say: Say) -> TextTokenizer:
     if not recipe.base.startswith("scratch"):
-        from hone.model.base import open_base
-
-        return open_base(recipe.base).tokenizer
+        tokenizer = _base(recipe, data.labels).tokenizer
+        assert isinstance(tokenizer, TextTokenizer)  # open_base wraps with it
+        return tokenizer
     key = content_hash([TOKENIZER_VERSION, data.id, task.to_json(), recipe.vocab_size, recipe.layout])
     folder = cache / f"tokenizer-{key}"
     if folder.exists():
@@ -365,6 +368,12 @@ def _tokenizer(task: Task, data: DataVersion, recipe: Recipe, cache: Path, say: 
     tokenizer.save(folder)
     say(f"tokenizer: {tokenizer.vocab_size:,} tokens trained on {len(data.train):,} rows (key {key})")
     return tokenizer
+
+
+def _base(recipe: Recipe, labels: Sequence[str]) -> Base:
+    from hone.model.base import open_base
+
+    return open_base(recipe.base, TextTokenizer, labels)
 
 
 def _texts(task: Task, rows: Sequence[Row], recipe: Recipe) -> list[str]:

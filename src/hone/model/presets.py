@@ -105,7 +105,8 @@ def shape_of(recipe: Recipe, vocab_size: int) -> Shape:
     if kind != "scratch":
         raise InputError(f'base "{recipe.base}" is not made from scratch; its shape is in its own config')
     shape = preset(name or DEFAULT_PRESET)
-    return replace(shape, vocab=vocab_size, context=recipe.context, rope_theta=recipe.rope_theta)
+    arch: Arch = "qwen3" if shape.arch == "qwen3" else recipe.architecture
+    return replace(shape, vocab=vocab_size, context=recipe.context, rope_theta=recipe.rope_theta, arch=arch)
 
 
 def parameters(shape: Shape) -> int:

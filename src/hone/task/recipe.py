@@ -26,8 +26,10 @@ class Recipe(Section):
     """Size of the tokenizer trained from scratch, special tokens included; unused with a base."""
     layout: Literal["json", "spaced-json"] = "spaced-json"
     """How an object is written as text; see :mod:`hone.task.render`."""
-    architecture: Literal["llama", "qwen3"] = "qwen3"
-    """Shape of a model from scratch; ``qwen3`` is ``llama`` with normalised queries and keys, which learns to copy sooner."""
+    architecture: Literal["llama", "qwen3"] = "llama"
+    """Shape of a model from scratch; ``qwen3`` is ``llama`` with normalised queries and keys."""
+    initial: Literal["induction", "random"] = "induction"
+    """First weights, from scratch only: ``induction`` can copy from the start (:mod:`hone.model.induction`)."""
     init_std: float = Field(default=0.08, gt=0)
     """Standard deviation of the initial weights, from scratch only."""
     rope_theta: float = Field(default=10_000.0, gt=0)
