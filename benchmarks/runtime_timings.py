@@ -17,10 +17,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hone.deploy.process import FreshProcess
 from measure import ratio_with_interval, write_result
 from workload import VOICE
-
-from hone.deploy.process import FreshProcess
 
 FIGURES = ("first_token_ms", "ms_per_token")
 
