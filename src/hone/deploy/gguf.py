@@ -1,0 +1,233 @@
+"""Write a model folder as a GGUF file of the ``llama`` architecture.
+
+Key and tensor names, and the row order of q and k for llama.cpp's rotary layout, follow the GGUF specification
+and llama.cpp's converter. The renderer, the labels, eight rendered examples and hashes travel in the file under
+``hone.*``, so that the artifact alone is enough to serve.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hone.deploy.gguf_tokenizer import GgufTokenizer, gguf_tokenizer
+from hone.deploy.tensors import Tensors
+from hone.deploy.weights import WeightFormat, row_problems, weight_format
+from hone.errors import FailedError, InputError
+from hone.files import PART_PREFIX, file_hash, read_json
+from hone.task.render import BEGIN, END, PAD
+
+FORMAT = 1
+_PER_LAYER = {
+    "input_layernorm": "attn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+
+
+def export(folder: Path, weights: str, out: Path) -> Path:
+    """Write the model in ``folder`` to ``out`` with matrices in format ``weights`` (see :mod:`hone.deploy.weights`).
+
+    The file appears whole or not at all.
+
+    Raises:
+        InputError: when this model cannot be stored so, with all reasons.
+        FailedError: when the disk refuses or the weights are damaged.
+    """
+    chosen = weight_format(weights)
+    config = read_json(folder / "config.json")
+    tensors = Tensors(folder)
+    names = tensor_names(config)
+    problems = [*_config_problems(config), *_tensor_problems(tensors, names)]
+    problems += row_problems({name: tensors.shapes[name] for name in names if name in tensors}, chosen)
+    if problems:
+        raise InputError(f"{folder}: {problem}" for problem in problems)
+    tokenizer = gguf_tokenizer(folder, int(config["vocab_size"]))
+    part = out.with_name(f"{PART_PREFIX}{os.getpid()}-{out.name}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _write(part, config, tokenizer, chosen, hone_keys(folder, chosen), _converted(tensors, names, config))
+        with part.open("rb") as handle:
+            os.fsync(handle.fileno())
+        part.replace(out)
+    except OSError as error:
+        raise FailedError(f"could not write {out}: {error}; nothing was left under that name") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return out
+
+
+def tensor_names(config: Mapping[str, Any]) -> dict[str, str]:
+    """Tensor names of a Transformers Llama to their GGUF names; no output matrix where it is tied."""
+    names = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight"}
+    if not config.get("tie_word_embeddings"):
+        names["lm_head.weight"] = "output.weight"
+    for layer in range(int(config["num_hidden_layers"])):
+        for ours, theirs in _PER_LAYER.items():
+            names[f"model.layers.{layer}.{ours}.weight"] = f"blk.{layer}.{theirs}.weight"
+    return names
+
+
+def rotary_rows(matrix: NDArray[np.float32], heads: int) -> NDArray[np.float32]:
+    """Rows of q or k from the half-split rotary layout of Transformers to the interleaved one of llama.cpp.
+
+    (heads * d, in) -> (heads, 2, d/2, in) -> middle axes swapped -> (heads * d, in).
+    """
+    rows, columns = matrix.shape
+    return matrix.reshape(heads, 2, rows // heads // 2, columns).swapaxes(1, 2).reshape(rows, columns)
+
+
+def _converted(
+    tensors: Tensors, names: Mapping[str, str], config: Mapping[str, Any]
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """GGUF name and values of each tensor, one in memory at a time."""
+    heads = {"attn_q": int(config["num_attention_heads"]), "attn_k": _kv_heads(config)}
+    for ours, theirs in names.items():
+        values = tensors.read(ours)
+        kind = theirs.split(".")[-2]
+        yield theirs, rotary_rows(values, heads[kind]) if kind in heads else values
+
+
+def hone_keys(folder: Path, weights: WeightFormat) -> dict[str, str]:
+    """What hone stores in the artifact, as texts; without a ``hone.json`` only hashes and format."""
+    keys = {
+        "hone.format": str(FORMAT),
+        "hone.weights": weights.name,
+        "hone.tokenizer_hash": file_hash(folder / "tokenizer.json", 16),
+        "hone.config_hash": file_hash(folder / "config.json", 16),
+    }
+    described = folder / "hone.json"
+    if described.is_file():
+        hone = read_json(described)
+        for key in ("renderer", "examples", "hashes", "base", "labels", "task", "kind", "recipe"):
+            if key in hone:
+                keys[f"hone.{key}"] = _text(hone[key])
+    return keys
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _write(
+    path: Path,
+    config: Mapping[str, Any],
+    tokenizer: GgufTokenizer,
+    weights: WeightFormat,
+    keys: Mapping[str, str],
+    tensors: Iterator[tuple[str, NDArray[np.float32]]],
+) -> None:
+    import gguf
+
+    logging.getLogger("gguf").setLevel(logging.WARNING)
+    kind = gguf.GGMLQuantizationType[weights.name.upper()]
+    writer = gguf.GGUFWriter(path, "llama")
+    try:
+        _add_shape(writer, config, weights)
+        _add_tokenizer(writer, tokenizer)
+        for key, value in keys.items():
+            writer.add_string(key, value)
+        for name, values in tensors:
+            if values.ndim == 1:
+                writer.add_tensor(name, np.ascontiguousarray(values))
+            else:
+                writer.add_tensor(name, gguf.quants.quantize(np.ascontiguousarray(values), kind), raw_dtype=kind)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+    finally:
+        writer.close()
+
+
+def _add_shape(writer: Any, config: Mapping[str, Any], weights: WeightFormat) -> None:
+    import gguf
+
+    file_type = "ALL_F32" if weights.name == "f32" else f"MOSTLY_{weights.name.upper()}"
+    head = _head_size(config)
+    writer.add_name(str(config.get("_name_or_path") or "hone"))
+    writer.add_file_type(gguf.LlamaFileType[file_type])
+    if weights.block > 1:
+        writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    writer.add_context_length(int(config["max_position_embeddings"]))
+    writer.add_embedding_length(int(config["hidden_size"]))
+    writer.add_block_count(int(config["num_hidden_layers"]))
+    writer.add_feed_forward_length(int(config["intermediate_size"]))
+    writer.add_head_count(int(config["num_attention_heads"]))
+    writer.add_head_count_kv(_kv_heads(config))
+    writer.add_key_length(head)
+    writer.add_value_length(head)
+    writer.add_rope_dimension_count(head)
+    writer.add_rope_freq_base(_rope(config)[1])
+    writer.add_layer_norm_rms_eps(float(config["rms_norm_eps"]))
+    writer.add_vocab_size(int(config["vocab_size"]))
+
+
+def _add_tokenizer(writer: Any, tokenizer: GgufTokenizer) -> None:
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(tokenizer.pre)
+    writer.add_token_list(tokenizer.tokens)
+    writer.add_token_types(tokenizer.types)
+    writer.add_token_merges(tokenizer.merges)
+    # The renderer alone decides which special ids there are.
+    writer.add_add_bos_token(False)
+    writer.add_add_eos_token(False)
+    writer.add_add_space_prefix(False)
+    for name, add in ((BEGIN, writer.add_bos_token_id), (END, writer.add_eos_token_id), (PAD, writer.add_pad_token_id)):
+        index = tokenizer.id_of(name)
+        if index is not None:
+            add(index)
+
+
+def _kv_heads(config: Mapping[str, Any]) -> int:
+    return int(config.get("num_key_value_heads") or config["num_attention_heads"])
+
+
+def _head_size(config: Mapping[str, Any]) -> int:
+    return int(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
+
+
+def _rope(config: Mapping[str, Any]) -> tuple[str, float]:
+    """Kind and base of the rotary embedding, in the old and the new layout of the configuration."""
+    new = config.get("rope_parameters") or {}
+    old = config.get("rope_scaling") or {}
+    kind = new.get("rope_type") or old.get("rope_type") or old.get("type") or "default"
+    return str(kind), float(new.get("rope_theta") or config.get("rope_theta") or 10_000.0)
+
+
+def _config_problems(config: Mapping[str, Any]) -> list[str]:
+    """What of this configuration the llama architecture of GGUF does not say."""
+    problems = []
+    if config.get("model_type") != "llama":
+        problems.append(f'model_type "{config.get("model_type")}" is not exported to GGUF yet; llama is')
+    if config.get("hidden_act", "silu") != "silu":
+        problems.append(f'hidden_act "{config["hidden_act"]}"; the llama architecture uses silu')
+    for key in ("attention_bias", "mlp_bias"):
+        if config.get(key):
+            problems.append(f"{key} is true; the llama architecture is exported without biases")
+    kind = _rope(config)[0]
+    if kind != "default":
+        problems.append(f'rope_type "{kind}" is not exported yet; default is')
+    return problems
+
+
+def _tensor_problems(tensors: Tensors, names: Mapping[str, str]) -> list[str]:
+    problems = [f"tensor {name} is missing" for name in names if name not in tensors]
+    # A tied model may carry the copy; anything else unknown would be left out of the artifact in silence.
+    unknown = [name for name in tensors.shapes if name not in names and name != "lm_head.weight"]
+    problems += [
+        f"tensor {name} has no place in the llama architecture" for name in unknown if "rotary_emb" not in name
+    ]
+    return problems

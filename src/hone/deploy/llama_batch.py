@@ -1,0 +1,121 @@
+"""Passes of token ids through an opened llama.cpp context, split into batches that it accepts."""
+
+from __future__ import annotations
+
+import ctypes as c
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hone.deploy.llama_library import INT_P, Batch, Library
+from hone.errors import FailedError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pass:
+    """Ids of one sequence from position ``start`` on; logits of the last, or of ``every`` position."""
+
+    ids: Sequence[int]
+    start: int
+    sequence: int
+    every: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Part of a pass that fits into one batch: rows ``low`` to ``high`` of pass ``index``."""
+
+    index: int
+    low: int
+    high: int
+
+
+class TokenBatch:
+    """A ``llama_batch`` over arrays that Python owns, so that filling it is a few array copies."""
+
+    def __init__(self, library: Library, context: Any, vocab_size: int, capacity: int) -> None:
+        self._library, self._context = library, context
+        self._vocab_size, self._capacity = vocab_size, capacity
+        self._tokens = np.zeros(capacity, dtype=np.int32)
+        self._positions = np.zeros(capacity, dtype=np.int32)
+        self._sequences = np.zeros(capacity, dtype=np.int32)
+        self._counts = np.ones(capacity, dtype=np.int32)
+        self._wanted = np.zeros(capacity, dtype=np.int8)
+        # One pointer per token, each to its own entry of ``_sequences``.
+        self._pointers = self._sequences.ctypes.data + np.arange(capacity, dtype=np.uint64) * 4
+
+    def run(self, passes: Sequence[Pass]) -> list[NDArray[np.float32]]:
+        """Compute all passes; for each the logits asked for, (len or 1, vocab).
+
+        Raises:
+            FailedError: when llama.cpp refuses a batch, with its own words.
+        """
+        logits = [np.zeros((len(one.ids) if one.every else 1, self._vocab_size), dtype=np.float32) for one in passes]
+        for pieces in self._split(passes):
+            filled = self._fill(passes, pieces)
+            self._decode(filled)
+            self._collect(passes, pieces, logits)
+        return logits
+
+    def _split(self, passes: Sequence[Pass]) -> Iterator[list[_Piece]]:
+        """Pieces in order, at most ``capacity`` tokens per batch."""
+        pieces: list[_Piece] = []
+        room = self._capacity
+        for index, one in enumerate(passes):
+            low = 0
+            while low < len(one.ids):
+                high = min(len(one.ids), low + room)
+                pieces.append(_Piece(index, low, high))
+                room -= high - low
+                low = high
+                if room == 0:
+                    yield pieces
+                    pieces, room = [], self._capacity
+        if pieces:
+            yield pieces
+
+    def _fill(self, passes: Sequence[Pass], pieces: Sequence[_Piece]) -> int:
+        at = 0
+        for piece in pieces:
+            one, size = passes[piece.index], piece.high - piece.low
+            part = slice(at, at + size)
+            self._tokens[part] = one.ids[piece.low : piece.high]
+            self._positions[part] = np.arange(one.start + piece.low, one.start + piece.high)
+            self._sequences[part] = one.sequence
+            self._wanted[part] = one.every
+            if piece.high == len(one.ids):
+                self._wanted[at + size - 1] = 1
+            at += size
+        return at
+
+    def _decode(self, filled: int) -> None:
+        batch = Batch(
+            filled,
+            self._tokens.ctypes.data_as(INT_P),
+            None,
+            self._positions.ctypes.data_as(INT_P),
+            self._counts.ctypes.data_as(INT_P),
+            self._pointers.ctypes.data_as(c.POINTER(INT_P)),
+            self._wanted.ctypes.data_as(c.POINTER(c.c_int8)),
+        )
+        status = self._library.llama_decode(self._context, batch)
+        if status != 0:
+            raise FailedError(
+                f"llama.cpp refused a batch of {filled} tokens with status {status}: {self._library.last_words()}"
+            )
+
+    def _collect(self, passes: Sequence[Pass], pieces: Sequence[_Piece], logits: list[NDArray[np.float32]]) -> None:
+        at, row_bytes = 0, self._vocab_size * 4
+        for piece in pieces:
+            one = passes[piece.index]
+            for row in range(piece.low, piece.high):
+                if one.every or row == len(one.ids) - 1:
+                    source = self._library.llama_get_logits_ith(self._context, at)
+                    if not source:
+                        raise FailedError(f"llama.cpp has no logits for token {at}: {self._library.last_words()}")
+                    place = logits[piece.index].ctypes.data + (row if one.every else 0) * row_bytes
+                    c.memmove(place, source, row_bytes)
+                at += 1

@@ -1,0 +1,42 @@
+"""The runtime ``gguf``: artifacts for llama.cpp, run through the ``xllamacpp`` wheel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hone.deploy.llama_library import version
+from hone.deploy.llama_session import LlamaCppSession
+from hone.deploy.runtime import Session
+
+
+class LlamaCpp:
+    """The runtime of GGUF files: llama.cpp through the ``xllamacpp`` wheel."""
+
+    name = "gguf"
+    suffix = ".gguf"
+
+    def export(self, model: Path, weights: str, out: Path) -> Path:
+        """See :func:`hone.deploy.gguf.export`."""
+        from hone.deploy.gguf import export
+
+        return export(model, weights, out)
+
+    def open(self, path: Path, threads: int, context: int, parallel: int = 1) -> Session:
+        """See :class:`LlamaCppSession`."""
+        return LlamaCppSession(path, threads=threads, context=context, parallel=parallel)
+
+    def version(self) -> str:
+        """Versions of the wheel and of the writer."""
+        from importlib.metadata import version as installed
+
+        return f"{version()}, gguf {installed('gguf')}"
+
+    def own_timings(
+        self, path: Path, threads: int, context: int, prompt: Sequence[int], new_tokens: int
+    ) -> dict[str, Any]:
+        """See :func:`hone.deploy.llama_server.own_timings`."""
+        from hone.deploy.llama_server import own_timings
+
+        return own_timings(path, threads=threads, context=context, prompt=prompt, new_tokens=new_tokens)

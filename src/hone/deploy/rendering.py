@@ -1,0 +1,83 @@
+"""Rendering from the artifact alone: its stored renderer over the runtime's own tokenizer (law 4)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hone.deploy.runtime import Session, runtime_of
+from hone.errors import FailedError
+from hone.task.render import Renderer, first_difference
+
+
+class RuntimeTokenizer:
+    """The tokenizer inside an artifact, as the renderer needs it (:class:`hone.task.render.Tokenizer`)."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.vocab_size = session.vocab_size
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of plain text; never a special id."""
+        return self._session.tokenize(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids, special ids left out."""
+        return self._session.detokenize(ids)
+
+    def special_id(self, name: str) -> int:
+        """Id of a special token by its name.
+
+        Raises:
+            FailedError: when the artifact has no such token.
+        """
+        found = self._session.token_id(name)
+        if found < 0:
+            raise FailedError(f'the artifact\'s vocabulary has no token "{name}"')
+        return found
+
+
+def open_artifact(path: Path, threads: int = 1, context: int | None = None, parallel: int = 1) -> Session:
+    """Open an artifact in this process; ``context`` defaults to all that the model was built for.
+
+    One thread is the default on purpose: for models of a few million parameters more threads gain little, and where the
+    machine is busy they wait for each other (measured: 30 times slower on two shared cores).
+    """
+    found = runtime_of(path)
+    if context is None:
+        with_one = found.open(path, threads, 8, 1)
+        context = int(with_one.metadata("llama.context_length"))
+        with_one.close()
+    return found.open(path, threads, context, parallel)
+
+
+def renderer_of(session: Session) -> Renderer:
+    """The renderer that travels in the artifact.
+
+    Raises:
+        FailedError: when there is none: the artifact was not made by hone from a trained task.
+    """
+    stored = session.metadata("hone.renderer")
+    if not stored:
+        raise FailedError("the artifact carries no renderer (hone.renderer); export it from a model folder of hone")
+    return Renderer.from_json(json.loads(stored), RuntimeTokenizer(session))
+
+
+def stored_examples(session: Session) -> list[dict[str, Any]]:
+    """The rendered examples that travel in the artifact."""
+    return list(json.loads(session.metadata("hone.examples") or "[]"))
+
+
+def example_problems(session: Session) -> list[str]:
+    """Sentences on stored examples that the artifact alone renders differently; empty when all are equal."""
+    renderer = renderer_of(session)
+    problems = []
+    for item in stored_examples(session):
+        fresh = renderer.example(item["row"], item["fields"]).ids.tolist()
+        place = first_difference(fresh, item["ids"])
+        if place is not None:
+            here, stored = fresh[place : place + 1], item["ids"][place : place + 1]
+            problems.append(f"row {item['row']}: id {place} is {here}, stored {stored}")
+    return problems

@@ -1,0 +1,160 @@
+"""What every runtime gives: export a model folder, open the artifact, ask it for tokens and probabilities.
+
+A :class:`Session` satisfies the ``Generate`` and ``LabelLogprobs`` shapes of :mod:`hone.evaluate.generate`,
+so that an artifact is scored by the same code as a torch module. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hone.errors import InputError, nearest
+from hone.evaluate.generate import GREEDY, Generation, Sampling
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timings:
+    """What a session has computed so far, by its own clock around the runtime's calls."""
+
+    prompt_tokens: int = 0
+    """Tokens read in passes of more than one token per sequence."""
+    prompt_ms: float = 0.0
+    """Time in these passes."""
+    generated_tokens: int = 0
+    """Tokens computed one at a time per sequence."""
+    generated_ms: float = 0.0
+    """Time in these passes."""
+
+    def to_json(self) -> dict[str, float]:
+        """The same as plain values."""
+        return asdict(self)
+
+
+class Session(Protocol):
+    """An opened artifact. Not safe for several threads at once: guard it with a lock."""
+
+    @property
+    def context(self) -> int:
+        """Longest prompt and answer together, in tokens."""
+        ...
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids, and the length of each row of log-probabilities."""
+        ...
+
+    def metadata(self, key: str) -> str:
+        """A text stored in the artifact; empty when there is none under that key."""
+        ...
+
+    def tokenize(self, text: str) -> list[int]:
+        """Ids of plain text by the runtime's own tokenizer; never a special id."""
+        ...
+
+    def detokenize(self, ids: Sequence[int]) -> str:
+        """Text of ids by the runtime's own tokenizer, special ids left out."""
+        ...
+
+    def token_id(self, text: str) -> int:
+        """Id of the token that is written exactly like this, such as ``<|end|>``; -1 when there is none."""
+        ...
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int,
+        end_id: int,
+        sampling: Sampling = GREEDY,
+    ) -> list[Generation]:
+        """Continue each prompt up to ``end_id`` (not part of the ids) or ``max_new_tokens``."""
+        ...
+
+    def stream(
+        self, prompt: Sequence[int], *, max_new_tokens: int, end_id: int, sampling: Sampling = GREEDY
+    ) -> Iterator[int]:
+        """The ids of one continuation as they come, without ``end_id``."""
+        ...
+
+    def label_logprobs(self, prompts: Sequence[Sequence[int]], label_ids: Sequence[int]) -> NDArray[np.float32]:
+        """(n, num_labels) natural-log probabilities of the labels after each prompt."""
+        ...
+
+    def next_logprobs(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """(vocab,) natural-log probabilities of the token after ``ids``."""
+        ...
+
+    def logprobs(self, sequences: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
+        """For each sequence (len, vocab): row t holds the log-probabilities of the token after ``ids[: t + 1]``."""
+        ...
+
+    def token_logprobs(self, sequences: Sequence[Sequence[int]]) -> list[NDArray[np.float64]]:
+        """For each sequence of T ids the T - 1 natural-log probabilities of ids 1 to T - 1, all positions."""
+        ...
+
+    def timings(self) -> Timings:
+        """What was computed since the session was opened."""
+        ...
+
+    def close(self) -> None:
+        """Free the runtime's memory; the session cannot be used afterwards."""
+        ...
+
+
+class Runtime(Protocol):
+    """One way of running a model on a device."""
+
+    name: str
+    suffix: str
+
+    def export(self, model: Path, weights: str, out: Path) -> Path:
+        """Write the model folder ``model`` as an artifact with weights of this format; whole or not at all."""
+        ...
+
+    def open(self, path: Path, threads: int, context: int, parallel: int = 1) -> Session:
+        """Open an artifact for ``parallel`` sequences of up to ``context`` tokens at once."""
+        ...
+
+    def version(self) -> str:
+        """Name and version of the runtime and of what wrote the artifact, for the certificate."""
+        ...
+
+    def own_timings(
+        self, path: Path, threads: int, context: int, prompt: Sequence[int], new_tokens: int
+    ) -> dict[str, Any]:
+        """``first_token_ms`` and ``ms_per_token`` as the runtime itself reports them."""
+        ...
+
+
+def runtimes() -> dict[str, Runtime]:
+    """The table of runtimes by name. A new one is a file in this room and a line here."""
+    from hone.deploy.llamacpp import LlamaCpp
+
+    return {"gguf": LlamaCpp()}
+
+
+def runtime(name: str) -> Runtime:
+    """One runtime by its name.
+
+    Raises:
+        InputError: for an unknown name, with the nearest known one.
+    """
+    table = runtimes()
+    if name not in table:
+        raise InputError(f'runtime "{name}" is not known; {nearest(name, sorted(table))}')
+    return table[name]
+
+
+def runtime_of(path: Path) -> Runtime:
+    """The runtime that opens this artifact, by the file's suffix."""
+    for candidate in runtimes().values():
+        if path.suffix == candidate.suffix:
+            return candidate
+    known = ", ".join(sorted(candidate.suffix for candidate in runtimes().values()))
+    raise InputError(f'{path}: no runtime opens files that end in "{path.suffix}"; known: {known}')
