@@ -75,13 +75,13 @@ def test_every_source_file_is_at_most_400_lines() -> None:
     assert long == {}
 
 
-def test_every_function_is_shorter_than_60_lines() -> None:
+def test_every_function_is_at_most_60_lines() -> None:
     long = {}
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
-                if lines >= 60:
+                if lines > 60:
                     long[f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"] = lines
     assert long == {}
 
