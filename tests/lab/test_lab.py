@@ -68,9 +68,9 @@ def test_a_wrong_reference_names_the_nearest_or_all_that_fit(lab, finished, ref,
 
 
 def test_a_reference_into_an_empty_lab_says_how_to_start(lab):
-    with pytest.raises(InputError, match="there are no runs in .* start one with hone solve"):
+    with pytest.raises(InputError, match=r"there are no runs in .* start one with hone solve"):
         lab.run("wider")
-    with pytest.raises(InputError, match="none of the 0 runs in .* has a score on dev yet"):
+    with pytest.raises(InputError, match=r"none of the 0 runs in .* has a score on dev yet"):
         lab.run("best")
 
 
@@ -90,10 +90,10 @@ def test_best_is_the_smallest_where_lower_is_better(lab, f1):
 def test_best_asks_which_metric_when_runs_have_several(lab, f1):
     run = lab.new_run(Recipe(), "task0", "data0")
     run.finish({"scores": [f1(0.5), f1(0.4, name="exact_match")]})
-    with pytest.raises(InputError, match="which metric decides.* exact_match, field_f1"):
+    with pytest.raises(InputError, match=r"which metric decides.* exact_match, field_f1"):
         lab.best()
     assert lab.best("exact_match").number == 1
-    with pytest.raises(InputError, match='no run .* has a score "exact_mach" on dev; did you mean "exact_match"'):
+    with pytest.raises(InputError, match=r'no run .* has a score "exact_mach" on dev; did you mean "exact_match"'):
         lab.best("exact_mach")
 
 

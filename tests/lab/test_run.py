@@ -66,8 +66,11 @@ def test_a_run_goes_from_planned_over_running_and_paused_to_finished(run, lab, f
 
 @pytest.mark.parametrize(
     ("error", "status", "reason"),
-    [(KeyboardInterrupt(), "interrupted", "KeyboardInterrupt"), (ValueError("loss is nan"), "failed", "ValueError: loss is nan")],
-)  # fmt: skip
+    [
+        (KeyboardInterrupt(), "interrupted", "KeyboardInterrupt"),
+        (ValueError("loss is nan"), "failed", "ValueError: loss is nan"),
+    ],
+)
 def test_how_the_work_ended_is_written_down_and_the_exception_goes_on(run, lab, error, status, reason):
     with pytest.raises(type(error)), run.working():
         raise error

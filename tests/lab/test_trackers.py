@@ -113,6 +113,8 @@ def test_mlflow_gets_parameters_numbers_and_the_status(tmp_path, monkeypatch, f1
     assert told["params"]["batch_size"] == 64
     assert told["metrics"] == [("loss", 2.0, 1)]
     assert told["final"]["final/dev/field_f1"] == 0.8
+    names = [*told["final"], *(name for name, _, _ in told["metrics"])]
+    assert not [name for name in names if any(other.startswith(name + "/") for other in names)]  # names are files there
     assert told["status"] == "FINISHED"
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
 

@@ -133,11 +133,12 @@ def numbers(values: Mapping[str, Any]) -> dict[str, float]:
 
 
 def flat_scores(result: Mapping[str, Any]) -> dict[str, float]:
-    """Final scores as single numbers, for example ``{"dev/field_f1": 0.86, "dev/field_f1/low": 0.84}``."""
+    """Final scores as single numbers, for example ``{"dev/field_f1": 0.86, "dev/field_f1_low": 0.84}``."""
+    # No name is a folder of another: MLflow's file store keeps a metric in a file of its name.
     flat: dict[str, float] = {}
     for name, score in result.get("scores", {}).items():
         flat[f"dev/{name}"] = score["mean"]
-        flat |= {f"dev/{name}/{end}": score[end] for end in ("low", "high") if math.isfinite(score[end])}
+        flat |= {f"dev/{name}_{end}": score[end] for end in ("low", "high") if math.isfinite(score[end])}
     return flat
 
 
