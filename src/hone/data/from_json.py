@@ -39,10 +39,10 @@ def read_lines(path: Path, name: str) -> Iterator[Row | Bad]:
 
 def _row_of_line(text: str, raw: bytes, offset: int, row_id: str) -> Row | Bad:
     try:
-        value = _DECODER.decode(text)
+        value = _DECODER.decode(text.rstrip())
     except json.JSONDecodeError as error:
         near = text[error.pos : error.pos + 20].strip()
-        what = f'{error.msg} at column {error.colno}, near "{near}"' if near else f"{error.msg} at column {error.colno}"
+        what = f"{error.msg.removesuffix(' at')} at column {error.colno}" + (f', near "{near}"' if near else "")
         return Bad(row_id, "", "one whole JSON object per line", what)
     except (_RefusedError, ValueError, RecursionError) as error:
         return Bad(row_id, "", "a JSON object", str(error))
