@@ -156,6 +156,8 @@ class TorchLogprobs:
         result: list[NDArray[np.float64]] = [np.empty(0)] * len(sequences)
         with _evaluating(self.model):
             for group in _equal_lengths(sequences, max(1, MOST_LOGITS // (vocabulary * longest))):
+                if len(sequences[group[0]]) < 2:
+                    continue
                 ids = torch.tensor([sequences[index] for index in group], device=_device(self.model))
                 logits = self.model(input_ids=ids[:, :-1], use_cache=False).logits.float()
                 taken = logits.gather(-1, ids[:, 1:, None])[..., 0] - torch.logsumexp(logits, -1)
