@@ -41,9 +41,9 @@ def run_json(capsys, *words):
 def test_list_shows_every_run_aligned_with_the_best_marked(folder, capsys):
     assert main(["runs", "list", "voice"]) == 0
     head, first, second = capsys.readouterr().out.splitlines()
-    assert head.split() == ["run", "status", "step", "dev", "score", "parent", "change", "effect", "hypothesis"]
+    assert head.split() == ["run", "status", "step", "dev", "field_f1", "parent", "change", "effect", "hypothesis"]
     assert first.startswith("0001-default  ")
-    assert "finished  1,600  field_f1 0.700 [0.680, 0.720] n=700" in first
+    assert "finished  1,600  0.700 [0.680, 0.720]" in first
     assert second.startswith("0002-wider *  ")
     assert second.endswith("1       batch_size 32 -> 64  +0.100 better  more rows help")
 

@@ -22,6 +22,8 @@ HELP = "list, show, compare and draw what was tried"
 ACTIONS = ("list", "show", "compare", "tree")
 Part = str | tuple[Sequence[str], Sequence[Sequence[str]]]
 """A line, or a table: its head and its rows."""
+_WRAPPED = ("", "value", "change", "hypothesis")
+"""Heads of columns that may be broken over lines on a narrow terminal."""
 _MARKS = (Path("hone.yaml"), Path("runs"), Path(".hone"))
 
 
@@ -105,7 +107,9 @@ def _list(lab: Lab) -> tuple[dict[str, Any], list[Part]]:
         row |= {"status": run.status, "step": run.last_step(), "best": run.number == best}
         row["scores"] = {name: score.to_json() for name, score in run.scores().items()}
         del row["owner"]
-    head = ["run", "status", "step", "dev score", "parent", "change", "effect", "hypothesis"]
+    metrics = {row["metric"] for row in rows}
+    score_head = f"dev {metrics.pop()}".rstrip() if len(metrics) == 1 else "dev score"
+    head = ["run", "status", "step", score_head, "parent", "change", "effect", "hypothesis"]
     lines = [_list_row(row, runs[row["number"]].scores()) for row in rows]
     return {"runs": rows, "best": best}, [(head, lines)]
 
@@ -116,7 +120,8 @@ def _list_row(row: dict[str, Any], scores: dict[str, Score]) -> list[str]:
     star = " *" if row["best"] else ""
     parent = "" if row["parent"] is None else str(row["parent"])
     return [
-        f"{row['number']:04d}-{row['name']}{star}", row["status"], f"{row['step']:,}", _score_text(score), parent,
+        f"{row['number']:04d}-{row['name']}{star}", row["status"], f"{row['step']:,}",
+        "" if score is None else f"{score.mean:.3f} [{score.low:.3f}, {score.high:.3f}]", parent,
         row["change"], effect, row["hypothesis"],
     ]  # fmt: skip
 
@@ -241,7 +246,7 @@ def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
         table = Table(box=None, pad_edge=False, show_header=any(head))
         for name in head:
-            table.add_column(name)
+            table.add_column(name, no_wrap=name not in _WRAPPED)
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         Console().print(table)
