@@ -108,14 +108,14 @@ def _list(lab: Lab) -> tuple[dict[str, Any], list[Part]]:
         row["scores"] = {name: score.to_json() for name, score in run.scores().items()}
         del row["owner"]
     metrics = {row["metric"] for row in rows}
-    score_head = f"dev {metrics.pop()}".rstrip() if len(metrics) == 1 else "dev score"
+    score_head = f"dev {metrics.pop() or 'score'}" if len(metrics) == 1 else "dev score"
     head = ["run", "status", "step", score_head, "parent", "change", "effect", "hypothesis"]
     lines = [_list_row(row, runs[row["number"]].scores()) for row in rows]
     return {"runs": rows, "best": best}, [(head, lines)]
 
 
 def _list_row(row: dict[str, Any], scores: dict[str, Score]) -> list[str]:
-    score = scores.get(row["metric"]) or next(iter(scores.values()), None)
+    score = scores.get(row["metric"]) if row["metric"] else next(iter(scores.values()), None)
     effect = f"{row['effect']:+.3f} {row['verdict']}" if row["verdict"] else ""
     star = " *" if row["best"] else ""
     parent = "" if row["parent"] is None else str(row["parent"])
