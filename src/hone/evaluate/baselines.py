@@ -87,7 +87,8 @@ def _majority(task: Task, train: Sequence[Row], dev: Sequence[Row], metric: Metr
     counts = Counter(map(repr, answers))
     text, times = counts.most_common(1)[0]
     answer = next(answer for answer in answers if repr(answer) == text)
-    how = f"always the commonest training answer ({times:,} of {len(answers):,} rows): {text:.60}"
+    shown = text if len(text) <= 60 else text[:57] + "..."
+    how = f"always the commonest training answer ({times:,} of {len(answers):,} rows): {shown}"
     return _answered("majority", [answer] * len(dev), task, dev, metric, how, started)
 
 
