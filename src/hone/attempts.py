@@ -73,6 +73,8 @@ class AttemptReport:
     tokens_per_second: float = 0.0
     peak_rss_bytes: int = 0
     model: str | None = None
+    longest_answer: int = 0
+    """New tokens that an answer may take."""
     slices: list[dict[str, Any]] = field(default_factory=list)
     worst: list[dict[str, Any]] = field(default_factory=list)
 
@@ -99,9 +101,10 @@ def prepare_bench(task: Task, data: DataVersion, recipe: Recipe, cache: Path, sa
     rows = _share(data.train, recipe)
     tokenizer = _tokenizer(task, data, recipe, cache, say)
     renderer = Renderer.of_task(task, tokenizer, layout=recipe.layout, labels=data.labels)
-    ledger = data.ledger
-    train = examples_of(rows, renderer, cache, context=recipe.context, overlong=task.overlong_rule, ledger=ledger, say=say)
-    dev = examples_of(data.dev, renderer, cache, context=recipe.context, overlong=task.overlong_rule, ledger=ledger, say=say)
+    train = examples_of(rows, renderer, cache, context=recipe.context, overlong=task.overlong_rule, say=say)
+    dev = examples_of(
+        data.dev, renderer, cache, context=recipe.context, overlong=task.overlong_rule, say=say, split="dev"
+    )
     longest = max(len(example.ids) - example.prompt_len for example in train)
     return Bench(
         task=task,
@@ -211,6 +214,56 @@ def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     return report.to_json()
 
 
+def calibrate(channel: Channel, order: dict[str, Any]) -> dict[str, float]:
+    """Measure a recipe's speed here: seconds per step, per evaluation, and of the final scoring.
+
+    Trains a throw-away copy for ``order["seconds"]``; the tokenizer and token cache it makes are the real ones.
+    """
+    import tempfile
+
+    import torch
+
+    from hone.train.engine import fit
+
+    folder, recipe = Path(order["folder"]), order["recipe"]
+    task, data = order["task"], order["data"]
+    torch.set_num_threads(recipe.threads)
+
+    def say(line: str) -> None:
+        channel.send({"kind": "line", "line": line})
+
+    bench = prepare_bench(task, data, recipe, folder / ".hone" / "cache", say)
+    model = build_model(recipe, bench.tokenizer, data.labels)
+    source = _source(bench)
+    steps: list[StepRecord] = []
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory() as scratch:
+        fit(
+            model,
+            source,
+            recipe.child(steps=100_000, eval_every=100_000),
+            Path(scratch),
+            on_step=steps.append,
+            should_stop=lambda: time.monotonic() - begin > order["seconds"] and len(steps) >= 8,
+        )
+    # The first steps pay for memory that the later ones find ready.
+    kept = steps[len(steps) // 4 :]
+    step_s = sum(record.seconds for record in kept) / len(kept)
+    begin = time.monotonic()
+    sample = list(data.dev[:64])
+    dev_loss(model, bench.dev, recipe)
+    loss_s = time.monotonic() - begin
+    score_model(bench, model, sample)
+    per_row = (time.monotonic() - begin - loss_s) / len(sample)
+    return {
+        "step_s": step_s,
+        "tokens_per_second": sum(record.tokens for record in kept) / sum(record.seconds for record in kept),
+        "steps_per_epoch": len(source.steps(0)),
+        "evaluation_s": loss_s + per_row * min(EVAL_ROWS, len(data.dev)),
+        "final_s": loss_s + per_row * len(data.dev),
+    }
+
+
 class _Reporter:
     """Writes every tenth step down and sends two a second up."""
 
@@ -282,13 +335,16 @@ def _report(run: Run, bench: Bench, model: nn.Module, result: Any, judge: _Judge
         "run": run.number,
         "status": result.status,
         "step": result.step,
-        "train_loss": result.loss,
+        "train_loss": _recent_loss(run, result.loss),
+        "longest_answer": bench.longest_answer,
         "seconds": round(result.seconds, 2),
         "tokens_per_second": round(rate, 1),
     }
     if result.status != "finished":
         loss = last.numbers.get("dev_loss") if last else None
-        return AttemptReport(**common, score=last.score if last else None, dev_loss=loss, peak_rss_bytes=peak_rss_bytes())
+        return AttemptReport(
+            **common, score=last.score if last else None, dev_loss=loss, peak_rss_bytes=peak_rss_bytes()
+        )
     best = result.best
     _load_best(model, result)
     _save_model(run, bench, model)
@@ -303,6 +359,12 @@ def _report(run: Run, bench: Bench, model: nn.Module, result: Any, judge: _Judge
         slices=[asdict(item) for item in evaluation.slices[:8]],
         worst=[asdict(item) for item in evaluation.worst[:8]],
     )
+
+
+def _recent_loss(run: Run, last: float | None, steps: int = 10) -> float | None:
+    """Mean training loss over the last ten logged steps: one batch alone says little."""
+    losses = [row["loss"] for row in run.metrics() if "loss" in row][-steps:]
+    return sum(losses) / len(losses) if losses else last
 
 
 def _load_best(model: nn.Module, result: Any) -> None:
@@ -334,11 +396,13 @@ def _source(bench: Bench) -> Any:
     if not recipe.swap_values:
         return BatchSource.of_recipe(bench.train, recipe, data_id=bench.data.id)
     swap = SwapValues(bench.task, bench.train_rows, recipe.swap_values, recipe.random_words)
+    rows = {row.id: row for row in bench.train_rows}
 
     def examples(seed: int, epoch: int) -> list[Example]:
         # A swapped row may be longer than the context; then the row itself is used, as it was checked.
         made = []
-        for row, plain in zip(bench.train_rows, bench.train, strict=True):
+        for plain in bench.train:
+            row = rows[plain.row]
             changed = swap.apply(row, seed, epoch)
             example = plain if changed is row else bench.renderer.example(row.id, changed.fields)
             made.append(example if len(example.ids) <= recipe.context else plain)

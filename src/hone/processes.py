@@ -120,7 +120,9 @@ def events(
                     yield worker, event
 
 
-def run(name: str, function: Callable[..., Any], *args: Any, on_event: Callable[[dict[str, Any]], None] | None = None) -> Any:
+def run(
+    name: str, function: Callable[..., Any], *args: Any, on_event: Callable[[dict[str, Any]], None] | None = None
+) -> Any:
     """Run one worker to its end and return its value.
 
     Raises:

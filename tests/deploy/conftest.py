@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,10 @@ import pytest
 from hone.data.tokenizer import TextTokenizer, train_tokenizer
 from hone.task.render import Example, Renderer
 
-WORDS = "play the song weather in paris tomorrow rate a book table for two people find movie caf\u00e9".split()
+WORDS = (
+    *("play", "the", "song", "weather", "in", "paris", "tomorrow", "rate"),
+    *("a", "book", "table", "for", "two", "people", "find", "movie", "caf\u00e9"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +76,3 @@ def artifacts(built: Built, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
     folder = tmp_path_factory.mktemp("artifacts")
     return {name: export(built.folder, name, folder / f"toy-{name}.gguf") for name in FORMATS}
-
-
-def config_of(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "config.json").read_text())

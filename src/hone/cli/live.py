@@ -139,7 +139,9 @@ def attempts_table(rows: list[TableRow], target: tuple[str, float, bool] | None)
     for row in baselines:
         table.add_row(*_styled(row, target))
     if target:
-        table.add_row(Text("target", style="cyan"), "", "", "", Text(f"{target[1]:.3f}", style="cyan"), _bar(None, target), "", "")
+        table.add_row(
+            Text("target", style="cyan"), "", "", "", Text(f"{target[1]:.3f}", style="cyan"), _bar(None, target), "", ""
+        )
     for row in attempts:
         table.add_row(*_styled(row, target))
     return table
@@ -152,7 +154,12 @@ def _styled(row: TableRow, target: tuple[str, float, bool] | None) -> list[Any]:
     reached = bool(row.score and target and row.score.reaches(target[1]))
     style = "green" if reached else ("" if row.steps else "dim")
     tail = Text(status, style="yellow" if row.status == "running" else style)
-    return [*(Text(part, style=style) for part in (name, what, steps, loss, score)), _bar(row, target), Text(seconds, style=style), tail]
+    return [
+        *(Text(part, style=style) for part in (name, what, steps, loss, score)),
+        _bar(row, target),
+        Text(seconds, style=style),
+        tail,
+    ]
 
 
 def _bar(row: TableRow | None, target: tuple[str, float, bool] | None) -> Any:

@@ -1,4 +1,4 @@
-"""Write a model folder as a GGUF file of the ``llama`` architecture.
+"""Write a model folder as a GGUF file: Llama-shaped models, and Qwen3-shaped ones (normalised queries and keys).
 
 Key and tensor names, and the row order of q and k for llama.cpp's rotary layout, follow the GGUF specification
 and llama.cpp's converter. The renderer, the labels, eight rendered examples and hashes travel in the file under
@@ -25,6 +25,7 @@ from hone.files import PART_PREFIX, file_hash, read_json
 from hone.task.render import BEGIN, END, PAD
 
 FORMAT = 1
+ARCHITECTURES = ("llama", "qwen3")
 _PER_LAYER = {
     "input_layernorm": "attn_norm",
     "self_attn.q_proj": "attn_q",
@@ -36,6 +37,7 @@ _PER_LAYER = {
     "mlp.up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
 }
+_QWEN3_NORMS = {"self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm"}
 
 
 def export(folder: Path, weights: str, out: Path) -> Path:
@@ -71,12 +73,13 @@ def export(folder: Path, weights: str, out: Path) -> Path:
 
 
 def tensor_names(config: Mapping[str, Any]) -> dict[str, str]:
-    """Tensor names of a Transformers Llama to their GGUF names; no output matrix where it is tied."""
+    """Tensor names of a Transformers Llama or Qwen3 to their GGUF names; no output matrix where it is tied."""
+    per_layer = {**_PER_LAYER, **(_QWEN3_NORMS if config.get("model_type") == "qwen3" else {})}
     names = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight"}
     if not config.get("tie_word_embeddings"):
         names["lm_head.weight"] = "output.weight"
     for layer in range(int(config["num_hidden_layers"])):
-        for ours, theirs in _PER_LAYER.items():
+        for ours, theirs in per_layer.items():
             names[f"model.layers.{layer}.{ours}.weight"] = f"blk.{layer}.{theirs}.weight"
     return names
 
@@ -94,7 +97,9 @@ def _converted(
     tensors: Tensors, names: Mapping[str, str], config: Mapping[str, Any]
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """GGUF name and values of each tensor, one in memory at a time."""
-    heads = {"attn_q": int(config["num_attention_heads"]), "attn_k": _kv_heads(config)}
+    # llama.cpp rotates Qwen3 in the half-split layout that Transformers has, and only Llama in the interleaved one.
+    llama = config["model_type"] == "llama"
+    heads = {"attn_q": int(config["num_attention_heads"]), "attn_k": _kv_heads(config)} if llama else {}
     for ours, theirs in names.items():
         values = tensors.read(ours)
         kind = theirs.split(".")[-2]
@@ -134,7 +139,7 @@ def _write(
 
     logging.getLogger("gguf").setLevel(logging.WARNING)
     kind = gguf.GGMLQuantizationType[weights.name.upper()]
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = gguf.GGUFWriter(path, config["model_type"])
     try:
         _add_shape(writer, config, weights)
         _add_tokenizer(writer, tokenizer)
@@ -208,15 +213,18 @@ def _rope(config: Mapping[str, Any]) -> tuple[str, float]:
 
 
 def _config_problems(config: Mapping[str, Any]) -> list[str]:
-    """What of this configuration the llama architecture of GGUF does not say."""
+    """What of this configuration the architecture in GGUF does not say."""
     problems = []
-    if config.get("model_type") != "llama":
-        problems.append(f'model_type "{config.get("model_type")}" is not exported to GGUF yet; llama is')
+    if config.get("model_type") not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        problems.append(f'model_type "{config.get("model_type")}" is not exported to GGUF; these are: {known}')
+    if config.get("use_sliding_window"):
+        problems.append("use_sliding_window is true; only full attention is exported")
     if config.get("hidden_act", "silu") != "silu":
-        problems.append(f'hidden_act "{config["hidden_act"]}"; the llama architecture uses silu')
+        problems.append(f'hidden_act "{config["hidden_act"]}"; silu is exported')
     for key in ("attention_bias", "mlp_bias"):
         if config.get(key):
-            problems.append(f"{key} is true; the llama architecture is exported without biases")
+            problems.append(f"{key} is true; models are exported without biases")
     kind = _rope(config)[0]
     if kind != "default":
         problems.append(f'rope_type "{kind}" is not exported yet; default is')
@@ -227,7 +235,5 @@ def _tensor_problems(tensors: Tensors, names: Mapping[str, str]) -> list[str]:
     problems = [f"tensor {name} is missing" for name in names if name not in tensors]
     # A tied model may carry the copy; anything else unknown would be left out of the artifact in silence.
     unknown = [name for name in tensors.shapes if name not in names and name != "lm_head.weight"]
-    problems += [
-        f"tensor {name} has no place in the llama architecture" for name in unknown if "rotary_emb" not in name
-    ]
+    problems += [f"tensor {name} has no place in the architecture" for name in unknown if "rotary_emb" not in name]
     return problems

@@ -48,7 +48,7 @@ def open_artifact(path: Path, threads: int = 1, context: int | None = None, para
     found = runtime_of(path)
     if context is None:
         with_one = found.open(path, threads, 8, 1)
-        context = int(with_one.metadata("llama.context_length"))
+        context = int(with_one.metadata(f"{with_one.metadata('general.architecture')}.context_length"))
         with_one.close()
     return found.open(path, threads, context, parallel)
 

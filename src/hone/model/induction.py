@@ -105,7 +105,7 @@ def _directions(hidden: int, count: int, generator: Any) -> Tensor:
     square = torch.linalg.qr(torch.randn(hidden, hidden, generator=generator))[0]
     rows = square[:count].clone()
     rows[:, 0] = 0.0
-    return rows
+    return torch.as_tensor(rows)
 
 
 def _previous_token_head(attention: Any, room: _Room, read: Tensor, note: Tensor, std: float) -> None:

@@ -24,7 +24,15 @@ class SolveState:
     def __init__(self, path: Path, key: str, content: dict[str, Any] | None = None) -> None:
         self.path = path
         self.key = key
-        empty = {"format": FORMAT, "key": key, "used_s": 0.0, "stages": {}, "values": {}, "attempts": [], "result": None}
+        empty = {
+            "format": FORMAT,
+            "key": key,
+            "used_s": 0.0,
+            "stages": {},
+            "values": {},
+            "attempts": [],
+            "result": None,
+        }
         self.content: dict[str, Any] = content or empty
         self._since = time.monotonic()
 
@@ -43,7 +51,9 @@ class SolveState:
             return cls(path, key, content), None
         aside = path.with_name(f"solve-{content.get('key', 'old')}.json")
         path.replace(aside)
-        return cls(path, key), f"the task, its data or the seed changed: beginning anew (the old state is kept as {aside.name})"
+        return cls(
+            path, key
+        ), f"the task, its data or the seed changed: beginning anew (the old state is kept as {aside.name})"
 
     @property
     def used_s(self) -> float:

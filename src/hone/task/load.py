@@ -27,7 +27,8 @@ def load_task(folder: str | Path) -> Task:
     path = path / FILE_NAME if path.is_dir() or path.suffix not in (".yaml", ".yml") else path
     if not path.exists():
         raise InputError(
-            f"{path}: there is no such file; a task folder holds a {FILE_NAME} (`hone init FOLDER --data FILE --kind KIND` makes one)"
+            f"{path}: there is no such file; a task folder holds a {FILE_NAME} "
+            "(`hone init FOLDER --data FILE --kind KIND` makes one)"
         )
     return parse_task(path.read_text(encoding="utf-8"), str(path))
 
@@ -84,7 +85,9 @@ def _collect(node: Any, path: tuple[str | int, ...], lines: Lines, doubles: list
             here = (*path, key.value)
             line = key.start_mark.line + 1
             if here in lines:
-                doubles.append(f"{name}:{line}: {'.'.join(map(str, here))} stands twice, first on line {lines[here]}; keep one")
+                doubles.append(
+                    f"{name}:{line}: {'.'.join(map(str, here))} stands twice, first on line {lines[here]}; keep one"
+                )
             lines.setdefault(here, line)
             _collect(value, here, lines, doubles, name)
     elif isinstance(node, yaml.SequenceNode):

@@ -297,7 +297,7 @@ def _plain_input(template: Any) -> Any:
 
 
 def _without_space(text: str) -> str:
-    return text[1:] if text.startswith(" ") else text
+    return text.removeprefix(" ")
 
 
 def _map_strings(value: Any, change: Any) -> Any:

@@ -18,6 +18,7 @@ from hone.task.templates import template_problems
 Kind = Literal["classify", "extract", "generate", "language-model"]
 Overlong = Literal["error", "drop", "split"]
 
+
 class Section(BaseModel):
     """Base of every part of a task or recipe: frozen, and nothing unknown gets in."""
 
@@ -90,7 +91,10 @@ class Device(Section):
 
 
 class Clean(Section):
-    """How rows are cleaned. ``task``: folded duplicates and rows of the test split leave train; ``none``: only the latter."""
+    """How rows are cleaned.
+
+    ``task``: folded duplicates and rows of the test split leave train; ``none``: only the latter.
+    """
 
     preset: Literal["task", "none"] = "task"
 
@@ -151,7 +155,9 @@ class Task(Section):
         problems = []
         if self.kind == "language-model":
             if self.input is not None:
-                problems.append("input: a language-model task has no prompt; remove this key (the text column goes in output)")
+                problems.append(
+                    "input: a language-model task has no prompt; remove this key (the text column goes in output)"
+                )
         elif not self.input:
             problems.append(f'input: missing; a task of kind {self.kind} needs a template such as "{{text}}"')
         if self.kind == "extract" and not isinstance(self.output, dict):

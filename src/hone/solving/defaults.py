@@ -1,0 +1,72 @@
+"""The shipped default recipe of each kind of task, and how its length follows from the box."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hone.data.prepare import DataVersion
+from hone.task.recipe import Recipe
+from hone.task.spec import Task
+
+FIRST_SHARE = 0.70
+"""Share of the box by whose end the first attempt is planned to be done."""
+MOST_EPOCHS = {"classify": 30.0, "extract": 14.0, "generate": 12.0, "language-model": 8.0}
+"""Passes over the training rows beyond which the default recipe gains nothing: a large box does not make it longer."""
+LEAST_STEPS = 40
+EVALUATIONS = 4
+WARMUP_SHARE = 0.05
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rate:
+    """What was measured on this machine with this recipe's model and data."""
+
+    step_s: float
+    """Seconds of one optimizer step."""
+    tokens_per_second: float
+    steps_per_epoch: int
+    evaluation_s: float
+    """Seconds of one evaluation on the way."""
+    final_s: float
+    """Seconds of scoring all dev rows at the end."""
+
+
+def default_recipe(task: Task, data: DataVersion, *, seed: int, threads: int) -> Recipe:
+    """The recipe that ``hone solve`` tries first; its number of steps is set by :func:`planned`."""
+    base = "scratch:1m" if task.base == "scratch" else task.base
+    values: dict[str, object] = {
+        "base": base,
+        "data": data.id,
+        "context": task.device.context,
+        "seed": seed,
+        "threads": threads,
+    }
+    if task.kind == "extract":
+        values |= {"swap_values": 0.5, "random_words": 0.1}
+    if task.kind == "classify":
+        values |= {"vocab_size": 2048}
+    if not base.startswith("scratch"):
+        # A pretrained model is moved gently: AdamW at a small rate, its own layout of text.
+        values |= {"optimizer": "adamw", "learning_rate": 1e-4, "layout": "json", "batch_size": 16}
+    return Recipe.model_validate(values)
+
+
+def planned(task: Task, recipe: Recipe, rate: Rate, available_s: float) -> tuple[Recipe, str]:
+    """The recipe with as many steps as fit, and a line that says how the number came about."""
+    for_steps = available_s - EVALUATIONS * rate.evaluation_s - rate.final_s
+    fitting = int(for_steps / rate.step_s)
+    most = max(LEAST_STEPS, round(MOST_EPOCHS[task.kind] * rate.steps_per_epoch))
+    steps = max(LEAST_STEPS, min(fitting, most))
+    changed = recipe.child(
+        steps=steps,
+        warmup_steps=max(1, min(100, round(steps * WARMUP_SHARE))),
+        eval_every=max(1, -(-steps // EVALUATIONS)),
+    )
+    why = "the box" if fitting < most else f"{MOST_EPOCHS[task.kind]:g} epochs, beyond which the default gains nothing"
+    if fitting < LEAST_STEPS:
+        why = f"the least that is worth training; the box has room for {max(0, fitting)}"
+    line = (
+        f"plan: {steps:,} steps of {recipe.batch_size} rows = {steps / rate.steps_per_epoch:.1f} epochs, limited by {why}; "
+        f"{rate.step_s * 1000:.0f} ms a step measured, about {steps * rate.step_s:.0f} s"
+    )
+    return changed, line

@@ -1,0 +1,97 @@
+"""The verdict: the certified artifact scored once on the sealed test, and what to try next when it falls short."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hone.attempts import AttemptReport
+from hone.data.prepare import DataVersion
+from hone.errors import FailedError
+from hone.lab.lab import Lab
+from hone.solving.artifact import evaluation_json, score_artifact
+from hone.solving.propose import OVERFIT_RATIO
+from hone.task.recipe import Recipe
+from hone.task.scores import Score
+from hone.task.spec import Task
+
+SHOWN_SLICES = 3
+
+
+def score_test(
+    lab: Lab, task: Task, data: DataVersion, artifact: Path, run: int, longest_answer: int
+) -> dict[str, Any]:
+    """Open the sealed test, recorded, and score the artifact on it. The caller keeps the outcome: it is done once.
+
+    Raises:
+        FailedError: when this data version's test was already scored; a second look would choose by the test.
+    """
+    earlier = [reading for reading in lab.test_readings() if reading.data_id == data.id and reading.reason == _REASON]
+    if earlier:
+        last = earlier[-1]
+        raise FailedError(
+            f"the test of data version {data.id} was already scored on {last.read} (artifact {last.artifact}); it is "
+            "scored once. For a new verdict use a new test file, or read the old one in the lab (hone runs list)"
+        )
+
+    def record(reason: str) -> None:
+        lab.record_test_reading(reason, data_id=data.id, artifact=artifact.name, run=run)
+
+    rows = data.test.read(record, _REASON)
+    return evaluation_json(score_artifact(artifact, task, rows, longest_answer))
+
+
+_REASON = "verdict"
+
+
+def advice(
+    recipe: Recipe,
+    report: AttemptReport,
+    slices: Sequence[dict[str, Any]],
+    baselines: Sequence[dict[str, Any]],
+    curve: str,
+    spent_whole_box: bool,
+) -> list[str]:
+    """What to try next, most telling first: a baseline that wins, data, a larger model, more time, failing slices."""
+    lines = baseline_lines(report.score, baselines)
+    if report.dev_loss is not None and report.train_loss is not None:
+        gap = report.dev_loss / max(report.train_loss, 1e-9)
+        fits = f"dev loss {report.dev_loss:.3f} against {report.train_loss:.3f} on training rows"
+        if gap > OVERFIT_RATIO:
+            lines.append(f"it overfits ({fits}): more or more varied rows, or regularisation, before a larger model")
+        else:
+            larger = {"scratch:1m": "scratch:2m", "scratch:2m": "scratch:5m"}.get(recipe.base)
+            hint = f" (`base: {larger}` in hone.yaml)" if larger else ""
+            lines.append(f"it does not overfit ({fits}): a larger model{hint} or a longer box should help")
+    if spent_whole_box:
+        lines.append("the box was the limit: repeat `hone solve` with more --minutes, it goes on from here")
+    lines.append(curve)
+    lines += [f"fails most: {part['line']}" for part in slices[:SHOWN_SLICES]]
+    return lines
+
+
+def baseline_lines(score: Score | None, baselines: Sequence[dict[str, Any]]) -> list[str]:
+    """A line for each baseline that does at least as well as the model."""
+    if score is None:
+        return []
+    lines = []
+    for item in baselines:
+        other = Score.from_json(item["score"])
+        wins = other.mean >= score.mean if score.higher_is_better else other.mean <= score.mean
+        if wins:
+            lines.append(
+                f"the baseline {item['name']} ({other.mean:.3f}) does at least as well as the model "
+                f"({score.mean:.3f}): the model adds nothing yet"
+            )
+    return lines
+
+
+def distance_line(score: Score, target: float) -> str:
+    """How far a score's pessimistic end is from the target."""
+    end = score.low if score.higher_is_better else score.high
+    missing = target - end if score.higher_is_better else end - target
+    return (
+        f"{score.name} {score.mean:.3f} [{score.low:.3f}, {score.high:.3f}]: "
+        f"{missing:.3f} short of {target:g} at the pessimistic end"
+    )
