@@ -141,6 +141,8 @@ def _write(
     kind = gguf.GGMLQuantizationType[weights.name.upper()]
     writer = gguf.GGUFWriter(path, config["model_type"])
     try:
+        # Not the configuration's name, which can be a path on the machine of training.
+        writer.add_name(keys.get("hone.task", "hone"))
         _add_shape(writer, config, weights)
         _add_tokenizer(writer, tokenizer)
         for key, value in keys.items():
@@ -162,7 +164,6 @@ def _add_shape(writer: Any, config: Mapping[str, Any], weights: WeightFormat) ->
 
     file_type = "ALL_F32" if weights.name == "f32" else f"MOSTLY_{weights.name.upper()}"
     head = _head_size(config)
-    writer.add_name(str(config.get("_name_or_path") or "hone"))
     writer.add_file_type(gguf.LlamaFileType[file_type])
     if weights.block > 1:
         writer.add_quantization_version(gguf.GGML_QUANT_VERSION)

@@ -219,10 +219,12 @@ class LlamaCppSession:
 
     def token_logprobs(self, sequences: Sequence[Sequence[int]]) -> list[NDArray[np.float64]]:
         """For each sequence of T ids the T - 1 natural-log probabilities of ids 1 to T - 1."""
-        found = []
-        for ids in sequences:
-            rows = self.logprobs([ids])[0]
-            found.append(rows[np.arange(len(ids) - 1), np.asarray(ids[1:], dtype=np.int64)].astype(np.float64))
+        found: list[NDArray[np.float64]] = []
+        for start in range(0, len(sequences), self.parallel):
+            chunk = sequences[start : start + self.parallel]
+            for ids, rows in zip(chunk, self.logprobs(chunk), strict=True):
+                targets = np.asarray(ids[1:], dtype=np.int64)
+                found.append(rows[np.arange(len(targets)), targets].astype(np.float64))
         return found
 
     def timings(self) -> Timings:

@@ -129,11 +129,8 @@ class FreshProcess:
 
     def token_logprobs(self, sequences: Sequence[Sequence[int]]) -> list[NDArray[np.float64]]:
         """For each sequence of T ids the T - 1 natural-log probabilities of ids 1 to T - 1."""
-        found = []
-        for ids in sequences:
-            rows = self.logprobs([ids])[0]
-            found.append(rows[np.arange(len(ids) - 1), np.asarray(ids[1:], dtype=np.int64)].astype(np.float64))
-        return found
+        rows = self.ask("token_logprobs", sequences=_plain_ids(sequences))[1]
+        return [row.astype(np.float64) for row in rows]
 
     def timings(self) -> Timings:
         """What was computed since the artifact was opened."""

@@ -15,6 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 import hone.deploy.llamacpp  # noqa: F401, so that the interpreter's share is taken with it
 from hone.deploy.runtime import Session, runtime
 from hone.deploy.wire import Array, receive, send
@@ -72,6 +74,7 @@ class Worker:
             "generate": self._generate,
             "label_logprobs": self._label_logprobs,
             "logprobs": self._logprobs,
+            "token_logprobs": self._token_logprobs,
             "timings": self._timings,
             "measure": self._measure,
             "own_timings": self._own_timings,
@@ -112,6 +115,9 @@ class Worker:
 
     def _logprobs(self, sequences: list[list[int]]) -> Answer:
         return None, self.session.logprobs(sequences)
+
+    def _token_logprobs(self, sequences: list[list[int]]) -> Answer:
+        return None, [row.astype(np.float32) for row in self.session.token_logprobs(sequences)]
 
     def _timings(self) -> Answer:
         return asdict(self.session.timings()), []
