@@ -22,6 +22,7 @@ from hone.files import locked
 from hone.task.recipe import Recipe
 from hone.train.batches import Batch, PackedRow, collate
 from hone.train.fabric import COLLECT_EVERY, connect, cpu_threads, quiet_collector
+from hone.train.generators import generators_of_a_run
 from hone.train.guards import first_loss_line, stop_non_finite
 from hone.train.keeping import Keeper
 from hone.train.objectives import NextToken, Objective
@@ -86,7 +87,8 @@ def fit(  # noqa: PLR0913  (four things are needed; the others are named and hav
     fabric = connect(recipe)
     watchers = _Watchers(evaluate=evaluate, on_step=on_step, should_stop=should_stop, say=say or _unsaid)
     lock = locked(folder / ".training", f"the run {folder}") if fabric.is_global_zero else contextlib.nullcontext()
-    with lock, cpu_threads(recipe.threads), quiet_collector():
+    generators = generators_of_a_run(recipe.seed, fabric.global_rank)
+    with lock, generators, cpu_threads(recipe.threads), quiet_collector():
         trainable = Trainable(fabric, model, objective or NextToken(recipe.label_smoothing), recipe)
         keeper = Keeper(fabric, trainable, recipe, source.data_id, folder, watchers.say)
         run = _Run(fabric, trainable, keeper, source, recipe, watchers, folder)

@@ -6,9 +6,10 @@ data needs none of them (see :mod:`hone.train.source`); dropout and whatever a u
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -31,6 +32,24 @@ def generator_states() -> dict[str, Tensor]:
     if torch.cuda.is_available():
         states |= {f"cuda-{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}
     return states
+
+
+@contextlib.contextmanager
+def generators_of_a_run(seed: int, rank: int) -> Iterator[None]:
+    """Seed every generator for a run inside the block, and give the caller's back behind it.
+
+    Each process draws its own numbers, as dropout on other rows should.
+    """
+    before = generator_states()
+    sequence = np.random.SeedSequence([seed, rank])
+    torch_seed, numpy_seed, python_seed = (int(word) for word in sequence.generate_state(3))
+    torch.manual_seed(torch_seed)
+    np.random.seed(numpy_seed)  # noqa: NPY002  (this very generator is kept)
+    random.seed(python_seed)
+    try:
+        yield
+    finally:
+        set_generator_states(before)
 
 
 def set_generator_states(states: Mapping[str, Tensor]) -> None:

@@ -18,16 +18,18 @@ from typing import Any, Literal, TypeVar
 from hone.errors import FailedError, InputError
 
 T = TypeVar("T")
+Start = Literal["forkserver", "spawn", "fork"]
 
 
-def run(work: Callable[[int], T], processes: int, *, start: Literal["spawn", "fork"] = "spawn") -> list[T]:
+def run(work: Callable[[int], T], processes: int, *, start: Start = "forkserver") -> list[T]:
     """Call ``work(rank)`` in ``processes`` processes; what they returned, by rank.
 
     Args:
-        work: called with the rank; must be importable (spawn), and what it returns is pickled back.
+        work: called with the rank; must be importable by name, and what it returns is pickled back.
         processes: how many, at least 1.
-        start: ``fork`` spares the imports, but only in a process that has imported torch and not yet computed
-            with it: the child of one that has computed with several threads hangs.
+        start: ``forkserver`` is cheap once :func:`hone.processes.warm_up` has been called. ``fork`` spares the imports
+            too, but only in a process that has imported torch and not yet computed with it: the child of one that
+            has computed with several threads hangs.
 
     Raises:
         InputError: when ``work`` found wrong input. FailedError: when a process failed, with its traceback.

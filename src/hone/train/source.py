@@ -22,6 +22,7 @@ from hone.errors import InputError
 from hone.task.recipe import Recipe
 from hone.task.render import Example
 from hone.train.batches import PackedRow
+from hone.train.guards import check_examples
 from hone.train.packing import pack
 
 CHUNK_STEPS = 24
@@ -108,6 +109,7 @@ class BatchSource:
         examples = self._examples(self.seed, epoch) if callable(self._examples) else self._examples
         if not examples:
             raise InputError(f"epoch {epoch} has no examples to train on")
+        check_examples(examples)
         order = np.random.default_rng([self.seed, epoch]).permutation(len(examples))
         rows: list[PackedRow] = self._packed(examples, order) if self.packing else [(examples[i],) for i in order]
         self._check_lengths(rows)
