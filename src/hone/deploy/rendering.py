@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hone.deploy.runtime import Session, runtime_of
+from hone.deploy.runtime import Contents, Session, runtime_of
 from hone.errors import FailedError
 from hone.task.render import Renderer, first_difference
 
@@ -15,7 +15,7 @@ from hone.task.render import Renderer, first_difference
 class RuntimeTokenizer:
     """The tokenizer inside an artifact, as the renderer needs it (:class:`hone.task.render.Tokenizer`)."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Contents) -> None:
         self._session = session
         self.vocab_size = session.vocab_size
 
@@ -53,7 +53,7 @@ def open_artifact(path: Path, threads: int = 1, context: int | None = None, para
     return found.open(path, threads, context, parallel)
 
 
-def renderer_of(session: Session) -> Renderer:
+def renderer_of(session: Contents) -> Renderer:
     """The renderer that travels in the artifact.
 
     Raises:
@@ -65,12 +65,12 @@ def renderer_of(session: Session) -> Renderer:
     return Renderer.from_json(json.loads(stored), RuntimeTokenizer(session))
 
 
-def stored_examples(session: Session) -> list[dict[str, Any]]:
+def stored_examples(session: Contents) -> list[dict[str, Any]]:
     """The rendered examples that travel in the artifact."""
     return list(json.loads(session.metadata("hone.examples") or "[]"))
 
 
-def example_problems(session: Session) -> list[str]:
+def example_problems(session: Contents) -> list[str]:
     """Sentences on stored examples that the artifact alone renders differently; empty when all are equal."""
     renderer = renderer_of(session)
     problems = []

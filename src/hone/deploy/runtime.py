@@ -36,13 +36,8 @@ class Timings:
         return asdict(self)
 
 
-class Session(Protocol):
-    """An opened artifact. Not safe for several threads at once: guard it with a lock."""
-
-    @property
-    def context(self) -> int:
-        """Longest prompt and answer together, in tokens."""
-        ...
+class Contents(Protocol):
+    """What an opened artifact says without computing."""
 
     @property
     def vocab_size(self) -> int:
@@ -63,6 +58,15 @@ class Session(Protocol):
 
     def token_id(self, text: str) -> int:
         """Id of the token that is written exactly like this, such as ``<|end|>``; -1 when there is none."""
+        ...
+
+
+class Session(Contents, Protocol):
+    """An opened artifact. Not safe for several threads at once: guard it with a lock."""
+
+    @property
+    def context(self) -> int:
+        """Longest prompt and answer together, in tokens."""
         ...
 
     def generate(
