@@ -33,8 +33,20 @@ def warm_up() -> None:
     """Start the fork server, which begins to import; returns at once."""
     from multiprocessing import forkserver
 
+    wait_passively()
     multiprocessing.set_forkserver_preload(list(WARM_MODULES))
     forkserver.ensure_running()
+
+
+def wait_passively() -> None:
+    """Let OpenMP threads sleep while they wait for each other, unless the user's environment says otherwise.
+
+    By default they spin. Where another program needs one of the cores, a step of two threads then waits a
+    scheduler's slice at every matrix product: 3,590 ms instead of 377 ms was measured on two busy cores, with
+    no difference on idle ones. Must be called before torch is imported.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 
 class Channel:
@@ -90,6 +102,7 @@ class Worker:
 def start(name: str, function: Callable[..., Any], *args: Any) -> Worker:
     """Fork a worker from the warm process and return at once. ``function`` must be importable by name."""
     context = multiprocessing.get_context("forkserver")
+    wait_passively()
     multiprocessing.set_forkserver_preload(list(WARM_MODULES))
     mine, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, function, args), name=f"hone-{name}", daemon=False)

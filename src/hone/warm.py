@@ -4,5 +4,5 @@ from __future__ import annotations
 
 import lightning_fabric  # noqa: F401
 import torch  # noqa: F401
-import transformers.cache_utils  # noqa: F401
+import transformers.cache_utils
 import transformers.models.llama.modeling_llama  # noqa: F401
