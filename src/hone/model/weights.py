@@ -65,7 +65,7 @@ def load_module(folder: Path) -> nn.Module:
     missing = sorted(info["missing_keys"])
     if missing:
         raise FailedError(
-            f"{folder}: {len(missing)} tensors of the model are not in its weights, the first {missing[0]}; "
+            f"{folder}: the weights lack {len(missing)} of the model's tensors, the first {missing[0]}; "
             "they would have been filled with random numbers"
         )
     loaded: nn.Module = module.eval()
