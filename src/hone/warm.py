@@ -5,4 +5,9 @@ from __future__ import annotations
 import lightning_fabric  # noqa: F401
 import torch  # noqa: F401
 import transformers.cache_utils
-import transformers.models.llama.modeling_llama  # noqa: F401
+import transformers.models.llama.modeling_llama
+import transformers.models.qwen3.modeling_qwen3  # noqa: F401
+from transformers.utils.logging import disable_progress_bar
+
+# Bars of files that take milliseconds would tear the table of attempts.
+disable_progress_bar()

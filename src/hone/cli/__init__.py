@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
+from typing import Any, NoReturn
 
 VERBS = {
     "init": "make a task folder from data or a shipped example",
@@ -21,14 +24,14 @@ VERBS = {
 }
 
 EPILOG = "start: hone init voice --example voice && hone solve voice --minutes 8"
+STATUSES = "exit status: 0 done (solve: solved), 1 not solved within the box, 2 wrong input, 3 failed, 130 stopped"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; returns the exit status (0 done, 1 not solved, 2 wrong input, 3 failed)."""
+    """Run one verb; returns the exit status (0 done, 1 not solved, 2 wrong input, 3 failed, 130 stopped)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = _parser()
-    if not arguments or arguments[0] in ("-h", "--help"):
-        parser.print_help()
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        _parser().print_help()
         return 0 if arguments else 2
     if arguments[0] == "--version":
         from hone import __version__
@@ -48,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hone",
         description="Hone a small language model until it solves your task, on your device.",
-        epilog=EPILOG,
+        epilog=f"{EPILOG}\n{STATUSES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
@@ -58,25 +61,60 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+class VerbParser(argparse.ArgumentParser):
+    """A verb's parser: positional words and options in any order, and an unknown option names the nearest."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the problem; exit with 2."""
+        head, _, rest = message.partition("unrecognized arguments: ")
+        wrong = [word for word in rest.split() if word.startswith("--")]
+        if not head and wrong:
+            from hone.errors import nearest
+
+            known = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
+            word = wrong[0].partition("=")[0]
+            message = f'"{word}" is not an option; {nearest(word, known)}'
+        super().error(message)
+
+
 def _run(verb: str, arguments: Sequence[str]) -> int:
     module = import_module(f"hone.cli.{verb}")
-    parser = argparse.ArgumentParser(prog=f"hone {verb}", description=VERBS[verb])
+    parser = VerbParser(prog=f"hone {verb}", description=VERBS[verb], allow_abbrev=False)
+    module.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document as the last line")
     parser.add_argument("--quiet", action="store_true", help="print results and problems only")
-    module.add_arguments(parser)
-    args = parser.parse_args(arguments)
-    from hone.errors import HoneError
+    try:
+        args = parser.parse_intermixed_args(arguments)
+    except SystemExit as stop:  # argparse has said what is wrong (2), or printed the help (0)
+        return int(stop.code or 0)
+    return _carry_out(module, args)
+
+
+def _carry_out(module: ModuleType, args: Any) -> int:
+    from hone.errors import FailedError, HoneError
 
     try:
-        return int(module.run(args))
+        status = int(module.run(args))
+        sys.stdout.flush()
     except HoneError as error:
         _report(error, args.json)
         return error.exit_code
     except KeyboardInterrupt:
-        print("\nstopped; repeat the command to go on", file=sys.stderr)
+        print("\n" + getattr(module, "WHEN_STOPPED", "stopped"), file=sys.stderr)
         return 130
-    except BrokenPipeError:
+    except BrokenPipeError:  # the reader (head, less) has gone; nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        _report(FailedError(f"{error.filename or 'the system'}: {error.strerror or error}"), args.json)
+        return 3
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        _report(FailedError(f"an error that hone did not foresee ({type(error).__name__}: {error})"), args.json)
+        return 3
+    return status
 
 
 def _report(error: Exception, as_json: bool) -> None:

@@ -15,10 +15,11 @@ import numpy as np
 
 from hone.data.rows import Row
 from hone.data.tokenizer import TextTokenizer
-from hone.deploy.process import FreshProcess
+from hone.deploy.pool import FreshPool
 from hone.deploy.rendering import renderer_of
 from hone.errors import FailedError, InputError
 from hone.evaluate.scoring import Evaluation, evaluate
+from hone.hardware import usable_cores
 from hone.processes import Channel
 from hone.task.render import Renderer
 from hone.task.spec import Task
@@ -29,7 +30,7 @@ COMPARED_ROWS = 32
 """Dev rows whose answers are compared position by position with the original."""
 ID_TEXTS = 100
 """Dev prompts whose ids are compared besides the awkward texts."""
-PARALLEL = 16
+PARALLEL = 32
 
 
 def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
@@ -96,8 +97,9 @@ def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
 
 
 def score_artifact(path: Path, task: Task, rows: Sequence[Row], longest_answer: int) -> Evaluation:
-    """Score an artifact on rows with its own runtime in a fresh process. Needs no torch."""
-    with FreshProcess(path, threads=_scoring_threads(), context=task.device.context, parallel=PARALLEL) as session:
+    """Score an artifact on rows with its own runtime, in a fresh process per core. Needs no torch."""
+    processes = min(usable_cores(), len(rows))
+    with FreshPool(path, processes=processes, context=task.device.context, parallel=PARALLEL) as session:
         return evaluate(
             task,
             renderer_of(session),
@@ -133,12 +135,6 @@ def _formats(model: Path, task: Task) -> list[str]:
     fitting = {item.name for item in formats_to_try(model, task.device)}
     ordered = [name for name in FORMATS if name in fitting]
     return ordered or [FORMATS[-1]]
-
-
-def _scoring_threads() -> int:
-    from hone.hardware import usable_cores
-
-    return usable_cores()
 
 
 def _fits(task: Task, renderer: Renderer, row: Row) -> bool:

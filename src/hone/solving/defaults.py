@@ -66,7 +66,8 @@ def planned(task: Task, recipe: Recipe, rate: Rate, available_s: float) -> tuple
     if fitting < LEAST_STEPS:
         why = f"the least that is worth training; the box has room for {max(0, fitting)}"
     line = (
-        f"plan: {steps:,} steps of {recipe.batch_size} rows = {steps / rate.steps_per_epoch:.1f} epochs, limited by {why}; "
+        f"plan: {steps:,} steps of {recipe.batch_size} rows = {steps / rate.steps_per_epoch:.1f} epochs, "
+        f"limited by {why}; "
         f"{rate.step_s * 1000:.0f} ms a step measured, about {steps * rate.step_s:.0f} s"
     )
     return changed, line

@@ -1,4 +1,4 @@
-"""``hone solve``: check, baselines, smoke, attempts, artifact, verdict, until target and budget hold or the box ends."""
+"""``hone solve``: check, baselines, smoke, attempts, artifact, verdict, until target and budget hold or time is up."""
 
 from __future__ import annotations
 
