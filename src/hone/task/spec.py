@@ -7,6 +7,7 @@ these errors into sentences with lines and nearest names. The JSON Schema for ed
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -121,6 +122,13 @@ class Task(Section):
     device: Device = Device()
     base: str = "scratch"
     """``scratch``, ``scratch:PRESET``, a model folder or a hub id."""
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Task:
+        """The task of a folder; see :func:`hone.task.load.load_task`."""
+        from hone.task.load import load_task
+
+        return load_task(folder)
 
     @model_validator(mode="before")
     @classmethod

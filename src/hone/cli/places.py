@@ -1,0 +1,149 @@
+"""What a person's words mean on disk: a task folder, its artifact, a run's model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hone.errors import InputError, nearest
+from hone.files import read_json
+
+TASK_FILE = "hone.yaml"
+HELP_FOLDER = "the task folder (default: this one)"
+
+
+def is_task_folder(path: Path) -> bool:
+    """Whether a path is a folder that holds a ``hone.yaml``."""
+    return (path / TASK_FILE).is_file()
+
+
+def task_folder(text: str | Path) -> Path:
+    """The task folder that a word names.
+
+    Raises:
+        InputError: when there is none, with the nearest folder that is one.
+    """
+    path = Path(text).expanduser()
+    if is_task_folder(path):
+        return path
+    start = "make one with: hone init FOLDER --data FILE --kind KIND, or hone init voice --example voice"
+    if path.is_dir():
+        inside = _task_folders(path)
+        there = f"task folders in it: {', '.join(inside)}" if inside else start
+        raise InputError(f"{_named(path)} holds no {TASK_FILE}, so it is no task folder; {there}")
+    if path.exists():
+        raise InputError(f"{path} is a file; a task folder is asked for (the folder that holds {TASK_FILE})")
+    known = _task_folders(path.parent)
+    hint = nearest(path.name, known) if known else start
+    raise InputError(f"there is no folder {path}; {hint}")
+
+
+def artifact_of(folder: Path) -> Path | None:
+    """The artifact of a task folder: the one of the last verdict, else the last that was recorded; None without."""
+    result = folder / "result.json"
+    named = read_json(result).get("artifact") if result.is_file() else None
+    if named and (folder / named).is_file():
+        return folder / str(named)
+    from hone.lab.lab import Lab
+
+    recorded = [folder / item.path for item in Lab(folder, say=lambda line: None).artifacts()]
+    return next((path for path in reversed(recorded) if path.is_file()), None)
+
+
+def artifact_at(text: str) -> Path:
+    """The artifact that a word names: a file, or a task folder that has one.
+
+    Raises:
+        InputError: when there is none yet, with how to make one.
+    """
+    path = Path(text).expanduser()
+    if path.is_file() and path.name != TASK_FILE:
+        return path
+    if _looks_like_artifact(path):
+        raise InputError(_missing_artifact(path))
+    folder = task_folder(path.parent if path.name == TASK_FILE else path)
+    found = artifact_of(folder)
+    if found is None:
+        raise InputError(f"{_named(folder)} has no artifact yet; make one with: hone solve {folder}, or hone export")
+    return found
+
+
+def model_at(text: str, run: str | None = None) -> Path:
+    """The artifact or model folder that a word names: a file, a model folder, a run's folder, a task folder, a RUN.
+
+    A task folder means its artifact, or the model of its best run where nothing is exported yet; with ``run`` that
+    run's model. A RUN (number, name, ``best``) is looked up in the task folder that one is in.
+
+    Raises:
+        InputError: when it is none of these, or has no model yet.
+    """
+    path = Path(text).expanduser()
+    if run is not None:
+        return run_model(task_folder(path), run)
+    if (path / "hone.json").is_file():
+        return path
+    if (path / "run.json").is_file():
+        return run_model(path.parent.parent, path.name)
+    if path.is_file() or _looks_like_artifact(path) or not _is_run_of(Path(), text):
+        if path.is_file() or _looks_like_artifact(path):
+            return artifact_at(text)
+        folder = task_folder(path)
+        return artifact_of(folder) or run_model(folder, "best")
+    return run_model(Path(), text)
+
+
+def means_a_model(text: str) -> bool:
+    """Whether a word names something that can be asked (and is not simply a text to ask)."""
+    path = Path(text).expanduser()
+    try:
+        there = path.exists()
+    except OSError:  # a text can be longer than a file's name may be
+        return False
+    return there or _looks_like_artifact(path) or _is_run_of(Path(), text)
+
+
+def run_model(folder: Path, run: str) -> Path:
+    """The model folder of a run.
+
+    Raises:
+        InputError: when there is no such run, or no model in it yet.
+    """
+    from hone.lab.lab import Lab
+
+    found = Lab(folder, say=lambda line: None).run(run)
+    if not found.model.is_dir():
+        raise InputError(
+            f"run {found.folder.name} is {found.status} at step {found.last_step():,} and has no model yet; "
+            f"go on with: hone solve {folder}"
+        )
+    return found.model
+
+
+def _is_run_of(folder: Path, text: str) -> bool:
+    if is_task_folder(Path(text)) or not (folder / "runs").is_dir():
+        return False
+    from hone.lab.lab import Lab
+
+    runs = Lab(folder, say=lambda line: None).runs()
+    names = {name for run in runs for name in (run.name, run.folder.name)}
+    return text == "best" or text in names or (text.isdigit() and any(run.number == int(text) for run in runs))
+
+
+def _looks_like_artifact(path: Path) -> bool:
+    return path.suffix == ".gguf"
+
+
+def _missing_artifact(path: Path) -> str:
+    there = sorted(other.name for other in path.parent.glob("*.gguf")) if path.parent.is_dir() else []
+    hint = nearest(path.name, there) if there else "hone solve makes one, and so does hone export"
+    return f"{path}: there is no such artifact; {hint}"
+
+
+def _task_folders(parent: Path) -> Sequence[str]:
+    if not parent.is_dir():
+        return []
+    return sorted(child.name for child in parent.iterdir() if child.is_dir() and is_task_folder(child))
+
+
+def _named(path: Path) -> str:
+    return f"this folder ({path.resolve()})" if path == Path() else str(path)

@@ -1,0 +1,108 @@
+"""``hone solve``: hone a model until the task is solved within the device's budget, or the box of minutes ends."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from hone.cli.interrupt import GO_ON as WHEN_STOPPED
+from hone.cli.interrupt import stoppable
+from hone.cli.places import HELP_FOLDER, task_folder
+
+__all__ = ["WHEN_STOPPED", "add_arguments", "run"]
+TRACKERS = "tensorboard, wandb (offline), mlflow"
+EXAMPLE_CHARS = 90
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments; ``--json`` and ``--quiet`` are declared for every verb."""
+    parser.add_argument("folder", nargs="?", default=".", metavar="FOLDER", help=HELP_FOLDER)
+    parser.add_argument("--minutes", type=float, default=30.0, help="the box, over all calls (default 30)")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
+    parser.add_argument("--no-smoke", action="store_true", help="leave out the smoke run before the attempts")
+    parser.add_argument(
+        "--tracker", action="append", default=[], metavar="NAME", help=f"mirror the runs ({TRACKERS}); may be repeated"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the verb; the exit status."""
+    folder = task_folder(args.folder)
+    from hone.cli.live import show_for
+    from hone.solving.loop import solve
+
+    show = show_for(args.quiet)
+    try:
+        with stoppable() as pressed:
+            result = solve(
+                folder,
+                minutes=args.minutes,
+                seed=args.seed,
+                show=show,
+                pressed=pressed,
+                smoke=None if args.no_smoke else _smoke(),
+                trackers=tuple(args.tracker),
+            )
+    finally:
+        show.close()
+    for line in verdict_lines(result, folder):
+        print(line)
+    if args.json:
+        print(json.dumps(result, ensure_ascii=False))
+    return 0 if result["solved"] else 1
+
+
+def verdict_lines(result: dict[str, Any], folder: Path) -> list[str]:
+    """The last lines: the verdict, advice, where the model is and how to try it."""
+    word = "solved" if result["solved"] else "not solved"
+    if result.get("score") is None:
+        return [f"{word}: {result['metric']} {result['target']:g} was the target", *result["advice"]]
+    lines = [
+        f"{word}: {result['metric']} {_interval(result, '')} on dev, {_interval(result, 'test_')} on the sealed test "
+        f"(n={result['test_n']:,}); target {result['target']:g} at the pessimistic end; {result['seconds']:.0f} s"
+    ]
+    lines += [f"  {line}" for line in result.get("advice", [])]
+    if not result.get("artifact"):
+        return lines
+    artifact = folder / result["artifact"]
+    budget = "within the device's budget" if result["within_budget"] else "over the device's budget"
+    where = shlex.quote(str(folder))
+    return [
+        *lines,
+        f"model:  {artifact} ({result['parity']['status']}, {budget}: {result['size_mb']:.2f} MB, "
+        f"{result['ram_mb']:.0f} MB of memory, {result['first_token_ms']:.1f} ms to the first token, "
+        f"{result['ms_per_token']:.2f} ms per token)",
+        f"try it: hone prompt {where} {shlex.quote(example_text(folder, result['run']))}",
+        f"serve:  hone serve {where}",
+    ]
+
+
+def example_text(folder: Path, run: int) -> str:
+    """A short prompt to try: that of a stored example of the run's model, else three dots."""
+    from hone.errors import HoneError
+    from hone.files import read_json
+    from hone.lab.lab import Lab
+    from hone.task.templates import columns
+
+    try:
+        stored = read_json(Lab(folder, say=lambda line: None).run(run).model / "hone.json")
+    except (HoneError, OSError):
+        return "..."
+    names = columns(stored["renderer"]["input"])
+    texts = [str(item["fields"].get(names[0], "")) for item in stored["examples"]] if len(names) == 1 else []
+    fitting = [text for text in texts if 0 < len(text) <= EXAMPLE_CHARS and text.isprintable()]
+    return fitting[0] if fitting else "..."
+
+
+def _interval(result: dict[str, Any], prefix: str) -> str:
+    mean = result[f"{prefix}score"]
+    return f"{mean:.3f} [{result[f'{prefix}low']:.3f}, {result[f'{prefix}high']:.3f}]"
+
+
+def _smoke() -> Any:
+    from hone.smoke.smoke import smoke_for_solve
+
+    return smoke_for_solve

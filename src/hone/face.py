@@ -1,0 +1,352 @@
+"""The Python face: the same acts as the command line, as functions.
+
+``solve`` starts worker processes, so a script that calls it needs the usual guard::
+
+    if __name__ == "__main__":
+        result = hone.solve("voice", minutes=8)
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, cast
+
+from hone.errors import FailedError, InputError
+from hone.processes import Channel
+
+if TYPE_CHECKING:
+    from hone.attempts import AttemptReport
+    from hone.data.prepare import DataVersion
+    from hone.deploy.runtime import Session
+    from hone.evaluate.generate import Sampling
+    from hone.lab.lab import Lab
+    from hone.lab.run import Run
+    from hone.serve.answering import Answer
+    from hone.serve.wishes import Wish
+    from hone.solving.show import Show
+    from hone.task.recipe import Recipe
+    from hone.task.render import Renderer
+    from hone.task.spec import Task
+
+Say = Callable[[str], None]
+CACHE = Path(".hone") / "cache"
+
+
+def solve(folder: str | Path, *, minutes: float = 30, seed: int = 0, quiet: bool = True) -> dict[str, Any]:
+    """Hone a model until the task of a folder is solved, or the box of ``minutes`` ends.
+
+    Args:
+        folder: the task folder.
+        minutes: the box, over all calls for this task, data and seed: a later call goes on.
+        seed: of everything random.
+        quiet: False prints the lines of the solve on standard error.
+
+    Returns:
+        What is written to ``result.json``; ``result["solved"]`` is the verdict.
+
+    Raises:
+        InputError: wrong input, all problems at once. FailedError, BusyError. KeyboardInterrupt, with everything saved.
+    """
+    from hone.solving.loop import solve as solve_folder
+    from hone.solving.show import Silent
+
+    show: Show = Silent() if quiet else _lines()
+    return solve_folder(Path(folder), minutes=minutes, seed=seed, show=show)
+
+
+def attempt(
+    folder: str | Path,
+    recipe: Recipe,
+    *,
+    name: str = "attempt",
+    minutes: float | None = None,
+    parent: int | str | None = None,
+    hypothesis: str = "",
+    trackers: Sequence[str] = (),
+    say: Say | None = None,
+    on_event: Callable[[dict[str, Any]], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> AttemptReport:
+    """Carry out one recipe on a task folder, in this process, as a run of its lab.
+
+    A run of the same name, recipe and data that was not finished is gone on with; a finished one gives its report.
+
+    Args:
+        folder: the task folder.
+        recipe: what to carry out; its ``data`` is filled in.
+        name: of the run.
+        minutes: after so many the run is saved and stops; the same call goes on.
+        parent: run from which this recipe differs by one change.
+        hypothesis: why the change should help.
+        trackers: mirrors of the run, see :class:`hone.Lab`.
+        say: takes each line that a person should read.
+        on_event: takes steps and evaluations as they come.
+        should_stop: asked before each step.
+
+    Raises:
+        InputError: wrong task, data or recipe. FailedError: non-finite values, a full disk. BusyError.
+    """
+    from hone.attempts import AttemptReport, carry_out
+    from hone.lab.lab import Lab
+    from hone.task.load import load_task
+
+    folder, tell = Path(folder), say or _unsaid
+    task = load_task(folder)
+    data = _prepare(task, folder, tell)
+    lab = Lab(folder, trackers=trackers, say=tell)
+    recipe = recipe.child(data=data.id)
+    run = _same_run(lab, recipe, name)
+    if run is None:
+        ancestor = None if parent is None else lab.run(parent)
+        about = {"name": name, "metric": task.metric}
+        run = lab.new_run(recipe, task.name, data.id, ancestor, hypothesis, **about)
+    elif run.result is not None:
+        tell(f"run {run.folder.name} has carried out this recipe on this data; nothing is computed again")
+        return AttemptReport.from_json({key: value for key, value in run.result.items() if key != "recipe_id"})
+    deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    return carry_out(
+        run,
+        task,
+        data,
+        recipe,
+        folder / CACHE,
+        say=tell,
+        on_event=on_event or _unsaid,
+        should_stop=lambda: time.monotonic() > deadline or bool(should_stop and should_stop()),
+    )
+
+
+def export(folder: str | Path, run: int | str = "best", weights: str = "q8_0", *, say: Say | None = None) -> Path:
+    """Export a run's model to a GGUF artifact that its own runtime certified; the artifact's path.
+
+    The certificate (size, memory, times, parity with the original, score on dev) lies beside it. Over the device's
+    budget is said there and by ``say``, and is no error.
+
+    Raises:
+        InputError: no such run, no model in it yet, or another data version now than it was trained on.
+        FailedError: when the artifact does not match the model; nothing is left then.
+    """
+    from hone.deploy.weights import weight_format
+    from hone.lab.lab import Lab
+    from hone.solving.artifact import work
+    from hone.task.load import load_task
+
+    folder, tell = Path(folder), say or _unsaid
+    chosen_format = weight_format(weights)  # an unknown one is said before anything is computed
+    task = load_task(folder)
+    lab = Lab(folder, say=tell)
+    chosen = lab.run(run)
+    result = chosen.result
+    if result is None or not result.get("model"):
+        raise InputError(
+            f"run {chosen.folder.name} is {chosen.status} at step {chosen.last_step():,} and has no model yet; "
+            "only a finished run can be exported"
+        )
+    data = _prepare(task, folder, tell)
+    if data.id != chosen.header.data_id:
+        raise InputError(
+            f"run {chosen.folder.name} was trained on data version {chosen.header.data_id} and the folder now gives "
+            f"{data.id}: its dev rows may be rows that the model was trained on. Put the data back, or train again"
+        )
+    order = {
+        "folder": str(folder),
+        "model": str(chosen.model),
+        "name": f"{task.name}-run{chosen.number:04d}",
+        "task": task,
+        "data": data,
+        "longest_answer": result["longest_answer"],
+        "formats": [chosen_format.name],
+    }
+    made = work(_Here(tell), order)
+    path = Path(made["path"])
+    lab.record_artifact(path, chosen, certificate=made["certificate"])
+    return path
+
+
+def load(artifact: str | Path, *, threads: int = 1) -> Model:
+    """Open an artifact with its own runtime, in this process and without torch; or a model folder, with torch.
+
+    The stored examples are rendered again first; at a different id the model is refused (law 4).
+
+    Args:
+        artifact: an artifact, or the model folder of a run (``runs/0001-default/model``).
+        threads: CPU threads.
+
+    Raises:
+        InputError: no such file, or nothing that hone can open. FailedError: it is damaged, or renders differently.
+    """
+    path = Path(artifact)
+    if path.is_dir():
+        return _load_folder(path, threads)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such artifact; hone.export(folder) makes one, and so does hone solve")
+    from hone.deploy.rendering import example_problems, open_artifact, renderer_of
+
+    session = open_artifact(path, threads)
+    try:
+        renderer = renderer_of(session)
+        if problems := example_problems(session):
+            raise FailedError(f"{path} does not render as its model was trained: " + "; ".join(problems))
+    except BaseException:
+        session.close()
+        raise
+    return Model(path, session, renderer)
+
+
+class Model:
+    """A model that answers; made by :func:`load`. A context manager; not safe for several threads at once."""
+
+    def __init__(self, path: Path, session: Session, renderer: Renderer) -> None:
+        from hone.serve.answering import Answering
+        from hone.task.templates import columns
+
+        self.path, self.session, self.renderer = path, session, renderer
+        self.columns: list[str] = columns(renderer.input_template)
+        """Columns of the prompt, none for language-model."""
+        self._answering = Answering(session, renderer)
+
+    def ask(self, given: str | Mapping[str, Any]) -> Any:
+        """The answer in the task's terms: an object (extract), a label (classify), a text; None when it is none.
+
+        Args:
+            given: the prompt's text, or a row's fields where the prompt is made of several columns.
+
+        Raises:
+            InputError: missing columns, or a prompt that leaves no room for an answer.
+        """
+        return self.generate(given).value
+
+    def generate(
+        self, given: str | Mapping[str, Any], *, max_new_tokens: int | None = None, sampling: Sampling | None = None
+    ) -> Answer:
+        """Like :meth:`ask`, with the text as written, why it ended, and the counts of tokens; sampled if asked to."""
+        wish = _wish(given, max_new_tokens, sampling)
+        return self._answering.answers(wish, self._answering.prompts(wish))[0]
+
+    def probabilities(self, given: str | Mapping[str, Any]) -> dict[str, float]:
+        """Labels with their probabilities, the likeliest first; they sum to 1.
+
+        Raises:
+            InputError: when the task is not one of kind classify.
+        """
+        import numpy as np
+
+        if self.renderer.kind != "classify":
+            raise InputError(f"labels have probabilities in classify tasks; this model's kind is {self.renderer.kind}")
+        prompts = self._answering.prompts(_wish(given))
+        row = self.session.label_logprobs(prompts, self.renderer.label_ids)[0]
+        shares = np.exp(row - row.max())
+        shares = shares / shares.sum()
+        order = np.argsort(-shares, kind="stable")
+        return {self.renderer.labels[int(index)]: float(shares[index]) for index in order}
+
+    def close(self) -> None:
+        """Free the model."""
+        self.session.close()
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@dataclass
+class _TorchSession:
+    """What :class:`Model` needs of a session, over a torch module."""
+
+    context: int
+    generate: Any
+    label_logprobs: Any
+
+    def close(self) -> None:
+        """Let go of the module."""
+        self.generate = self.label_logprobs = None
+
+
+class _Here(Channel):
+    """A worker's channel in a process that does the work itself: lines are said, nobody asks to stop."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+
+    def send(self, event: dict[str, Any]) -> None:
+        """Say lines; other events have no reader."""
+        if event.get("kind") == "line":
+            self._say(event["line"])
+
+    def should_stop(self) -> bool:
+        """Never."""
+        return False
+
+
+def _wish(given: str | Mapping[str, Any], max_new_tokens: int | None = None, sampling: Sampling | None = None) -> Wish:
+    from hone.evaluate.generate import GREEDY
+    from hone.serve.wishes import Wish
+
+    return Wish(
+        shape="completion",
+        model=None,
+        inputs=(given,),
+        max_tokens=max_new_tokens,
+        sampling=sampling or GREEDY,
+        stream=False,
+    )
+
+
+def _load_folder(path: Path, threads: int) -> Model:
+    from hone.data.tokenizer import TextTokenizer
+    from hone.model.folder import ModelFolder
+
+    folder = ModelFolder(path, TextTokenizer)
+    renderer = folder.renderer()
+    import torch
+
+    from hone.evaluate.torch_generate import TorchGenerate, TorchLabels
+
+    torch.set_num_threads(threads)
+    module = folder.load()
+    context = int(folder.config["max_position_embeddings"])
+    session = _TorchSession(context, TorchGenerate(module, renderer.pad_id), TorchLabels(module))
+    return Model(path, cast("Session", session), renderer)
+
+
+def _prepare(task: Task, folder: Path, say: Say) -> DataVersion:
+    from hone.data.prepare import prepare
+
+    return prepare(task, folder, folder / CACHE, say)
+
+
+def _same_run(lab: Lab, recipe: Recipe, name: str) -> Run | None:
+    from hone.lab.record import slug
+
+    for run in reversed(lab.runs()):
+        if (run.header.recipe_id, run.name) == (recipe.id, slug(name)):
+            return run
+    return None
+
+
+def _lines() -> Show:
+    from hone.solving.show import Silent
+
+    class Lines(Silent):
+        """Prints lines and headings on standard error."""
+
+        def say(self, line: str) -> None:
+            print(line, file=sys.stderr, flush=True)
+
+        heading = say
+
+    return Lines()
+
+
+def _unsaid(_: Any) -> None:
+    """Takes what nobody wants to hear."""
