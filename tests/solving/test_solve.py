@@ -1,0 +1,95 @@
+"""``solve`` from end to end on small real cuts: interrupted, resumed, repeated; the test split read once (law 9).
+
+The targets are low on purpose: what is tested is the way, not how good a model of a minute is.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from hone.errors import BusyError
+from hone.files import locked
+from hone.lab.lab import Lab
+from hone.solving.loop import solve
+from hone.solving.show import Silent, TableRow
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+MINUTES = 10.0
+"""Never reached: the target stops the solve."""
+
+
+def task_folder(tmp_path: Path, name: str, target: float) -> Path:
+    folder = tmp_path / name
+    shutil.copytree(FIXTURES / name, folder)
+    file = folder / "hone.yaml"
+    lines = [line for line in file.read_text().splitlines() if not line.startswith(("target:", "base:"))]
+    file.write_text("\n".join([*lines, f"target: {target}", "base: scratch:500k", ""]))
+    return folder
+
+
+class Presser(Silent):
+    """Presses ctrl-C once an attempt has made some steps."""
+
+    def __init__(self, pressed: threading.Event) -> None:
+        super().__init__()
+        self.pressed = pressed
+        self.at = 0
+
+    def row(self, row: TableRow) -> None:
+        super().row(row)
+        if row.steps and row.status == "running" and row.step >= 3 and not self.pressed.is_set():
+            self.at = row.step
+            self.pressed.set()
+
+
+@pytest.mark.slow
+def test_interrupted_resumed_and_repeated(tmp_path: Path) -> None:
+    folder = task_folder(tmp_path, "voice", 0.02)
+    pressed = threading.Event()
+    watcher = Presser(pressed)
+    with pytest.raises(KeyboardInterrupt):
+        solve(folder, minutes=MINUTES, show=watcher, pressed=pressed)
+    assert watcher.at >= 3
+    assert Lab(folder).test_readings() == []
+
+    second = Silent()
+    result = solve(folder, minutes=MINUTES, show=second)
+    assert any("going on from step" in line for line in second.lines), "the attempt was resumed, not begun anew"
+    assert result["attempts"] == 1
+    assert result["solved"] is True
+    assert result["parity"]["status"] == "certified"
+    assert (folder / result["artifact"]).exists()
+    assert json.loads((folder / "result.json").read_text()) == result
+    assert result["low"] <= result["score"] <= result["high"]
+    # The sealed rows were read once, for the verdict on the artifact that was certified.
+    (reading,) = Lab(folder).test_readings()
+    assert reading.reason == "verdict"
+    assert reading.artifact == Path(result["artifact"]).name
+
+    before = sorted(str(path) for path in folder.rglob("*"))
+    assert solve(folder, minutes=MINUTES, show=Silent()) == result
+    assert len(Lab(folder).test_readings()) == 1
+    assert sorted(str(path) for path in folder.rglob("*")) == before, "nothing was computed again"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "target"), [("banking", 0.05), ("shakespeare", 7.0)])
+def test_the_other_kinds_of_task(tmp_path: Path, name: str, target: float) -> None:
+    folder = task_folder(tmp_path, name, target)
+    show = Silent()
+    result = solve(folder, minutes=MINUTES, show=show)
+    assert result["solved"] is True
+    assert result["test_n"] > 0
+    assert set(result["baselines"]) <= set(show.rows)
+    assert result["parity"]["status"] == "certified"
+
+
+def test_two_solves_at_once_are_refused(tmp_path: Path) -> None:
+    folder = task_folder(tmp_path, "voice", 0.02)
+    with locked(folder / ".hone" / "solve.lock", "it"), pytest.raises(BusyError, match="is in use by process"):
+        solve(folder, minutes=MINUTES, show=Silent())

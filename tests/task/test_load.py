@@ -1,0 +1,82 @@
+"""hone.yaml as a new user writes it wrong: every problem at once, with line, value and nearest name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hone.errors import InputError
+from hone.task.load import load_task, parse_task
+from hone.task.spec import Task, json_schema
+
+GOOD = """\
+task: voice
+kind: extract
+data: {train: train.jsonl, dev: 700}
+input: "{text}"
+output: {intent: "{intent}", slots: "{slots}"}
+metric: field_f1
+target: 0.8
+"""
+
+
+def problems(text: str) -> tuple[str, ...]:
+    with pytest.raises(InputError) as caught:
+        parse_task(text)
+    return caught.value.problems
+
+
+def test_a_right_file_becomes_a_frozen_task() -> None:
+    task = parse_task(GOOD)
+    assert (task.name, task.kind, task.data.dev, task.target) == ("voice", "extract", 700, 0.8)
+    assert task.overlong_rule == "error"
+    with pytest.raises(ValueError, match="frozen"):
+        task.target = 0.1  # type: ignore[misc]
+
+
+def test_an_unknown_key_names_the_nearest_and_the_line() -> None:
+    (problem,) = problems(GOOD.replace("metric:", "metrc:"))
+    assert problem.startswith("hone.yaml:6:")
+    assert '"metrc"' in problem
+    assert '"metric"' in problem
+
+
+def test_all_problems_come_at_once_also_the_rules_between_keys() -> None:
+    wrong = GOOD.replace("dev: 700", "dve: 700").replace("target: 0.8", "target: 1.2") + "overlong: split\n"
+    found = problems(wrong)
+    assert [problem.split(":")[1] for problem in found] == ["3", "7", "8"]
+    assert "1.2 is out of reach" in found[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("target: 0.8", "target: 1.2"), "out of reach"),
+        (("kind: extract", "kind: extrakt"), "extrakt"),
+        (("metric: field_f1", "metric: acuracy"), "acuracy"),
+        (("metric: field_f1", "metric: bits_per_byte"), "does not score a task of kind extract"),
+        (('input: "{text}"\n', ""), "input: missing"),
+        (('"{text}"', '"{text"'), "template"),
+        (('"{text}"', '"{}"'), "name a column"),
+        (("dev: 700", "dev: 1.5"), "between 0 and 1"),
+        (("target: 0.8", "target: 0.8\ntarget: 0.9"), "stands twice"),
+        (("kind: extract", "kind: language-model"), "no prompt"),
+    ],
+)
+def test_each_mistake_has_a_sentence(change: tuple[str, str], said: str) -> None:
+    assert any(said in problem for problem in problems(GOOD.replace(*change)))
+
+
+def test_not_yaml_and_not_there(tmp_path: Path) -> None:
+    assert "not valid YAML" in problems("task: [voice")[0]
+    assert "found nothing" in problems("")[0]
+    with pytest.raises(InputError, match="no such file"):
+        load_task(tmp_path)
+
+
+def test_the_shipped_example_is_right_and_the_schema_names_every_key() -> None:
+    example = Path(__file__).parents[2] / "src" / "hone" / "examples" / "voice"
+    assert load_task(example).metric == "field_f1"
+    names = {field.alias or key for key, field in Task.model_fields.items()}
+    assert set(json_schema()["properties"]) == names
