@@ -103,9 +103,18 @@ def small_fit(folder: Path, recipe: Recipe = RECIPE, **arguments: Any) -> tuple[
 # Work for processes of their own.
 
 
-def fit_and_hash(folder: str, until_step: int | None = None) -> str:
+Outcome = tuple[str, list[tuple[int, float]]]
+"""The hash of the last weights, and what the (averaged) weights scored at each step."""
+
+
+def fit_and_hash(folder: str, until_step: int | None = None) -> Outcome:
     """A run to its end, or to a pause."""
-    return small_fit(Path(folder), until_step=until_step, evaluate=judge)[0]
+    return outcome(small_fit(Path(folder), until_step=until_step, evaluate=judge))
+
+
+def outcome(run: tuple[str, FitResult]) -> Outcome:
+    """What two runs must have in common to be the same run."""
+    return run[0], [(item.step, item.score.mean) for item in run[1].evaluations]
 
 
 def fit_until_killed(folder: str, at_step: int) -> str:
@@ -149,7 +158,7 @@ def fit_on_a_full_disk(folder: str) -> str:
 TWO = RECIPE.child(processes=2)
 
 
-def fit_rank(rank: int, folder: str, kill_at: int | None) -> str:
+def fit_rank(rank: int, folder: str, kill_at: int | None) -> Outcome:
     """One of two processes of a run; the second is killed at ``kill_at``."""
 
     def stop_here() -> bool:
@@ -158,7 +167,7 @@ def fit_rank(rank: int, folder: str, kill_at: int | None) -> str:
     objective = NextToken()
     if rank == 1 and kill_at is not None:
         objective = _Deadly(kill_at)
-    return small_fit(Path(folder), TWO, objective=objective, should_stop=stop_here, evaluate=judge)[0]
+    return outcome(small_fit(Path(folder), TWO, objective=objective, should_stop=stop_here, evaluate=judge))
 
 
 class _Deadly(NextToken):
@@ -187,8 +196,8 @@ class Rank:
         return self.work(rank, *self.arguments)
 
 
-def fit_two(folder: str, kill_at: int | None = None) -> list[str]:
-    """A run on two processes: the hash of the weights in each."""
+def fit_two(folder: str, kill_at: int | None = None) -> list[Outcome]:
+    """A run on two processes: the outcome in each."""
     return launch.run(Rank(fit_rank, folder, kill_at), 2, start="fork")
 
 

@@ -16,7 +16,7 @@ from hone.train.objectives import NextToken, supervised_logits
 def loss_of(batch: Batch, smoothing: float = 0.0) -> float:
     total, num_tokens = NextToken(smoothing).loss(model(), batch)
     assert int(num_tokens) == int(batch.supervised.sum())
-    return float(total)
+    return float(total.detach())
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
