@@ -60,7 +60,7 @@ def solve(folder: str | Path, *, minutes: float = 30, seed: int = 0, quiet: bool
     return solve_folder(Path(folder), minutes=minutes, seed=seed, show=show)
 
 
-def attempt(
+def attempt(  # noqa: PLR0913  (two things are needed; the others are named and have defaults)
     folder: str | Path,
     recipe: Recipe,
     *,

@@ -60,21 +60,23 @@ def verdict_lines(result: dict[str, Any], folder: Path) -> list[str]:
     word = "solved" if result["solved"] else "not solved"
     if result.get("score") is None:
         return [f"{word}: {result['metric']} {result['target']:g} was the target", *result["advice"]]
-    lines = [
+    head = (
         f"{word}: {result['metric']} {_interval(result, '')} on dev, {_interval(result, 'test_')} on the sealed test "
         f"(n={result['test_n']:,}); target {result['target']:g} at the pessimistic end; {result['seconds']:.0f} s"
-    ]
-    lines += [f"  {line}" for line in result.get("advice", [])]
+    )
+    lines = [head, *(f"  {line}" for line in result.get("advice", []))]
     if not result.get("artifact"):
         return lines
     artifact = folder / result["artifact"]
     budget = "within the device's budget" if result["within_budget"] else "over the device's budget"
     where = shlex.quote(str(folder))
+    figures = (
+        f"{result['size_mb']:.2f} MB, {result['ram_mb']:.0f} MB of memory, {result['first_token_ms']:.1f} ms to the "
+        f"first token, {result['ms_per_token']:.2f} ms per token"
+    )
     return [
         *lines,
-        f"model:  {artifact} ({result['parity']['status']}, {budget}: {result['size_mb']:.2f} MB, "
-        f"{result['ram_mb']:.0f} MB of memory, {result['first_token_ms']:.1f} ms to the first token, "
-        f"{result['ms_per_token']:.2f} ms per token)",
+        f"model:  {artifact} ({result['parity']['status']}, {budget}: {figures})",
         f"try it: hone prompt {where} {shlex.quote(example_text(folder, result['run']))}",
         f"serve:  hone serve {where}",
     ]
@@ -103,6 +105,6 @@ def _interval(result: dict[str, Any], prefix: str) -> str:
 
 
 def _smoke() -> Any:
-    from hone.smoke.smoke import smoke_for_solve
+    from hone.smoke.whole_way import smoke
 
-    return smoke_for_solve
+    return smoke

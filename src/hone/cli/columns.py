@@ -1,0 +1,193 @@
+"""Looking at rows before there is a task: their columns, and what kind of task, prompt and answer they suggest.
+
+Every proposal comes with its reason, because a person has to be able to disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from hone.data.read import read
+from hone.data.rows import Bad, Row
+from hone.errors import InputError
+
+MOST_ROWS = 20_000
+"""Rows that are looked at; more change nothing in a proposal."""
+_INPUT_NAMES = (
+    "text", "prompt", "input", "question", "sentence", "utterance", "query", "request", "instruction", "message",
+    "content", "body", "source", "document", "title",
+)  # fmt: skip
+_LABEL_NAMES = ("label", "category", "class", "intent", "target", "topic", "sentiment", "output", "answer", "tag")
+_ANSWER_NAMES = (
+    "completion", "output", "answer", "response", "summary", "target", "reply", "translation", "sql", "code",
+)  # fmt: skip
+_ID_NAMES = ("id", "idx", "index", "uuid", "guid", "row", "unnamed: 0", "")
+_MOST_LABELS = 500
+_ROWS_PER_LABEL = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """A column over the rows looked at."""
+
+    name: str
+    kind: str
+    """text, number or object (also lists)."""
+    filled: int
+    """Rows that have it."""
+    distinct: int
+    mean_chars: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Looked:
+    """What was seen of a source: rows (at most ``MOST_ROWS``), whether there are more, its columns in order."""
+
+    rows: tuple[Row, ...]
+    more: bool
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns."""
+        return [column.name for column in self.columns]
+
+    def count(self) -> str:
+        """How many rows were looked at, for people."""
+        return f"{'the first ' if self.more else ''}{len(self.rows):,} rows"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proposal:
+    """A value and why it is proposed."""
+
+    value: Any
+    why: str
+
+
+def look(source: str, base: Path) -> Looked:
+    """Read the beginning of a source.
+
+    Raises:
+        InputError: when it is missing, empty, of an unknown format, or has no good row.
+    """
+    rows: list[Row] = []
+    bad: list[Bad] = []
+    more = False
+    for number, row in enumerate(islice(read(source, base), MOST_ROWS + 1)):
+        if number == MOST_ROWS:
+            more = True
+        elif isinstance(row, Bad):
+            bad.append(row)
+        else:
+            rows.append(row)
+    if not rows:
+        first = f"; the first bad row: {bad[0].id}: expected {bad[0].expected}, found {bad[0].found}" if bad else ""
+        raise InputError(f"--data {source}: holds no rows; expected at least one{first}")
+    return Looked(rows=tuple(rows), more=more, columns=tuple(_columns(rows)))
+
+
+def propose_kind(looked: Looked) -> Proposal | None:
+    """The kind of task that the columns suggest, or None when they suggest nothing."""
+    useful = [column for column in looked.columns if not _is_id(column)]
+    if len(useful) == 1 and useful[0].kind == "text":
+        return Proposal(value="language-model", why=f'there is one column, "{useful[0].name}"')
+    objects = [column.name for column in useful if column.kind == "object"]
+    if objects:
+        return Proposal(value="extract", why=f'the column "{objects[0]}" holds objects or lists')
+    label = propose_label(looked)
+    if len(useful) == 2 and label is not None:
+        return Proposal(value="classify", why=label.why)
+    if len(useful) == 2:
+        return Proposal(value="generate", why="there are two columns, and neither holds few distinct values")
+    return Proposal(value="extract", why=f"there are {len(useful)} columns") if len(useful) > 2 else None
+
+
+def propose_input(looked: Looked, taken: Iterable[str] = ()) -> Proposal | None:
+    """The column of the prompt, among those that the answer does not take."""
+    left = [c for c in looked.columns if c.name not in set(taken) and c.kind == "text" and not _is_id(c)]
+    named = _first_named(left, _INPUT_NAMES)
+    if named is not None:
+        return Proposal(value=_template(named), why="by its name")
+    if not left:
+        return None
+    longest = max(left, key=lambda column: column.mean_chars)
+    why = "the only column of text left" if len(left) == 1 else f"the longest text, {longest.mean_chars:.0f} characters"
+    return Proposal(value=_template(longest), why=why)
+
+
+def propose_label(looked: Looked) -> Proposal | None:
+    """The column of the label: by its name, else the one with the fewest distinct values."""
+    fitting = [column for column in looked.columns if _is_label(column, looked)]
+    if not fitting:
+        return None
+    chosen = _first_named(fitting, _LABEL_NAMES) or min(fitting, key=lambda column: column.distinct)
+    return Proposal(value=_template(chosen), why=f'"{chosen.name}" has {chosen.distinct:,} distinct values')
+
+
+def propose_text(looked: Looked, taken: Iterable[str]) -> Proposal | None:
+    """The column of a generated answer."""
+    left = [c for c in looked.columns if c.name not in set(taken) and c.kind != "object" and not _is_id(c)]
+    if not left:
+        return None
+    named = _first_named(left, _ANSWER_NAMES)
+    chosen = named or max(left, key=lambda column: column.mean_chars)
+    return Proposal(value=_template(chosen), why="by its name" if named else "the longest text left")
+
+
+def propose_object(looked: Looked, taken: Iterable[str]) -> Proposal | None:
+    """An object of every column that the prompt does not take; identifiers are left out."""
+    left = [column for column in looked.columns if column.name not in set(taken) and not _is_id(column)]
+    if not left:
+        return None
+    ids = [column.name for column in looked.columns if _is_id(column)]
+    why = "every other column" + (f"; left out as identifiers: {', '.join(ids)}" if ids else "")
+    return Proposal(value={column.name: _template(column) for column in left}, why=why)
+
+
+def propose_document(looked: Looked) -> Proposal | None:
+    """The column of a language model's documents."""
+    found = propose_input(looked)
+    return None if found is None else Proposal(value=found.value, why=found.why)
+
+
+def _columns(rows: Sequence[Row]) -> Iterable[Column]:
+    for name in dict.fromkeys(name for row in rows for name in row.fields):
+        values = [row.fields[name] for row in rows if row.fields.get(name) not in (None, "")]
+        kinds = {_kind(value) for value in values}
+        kind = "object" if "object" in kinds else "text" if "text" in kinds or not kinds else "number"
+        yield Column(
+            name=name,
+            kind=kind,
+            filled=len(values),
+            distinct=len({str(value) for value in values}),
+            mean_chars=sum(len(str(value)) for value in values) / max(1, len(values)),
+        )
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, dict | list | tuple):
+        return "object"
+    return "number" if isinstance(value, int | float) else "text"
+
+
+def _is_id(column: Column) -> bool:
+    return column.name.strip().lower() in _ID_NAMES and (column.kind == "number" or column.distinct == column.filled)
+
+
+def _is_label(column: Column, looked: Looked) -> bool:
+    few = 2 <= column.distinct <= min(_MOST_LABELS, max(2, len(looked.rows) // _ROWS_PER_LABEL))
+    return few and column.kind != "object" and not _is_id(column)
+
+
+def _first_named(columns: Sequence[Column], names: Sequence[str]) -> Column | None:
+    by_name = {column.name.strip().lower(): column for column in columns}
+    return next((by_name[name] for name in names if name in by_name), None)
+
+
+def _template(column: Column) -> str:
+    return "{" + column.name + "}"

@@ -1,0 +1,154 @@
+"""``hone prompt``: ask an artifact, or a run's model, in the task's own terms."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hone.cli.places import means_a_model, model_at
+from hone.errors import InputError
+
+if TYPE_CHECKING:
+    from hone.evaluate.generate import Sampling
+    from hone.face import Model
+
+SHOWN_LABELS = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments; ``--json`` and ``--quiet`` are declared for every verb."""
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="FOLDER|ARTIFACT|RUN TEXT",
+        help="what to ask (default: the task folder one is in), then the text; without a text, lines are read. "
+        "Where the prompt is made of several columns, the text is a JSON object of them",
+    )
+    parser.add_argument("--run", metavar="RUN", help="ask this run's model instead of the folder's artifact")
+    parser.add_argument("--temperature", type=float, default=0.0, help="0 takes the likeliest token (default)")
+    parser.add_argument("--top-k", type=int, default=0, help="sample among so many likeliest tokens (0: all)")
+    parser.add_argument("--top-p", type=float, default=1.0, help="sample among the likeliest of this share (1: all)")
+    parser.add_argument("--seed", type=int, default=0, help="of the sampling (default 0)")
+    parser.add_argument("--max-tokens", type=int, help="longest answer in tokens (default: what the context holds)")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the verb; the exit status: 0, also for an answer that cannot be parsed (which is said)."""
+    target, text = _understand(args.words, args.run)
+    sampling = _sampling(args)
+    path = model_at(target, args.run)
+    from hone.face import load
+
+    with load(path, threads=args.threads) as model:
+        if not args.quiet:
+            print(f"{path} ({model.renderer.kind}, context {model.session.context})", file=sys.stderr)
+        for given in [text] if text is not None else _lines(args.quiet):
+            try:
+                document = _answer(model, given, args, sampling)
+            except InputError as error:
+                if text is not None:
+                    raise
+                print(f"hone: {error}", file=sys.stderr)
+                continue
+            print(json.dumps(document, ensure_ascii=False) if args.json else _shown(document), flush=True)
+    return 0
+
+
+def _understand(words: Sequence[str], run: str | None) -> tuple[str, str | None]:
+    """What to ask, and the text (None: lines are read)."""
+    if not words:
+        return ".", None
+    if means_a_model(words[0]) or (run is None and len(words) > 1 and "/" in words[0] and " " not in words[0]):
+        return words[0], " ".join(words[1:]) or None
+    if means_a_model("hone.yaml"):
+        return ".", " ".join(words)
+    raise InputError(
+        f'"{words[0]}" is neither a task folder, an artifact nor a run here, and this folder is no task folder; '
+        'give one first: hone prompt FOLDER "text"'
+    )
+
+
+def _sampling(args: argparse.Namespace) -> Sampling:
+    problems = []
+    if not 0 <= args.temperature <= 2:
+        problems.append(f"--temperature must be from 0 to 2; got {args.temperature:g}")
+    if not 0 < args.top_p <= 1:
+        problems.append(f"--top-p must be above 0 and at most 1; got {args.top_p:g}")
+    if args.top_k < 0:
+        problems.append(f"--top-k must be at least 0; got {args.top_k}")
+    if args.threads < 1:
+        problems.append(f"--threads must be at least 1; got {args.threads}")
+    if args.max_tokens is not None and args.max_tokens < 1:
+        problems.append(f"--max-tokens must be at least 1; got {args.max_tokens}")
+    if args.temperature == 0 and (args.top_k or args.top_p < 1 or args.seed):
+        problems.append("--top-k, --top-p and --seed change nothing at --temperature 0; give a temperature such as 0.8")
+    if problems:
+        raise InputError(problems)
+    from hone.evaluate.generate import Sampling
+
+    return Sampling(temperature=args.temperature, top_k=args.top_k, top_p=args.top_p, seed=args.seed)
+
+
+def _lines(quiet: bool) -> Iterator[str]:
+    """Lines of standard input; with a mark on a terminal, until ctrl-D or an empty line."""
+    if not sys.stdin.isatty():
+        yield from (line.rstrip("\n") for line in sys.stdin if line.strip())
+        return
+    if not quiet:
+        print("one prompt a line; an empty line or ctrl-D ends", file=sys.stderr)
+    while True:
+        try:
+            line = input("> ")
+        except EOFError:
+            print(file=sys.stderr)
+            return
+        if not line.strip():
+            return
+        yield line
+
+
+def _answer(model: Model, text: str, args: argparse.Namespace, sampling: Sampling) -> dict[str, Any]:
+    given = _given(model, text)
+    if model.renderer.kind == "classify":
+        shares = model.probabilities(given)
+        return {"input": given, "answer": next(iter(shares)), "probabilities": shares}
+    answer = model.generate(given, max_new_tokens=args.max_tokens, sampling=sampling)
+    return {
+        "input": given,
+        "answer": answer.value,
+        "text": answer.text,
+        "finish_reason": answer.finish_reason,
+        "completion_tokens": answer.completion_tokens,
+    }
+
+
+def _given(model: Model, text: str) -> Any:
+    if len(model.columns) <= 1:
+        return text
+    names = ", ".join(model.columns)
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict):
+        example = json.dumps(dict.fromkeys(model.columns, "..."))
+        raise InputError(f"the prompt is made of {len(model.columns)} columns ({names}); give a JSON object: {example}")
+    return fields
+
+
+def _shown(document: dict[str, Any]) -> str:
+    if "probabilities" in document:
+        shares = list(document["probabilities"].items())[:SHOWN_LABELS]
+        return "\n".join(f"{share:6.1%}  {label}" for label, share in shares)
+    if document["finish_reason"] == "length" and document["answer"] is not None:
+        print("note: the answer was cut at its longest length, it did not end by itself", file=sys.stderr)
+    if document["answer"] is None:
+        print("note: the model's answer is not of the task's form; this is what it wrote", file=sys.stderr)
+        return str(document["text"])
+    if isinstance(document["answer"], str):
+        return str(document["answer"])
+    return json.dumps(document["answer"], ensure_ascii=False)

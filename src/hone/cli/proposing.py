@@ -1,0 +1,92 @@
+"""Proposing numbers for a new task: the target from a baseline, the dev split and the context from the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hone.cli.columns import Looked, Proposal
+from hone.data.rows import Row, fingerprint
+from hone.data.split import position
+from hone.errors import InputError
+from hone.task.render import completion_text, task_prompt, task_reference
+from hone.task.spec import Task
+
+TARGET_SHARE = 0.2
+MOST_SCORED = 300
+MOST_LEARNED = 4_000
+DEV_ROWS = 700
+DEV_SHARE = 0.1
+FEW_DEV_ROWS = 100
+"""Where a tenth is fewer, a fifth is proposed: the target must hold at the pessimistic end of dev's interval."""
+CONTEXTS = (256, 512, 1024, 2048)
+BYTES_PER_TOKEN = 2.5
+"""Fewer than English text has with a vocabulary of a thousand tokens, so that the context is rather too long."""
+
+
+def propose_target(make: Callable[[float], Task], looked: Looked) -> Proposal:
+    """Half the way from the nearest training row's answer to perfect; for bits per byte 5 % below the best baseline.
+
+    Args:
+        make: the task with a given target; its metric and templates are used.
+        looked: the rows; a fifth of them, by hash, is scored, at most 300 against at most 4,000.
+
+    Raises:
+        InputError: when there are too few rows to measure a baseline.
+    """
+    from hone.evaluate.baselines import baselines
+
+    task = make(1.0)
+    learned, scored = _parted(task, looked.rows)
+    if not learned or not scored:
+        raise InputError(
+            f"--target is missing, and {len(looked.rows):,} different rows are too few to measure a baseline that it "
+            "could be proposed from; give --target"
+        )
+    found = {item.name: item.score for item in baselines(task, learned, scored)}
+    rows = f"on {len(scored):,} of {len(learned) + len(scored):,} rows"
+    if not next(iter(found.values())).higher_is_better:
+        name, score = min(found.items(), key=lambda item: item[1].mean)
+        value = _floor(0.95 * score.mean)
+        return Proposal(value=value, why=f"5 % below the best baseline, {name} with {score.mean:.3f} {rows}")
+    nearest = found["nearest"]
+    value = min(0.99, _floor(nearest.mean + (1 - nearest.mean) / 2))
+    why = f"half the way from the most similar training row's answer ({task.metric} {nearest.mean:.3f} {rows}) to 1"
+    return Proposal(value=value, why=why)
+
+
+def propose_dev(looked: Looked) -> Proposal:
+    """A tenth of the rows for dev (a fifth where that is under 100), or 700 where that is fewer."""
+    if looked.more or DEV_SHARE * len(looked.rows) > DEV_ROWS:
+        return Proposal(value=DEV_ROWS, why="rows hashed out of train: an interval of about 3 points either way")
+    share = DEV_SHARE if DEV_SHARE * len(looked.rows) >= FEW_DEV_ROWS else 2 * DEV_SHARE
+    return Proposal(value=share, why=f"share hashed out of train, about {share * len(looked.rows):,.0f} rows")
+
+
+def propose_context(task: Task, looked: Looked) -> Proposal:
+    """The smallest usual context that the longest row fits in."""
+    if task.kind == "language-model":
+        return Proposal(value=CONTEXTS[0], why="documents are split")
+    longest = max(_row_bytes(task, row.fields) for row in looked.rows)
+    tokens = longest / BYTES_PER_TOKEN + 4
+    value = next((size for size in CONTEXTS if size >= tokens), CONTEXTS[-1])
+    why = f"the longest of {looked.count()} has {longest:,} bytes, about {tokens:,.0f} tokens"
+    return Proposal(value=value, why=why)
+
+
+def _parted(task: Task, rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Rows to learn from and rows to score, by the hash of the prompt; equal prompts count once."""
+    unique = {fingerprint(task_prompt(task, row.fields)): row for row in reversed(rows)}
+    places = {key: position(key, "target") for key in unique}
+    scored = sorted((key for key in unique if places[key] < TARGET_SHARE), key=places.__getitem__)
+    learned = sorted((key for key in unique if places[key] >= TARGET_SHARE), key=places.__getitem__)
+    return [unique[key] for key in learned[:MOST_LEARNED]], [unique[key] for key in scored[:MOST_SCORED]]
+
+
+def _row_bytes(task: Task, fields: dict[str, Any]) -> int:
+    answer = "" if task.kind == "classify" else completion_text(task.kind, "spaced-json", task_reference(task, fields))
+    return len((task_prompt(task, fields) + answer).encode("utf-8", "replace"))
+
+
+def _floor(value: float) -> float:
+    return int(value * 100 + 1e-9) / 100

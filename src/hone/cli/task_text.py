@@ -1,0 +1,102 @@
+"""The text of a new ``hone.yaml``: every key with what it is for."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+COMMENT_COLUMN = 32
+LONGEST_LINE = 118
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_WORDS_OF_YAML = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
+
+
+def task_text(name: str, values: Mapping[str, Any], why: Mapping[str, str], rows: str) -> str:
+    """The file as text.
+
+    Args:
+        name: of the task.
+        values: kind, data, test, dev, input, output, metric, target, context.
+        why: a reason for each of them where there is one.
+        rows: what the data holds, in words.
+    """
+    better = "at the pessimistic end of its 95 % interval"
+    lines = [
+        f'# What "solved" means for {name}. `hone check` validates this file and `hone solve` works towards it.',
+        f"task: {_scalar(name)}",
+        _line(f"kind: {values['kind']}", "classify | extract | generate | language-model"),
+        "data:",
+        _line(f"  train: {_scalar(values['data'])}", rows),
+        _line(f"  dev: {values['dev']:g}", why.get("dev", "")),
+        _line(f"  test: {'null' if values['test'] is None else _scalar(values['test'])}", _test_comment(values, why)),
+    ]
+    if values["input"] is not None:
+        lines.append(_line(f"input: {_scalar(values['input'])}", "how a row becomes the prompt"))
+    lines += [
+        _line(f"output: {_flow(values['output'])}", "the answer that the model is to give"),
+        _line(f"metric: {_scalar(values['metric'])}", why.get("metric", "").split(";")[0]),
+        _line(f"target: {values['target']:g}", f"{better}; {why.get('target', '')}".rstrip("; ")),
+        _line("clean: {preset: task}", "folded duplicates and rows of the test leave train; none: only the latter"),
+    ]
+    if values["kind"] != "language-model":
+        lines.append(_line("overlong: error", "rows longer than the context: error | drop"))
+    per_token = "" if values["kind"] == "classify" else "ms_per_token: 5, "
+    device = (
+        f"device: {{size_mb: 5, ram_mb: 150, first_token_ms: 50, {per_token}threads: 1, "
+        f"context: {values['context']}, prompt_tokens: 64}}"
+    )
+    lines += [
+        *_wrapped(
+            "The budget that the exported model must keep, measured on this machine; null is no limit. context is the "
+            f"longest prompt and answer together in tokens{_because(why.get('context'))}.",
+            "",
+        ),
+        device,
+        _line("base: scratch", "scratch | scratch:2m, 5m, ... | a model folder | a hub id"),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _test_comment(values: Mapping[str, Any], why: Mapping[str, str]) -> str:
+    return why.get("test", "") if values["test"] is None else "sealed: scored once, on the certified artifact"
+
+
+def _because(reason: str | None) -> str:
+    return f": {reason}" if reason else ""
+
+
+def _line(text: str, comment: str) -> str:
+    if not comment:
+        return text
+    line = f"{text:<{COMMENT_COLUMN - 2}}  # {comment}"
+    indent = " " * (len(text) - len(text.lstrip()))
+    return line if len(line) <= LONGEST_LINE else "\n".join([*_wrapped(comment, indent), text])
+
+
+def _wrapped(comment: str, indent: str) -> list[str]:
+    return textwrap.wrap(comment, LONGEST_LINE, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
+
+
+def _scalar(value: Any) -> str:
+    """Text as YAML: bare where nothing can be misread, else quoted as JSON quotes (which YAML reads)."""
+    text = str(value)
+    if re.fullmatch(r"(\.\./|/)*[A-Za-z][A-Za-z0-9_./-]*", text) and text.lower() not in _WORDS_OF_YAML:
+        return text
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _flow(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_key(key)}: {_flow(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _key(key: Any) -> str:
+    text = str(key)
+    plain = _PLAIN_KEY.fullmatch(text) and text.lower() not in _WORDS_OF_YAML
+    return text if plain else json.dumps(text, ensure_ascii=False)
