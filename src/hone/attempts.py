@@ -20,6 +20,7 @@ from hone.data.tokens import examples as examples_of
 from hone.files import content_hash
 from hone.lab.run import Run
 from hone.processes import Channel
+from hone.task.own_metric import load_metric
 from hone.task.recipe import Recipe
 from hone.task.render import Example, Renderer, task_prompt
 from hone.task.scores import Score
@@ -199,6 +200,8 @@ def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     from hone.lab.lab import Lab
 
     folder = Path(order["folder"])
+    # A metric of the user's own is a file of the task folder: imported here it is found by its name alone.
+    load_metric(order["task"].metric, folder)
     lab = Lab(folder, say=lambda line: channel.send({"kind": "line", "line": line}))
     report = carry_out(
         lab.run(order["run"]),
@@ -228,6 +231,7 @@ def calibrate(channel: Channel, order: dict[str, Any]) -> dict[str, float]:
     folder, recipe = Path(order["folder"]), order["recipe"]
     task, data = order["task"], order["data"]
     torch.set_num_threads(recipe.threads)
+    load_metric(task.metric, folder)
 
     def say(line: str) -> None:
         channel.send({"kind": "line", "line": line})

@@ -21,6 +21,7 @@ from hone.errors import FailedError, InputError
 from hone.evaluate.scoring import Evaluation, evaluate
 from hone.hardware import usable_cores
 from hone.processes import Channel
+from hone.task.own_metric import load_metric
 from hone.task.render import Renderer
 from hone.task.spec import Task
 
@@ -52,6 +53,7 @@ def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     task: Task = order["task"]
+    load_metric(task.metric, Path(order["folder"]))
     model = ModelFolder(Path(order["model"]), TextTokenizer)
     renderer = model.renderer()
     dev: Sequence[Row] = order["data"].dev
