@@ -6,35 +6,39 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-HELP = "the whole way on a shrunken model in seconds"
+from hone.cli.places import HELP_FOLDER, task_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments; ``--json`` and ``--quiet`` are declared for every verb."""
-    parser.add_argument("folder", nargs="?", type=Path, default=Path(), metavar="FOLDER", help="the task folder (here)")
+    parser.add_argument("folder", nargs="?", default=".", metavar="FOLDER", help=HELP_FOLDER)
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the verb; 0 when every stage held. What fails is raised, with its stage."""
+    begin = time.monotonic()
+    folder = task_folder(args.folder)
+    # With --json standard output is the document alone; a person reads the lines beside it.
+    out = sys.stderr if args.json else sys.stdout
 
     def say(line: str) -> None:
         if not args.quiet:
-            print(line, file=sys.stderr, flush=True)
+            print(line, file=out, flush=True)
 
-    begin = time.monotonic()
-    outcome = _timed(args.folder, say)
+    outcome = _timed(folder, say)
     outcome["seconds"] = round(time.monotonic() - begin, 2)
-    if not (args.quiet or args.json):
-        _print_table(outcome)
+    for line in _table(outcome):
+        print(line, file=out)
     if args.json:
         print(json.dumps(outcome, ensure_ascii=False))
     return 0
 
 
-def _timed(folder: Path, say: Any) -> dict[str, Any]:
+def _timed(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """Smoke with the seconds of imports and of reading the data, which run beside each other."""
     from hone import processes
     from hone.task.load import load_task
@@ -54,14 +58,14 @@ def _timed(folder: Path, say: Any) -> dict[str, Any]:
     imports_s = time.monotonic() - begin
     outcome = smoke(folder, task, data, say)
     stages = {"imports": round(imports_s, 2), "read": round(read_s, 2), **outcome["stages"]}
-    return {**outcome, "stages_seconds": outcome["seconds"], "stages": stages}
+    return {"ok": True, "seconds": 0.0, "stages_seconds": outcome["seconds"], "stages": stages}
 
 
-def _print_table(outcome: dict[str, Any]) -> None:
+def _table(outcome: dict[str, Any]) -> list[str]:
     from hone.smoke.whole_way import STAGES
 
-    what = {"imports": "torch and Transformers, once, in the warm process", "read": "the task's data, beside the imports"}
-    for stage, seconds in outcome["stages"].items():
-        print(f"{stage:<8} {seconds:6.2f} s  {(what | STAGES)[stage]}")
-    print(f"{'stages':<8} {outcome['stages_seconds']:6.2f} s  data to serve; they run side by side")
-    print(f"{'in all':<8} {outcome['seconds']:6.2f} s")
+    what = {"imports": "torch and Transformers, in the warm process", "read": "the task's data, beside the imports"}
+    rows = [(stage, seconds, (what | STAGES)[stage]) for stage, seconds in outcome["stages"].items()]
+    rows.append(("stages", outcome["stages_seconds"], "from data to serve; they run side by side"))
+    rows.append(("in all", outcome["seconds"], "everything held"))
+    return [f"{stage:<8} {seconds:6.2f} s  {text}" for stage, seconds, text in rows]

@@ -59,7 +59,7 @@ def smoke(folder: Path, task: Task, data: DataVersion, say: Say) -> dict[str, An
     with locked(folder / ".hone" / "smoke.lock", f"the smoke run of {folder}"):
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
-        way = Way(scratch, task, data, say)
+        way = Way(folder, scratch, task, data, say)
         way.walk()
         shutil.rmtree(scratch, ignore_errors=True)
     seconds = time.monotonic() - begin
@@ -71,10 +71,13 @@ def smoke(folder: Path, task: Task, data: DataVersion, say: Say) -> dict[str, An
 
 
 class Way:
-    """One walk. ``seconds`` are those of the stages so far."""
+    """One walk: ``folder`` is the task's, ``scratch`` (which exists) takes all files.
 
-    def __init__(self, scratch: Path, task: Task, data: DataVersion, say: Say) -> None:
-        self.scratch, self.say = scratch, say
+    ``seconds`` are those of the stages so far; ``reference`` and ``killed`` the folders of the two runs.
+    """
+
+    def __init__(self, folder: Path, scratch: Path, task: Task, data: DataVersion, say: Say) -> None:
+        self.folder, self.scratch, self.say = folder, scratch, say
         self.task, self.full = task, data
         self.seconds: dict[str, float] = {}
         self.artifact = scratch / "artifacts" / f"smoke-{workers.WEIGHTS}.gguf"
@@ -153,6 +156,7 @@ class Way:
 
     def _start(self, stage: str, work: Callable[..., Any], run: Path, **more: Any) -> None:
         order = {
+            "task_folder": str(self.folder),
             "folder": str(self.scratch),
             "run": run.name,
             "run_folder": str(run),
@@ -202,7 +206,10 @@ class Way:
     def _finished(self, name: str, result: dict[str, Any]) -> None:
         if name == "train":
             score = Score.from_json(result["score"])
-            self.say(f"train: {STEPS} steps of {self.small.recipe.batch_size} rows, loss {result['train_loss']:.2f}, {score.name} {score.mean:.3f}")
+            self.say(
+                f"train: {STEPS} steps of {self.small.recipe.batch_size} rows, loss {result['train_loss']:.2f}, "
+                f"{score.name} {score.mean:.3f} on {score.n}"
+            )
             self._start(
                 "export",
                 workers.score_and_export,
@@ -216,7 +223,8 @@ class Way:
             parity = result["parity"]
             self.say(
                 f"export: {result['weights']}, {result['measured']['size_mb']:.2f} MB, {result['status']} over "
-                f"{parity['positions']} positions: divergence {parity['kld_mean']:.2g} nats, same top token {parity['same_top_or_tie']:.1%}"
+                f"{parity['positions']} positions: divergence {parity['kld_mean']:.2g} nats, "
+                f"same top token {parity['same_top_or_tie']:.1%}"
             )
 
     def _log(self, line: str) -> None:

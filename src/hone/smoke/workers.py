@@ -1,7 +1,8 @@
 """What runs in forks of the warm process: the parts of the way that need torch.
 
 Each takes ``(channel, order)``; an order holds ``folder``, ``run``, ``task``, ``data`` and ``recipe``, as
-:func:`hone.attempts.work` takes them. ``{"kind": "begins", "stage": ...}`` and ``{"kind": "ends"}`` tell the parent
+:func:`hone.attempts.work` takes them, and ``task_folder``, where a metric of the user's own is found.
+``{"kind": "begins", "stage": ...}`` and ``{"kind": "ends"}`` tell the parent
 where the seconds go.
 """
 
@@ -15,6 +16,7 @@ from hone.errors import FailedError
 from hone.processes import Channel
 from hone.smoke.crash import hold_in_save, state_name
 from hone.smoke.shrink import SAVE_EVERY, STEPS
+from hone.task.own_metric import load_metric
 
 WEIGHTS = "f16"
 """A barely trained model's answers are close to ties, which 8 bits may turn over for no fault of the exporter's.
@@ -30,6 +32,7 @@ def ready(channel: Channel) -> None:
 
 def train(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     """The uninterrupted run, to its end."""
+    _open_metric(order)
     report = attempts.work(channel, order)
     channel.send({"kind": "ends"})
     return report
@@ -37,6 +40,7 @@ def train(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
 
 def train_until_killed(channel: Channel, order: dict[str, Any]) -> None:
     """The same recipe in another run; holds in its last save and waits there for the kill."""
+    _open_metric(order)
     hold_in_save(STEPS, channel)
     attempts.work(channel, order)
     raise FailedError(f"the run came to its end; it was to be killed while it saved step {STEPS}")
@@ -80,9 +84,10 @@ def score_and_export(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     from hone.model.folder import ModelFolder
 
     channel.send({"kind": "begins", "stage": "score"})
+    _open_metric(order)
     torch.set_num_threads(1)
-    task, data = order["task"], order["data"]
-    bench = attempts.prepare_bench(task, data, order["recipe"], Path(order["folder"]) / ".hone" / "cache", lambda _: None)
+    task, data, cache = order["task"], order["data"], Path(order["folder"]) / ".hone" / "cache"
+    bench = attempts.prepare_bench(task, data, order["recipe"], cache, lambda _: None)
     folder = ModelFolder(Path(order["model"]), TextTokenizer)
     module = folder.load()
     score = attempts.score_model(bench, module, data.dev).score
@@ -100,3 +105,8 @@ def score_and_export(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     certificate = export_certified(folder.path, Path(order["artifact"]), WEIGHTS, task.device, witness)
     channel.send({"kind": "ends"})
     return certificate.to_json()
+
+
+def _open_metric(order: dict[str, Any]) -> None:
+    """Import the task's metric where it is a file of the task folder: by its name alone it is found from now on."""
+    load_metric(order["task"].metric, Path(order["task_folder"]))
