@@ -20,9 +20,10 @@ from hone.data.tokens import examples as examples_of
 from hone.files import content_hash
 from hone.lab.run import Run
 from hone.processes import Channel
+from hone.task.layouts import answer_text, frames_of
 from hone.task.own_metric import load_metric
 from hone.task.recipe import Recipe
-from hone.task.render import Example, Renderer, task_prompt
+from hone.task.render import Example, Renderer, task_prompt, task_reference
 from hone.task.scores import Score
 from hone.task.spec import Task
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from hone.train.records import StepRecord
 
 Say = Callable[[str], None]
-TOKENIZER_VERSION = "1"
+TOKENIZER_VERSION = "2"
 EVAL_ROWS = 256
 """Dev rows of the evaluations on the way; the final one takes all."""
 STORED_EXAMPLES = 8
@@ -101,7 +102,9 @@ def prepare_bench(task: Task, data: DataVersion, recipe: Recipe, cache: Path, sa
     """
     rows = _share(data.train, recipe)
     tokenizer = _tokenizer(task, data, recipe, cache, say)
-    renderer = Renderer.of_task(task, tokenizer, layout=recipe.layout, labels=data.labels)
+    renderer = Renderer.of_task(
+        task, tokenizer, layout=recipe.layout, labels=data.labels, frames=_frames(task, data, recipe, tokenizer)
+    )
     train = examples_of(rows, renderer, cache, context=recipe.context, overlong=task.overlong_rule, say=say)
     dev = examples_of(
         data.dev, renderer, cache, context=recipe.context, overlong=task.overlong_rule, say=say, split="dev"
@@ -432,10 +435,23 @@ def _tokenizer(task: Task, data: DataVersion, recipe: Recipe, cache: Path, say: 
     folder = cache / f"tokenizer-{key}"
     if folder.exists():
         return TextTokenizer.open(folder)
-    tokenizer = train_tokenizer(_texts(task, data.train, recipe), recipe.vocab_size, data.labels)
+    wanted = _wanted_frames(task, data, recipe)
+    tokenizer = train_tokenizer(_texts(task, data.train, recipe), recipe.vocab_size, data.labels, wanted)
     tokenizer.save(folder)
     say(f"tokenizer: {tokenizer.vocab_size:,} tokens trained on {len(data.train):,} rows (key {key})")
     return tokenizer
+
+
+def _wanted_frames(task: Task, data: DataVersion, recipe: Recipe) -> list[str]:
+    if task.kind != "extract" or recipe.layout != "framed-json":
+        return []
+    return frames_of(task_reference(task, row.fields) for row in data.train)
+
+
+def _frames(task: Task, data: DataVersion, recipe: Recipe, tokenizer: TextTokenizer) -> dict[str, int]:
+    """Frames that the tokenizer has a token for; a base's tokenizer has none."""
+    found = {text: tokenizer.entry_id(text) for text in _wanted_frames(task, data, recipe)}
+    return {text: one for text, one in found.items() if one is not None}
 
 
 def _base(recipe: Recipe, labels: Sequence[str]) -> Base:
@@ -445,12 +461,10 @@ def _base(recipe: Recipe, labels: Sequence[str]) -> Base:
 
 
 def _texts(task: Task, rows: Sequence[Row], recipe: Recipe) -> list[str]:
-    from hone.task.render import completion_text, task_reference
-
     texts = []
     for row in rows:
         if task.kind != "language-model":
             texts.append(" " + task_prompt(task, row.fields))
         if task.kind != "classify":
-            texts.append(completion_text(task.kind, recipe.layout, task_reference(task, row.fields)))
+            texts.append(answer_text(task.kind, recipe.layout, task_reference(task, row.fields)))
     return texts

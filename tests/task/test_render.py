@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hone.errors import FailedError, InputError
-from hone.task.render import SPECIALS, Layout, Renderer, label_token
+from hone.task.layouts import Layout, answer_parts, frames_of
+from hone.task.render import SPECIALS, Renderer, label_token
 
 FIRST_BYTE = 10
 
@@ -109,3 +110,33 @@ def test_text_that_is_no_answer_parses_to_none() -> None:
     renderer = extracting()
     assert renderer.parse_text('{"a":" x"') is None
     assert renderer.parse_text("[1]") is None
+
+
+LEAF = st.text(max_size=5) | st.integers() | st.booleans() | st.none()
+VALUE = st.recursive(LEAF, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner))
+
+
+@given(st.dictionaries(st.text(max_size=3), VALUE, max_size=4))
+def test_the_parts_of_an_answer_are_its_json_and_frames_and_values_alternate(answer: dict[str, Any]) -> None:
+    parts = answer_parts("json", answer)
+    assert "".join(text for text, _ in parts) == json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
+    assert [is_value for _, is_value in parts] == [index % 2 == 1 for index in range(len(parts))]
+
+
+def test_frames_by_hand() -> None:
+    answers = [{"a": "x", "b": {"c": "y"}}] * 10 + [{"rare": "z"}] * 9
+    assert sorted(frames_of(answers)) == sorted(['{"a":"', '","b":{"c":"', '"}}'])
+
+
+def test_a_frame_is_one_token_and_a_wrong_one_is_refused() -> None:
+    class Framed(Bytes):
+        def decode(self, ids: Sequence[int]) -> str:
+            return "".join('{"a":"' if one == 9 else super(Framed, self).decode([one]) for one in ids)
+
+    arguments: dict[str, Any] = {"kind": "extract", "input_template": "{t}", "output_template": {"a": "{a}"}}
+    renderer = Renderer(**arguments, tokenizer=Framed(), layout="framed-json", frames={'{"a":"': 9})
+    ids = renderer.completion_ids({"a": "x"})
+    assert ids == [9, *renderer.tokenizer.encode(' x"}')]
+    assert renderer.parse(ids) == {"a": "x"}
+    with pytest.raises(FailedError, match="1 of 1 frames are other tokens here"):
+        Renderer(**arguments, tokenizer=Framed(), layout="framed-json", frames={'{"b":"': 9})

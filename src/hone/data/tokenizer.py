@@ -65,6 +65,11 @@ class TextTokenizer:
         """Text of ids, special ids left out; bytes that are no UTF-8 become U+FFFD."""
         return str(self._rust.decode(list(ids), skip_special_tokens=True))
 
+    def entry_id(self, text: str) -> int | None:
+        """Id of the vocabulary's entry that stands for exactly this text, also where no merge leads to it."""
+        found: int | None = self._rust.token_to_id(byte_level(text))
+        return found
+
     def special_id(self, name: str) -> int:
         """Id of a special token.
 
@@ -112,11 +117,13 @@ class TextTokenizer:
             raise FailedError(f"{path}: not a whole tokenizer: {error}") from error
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int, labels: Sequence[str] = ()) -> TextTokenizer:
+def train_tokenizer(
+    texts: Iterable[str], vocab_size: int, labels: Sequence[str] = (), frames: Sequence[str] = ()
+) -> TextTokenizer:
     """Train a byte-level BPE tokenizer; the same texts give the same tokenizer.
 
     Ids 0-3 are ``<|pad|>``, ``<|begin|>``, ``<|answer|>``, ``<|end|>``, then one per label, then the 256 bytes,
-    then merges. Small data may give fewer ids than ``vocab_size``; the rest simply does not exist.
+    then merges, then one per frame (see :mod:`hone.task.layouts`): an entry that no merge leads to. Small data may give fewer ids than ``vocab_size``; the rest simply does not exist.
 
     Raises:
         InputError: when ``vocab_size`` has no room for bytes and special tokens, or a label stands twice.
@@ -126,22 +133,54 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, labels: Sequence[str]
     names = [*SPECIALS, *map(label_token, labels)]
     if len(set(names)) != len(names):
         raise InputError(f"the {len(labels)} labels hold one twice; each needs a token of its own")
-    if vocab_size < NUM_BYTES + len(names):
+    least = NUM_BYTES + len(names) + len(frames)
+    if vocab_size < least:
         raise InputError(
             f"vocab_size {vocab_size} is too small: {NUM_BYTES} bytes + {len(names)} special tokens "
-            f"({len(labels)} of them labels) need at least {NUM_BYTES + len(names)}"
+            f"({len(labels)} of them labels) + {len(frames)} frames need at least {least}"
         )
     rust = Tokenizer(models.BPE())
     rust.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     rust.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
+        vocab_size=vocab_size - len(frames),
         special_tokens=[AddedToken(name, special=True, normalized=False) for name in names],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
     rust.train_from_iterator(_whole(texts), trainer)
-    return TextTokenizer(rust)
+    return TextTokenizer(_with_entries(rust, frames) if frames else rust)
+
+
+def _with_entries(rust: RustTokenizer, texts: Sequence[str]) -> RustTokenizer:
+    """The tokenizer with one more entry per text behind its own; those that merges already make are left alone."""
+    from tokenizers import Tokenizer
+
+    data = json.loads(rust.to_str())
+    vocab = data["model"]["vocab"]
+    following = rust.get_vocab_size(with_added_tokens=True)
+    for text in texts:
+        entry = byte_level(text)
+        if entry not in vocab:
+            vocab[entry] = following
+            following += 1
+    return Tokenizer.from_str(json.dumps(data, ensure_ascii=False))
+
+
+def byte_level(text: str) -> str:
+    """A text as a byte-level vocabulary writes it: one printable character per byte (GPT-2's table)."""
+    return "".join(_BYTE_CHARACTERS[byte] for byte in text.encode("utf-8"))
+
+
+def _byte_characters() -> list[str]:
+    """Bytes that are printable stand for themselves; the other 68 follow from U+0100 on, in order (Radford 2019)."""
+    plain = {*range(ord("!"), ord("~") + 1), *range(ord("\u00a1"), ord("\u00ac") + 1), *range(ord("\u00ae"), 256)}
+    others = (byte for byte in range(NUM_BYTES) if byte not in plain)
+    moved = {byte: chr(NUM_BYTES + index) for index, byte in enumerate(others)}
+    return [moved.get(byte, chr(byte)) for byte in range(NUM_BYTES)]
+
+
+_BYTE_CHARACTERS = _byte_characters()
 
 
 def _whole(texts: Iterable[str]) -> Iterable[str]:

@@ -11,6 +11,7 @@ from hone.data.prepare import DataVersion, prepare
 from hone.errors import InputError
 from hone.hardware import machine, usable_cores
 from hone.solving.defaults import MOST_EPOCHS, default_recipe
+from hone.task.layouts import answer_text
 from hone.task.load import load_task
 from hone.task.own_metric import load_metric
 from hone.task.recipe import Recipe
@@ -127,10 +128,8 @@ def _estimate(task: Task, data: DataVersion, recipe: Recipe, say: Say) -> tuple[
 
 
 def _row_bytes(task: Task, fields: dict[str, object]) -> int:
-    from hone.task.render import completion_text
-
     prompt = "" if task.kind == "language-model" else task_prompt(task, fields)
-    answer = "" if task.kind == "classify" else completion_text(task.kind, "spaced-json", task_reference(task, fields))
+    answer = "" if task.kind == "classify" else answer_text(task.kind, "spaced-json", task_reference(task, fields))
     return len(prompt.encode("utf-8", "replace")) + len(answer.encode("utf-8", "replace"))
 
 

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from hone.errors import InputError, nearest
 from hone.files import content_hash
+from hone.task.layouts import Layout
 from hone.task.spec import Section
 
 
@@ -24,9 +25,9 @@ class Recipe(Section):
     """Id of the data version that it is trained on."""
     vocab_size: int = Field(default=1024, ge=260)
     """Size of the tokenizer trained from scratch, special tokens included; unused with a base."""
-    layout: Literal["json", "spaced-json"] = "spaced-json"
-    """How an object is written as text; see :mod:`hone.task.render`."""
-    architecture: Literal["llama", "qwen3"] = "llama"
+    layout: Layout = "framed-json"
+    """How an object is written as text; see :mod:`hone.task.layouts`."""
+    architecture: Literal["llama", "qwen3"] = "qwen3"
     """Shape of a model from scratch; ``qwen3`` is ``llama`` with normalised queries and keys."""
     initial: Literal["induction", "random"] = "induction"
     """First weights, from scratch only: ``induction`` can copy from the start (:mod:`hone.model.induction`)."""

@@ -12,29 +12,25 @@ Shapes on paper, with ``<|answer|>`` and ``<|end|>`` single ids that no user tex
 Supervised ids are the completion (or label, or document) and the ``<|end|>`` (law 6). The prompt starts
 with one space so that its first word has the same token as the same word in the middle.
 
-Layout of an object: ``json`` is compact JSON. ``spaced-json`` is the same with one space in front of
-every string value (``{"artist":" the new york pops"}``): still valid JSON, but a value then has exactly
-the tokens that it has inside the request, which is what a small model needs to learn to copy it. The
-space is taken off again by :meth:`Renderer.parse`.
+How an object is written is told in :mod:`hone.task.layouts`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hone.errors import FailedError, InputError
+from hone.task.layouts import Layout, answer_parts, answer_text, parse_answer
 from hone.task.spec import Kind, Message, Task
 from hone.task.templates import fill
 
 PAD, BEGIN, ANSWER, END = "<|pad|>", "<|begin|>", "<|answer|>", "<|end|>"
 SPECIALS = (PAD, BEGIN, ANSWER, END)
-Layout = Literal["json", "spaced-json"]
 
 
 def label_token(label: str) -> str:
@@ -86,6 +82,7 @@ class Renderer:
         tokenizer: see :class:`Tokenizer`.
         layout: how objects are written.
         labels: names of the classes, in the order of their ids (classify only).
+        frames: ids of frames that are one token each (``framed-json`` only).
     """
 
     def __init__(
@@ -95,8 +92,9 @@ class Renderer:
         input_template: Any,
         output_template: Any,
         tokenizer: Tokenizer,
-        layout: Layout = "spaced-json",
+        layout: Layout = "json",
         labels: Sequence[str] = (),
+        frames: Mapping[str, int] | None = None,
     ) -> None:
         self.kind = kind
         self.input_template = input_template
@@ -104,6 +102,13 @@ class Renderer:
         self.tokenizer = tokenizer
         self.layout = layout
         self.labels = tuple(labels)
+        self.frames = dict(frames or {})
+        wrong = [text for text, one in self.frames.items() if tokenizer.decode([one]) != text]
+        if wrong:
+            raise FailedError(
+                f"{len(wrong)} of {len(self.frames)} frames are other tokens here, the first: {wrong[0]!r} is id "
+                f"{self.frames[wrong[0]]}, which reads {tokenizer.decode([self.frames[wrong[0]]])!r}"
+            )
         self.end_id = tokenizer.special_id(END)
         self.pad_id = tokenizer.special_id(PAD)
         self._begin_id = tokenizer.special_id(BEGIN)
@@ -113,7 +118,13 @@ class Renderer:
 
     @classmethod
     def of_task(
-        cls, task: Task, tokenizer: Tokenizer, *, layout: Layout = "spaced-json", labels: Sequence[str] = ()
+        cls,
+        task: Task,
+        tokenizer: Tokenizer,
+        *,
+        layout: Layout = "json",
+        labels: Sequence[str] = (),
+        frames: Mapping[str, int] | None = None,
     ) -> Renderer:
         """The renderer of a task."""
         return cls(
@@ -123,6 +134,7 @@ class Renderer:
             tokenizer=tokenizer,
             layout=layout,
             labels=labels,
+            frames=frames,
         )
 
     # Rows to text and ids.
@@ -143,7 +155,7 @@ class Renderer:
 
     def completion_text(self, answer: Any) -> str:
         """An answer as the text that the model is to write."""
-        return completion_text(self.kind, self.layout, answer)
+        return answer_text(self.kind, self.layout, answer)
 
     def completion_ids(self, answer: Any) -> list[int]:
         """Ids of an answer without the end.
@@ -155,7 +167,13 @@ class Renderer:
             if answer not in self._label_index:
                 raise InputError(f'label "{answer}" is not among the {len(self.labels)} labels of the training rows')
             return [self.label_ids[self._label_index[answer]]]
-        return self.tokenizer.encode(self.completion_text(answer))
+        if not self.frames:
+            return self.tokenizer.encode(self.completion_text(answer))
+        ids: list[int] = []
+        for text, is_value in answer_parts(self.layout, answer):
+            frame = None if is_value else self.frames.get(text)
+            ids += self.tokenizer.encode(text) if frame is None else [frame]
+        return ids
 
     def example(self, row_id: str, fields: Mapping[str, Any]) -> Example:
         """A row as ids with its supervision mask."""
@@ -186,15 +204,9 @@ class Renderer:
 
     def parse_text(self, text: str) -> Any:
         """Like :meth:`parse`, from the text that the model wrote."""
-        if self.kind != "extract":
-            return text[1:] if self.kind == "generate" and text.startswith(" ") else text
-        try:
-            answer = json.loads(text)
-        except ValueError:
-            return None
-        if not isinstance(answer, dict):
-            return None
-        return _map_strings(answer, _without_space) if self.layout == "spaced-json" else answer
+        if self.kind == "extract":
+            return parse_answer(self.layout, text)
+        return text.removeprefix(" ") if self.kind == "generate" else text
 
     # The renderer travels with the model.
 
@@ -206,6 +218,7 @@ class Renderer:
             "output": self.output_template,
             "layout": self.layout,
             "labels": list(self.labels),
+            "frames": self.frames,
         }
 
     @classmethod
@@ -218,6 +231,7 @@ class Renderer:
             tokenizer=tokenizer,
             layout=data["layout"],
             labels=data["labels"],
+            frames=data.get("frames"),
         )
 
     def verify(self, stored: Sequence[Mapping[str, Any]]) -> None:
@@ -258,14 +272,6 @@ def reference(kind: Kind, template: Any, fields: Mapping[str, Any]) -> Any:
     return answer if kind == "extract" else str(answer)
 
 
-def completion_text(kind: Kind, layout: Layout, answer: Any) -> str:
-    """An answer as text: JSON for objects, one space and the text otherwise, a document as it is."""
-    if kind == "extract":
-        spaced = _map_strings(answer, lambda text: " " + text) if layout == "spaced-json" else answer
-        return json.dumps(spaced, ensure_ascii=False, separators=(",", ":"))
-    return str(answer) if kind == "language-model" else " " + str(answer)
-
-
 def task_prompt(task: Task, fields: Mapping[str, Any]) -> str:
     """A row's prompt before any tokenizer exists; the whole document for language-model tasks."""
     if task.kind == "language-model":
@@ -294,17 +300,3 @@ def _plain_input(template: Any) -> Any:
     if isinstance(template, list):
         return [turn.model_dump() if isinstance(turn, Message) else dict(turn) for turn in template]
     return template
-
-
-def _without_space(text: str) -> str:
-    return text.removeprefix(" ")
-
-
-def _map_strings(value: Any, change: Any) -> Any:
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, dict):
-        return {key: _map_strings(part, change) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_map_strings(part, change) for part in value]
-    return value
