@@ -1,0 +1,160 @@
+"""What every recipe on a task needs: tokenizer, renderer, examples, and the batches made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hone.data.augment import SwapValues
+from hone.data.prepare import DataVersion
+from hone.data.rows import Row
+from hone.data.tokenizer import TextTokenizer, train_tokenizer
+from hone.data.tokens import examples as examples_of
+from hone.files import content_hash
+from hone.task.layouts import answer_text, frames_of
+from hone.task.recipe import Recipe
+from hone.task.render import Example, Renderer, task_prompt, task_reference
+from hone.task.spec import Task
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hone.model.base import Base
+    from hone.train.source import BatchSource
+
+Say = Callable[[str], None]
+TOKENIZER_VERSION = "2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """A task with its data and tokenizer, as every recipe on them needs it."""
+
+    task: Task
+    data: DataVersion
+    recipe: Recipe
+    renderer: Renderer
+    tokenizer: TextTokenizer
+    train: Sequence[Example]
+    dev: Sequence[Example]
+    train_rows: Sequence[Row]
+    longest_answer: int
+    """Ids of the longest training answer: what a generation may take, with a quarter more."""
+
+
+def prepare_bench(task: Task, data: DataVersion, recipe: Recipe, cache: Path, say: Say) -> Bench:
+    """Tokenizer, renderer and token cache of a recipe; made once per content and found again by key.
+
+    With a base, its own tokenizer is used; from scratch one is trained on the training rows.
+    """
+    rows = _share(data.train, recipe)
+    tokenizer = _tokenizer(task, data, recipe, cache, say)
+    renderer = Renderer.of_task(
+        task, tokenizer, layout=recipe.layout, labels=data.labels, frames=_frames(task, data, recipe, tokenizer)
+    )
+    train = examples_of(rows, renderer, cache, context=recipe.context, overlong=task.overlong_rule, say=say)
+    dev = examples_of(
+        data.dev, renderer, cache, context=recipe.context, overlong=task.overlong_rule, say=say, split="dev"
+    )
+    longest = max(len(example.ids) - example.prompt_len for example in train)
+    return Bench(
+        task=task,
+        data=data,
+        recipe=recipe,
+        renderer=renderer,
+        tokenizer=tokenizer,
+        train=train,
+        dev=dev,
+        train_rows=rows,
+        longest_answer=longest + longest // 4,
+    )
+
+
+def build_model(recipe: Recipe, tokenizer: TextTokenizer, labels: Sequence[str] = ()) -> nn.Module:
+    """The module that a recipe starts from: a preset from scratch, or an opened base."""
+    if recipe.base.startswith("scratch"):
+        from hone.model.induction import place_induction_heads
+        from hone.model.presets import from_scratch, shape_of
+
+        model = from_scratch(shape_of(recipe, tokenizer.vocab_size), recipe.seed, init_std=recipe.init_std)
+        if recipe.initial == "induction":
+            place_induction_heads(model, seed=recipe.seed, std=recipe.init_std)
+        return model
+    return _base(recipe, labels).module
+
+
+def source_of(bench: Bench) -> BatchSource:
+    """The batches of a recipe, with its augmentation."""
+    from hone.train.source import BatchSource
+
+    recipe = bench.recipe
+    if not recipe.swap_values:
+        return BatchSource.of_recipe(bench.train, recipe, data_id=bench.data.id)
+    swap = SwapValues(bench.task, bench.train_rows, recipe.swap_values, recipe.random_words)
+    rows = {row.id: row for row in bench.train_rows}
+
+    def examples(seed: int, epoch: int) -> list[Example]:
+        # A swapped row may be longer than the context; then the row itself is used, as it was checked.
+        made = []
+        for plain in bench.train:
+            row = rows[plain.row]
+            changed = swap.apply(row, seed, epoch)
+            example = plain if changed is row else bench.renderer.example(row.id, changed.fields)
+            made.append(example if len(example.ids) <= recipe.context else plain)
+        return made
+
+    return BatchSource.of_recipe(examples, recipe, data_id=bench.data.id)
+
+
+def _share(rows: Sequence[Row], recipe: Recipe) -> Sequence[Row]:
+    if recipe.train_share >= 1:
+        return rows
+    # Chosen by the hash of the row's id: a smaller share is a part of every larger one.
+    ranked = sorted(rows, key=lambda row: content_hash([recipe.seed, row.id]))
+    return ranked[: max(1, round(len(rows) * recipe.train_share))]
+
+
+def _tokenizer(task: Task, data: DataVersion, recipe: Recipe, cache: Path, say: Say) -> TextTokenizer:
+    if not recipe.base.startswith("scratch"):
+        tokenizer = _base(recipe, data.labels).tokenizer
+        assert isinstance(tokenizer, TextTokenizer)  # open_base wraps with it
+        return tokenizer
+    key = content_hash([TOKENIZER_VERSION, data.id, task.to_json(), recipe.vocab_size, recipe.layout])
+    folder = cache / f"tokenizer-{key}"
+    if folder.exists():
+        return TextTokenizer.open(folder)
+    wanted = _wanted_frames(task, data, recipe)
+    tokenizer = train_tokenizer(_texts(task, data.train, recipe), recipe.vocab_size, data.labels, wanted)
+    tokenizer.save(folder)
+    say(f"tokenizer: {tokenizer.vocab_size:,} tokens trained on {len(data.train):,} rows (key {key})")
+    return tokenizer
+
+
+def _wanted_frames(task: Task, data: DataVersion, recipe: Recipe) -> list[str]:
+    if task.kind != "extract" or recipe.layout != "framed-json":
+        return []
+    return frames_of(task_reference(task, row.fields) for row in data.train)
+
+
+def _frames(task: Task, data: DataVersion, recipe: Recipe, tokenizer: TextTokenizer) -> dict[str, int]:
+    """Frames that the tokenizer has a token for; a base's tokenizer has none."""
+    found = {text: tokenizer.entry_id(text) for text in _wanted_frames(task, data, recipe)}
+    return {text: one for text, one in found.items() if one is not None}
+
+
+def _base(recipe: Recipe, labels: Sequence[str]) -> Base:
+    from hone.model.base import open_base
+
+    return open_base(recipe.base, TextTokenizer, labels)
+
+
+def _texts(task: Task, rows: Sequence[Row], recipe: Recipe) -> list[str]:
+    texts = []
+    for row in rows:
+        if task.kind != "language-model":
+            texts.append(" " + task_prompt(task, row.fields))
+        if task.kind != "classify":
+            texts.append(answer_text(task.kind, recipe.layout, task_reference(task, row.fields)))
+    return texts

@@ -1,0 +1,65 @@
+"""How fast a recipe is on this machine, measured before its length is planned."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hone.attempts.bench import build_model, prepare_bench, source_of
+from hone.attempts.judging import EVAL_ROWS, dev_loss, score_model
+from hone.processes import Channel
+from hone.task.own_metric import load_metric
+
+if TYPE_CHECKING:
+    from hone.train.records import StepRecord
+
+
+def calibrate(channel: Channel, order: dict[str, Any]) -> dict[str, float]:
+    """Measure a recipe's speed here: seconds per step, per evaluation, and of the final scoring.
+
+    Trains a throw-away copy for ``order["seconds"]``; the tokenizer and token cache it makes are the real ones.
+    """
+    import torch
+
+    from hone.train.engine import fit
+
+    folder, recipe = Path(order["folder"]), order["recipe"]
+    task, data = order["task"], order["data"]
+    torch.set_num_threads(recipe.threads)
+    load_metric(task.metric, folder)
+
+    def say(line: str) -> None:
+        channel.send({"kind": "line", "line": line})
+
+    bench = prepare_bench(task, data, recipe, folder / ".hone" / "cache", say)
+    model = build_model(recipe, bench.tokenizer, data.labels)
+    source = source_of(bench)
+    steps: list[StepRecord] = []
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory() as scratch:
+        fit(
+            model,
+            source,
+            recipe.child(steps=100_000, eval_every=100_000),
+            Path(scratch),
+            on_step=steps.append,
+            should_stop=lambda: time.monotonic() - begin > order["seconds"] and len(steps) >= 8,
+        )
+    # The first steps pay for memory that the later ones find ready.
+    kept = steps[len(steps) // 4 :]
+    step_s = sum(record.seconds for record in kept) / len(kept)
+    begin = time.monotonic()
+    sample = list(data.dev[:64])
+    dev_loss(model, bench.dev)
+    loss_s = time.monotonic() - begin
+    score_model(bench, model, sample)
+    per_row = (time.monotonic() - begin - loss_s) / len(sample)
+    return {
+        "step_s": step_s,
+        "tokens_per_second": sum(record.tokens for record in kept) / sum(record.seconds for record in kept),
+        "steps_per_epoch": len(source.steps(0)),
+        "evaluation_s": loss_s + per_row * min(EVAL_ROWS, len(data.dev)),
+        "final_s": loss_s + per_row * len(data.dev),
+    }

@@ -1,0 +1,173 @@
+"""One recipe carried out in its run folder: trained, judged, its best model kept and scored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hone.attempts.bench import Bench, Say, build_model, prepare_bench, source_of
+from hone.attempts.judging import Judge, score_model
+from hone.attempts.report import AttemptReport
+from hone.data.prepare import DataVersion
+from hone.lab.run import Run
+from hone.processes import Channel
+from hone.task.own_metric import load_metric
+from hone.task.recipe import Recipe
+from hone.task.spec import Task
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hone.train.records import StepRecord
+
+STORED_EXAMPLES = 8
+
+
+def carry_out(
+    run: Run,
+    task: Task,
+    data: DataVersion,
+    recipe: Recipe,
+    cache: Path,
+    *,
+    until_step: int | None = None,
+    say: Say = lambda line: None,
+    on_event: Callable[[dict[str, Any]], None] = lambda event: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> AttemptReport:
+    """Train one recipe in its run folder, resuming what is there, up to its end or ``until_step``.
+
+    The best model by the task's metric is kept in ``run.model``, saved before it is scored on all dev rows.
+
+    Raises:
+        InputError: wrong data or recipe. FailedError: non-finite values, a full disk.
+    """
+    import torch
+
+    from hone.train.engine import fit
+
+    torch.set_num_threads(recipe.threads)
+    bench = prepare_bench(task, data, recipe, cache, say)
+    model = build_model(recipe, bench.tokenizer, data.labels)
+    judge = Judge(bench, run, on_event)
+    with run.working():
+        result = fit(
+            model,
+            source_of(bench),
+            recipe,
+            run.folder,
+            evaluate=judge,
+            until_step=until_step,
+            on_step=_Reporter(run, recipe, on_event),
+            should_stop=should_stop,
+            say=say,
+        )
+        report = _report(run, bench, model, result, judge)
+        if result.status == "finished":
+            run.finish({**report.to_json(), "recipe_id": recipe.id})
+    return report
+
+
+def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
+    """:func:`carry_out` in a worker: events go up the channel, the report comes back as plain values."""
+    from hone.lab.lab import Lab
+
+    folder = Path(order["folder"])
+    # A metric of the user's own is a file of the task folder: imported here it is found by its name alone.
+    load_metric(order["task"].metric, folder)
+    lab = Lab(folder, say=lambda line: channel.send({"kind": "line", "line": line}))
+    report = carry_out(
+        lab.run(order["run"]),
+        order["task"],
+        order["data"],
+        order["recipe"],
+        folder / ".hone" / "cache",
+        until_step=order.get("until_step"),
+        say=lambda line: channel.send({"kind": "line", "line": line}),
+        on_event=channel.send,
+        should_stop=channel.should_stop,
+    )
+    return report.to_json()
+
+
+class _Reporter:
+    """Writes every tenth step down and sends two a second up."""
+
+    def __init__(self, run: Run, recipe: Recipe, on_event: Callable[[dict[str, Any]], None]) -> None:
+        self.run, self.recipe, self.on_event = run, recipe, on_event
+        self._sent = 0.0
+
+    def __call__(self, record: StepRecord) -> None:
+        if record.step % 10 == 0 or record.step == self.recipe.steps:
+            values = record.to_json()
+            self.run.log(values.pop("step"), **values)
+        now = time.monotonic()
+        if now - self._sent >= 0.5 or record.step == self.recipe.steps:
+            self._sent = now
+            self.on_event({"kind": "step", "steps": self.recipe.steps, **record.to_json()})
+
+
+def _report(run: Run, bench: Bench, model: nn.Module, result: Any, judge: Judge) -> AttemptReport:
+    from hone.hardware import peak_rss_bytes
+
+    rate = result.tokens / result.seconds if result.seconds else 0.0
+    last = result.evaluations[-1] if result.evaluations else None
+    common: dict[str, Any] = {
+        "run": run.number,
+        "status": result.status,
+        "step": result.step,
+        "train_loss": _recent_loss(run, result.loss),
+        "longest_answer": bench.longest_answer,
+        "seconds": round(result.seconds, 2),
+        "tokens_per_second": round(rate, 1),
+    }
+    if result.status != "finished":
+        loss = last.numbers.get("dev_loss") if last else None
+        return AttemptReport(
+            **common, score=last.score if last else None, dev_loss=loss, peak_rss_bytes=peak_rss_bytes()
+        )
+    best = result.best
+    _load_best(model, result)
+    _save_model(run, bench, model)
+    evaluation = score_model(bench, model, bench.data.dev)
+    return AttemptReport(
+        **common,
+        score=evaluation.scores[evaluation.metric],
+        dev_loss=best.numbers.get("dev_loss") if best else judge.dev_loss,
+        scores=dict(evaluation.scores),
+        peak_rss_bytes=peak_rss_bytes(),
+        model=str(run.model),
+        slices=[asdict(item) for item in evaluation.slices[:8]],
+        worst=[asdict(item) for item in evaluation.worst[:8]],
+    )
+
+
+def _recent_loss(run: Run, last: float | None, steps: int = 10) -> float | None:
+    """Mean training loss over the last ten logged steps: one batch alone says little."""
+    losses = [row["loss"] for row in run.metrics() if "loss" in row][-steps:]
+    return sum(losses) / len(losses) if losses else last
+
+
+def _load_best(model: nn.Module, result: Any) -> None:
+    if result.best_weights is None:
+        return
+    from hone.train.checkpoints import load_weights
+
+    load_weights(model, result.best_weights)
+
+
+def _save_model(run: Run, bench: Bench, model: nn.Module) -> None:
+    from hone.model.folder import save_model_folder
+
+    stored = [bench.renderer.stored_example(row.id, row.fields) for row in bench.data.dev[:STORED_EXAMPLES]]
+    save_model_folder(
+        run.model,
+        model,
+        bench.tokenizer,
+        bench.renderer,
+        stored,
+        {"task": bench.task.name, "recipe": bench.recipe.id, "data": bench.data.id, "base": bench.recipe.base},
+    )

@@ -1,0 +1,84 @@
+"""Scoring a model on dev, on the way and at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hone.attempts.bench import Bench
+from hone.data.rows import Row
+from hone.lab.run import Run
+from hone.task.render import Example
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hone.evaluate.scoring import Evaluation
+    from hone.train.records import Judgement
+
+EVAL_ROWS = 256
+"""Dev rows of the evaluations on the way; the final one takes all."""
+SAMPLES_KEPT = 4
+
+
+def score_model(bench: Bench, model: nn.Module, rows: Sequence[Row]) -> Evaluation:
+    """Score a torch module on rows with the task's own metric, the way its kind asks."""
+    from hone.evaluate.scoring import evaluate
+    from hone.evaluate.torch_generate import TorchGenerate, TorchLabels, TorchLogprobs
+
+    kind = bench.task.kind
+    return evaluate(
+        bench.task,
+        bench.renderer,
+        rows,
+        generate=TorchGenerate(model, bench.renderer.pad_id) if kind in ("extract", "generate") else None,
+        labels=TorchLabels(model) if kind == "classify" else None,
+        logprobs=TorchLogprobs(model) if kind == "language-model" else None,
+        max_new_tokens=bench.longest_answer,
+    )
+
+
+def dev_loss(model: nn.Module, examples: Sequence[Example]) -> float:
+    """Mean loss per supervised token over all given examples, in nats, without label smoothing."""
+    import torch
+
+    from hone.train.batches import collate
+    from hone.train.objectives import NextToken
+
+    objective = NextToken()
+    order = sorted(range(len(examples)), key=lambda index: len(examples[index].ids))
+    total, tokens = 0.0, 0
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        for start in range(0, len(order), 64):
+            batch = collate([(examples[index],) for index in order[start : start + 64]])
+            loss = objective.loss(model, batch)
+            total += float(loss.total)
+            tokens += int(loss.num_tokens)
+    model.train(was_training)
+    return total / max(1, tokens)
+
+
+class Judge:
+    """The evaluation callback: task metric on a fixed part of dev, loss on all of dev, a few samples kept."""
+
+    def __init__(self, bench: Bench, run: Run, on_event: Callable[[dict[str, Any]], None]) -> None:
+        self.bench, self.run, self.on_event = bench, run, on_event
+        self.rows = list(bench.data.dev[:EVAL_ROWS])
+        self.dev_loss: float | None = None
+
+    def __call__(self, model: nn.Module, step: int) -> Judgement:
+        """Judge the model after so many steps."""
+        from hone.train.records import Judgement
+
+        loss = dev_loss(model, self.bench.dev)
+        evaluation = score_model(self.bench, model, self.rows)
+        score = evaluation.scores[evaluation.metric]
+        self.dev_loss = loss
+        self.run.score(step, evaluation.scores)
+        self.run.log(step, dev_loss=loss, **{f"dev_{name}": value.mean for name, value in evaluation.scores.items()})
+        for sample in evaluation.samples[:SAMPLES_KEPT]:
+            self.run.sample(step, **sample)
+        self.on_event({"kind": "evaluated", "step": step, "dev_loss": loss, "score": score.to_json()})
+        return Judgement(score=score, numbers={"dev_loss": loss})
