@@ -109,6 +109,7 @@ def attempt(  # noqa: PLR0913  (two things are needed; the others are named and 
     elif run.result is not None:
         tell(f"run {run.folder.name} has carried out this recipe on this data; nothing is computed again")
         return AttemptReport.from_json({key: value for key, value in run.result.items() if key != "recipe_id"})
+    _ready_torch()
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     return carry_out(
         run,
@@ -141,6 +142,8 @@ def export(folder: str | Path, run: int | str = "best", weights: str = "q8_0", *
     chosen_format = weight_format(weights)  # an unknown one is said before anything is computed
     task = load_task(folder)
     lab = Lab(folder, say=tell)
+    if not lab.runs():
+        raise InputError(f"{folder} has no runs, so there is no model to export; start one with: hone solve {folder}")
     chosen = lab.run(run)
     result = chosen.result
     if result is None or not result.get("model"):
@@ -148,7 +151,7 @@ def export(folder: str | Path, run: int | str = "best", weights: str = "q8_0", *
             f"run {chosen.folder.name} is {chosen.status} at step {chosen.last_step():,} and has no model yet; "
             "only a finished run can be exported"
         )
-    data = _prepare(task, folder, tell)
+    data = _prepare(task, folder, _unsaid)
     if data.id != chosen.header.data_id:
         raise InputError(
             f"run {chosen.folder.name} was trained on data version {chosen.header.data_id} and the folder now gives "
@@ -163,6 +166,7 @@ def export(folder: str | Path, run: int | str = "best", weights: str = "q8_0", *
         "longest_answer": result["longest_answer"],
         "formats": [chosen_format.name],
     }
+    _ready_torch()
     made = work(_Here(tell), order)
     path = Path(made["path"])
     lab.record_artifact(path, chosen, certificate=made["certificate"])
@@ -308,6 +312,7 @@ def _load_folder(path: Path, threads: int) -> Model:
 
     folder = ModelFolder(path, TextTokenizer)
     renderer = folder.renderer()
+    _ready_torch()
     import torch
 
     from hone.evaluate.torch_generate import TorchGenerate, TorchLabels
@@ -346,6 +351,14 @@ def _lines() -> Show:
         heading = say
 
     return Lines()
+
+
+def _ready_torch() -> None:
+    """What every process does that computes with torch: its threads sleep while they wait, and no bars are drawn."""
+    from hone.processes import wait_passively
+
+    wait_passively()
+    import hone.warm  # noqa: F401
 
 
 def _unsaid(_: Any) -> None:

@@ -109,7 +109,7 @@ def propose_kind(looked: Looked) -> Proposal | None:
 
 def propose_input(looked: Looked, taken: Iterable[str] = ()) -> Proposal | None:
     """The column of the prompt, among those that the answer does not take."""
-    left = [c for c in looked.columns if c.name not in set(taken) and c.kind == "text" and not _is_id(c)]
+    left = [c for c in looked.columns if c.name not in set(taken) and c.kind == "text" and _is_usable(c)]
     named = _first_named(left, _INPUT_NAMES)
     if named is not None:
         return Proposal(value=_template(named), why="by its name")
@@ -131,7 +131,7 @@ def propose_label(looked: Looked) -> Proposal | None:
 
 def propose_text(looked: Looked, taken: Iterable[str]) -> Proposal | None:
     """The column of a generated answer."""
-    left = [c for c in looked.columns if c.name not in set(taken) and c.kind != "object" and not _is_id(c)]
+    left = [c for c in looked.columns if c.name not in set(taken) and c.kind != "object" and _is_usable(c)]
     if not left:
         return None
     named = _first_named(left, _ANSWER_NAMES)
@@ -141,11 +141,14 @@ def propose_text(looked: Looked, taken: Iterable[str]) -> Proposal | None:
 
 def propose_object(looked: Looked, taken: Iterable[str]) -> Proposal | None:
     """An object of every column that the prompt does not take; identifiers are left out."""
-    left = [column for column in looked.columns if column.name not in set(taken) and not _is_id(column)]
+    others = [column for column in looked.columns if column.name not in set(taken)]
+    left = [column for column in others if not _is_id(column) and _can_be_named(column)]
     if not left:
         return None
-    ids = [column.name for column in looked.columns if _is_id(column)]
+    ids = [column.name for column in others if _is_id(column)]
+    odd = [column.name for column in others if not _can_be_named(column)]
     why = "every other column" + (f"; left out as identifiers: {', '.join(ids)}" if ids else "")
+    why += f"; left out because a template cannot name them: {', '.join(odd)}" if odd else ""
     return Proposal(value={column.name: _template(column) for column in left}, why=why)
 
 
@@ -179,9 +182,18 @@ def _is_id(column: Column) -> bool:
     return column.name.strip().lower() in _ID_NAMES and (column.kind == "number" or column.distinct == column.filled)
 
 
+def _can_be_named(column: Column) -> bool:
+    """Braces, colons and exclamation marks mean something else inside a template."""
+    return not set(column.name) & set("{}:!")
+
+
+def _is_usable(column: Column) -> bool:
+    return _can_be_named(column) and not _is_id(column)
+
+
 def _is_label(column: Column, looked: Looked) -> bool:
     few = 2 <= column.distinct <= min(_MOST_LABELS, max(2, len(looked.rows) // _ROWS_PER_LABEL))
-    return few and column.kind != "object" and not _is_id(column)
+    return few and column.kind != "object" and _is_usable(column)
 
 
 def _first_named(columns: Sequence[Column], names: Sequence[str]) -> Column | None:

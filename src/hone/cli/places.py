@@ -110,7 +110,10 @@ def run_model(folder: Path, run: str) -> Path:
     """
     from hone.lab.lab import Lab
 
-    found = Lab(folder, say=lambda line: None).run(run)
+    lab = Lab(folder, say=lambda line: None)
+    if run == "best" and not lab.runs():
+        raise InputError(f"{_named(folder)} has no model yet; make one with: hone solve {folder}")
+    found = lab.run(run)
     if not found.model.is_dir():
         raise InputError(
             f"run {found.folder.name} is {found.status} at step {found.last_step():,} and has no model yet; "

@@ -1,0 +1,171 @@
+"""``hone init`` as a new user types it: right data, wrong input, what is proposed and why."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from hone.cli import main
+from hone.task.load import load_task
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def problems(capsys, *words):
+    assert main(["init", *map(str, words), "--json", "--quiet"]) == 2
+    return json.loads(capsys.readouterr().out.splitlines()[-1])["error"]["problems"]
+
+
+def test_classify_from_csv(here, fixtures, capsys):
+    words = ["--data", fixtures / "banking/train.csv", "--test", fixtures / "banking/test.csv", "--kind", "classify"]
+    assert main(["init", "tickets", *map(str, words)]) == 0
+    task = load_task("tickets")
+    assert (task.name, task.kind, task.input, task.output) == ("tickets", "classify", "{text}", "{category}")
+    assert task.metric == "accuracy"
+    said = capsys.readouterr().err
+    assert "half the way from the most similar training row's answer (accuracy 0.8" in said
+    assert '"category" has 8 distinct values' in said
+
+
+def test_extract_takes_every_other_column_into_the_object(here, fixtures):
+    data = str(fixtures / "voice/train.jsonl")
+    assert main(["init", "v", "--data", data, "--kind", "extract", "--target", "0.8"]) == 0
+    assert load_task("v").output == {"intent": "{intent}", "slots": "{slots}"}
+
+
+def test_an_answer_may_be_columns_with_commas_or_an_object(here, fixtures):
+    data = str(fixtures / "voice/train.jsonl")
+    rest = ["--data", data, "--kind", "extract", "--target", "0.8", "--output"]
+    assert main(["init", "a", *rest, "intent"]) == 0
+    assert main(["init", "b", *rest, '{what: "{intent}", all: "{slots}"}']) == 0
+    assert load_task("a").output == {"intent": "{intent}"}
+    assert load_task("b").output == {"what": "{intent}", "all": "{slots}"}
+
+
+def test_generate_and_a_bare_column_name(here, fixtures):
+    data = str(fixtures / "banking/train.csv")
+    words = ["--data", data, "--kind", "generate", "--input", "category", "--output", "text", "--target", "0.2"]
+    assert main(["init", "g", *words]) == 0
+    assert (load_task("g").input, load_task("g").output) == ("{category}", "{text}")
+
+
+def test_language_model_proposes_a_target_below_the_best_baseline(here, fixtures):
+    assert main(["init", "s", "--data", str(fixtures / "shakespeare/train.txt"), "--yes"]) == 0
+    task = load_task("s")
+    assert (task.kind, task.input, task.output, task.metric) == ("language-model", None, "{text}", "bits_per_byte")
+    assert 1.5 < task.target < 3
+
+
+def test_data_beside_the_folder_is_named_relative_and_elsewhere_absolute(here, fixtures):
+    (here / "rows.csv").write_text("text,label\n" + "".join(f"w{n},{n % 2}\n" for n in range(40)))
+    assert main(["init", "t", "--data", "rows.csv", "--kind", "classify", "--target", "0.9"]) == 0
+    assert load_task("t").data.train == "../rows.csv"
+    elsewhere = str(fixtures / "banking/train.csv")
+    assert main(["init", "u", "--data", elsewhere, "--kind", "classify", "--target", "0.9"]) == 0
+    assert load_task("u").data.train == elsewhere
+    assert sorted(path.name for path in (here / "t").iterdir()) == ["hone.yaml"]
+
+
+def test_the_data_is_copied_when_asked(here, fixtures):
+    data = fixtures / "banking/train.csv"
+    assert main(["init", "t", "--data", str(data), "--kind", "classify", "--target", "0.9", "--copy"]) == 0
+    assert load_task("t").data.train == "train.csv"
+    assert (here / "t/train.csv").read_bytes() == data.read_bytes()
+
+
+def test_everything_missing_is_said_at_once(here, capsys):
+    said = problems(capsys, "t")
+    assert [problem.split(" ")[0] for problem in said] == ["--data", "--kind"]
+    assert not (here / "t").exists()
+
+
+def test_a_missing_kind_comes_with_what_the_data_looks_like(here, fixtures, capsys):
+    (said,) = problems(capsys, "t", "--data", fixtures / "voice/train.jsonl")
+    assert 'this data looks like extract (the column "slots" holds objects or lists)' in said
+
+
+def test_wrong_column_kind_metric_and_target_are_said_at_once(here, fixtures, capsys):
+    data = fixtures / "banking/train.csv"
+    said = problems(capsys, "t", "--data", data, "--kind", "classify", "--input", "{txt}", "--target", "1.2")
+    assert said[0].startswith('--input names the column "txt", which the data has not; did you mean "text"?')
+    assert said[1] == "--target: 1.2 is out of reach, accuracy is from 0 to 1"
+    (said,) = problems(capsys, "t", "--data", data, "--kind", "clasify")
+    assert said == '--kind "clasify" is not known; did you mean "classify"?'
+    (said,) = problems(capsys, "t", "--data", data, "--kind", "classify", "--metric", "acuracy", "--target", "0.9")
+    assert 'did you mean "accuracy"?' in said
+
+
+def test_an_empty_and_a_missing_file(here, capsys):
+    (here / "empty.csv").touch()
+    (here / "train.csv").write_text("text,label\na,b\n")
+    assert "holds no rows" in problems(capsys, "t", "--data", "empty.csv", "--kind", "classify")[0]
+    assert 'did you mean "train.csv"?' in problems(capsys, "t", "--data", "trian.csv", "--kind", "classify")[0]
+
+
+def test_too_few_rows_for_a_proposed_target(here, capsys):
+    (here / "few.csv").write_text("text,label\nyes,a\n")
+    words = ("--kind", "classify", "--input", "text", "--output", "label")
+    assert "too few to measure a baseline" in problems(capsys, "t", "--data", "few.csv", *words)[0]
+
+
+def test_nothing_is_overwritten_without_force_and_the_change_is_shown(here, fixtures, capsys):
+    words = ["init", "t", "--data", str(fixtures / "banking/train.csv"), "--kind", "classify"]
+    assert main([*words, "--target", "0.9"]) == 0
+    before = (here / "t/hone.yaml").read_text()
+    assert main([*words, "--target", "0.9"]) == 0, "the same again changes nothing"
+    capsys.readouterr()
+    assert main([*words, "--target", "0.8"]) == 2
+    said = capsys.readouterr().err
+    assert "-target: 0.9" in said
+    assert "+target: 0.8" in said
+    assert (here / "t/hone.yaml").read_text() == before
+    assert main([*words, "--target", "0.8", "--force"]) == 0
+    assert load_task("t").target == 0.8
+
+
+def test_names_and_columns_that_yaml_would_misread(here, capsys):
+    header = '"on","the answer #","no: {x}"\n'
+    (here / "rows #1.csv").write_text(header + "".join(f'"w {n}","{n % 2}","z"\n' for n in range(40)))
+    words = ["--data", "rows #1.csv", "--kind", "extract", "--input", "on", "--target", "0.5"]
+    assert main(["init", "on", *words]) == 0
+    task = load_task("on")
+    assert task.name == "on"
+    assert task.data.train == "../rows #1.csv"
+    assert task.output == {"the answer #": "{the answer #}"}
+    assert "a template cannot name them: no: {x}" in capsys.readouterr().err
+
+
+def test_the_example_is_whole_and_can_be_repeated(here, capsys):
+    assert main(["init", "--example", "voice"]) == 0
+    assert load_task("voice").name == "voice"
+    assert (here / "voice/LICENSE").exists()
+    assert main(["init", "voice", "--example", "voice", "--json", "--quiet"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["example"] == "voice"
+    (here / "voice/hone.yaml").write_text("task: mine\n")
+    assert main(["init", "voice", "--example", "voice"]) == 2
+    assert (here / "voice/hone.yaml").read_text() == "task: mine\n"
+
+
+def test_an_unknown_example_and_options_that_it_does_not_take(here, capsys):
+    assert problems(capsys, "--example", "voic") == ['there is no example "voic"; did you mean "voice"?']
+    assert "leave out --kind" in problems(capsys, "--example", "voice", "--kind", "extract")[0]
+
+
+def test_on_a_terminal_the_missing_is_asked_and_enter_takes_the_proposal(here, fixtures, monkeypatch):
+    asked = []
+
+    def answer(question):
+        asked.append(question)
+        return "0.77" if question.startswith("target") else ""
+
+    monkeypatch.setattr("builtins.input", answer)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    assert main(["init", "t", "--data", str(fixtures / "banking/train.csv")]) == 0
+    task = load_task("t")
+    assert (task.kind, task.output, task.target) == ("classify", "{category}", 0.77)
+    assert [question.split(" ")[0] for question in asked] == ["kind", "output", "input", "target"]

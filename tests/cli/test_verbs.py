@@ -1,0 +1,168 @@
+"""check, prompt, export, train, serve and doctor as a new user types them; nothing is trained here."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+
+import pytest
+
+from hone.cli import main
+from hone.cli.solve import verdict_lines
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, fixtures):
+    """A copy of the small banking task; the working directory is its parent."""
+    shutil.copytree(fixtures / "banking", tmp_path / "banking")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "banking"
+
+
+def change(folder, old, new):
+    path = folder / "hone.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def said(capsys, *words):
+    assert main(list(words)) == 2
+    return capsys.readouterr().err
+
+
+def test_check_prints_what_it_found_and_the_document_last(folder, capsys):
+    assert main(["check", "banking", "--json"]) == 0
+    written = capsys.readouterr()
+    document = json.loads(written.out)
+    assert len(document["labels"]) == 8
+    assert document["counts"]["test"] == 80
+    assert "memory" in written.err
+    assert "next: hone solve banking" in written.err
+
+
+def test_check_names_a_label_that_only_the_test_has(folder, capsys):
+    with (folder / "test.csv").open("a") as handle:
+        handle.write("What is the meaning of life?,philosophy\n")
+    assert main(["check", "banking"]) == 0
+    assert 'labels that only test has, so no model can learn them: 1 ("philosophy")' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("target:", "taget:", 'unknown key "taget"; did you mean "target"?'),
+        ("target: 0.80", "target: 1.2", "1.2 is out of reach, accuracy is from 0 to 1"),
+        ('"{text}"', '"{txt}"', 'did you mean "text"?'),
+        ("train.csv", "trian.csv", 'did you mean "train.csv"?'),
+    ],
+)
+def test_check_says_what_is_wrong_and_where(folder, capsys, old, new, sentence):
+    change(folder, old, new)
+    assert sentence in said(capsys, "check", "banking")
+
+
+def test_check_of_an_empty_file(folder, capsys):
+    (folder / "train.csv").write_text("")
+    assert "holds no rows" in said(capsys, "check", "banking")
+
+
+@pytest.mark.parametrize("verb", ["check", "solve", "train", "prompt", "serve"])
+def test_a_folder_that_is_not_there_names_the_nearest(folder, capsys, verb):
+    words = [verb, "./bankin"] if verb != "prompt" else [verb, "./bankin", "hello"]
+    assert 'did you mean "banking"?' in said(capsys, *words)
+
+
+def test_a_folder_that_is_no_task_folder_names_those_in_it(folder, capsys):
+    assert "task folders in it: banking" in said(capsys, "check")
+
+
+@pytest.mark.parametrize("words", [["prompt", "banking", "hello"], ["serve", "banking"], ["export", "banking"]])
+def test_without_a_model_the_next_step_is_said(folder, capsys, words):
+    assert "hone solve" in said(capsys, *words)
+
+
+def test_export_refuses_unknown_runtimes_and_weights_before_computing(folder, capsys):
+    assert '"onx" is not a runtime' in said(capsys, "export", "banking", "--to", "onx")
+    assert 'did you mean "q8_0"?' in said(capsys, "export", "banking", "--weights", "q8")
+
+
+def test_train_refuses_wrong_changes_at_once(folder, capsys):
+    text = said(capsys, "train", "banking", "--set", "foo", "--set", "steps=1", "--set", "steps=2")
+    assert "expected KEY=VALUE" in text
+    assert "steps stands twice" in text
+    assert 'did you mean "learning_rate"?' in said(capsys, "train", "banking", "--set", "learnin_rate=1e-3")
+
+
+def test_solve_refuses_an_empty_box(folder, capsys):
+    assert "--minutes must be above 0" in said(capsys, "solve", "banking", "--minutes", "0")
+
+
+def test_prompt_answers_with_probabilities_in_a_task_of_labels(folder, capsys, make):
+    artifact = make("classify", labels=("play", "rate"))
+    assert main(["prompt", str(artifact), "play", "a", "song", "--json", "--quiet"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["input"] == "play a song"
+    assert document["answer"] in ("play", "rate")
+    assert sum(document["probabilities"].values()) == pytest.approx(1)
+    assert max(document["probabilities"], key=document["probabilities"].get) == document["answer"]
+
+
+def test_prompt_reads_lines_and_goes_on_after_a_wrong_one(folder, capsys, monkeypatch, make):
+    artifact = make("classify", labels=("play", "rate"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("a song\n" + "paris " * 100 + "\n\nparis\n"))
+    assert main(["prompt", str(artifact), "--json"]) == 0
+    written = capsys.readouterr()
+    assert [json.loads(line)["input"] for line in written.out.splitlines()] == ["a song", "paris"]
+    assert "the model takes 48" in written.err
+
+
+def test_prompt_says_when_the_answer_is_not_of_the_tasks_form(folder, capsys, make):
+    assert main(["prompt", str(make("extract")), "play a song", "--max-tokens", "2"]) == 0
+    assert "not of the task's form" in capsys.readouterr().err
+
+
+def test_prompt_of_several_columns_takes_an_object(folder, capsys, make):
+    artifact = str(make("generate", template="{text} in {place}"))
+    assert '{"text": "...", "place": "..."}' in said(capsys, "prompt", artifact, "play")
+    given = json.dumps({"text": "play", "place": "paris"})
+    assert main(["prompt", artifact, given, "--json"]) == 0
+
+
+def test_prompt_refuses_an_artifact_that_renders_differently(folder, capsys, make):
+    artifact = make("generate", spoil=True)
+    assert main(["prompt", str(artifact), "play"]) == 3
+    assert "row train.csv:1: id 0 is" in capsys.readouterr().err
+
+
+def test_prompt_refuses_options_that_would_do_nothing(folder, capsys, make):
+    text = said(capsys, "prompt", "banking", "x", "--top-k", "3")
+    assert "change nothing at --temperature 0" in text
+
+
+def test_a_text_without_a_model_says_what_is_missing(folder, capsys):
+    assert "neither a task folder, an artifact nor a run" in said(capsys, "prompt", "hello there")
+
+
+def test_doctor_names_the_machine_and_the_versions(folder, capsys):
+    pytest.importorskip("torch")
+    assert main(["doctor", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert document["missing"] == []
+    assert document["device"] in ("cpu", "cuda", "mps")
+    assert document["machine"]["cores"] >= 1
+
+
+def test_the_last_lines_say_where_the_model_is_and_how_to_try_it(tmp_path):
+    result = {
+        "solved": True, "metric": "accuracy", "target": 0.8, "score": 0.9, "low": 0.85, "high": 0.94, "test_score": 0.9,
+        "test_low": 0.83, "test_high": 0.95, "test_n": 80, "seconds": 61.2, "advice": ["more rows"], "run": 1,
+        "artifact": "artifacts/banking-q8_0.gguf", "within_budget": True, "parity": {"status": "certified"},
+        "size_mb": 1.05, "ram_mb": 50.7, "first_token_ms": 3.3, "ms_per_token": 0.2,
+    }  # fmt: skip
+    lines = verdict_lines(result, tmp_path / "my task")
+    assert lines[0].startswith("solved: accuracy 0.900 [0.850, 0.940] on dev, 0.900 [0.830, 0.950] on the sealed test")
+    assert "artifacts/banking-q8_0.gguf (certified, within the device's budget" in lines[2]
+    assert lines[3].startswith(f"try it: hone prompt '{tmp_path}/my task' ")
+    assert lines[4] == f"serve:  hone serve '{tmp_path}/my task'"
