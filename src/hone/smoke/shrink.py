@@ -6,6 +6,7 @@ that a tokenizer stumbles over) fails here as well, in seconds. The rows come fr
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,7 @@ from hone.data.rows import Row
 from hone.errors import FailedError
 from hone.files import content_hash
 from hone.task.recipe import Recipe
-from hone.task.render import completion_text, task_prompt, task_reference
+from hone.task.render import task_prompt, task_reference
 from hone.task.spec import Device, Task
 
 STEPS = 4
@@ -28,7 +29,7 @@ LOOKED_AT = 512
 DOCUMENT_CHARS = 400
 DOCUMENT_CONTEXT = 96
 """Shorter than a cut document, so that cutting into windows is walked too."""
-VOCABULARY = 400
+VOCABULARY = 512
 """Tokens, besides one for each label."""
 
 
@@ -60,13 +61,13 @@ def shrunken(task: Task, data: DataVersion) -> Shrunken:
             **({"swap_values": 0.5, "random_words": 0.1} if task.kind == "extract" else {}),
         }
     )
-    train, dev = _chosen(task, data.train, TRAIN_ROWS, recipe), _chosen(task, _learnable(task, data), DEV_ROWS, recipe)
+    train, dev = _chosen(task, data.train, TRAIN_ROWS), _chosen(task, _learnable(task, data), DEV_ROWS)
     if not train or not dev:
         raise FailedError(f"{len(train)} rows to learn from and {len(dev)} to score: at least one of each is needed")
     context = DOCUMENT_CONTEXT
     if task.kind != "language-model":
         # No text has more tokens than bytes, so nothing can be too long.
-        context = max(64, max(_size_bytes(task, row, recipe) for row in (*train, *dev)) + 8)
+        context = max(64, max(_size_bytes(task, row) for row in (*train, *dev)) + 8)
     device = Device(context=context, prompt_tokens=min(task.device.prompt_tokens, context // 2))
     small = replace(
         data,
@@ -91,11 +92,11 @@ def _learnable(task: Task, data: DataVersion) -> Sequence[Row]:
     return [row for row in data.dev if task_reference(task, row.fields) in data.labels]
 
 
-def _chosen(task: Task, rows: Sequence[Row], count: int, recipe: Recipe) -> tuple[Row, ...]:
+def _chosen(task: Task, rows: Sequence[Row], count: int) -> tuple[Row, ...]:
     spread = rows[:: max(1, len(rows) // LOOKED_AT)][:LOOKED_AT]
     if task.kind == "language-model":
         return tuple(_cut(row) for row in spread[:count])
-    return tuple(sorted(spread, key=lambda row: (_size_bytes(task, row, recipe), row.id))[:count])
+    return tuple(sorted(spread, key=lambda row: (_size_bytes(task, row), row.id))[:count])
 
 
 def _cut(row: Row) -> Row:
@@ -104,7 +105,9 @@ def _cut(row: Row) -> Row:
     return Row(row.id, fields)
 
 
-def _size_bytes(task: Task, row: Row, recipe: Recipe) -> int:
-    """Bytes of prompt and answer as they are written for a model."""
-    answer = completion_text(task.kind, recipe.layout, task_reference(task, row.fields))
-    return len(f"{task_prompt(task, row.fields)}{answer}".encode("utf-8", "surrogatepass"))
+def _size_bytes(task: Task, row: Row) -> int:
+    """At least the bytes of prompt and answer, whichever way an object is written for a model."""
+    answer = task_reference(task, row.fields)
+    # Two spaces before every value: more than any layout has.
+    text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False, separators=(",  ", ":  "))
+    return len(f"{task_prompt(task, row.fields)} {text}".encode("utf-8", "surrogatepass"))
