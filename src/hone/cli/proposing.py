@@ -9,7 +9,8 @@ from hone.cli.columns import Looked, Proposal
 from hone.data.rows import Row, fingerprint
 from hone.data.split import position
 from hone.errors import InputError
-from hone.task.render import completion_text, task_prompt, task_reference
+from hone.task.layouts import answer_text
+from hone.task.render import task_prompt, task_reference
 from hone.task.spec import Task
 
 TARGET_SHARE = 0.2
@@ -84,7 +85,7 @@ def _parted(task: Task, rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
 
 
 def _row_bytes(task: Task, fields: dict[str, Any]) -> int:
-    answer = "" if task.kind == "classify" else completion_text(task.kind, "spaced-json", task_reference(task, fields))
+    answer = "" if task.kind == "classify" else answer_text(task.kind, "spaced-json", task_reference(task, fields))
     return len((task_prompt(task, fields) + answer).encode("utf-8", "replace"))
 
 
