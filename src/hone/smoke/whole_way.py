@@ -102,8 +102,9 @@ class Way:
     def _data(self) -> Shrunken:
         small = shrunken(self.task, self.full)
         bench = prepare_bench(small.task, small.data, small.recipe, self.scratch / ".hone" / "cache", self._log)
+        what = "first beginnings of documents" if self.task.kind == "language-model" else "shortest rows"
         self.say(
-            f"data: the {len(bench.train_rows)} and {len(small.data.dev)} shortest rows of a sample of train and dev, "
+            f"data: the {len(bench.train_rows)} and {len(small.data.dev)} {what} of a sample of train and dev, "
             f"{bench.tokenizer.vocab_size} tokens, context {small.recipe.context}; test stays sealed"
         )
         return small
