@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,10 @@ from hone.processes import Channel
 from hone.task.own_metric import load_metric
 from hone.task.render import Renderer
 from hone.task.spec import Task
+
+if TYPE_CHECKING:
+    from hone.deploy.certify import Witness
+    from hone.model.folder import ModelFolder
 
 FIRST_FORMAT = "q8_0"
 FORMATS = ("q8_0", "f16", "f32", "q5_0", "q4_0")
@@ -46,26 +50,15 @@ def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     """
     import torch
 
-    from hone.deploy.certify import Witness
     from hone.deploy.exporting import export_certified
-    from hone.deploy.original import original_of
     from hone.model.folder import ModelFolder
 
     torch.set_num_threads(1)
     task: Task = order["task"]
     load_metric(task.metric, Path(order["folder"]))
     model = ModelFolder(Path(order["model"]), TextTokenizer)
-    renderer = model.renderer()
     dev: Sequence[Row] = order["data"].dev
-    rows = [row for row in dev if _fits(task, renderer, row)]
-    witness = Witness(
-        renderer=renderer,
-        examples=_examples(renderer, rows[:COMPARED_ROWS], task.device.context),
-        original=original_of(model.load()),
-        texts=_texts(task, renderer, rows),
-        max_new_tokens=order["longest_answer"],
-        hashes={"data": order["data"].id, **model.hone.get("hashes", {})},
-    )
+    witness = _witness(model, task, dev, order)
     tried: list[str] = []
     kept: tuple[Path, Any] | None = None
     for weights in order.get("formats") or _formats(Path(order["model"]), task):
@@ -96,6 +89,23 @@ def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
         "evaluation": evaluation_json(evaluation),
         "tried": tried,
     }
+
+
+def _witness(model: ModelFolder, task: Task, dev: Sequence[Row], order: dict[str, Any]) -> Witness:
+    """What the artifact is compared with: the model in floats, over dev rows that it can answer."""
+    from hone.deploy.certify import Witness
+    from hone.deploy.original import original_of
+
+    renderer = model.renderer()
+    rows = [row for row in dev if _fits(task, renderer, row)]
+    return Witness(
+        renderer=renderer,
+        examples=_examples(renderer, rows[:COMPARED_ROWS], task.device.context),
+        original=original_of(model.load()),
+        texts=_texts(task, renderer, rows),
+        max_new_tokens=order["longest_answer"],
+        hashes={"data": order["data"].id, **model.hone.get("hashes", {})},
+    )
 
 
 def score_artifact(path: Path, task: Task, rows: Sequence[Row], longest_answer: int) -> Evaluation:
