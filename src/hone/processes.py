@@ -31,11 +31,19 @@ WARM_MODULES = ("hone.warm",)
 
 def warm_up() -> None:
     """Start the fork server, which begins to import; returns at once."""
-    from multiprocessing import forkserver
+    from multiprocessing import forkserver, resource_tracker
 
     wait_passively()
     multiprocessing.set_forkserver_preload(list(WARM_MODULES))
-    forkserver.ensure_running()
+    # The fork server ignores ctrl-C only once it has imported; until then one would end it, and every worker with it.
+    # A blocked signal stays blocked in the process that is started, and waits for this one. The tracker that the fork
+    # server wants would unblock it, so it is started before.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def wait_passively() -> None:
@@ -185,15 +193,16 @@ def _receive(worker: Worker) -> dict[str, Any] | None:
 
 def _work(connection: Connection, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    channel = Channel(connection)
+    message: tuple[str, Any]
     try:
-        value = function(channel, *args)
-        connection.send(("result", value))
+        message = ("result", function(Channel(connection), *args))
     except HoneError as error:
-        connection.send(("error", (str(error), error.exit_code)))
+        message = ("error", (str(error), error.exit_code))
     except MemoryError:
-        connection.send(("error", ("out of memory; use a smaller batch_size or preset", 3)))
+        message = ("error", ("out of memory; use a smaller batch_size or preset", 3))
     except BaseException:
-        connection.send(("error", (traceback.format_exc(), 3)))
-    finally:
-        connection.close()
+        message = ("error", (traceback.format_exc(), 3))
+    # After a second ctrl-C the parent is gone, and nobody is left to tell.
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        connection.send(message)
+    connection.close()

@@ -121,3 +121,12 @@ def test_a_termination_asks_and_never_insists():
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)
         assert pressed.is_set()
+
+
+def test_a_press_while_the_command_line_starts_is_clean(monkeypatch, capsys):
+    def pressed(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "import_module", pressed)
+    assert main(["check"]) == 130
+    assert "stopped" in capsys.readouterr().err

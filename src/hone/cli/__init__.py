@@ -29,7 +29,14 @@ STATUSES = "exit status: 0 done (solve: solved), 1 not solved within the box, 2 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit status (0 done, 1 not solved, 2 wrong input, 3 failed, 130 stopped)."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _understood(list(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+
+
+def _understood(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         _parser().print_help()
         return 0 if arguments else 2

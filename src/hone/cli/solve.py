@@ -59,7 +59,8 @@ def verdict_lines(result: dict[str, Any], folder: Path) -> list[str]:
     """The last lines: the verdict, advice, where the model is and how to try it."""
     word = "solved" if result["solved"] else "not solved"
     if result.get("score") is None:
-        return [f"{word}: {result['metric']} {result['target']:g} was the target", *result["advice"]]
+        target = f"the target is {result['metric']} {result['target']:g}"
+        return [f"{word}: there is no finished attempt yet; {target}", *(f"  {line}" for line in result["advice"])]
     head = (
         f"{word}: {result['metric']} {_interval(result, '')} on dev, {_interval(result, 'test_')} on the sealed test "
         f"(n={result['test_n']:,}); target {result['target']:g} at the pessimistic end; {result['seconds']:.0f} s"
