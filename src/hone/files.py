@@ -54,7 +54,9 @@ def atomic_write(path: Path, content: str | bytes) -> Path:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise FailedError(f"could not write {path} ({len(data):,} bytes): {error}; the old file is untouched") from error
+        raise FailedError(
+            f"could not write {path} ({len(data):,} bytes): {error}; the old file is untouched"
+        ) from error
     return path
 
 

@@ -23,7 +23,8 @@ class Machine:
 
     def line(self) -> str:
         """One line for people."""
-        return f"{self.cpu}, {self.cores} cores, {self.memory_bytes / 2**30:.0f} GiB, {self.system}, Python {self.python}"
+        memory = f"{self.memory_bytes / 2**30:.0f} GiB"
+        return f"{self.cpu}, {self.cores} cores, {memory}, {self.system}, Python {self.python}"
 
     def to_json(self) -> dict[str, object]:
         """The same as plain values."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 TOKENIZER_VERSION = "2"
+SWAPPED_VALUES = 0.5
+"""Share of the values of a changed row that are swapped: the others keep their real neighbours."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +94,7 @@ def source_of(bench: Bench) -> BatchSource:
     recipe = bench.recipe
     if not recipe.swap_values:
         return BatchSource.of_recipe(bench.train, recipe, data_id=bench.data.id)
-    swap = SwapValues(bench.task, bench.train_rows, recipe.swap_values, recipe.random_words)
+    swap = SwapValues(bench.task, bench.train_rows, recipe.swap_values, recipe.random_words, value_rate=SWAPPED_VALUES)
     rows = {row.id: row for row in bench.train_rows}
 
     def examples(seed: int, epoch: int) -> list[Example]:

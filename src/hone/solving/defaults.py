@@ -42,7 +42,7 @@ def default_recipe(task: Task, data: DataVersion, *, seed: int, threads: int) ->
         "threads": threads,
     }
     if task.kind == "extract":
-        values |= {"swap_values": 0.5, "random_words": 0.1}
+        values |= {"vocab_size": 1632, "batch_size": 24, "decay_share": 0.5, "swap_values": 0.4}
     if task.kind == "classify":
         values |= {"vocab_size": 2048}
     if not base.startswith("scratch"):
