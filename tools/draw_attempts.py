@@ -56,7 +56,8 @@ def main() -> None:
     higher = result["scores"][result["metric"]]["higher_is_better"]
     words = (
         f"{'solved' if result['solved'] else 'not solved'} in {result['seconds']:.0f} s: test {result['metric']} "
-        f"{result['test_score']:.3f} [{result['test_low']:.3f}, {result['test_high']:.3f}], {result['size_mb']:.2f} MB, "
+        f"{result['test_score']:.3f} [{result['test_low']:.3f}, {result['test_high']:.3f}], "
+        f"{result['size_mb']:.2f} MB, "
         f"{result['ms_per_token']:.2f} ms per token, {result['parity']['status']}"
     )
     table = attempts_table(rows_of(folder), (result["metric"], result["target"], higher))
