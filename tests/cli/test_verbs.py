@@ -166,3 +166,8 @@ def test_the_last_lines_say_where_the_model_is_and_how_to_try_it(tmp_path):
     assert "artifacts/banking-q8_0.gguf (certified, within the device's budget" in lines[2]
     assert lines[3].startswith(f"try it: hone prompt '{tmp_path}/my task' ")
     assert lines[4] == f"serve:  hone serve '{tmp_path}/my task'"
+
+
+def test_serve_refuses_an_artifact_that_renders_differently(folder, capsys, make):
+    assert main(["serve", str(make("generate", spoil=True)), "--port", "0"]) == 3
+    assert "row train.csv:1: id 0 is" in capsys.readouterr().err

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from hone.face import Model
 
 SHOWN_LABELS = 5
+SHOWN_CHARS = 300
+"""Of an answer that is none; a model that has learned little may not stop."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -148,7 +150,8 @@ def _shown(document: dict[str, Any]) -> str:
         print("note: the answer was cut at its longest length, it did not end by itself", file=sys.stderr)
     if document["answer"] is None:
         print("note: the model's answer is not of the task's form; this is what it wrote", file=sys.stderr)
-        return str(document["text"])
+        text = str(document["text"])
+        return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]} ... ({len(text):,} characters)"
     if isinstance(document["answer"], str):
         return str(document["answer"])
     return json.dumps(document["answer"], ensure_ascii=False)

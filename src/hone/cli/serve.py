@@ -23,12 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out the verb until ctrl-C; the exit status."""
     path = artifact_at(args.artifact)
+    from hone.face import load
     from hone.serve.server import run_server
 
     def say(line: str) -> None:
         if not args.quiet:
             print(line, file=sys.stderr, flush=True)
 
+    load(path).close()  # refuses an artifact that renders its stored examples differently (law 4)
     try:
         run_server(path, args.host, args.port, threads=args.threads, name=args.name, say=say)
     except KeyboardInterrupt:
