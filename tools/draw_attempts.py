@@ -18,7 +18,7 @@ from hone.files import read_json
 from hone.solving.show import TableRow
 from hone.task.scores import Score
 
-WIDTH = 128
+WIDTH = 120
 
 
 def rows_of(folder: Path) -> list[TableRow]:
@@ -27,7 +27,7 @@ def rows_of(folder: Path) -> list[TableRow]:
     state: dict[str, Any] = read_json(state_file)
     rows = [
         TableRow(
-            name=item["name"], what=item["how"][:44], score=Score.from_json(item["score"]), seconds=item["seconds"]
+            name=item["name"], what=item["how"], score=Score.from_json(item["score"]), seconds=item["seconds"]
         )
         for item in state["values"]["baselines"]
     ]

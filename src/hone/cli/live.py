@@ -9,7 +9,7 @@ from typing import Any
 from hone.solving.show import Clock, Show, TableRow
 
 PLAIN_EVERY_S = 15.0
-BAR_WIDTH = 24
+BAR_WIDTH = 20
 
 
 def show_for(quiet: bool, stream: Any = None) -> Show:
@@ -127,12 +127,15 @@ def attempts_table(rows: list[TableRow], target: tuple[str, float, bool] | None)
     from rich.text import Text
 
     metric = target[0] if target else "score"
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for name, justify in (("attempt", "left"), ("what", "left"), ("steps", "right"), ("loss", "right")):
-        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    table.add_column(metric, justify="left", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    table.add_column("seconds", justify="right", no_wrap=True)
+    # Only "what" gives way on a narrow terminal: its beginning says enough.
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", expand=True)
+    table.add_column("attempt", no_wrap=True)
+    table.add_column("what", no_wrap=True, overflow="ellipsis", ratio=1)
+    for name in ("steps", "loss"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column(metric, no_wrap=True)
+    table.add_column("", no_wrap=True, width=BAR_WIDTH)
+    table.add_column("time", justify="right", no_wrap=True)
     table.add_column("status", no_wrap=True)
     baselines = [row for row in rows if not row.steps]
     attempts = [row for row in rows if row.steps]

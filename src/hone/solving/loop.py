@@ -144,7 +144,7 @@ class _Solve:
             self.state.keep("baselines", known)
         for item in known:
             score = Score.from_json(item["score"])
-            self.show.row(TableRow(name=item["name"], what=item["how"][:44], score=score, seconds=item["seconds"]))
+            self.show.row(TableRow(name=item["name"], what=item["how"], score=score, seconds=item["seconds"]))
 
     def _imports(self) -> None:
         begin = time.monotonic()
