@@ -85,9 +85,7 @@ def attempt(  # noqa: PLR0913  (two things are needed; the others are named and 
         parent: run from which this recipe differs by one change.
         hypothesis: why the change should help.
         trackers: mirrors of the run, see :class:`hone.Lab`.
-        say: takes each line that a person should read.
-        on_event: takes steps and evaluations as they come.
-        should_stop: asked before each step.
+        say, on_event, should_stop: as for :func:`hone.attempts.carry_out`.
 
     Raises:
         InputError: wrong task, data or recipe. FailedError: non-finite values, a full disk. BusyError.

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import hone
 from hone.deploy.runtime import Timings, runtime_of
 from hone.deploy.wire import Array, receive, send
 from hone.errors import FailedError, InputError
@@ -234,6 +233,6 @@ def _plain_ids(prompts: Sequence[Sequence[int]]) -> list[list[int]]:
 
 def _environment() -> dict[str, str]:
     """This process's environment, with the folder that holds ``hone`` first on the path."""
-    home = str(Path(next(iter(hone.__path__))).parent)
+    home = str(Path(__file__).parents[2])
     paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
