@@ -29,6 +29,9 @@ WARM_MODULES = ("hone.warm",)
 """Imported by the fork server; ``hone.warm`` pulls in torch, the Llama class and Fabric."""
 
 
+TIME_IS_UP = "time is up"
+
+
 def warm_up() -> None:
     """Start the fork server, which begins to import; returns at once."""
     from multiprocessing import forkserver, resource_tracker
@@ -63,6 +66,8 @@ class Channel:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._stop = False
+        self.time_is_up = False
+        """The parent asked for an end because the time is up, and wants what there is."""
 
     def send(self, event: dict[str, Any]) -> None:
         """Send an event (plain values only)."""
@@ -73,7 +78,8 @@ class Channel:
         """True once the parent asked to stop, or is gone."""
         if not self._stop and self._connection.poll():
             try:
-                self._stop = self._connection.recv() == "stop"
+                asked = self._connection.recv()
+                self._stop, self.time_is_up = True, asked == TIME_IS_UP
             except (EOFError, OSError):
                 self._stop = True
         return self._stop
@@ -93,11 +99,14 @@ class Worker:
     done: bool = False
     stop_asked: bool = field(default=False)
 
-    def ask_to_stop(self) -> None:
-        """Ask the worker to save and end; it does so after the step in progress."""
+    def ask_to_stop(self, why: str = "stop") -> None:
+        """Ask the worker to save and end; it does so after the step in progress.
+
+        With :data:`TIME_IS_UP` it is asked to make the best of what it has as well.
+        """
         self.stop_asked = True
         with contextlib.suppress(BrokenPipeError, OSError):
-            self.connection.send("stop")
+            self.connection.send(why)
 
     def kill(self) -> None:
         """SIGKILL, as a crash would."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 STORED_EXAMPLES = 8
 
 
-def carry_out(
+def carry_out(  # noqa: PLR0913  (five things are needed; the others are named and have defaults)
     run: Run,
     task: Task,
     data: DataVersion,
@@ -37,10 +37,12 @@ def carry_out(
     say: Say = lambda line: None,
     on_event: Callable[[dict[str, Any]], None] = lambda event: None,
     should_stop: Callable[[], bool] = lambda: False,
+    time_is_up: Callable[[], bool] = lambda: False,
 ) -> AttemptReport:
     """Train one recipe in its run folder, resuming what is there, up to its end or ``until_step``.
 
-    The best model by the task's metric is kept in ``run.model``, saved before it is scored on all dev rows.
+    The best model by the task's metric is kept in ``run.model``, saved before it is scored on all dev rows. A run that
+    ``should_stop`` ended has a model only where ``time_is_up`` says that nobody will take it further for now.
 
     Raises:
         InputError: wrong data or recipe. FailedError: non-finite values, a full disk.
@@ -65,7 +67,8 @@ def carry_out(
             should_stop=should_stop,
             say=say,
         )
-        report = _report(run, bench, model, result, judge)
+        keep = result.status == "finished" or (result.status == "stopped" and result.step > 0 and time_is_up())
+        report = _report(run, bench, model, result, judge, keep)
         if result.status == "finished":
             run.finish({**report.to_json(), "recipe_id": recipe.id})
     return report
@@ -78,7 +81,7 @@ def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     folder = Path(order["folder"])
     # A metric of the user's own is a file of the task folder: imported here it is found by its name alone.
     load_metric(order["task"].metric, folder)
-    lab = Lab(folder, say=lambda line: channel.send({"kind": "line", "line": line}))
+    lab = Lab(folder, trackers=order.get("trackers", ()), say=lambda line: channel.send({"kind": "line", "line": line}))
     report = carry_out(
         lab.run(order["run"]),
         order["task"],
@@ -89,6 +92,7 @@ def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
         say=lambda line: channel.send({"kind": "line", "line": line}),
         on_event=channel.send,
         should_stop=channel.should_stop,
+        time_is_up=lambda: channel.time_is_up,
     )
     return report.to_json()
 
@@ -110,7 +114,7 @@ class _Reporter:
             self.on_event({"kind": "step", "steps": self.recipe.steps, **record.to_json()})
 
 
-def _report(run: Run, bench: Bench, model: nn.Module, result: Any, judge: Judge) -> AttemptReport:
+def _report(run: Run, bench: Bench, model: nn.Module, result: Any, judge: Judge, keep: bool) -> AttemptReport:
     from hone.hardware import peak_rss_bytes
 
     rate = result.tokens / result.seconds if result.seconds else 0.0
@@ -124,7 +128,7 @@ def _report(run: Run, bench: Bench, model: nn.Module, result: Any, judge: Judge)
         "seconds": round(result.seconds, 2),
         "tokens_per_second": round(rate, 1),
     }
-    if result.status != "finished":
+    if not keep:
         loss = last.numbers.get("dev_loss") if last else None
         return AttemptReport(
             **common, score=last.score if last else None, dev_loss=loss, peak_rss_bytes=peak_rss_bytes()
@@ -152,7 +156,8 @@ def _recent_loss(run: Run, last: float | None, steps: int = 10) -> float | None:
 
 
 def _load_best(model: nn.Module, result: Any) -> None:
-    if result.best_weights is None:
+    # Nothing was judged after step 0: the last weights are the better guess.
+    if result.best_weights is None or (result.best.step == 0 and result.step > 0):
         return
     from hone.train.checkpoints import load_weights
 

@@ -82,7 +82,7 @@ class _Solve:
         smoke: Callable[..., dict[str, Any]] | None,
         trackers: tuple[str, ...],
     ) -> None:
-        self.folder, self.seed, self.show, self.smoke = folder, seed, show, smoke
+        self.folder, self.seed, self.show, self.smoke, self.trackers = folder, seed, show, smoke, trackers
         self.box = Box(seconds=minutes * 60, pressed=pressed)
         self.started = time.monotonic()
         self.lab = Lab(folder, trackers=trackers, say=show.say)
@@ -107,7 +107,7 @@ class _Solve:
             return finished
         self._imports()
         self._smoke()
-        race = Race(self.folder, self.task, self.data, self.state, self.show, self.box, self.lab)
+        race = Race(self.folder, self.task, self.data, self.state, self.show, self.box, self.lab, self.trackers)
         self._attempts(race)
         return self._ending(race)
 

@@ -52,10 +52,19 @@ class Race:
     """Starts attempts as workers, follows them, keeps their reports in the state."""
 
     def __init__(
-        self, folder: Path, task: Task, data: DataVersion, state: SolveState, show: Show, box: Box, lab: Lab
+        self,
+        folder: Path,
+        task: Task,
+        data: DataVersion,
+        state: SolveState,
+        show: Show,
+        box: Box,
+        lab: Lab,
+        trackers: tuple[str, ...] = (),
     ) -> None:
         self.folder, self.task, self.data = folder, task, data
         self.state, self.show, self.box, self.lab = state, show, box, lab
+        self.trackers = trackers
         self.rows: dict[str, TableRow] = {}
 
     def run(self, entries: list[Entry], *, until_step: int | None = None, deadline_s: float | None = None) -> None:
@@ -87,7 +96,7 @@ class Race:
             if deadline_s is not None and not asked and now - started > deadline_s:
                 asked = True
                 for _, worker in workers.values():
-                    worker.ask_to_stop()
+                    worker.ask_to_stop(processes.TIME_IS_UP)
             if now - saved > SAVE_EVERY_S:
                 self.state.save()
                 saved = now
@@ -104,18 +113,18 @@ class Race:
         record = self.state.attempt(name)
         return AttemptReport.from_json(record["report"]) if record and record.get("report") else None
 
-    def finished(self) -> list[tuple[dict[str, Any], AttemptReport]]:
-        """Attempts that came to the end of their schedule and have a model."""
+    def with_model(self) -> list[tuple[dict[str, Any], AttemptReport]]:
+        """Attempts that have a model: they came to the end of their schedule, or their time was up."""
         found = []
         for record in self.state.attempts:
             report = AttemptReport.from_json(record["report"]) if record.get("report") else None
-            if report is not None and report.status == "finished" and report.score is not None:
+            if report is not None and report.model is not None and report.score is not None:
                 found.append((record, report))
         return found
 
     def best(self) -> tuple[dict[str, Any], AttemptReport] | None:
-        """The finished attempt whose pessimistic end is best; subsets for the scaling curve do not count."""
-        candidates = [item for item in self.finished() if not item[0].get("subset")]
+        """The attempt whose pessimistic end is best; subsets for the scaling curve do not count."""
+        candidates = [item for item in self.with_model() if not item[0].get("subset")]
         if not candidates:
             return None
         return max(candidates, key=lambda item: _pessimistic(item[1].score))
@@ -156,6 +165,7 @@ class Race:
             "data": self.data,
             "recipe": Recipe.model_validate(record["recipe"]),
             "until_step": until_step,
+            "trackers": self.trackers,
         }
         self._put(replace(self.rows[entry.name], status="starting"))
         return processes.start(entry.name, attempt_work, order)

@@ -89,7 +89,7 @@ def scaling_points(
         entries = [_subset(parent, share, record) for share in SUBSETS]
         _side_by_side(race, entries, None, race.box.left(race.state))
     points = list(own)
-    for item, done in race.finished():
+    for item, done in race.with_model():
         if item.get("subset") and done.score is not None:
             rows = round(len(race.data.train) * Recipe.model_validate(item["recipe"]).train_share)
             points.append(Point(rows=rows, value=done.score.mean))

@@ -25,10 +25,12 @@ def score_test(
     """Open the sealed test, recorded, and score the artifact on it. The caller keeps the outcome: it is done once.
 
     Raises:
-        FailedError: when this data version's test was already scored; a second look would choose by the test.
+        FailedError: when this data version's test was already scored with another artifact; a second look would choose
+            by the test.
     """
     earlier = [reading for reading in lab.test_readings() if reading.data_id == data.id and reading.reason == _REASON]
-    if earlier:
+    # The same artifact again: an earlier call was cut off while it scored, before anybody saw a figure.
+    if earlier and (earlier[-1].artifact, earlier[-1].run) != (artifact.name, run):
         last = earlier[-1]
         raise FailedError(
             f"the test of data version {data.id} was already scored on {last.read} (artifact {last.artifact}); it is "
