@@ -85,7 +85,9 @@ def attempt(  # noqa: PLR0913  (two things are needed; the others are named and 
         parent: run from which this recipe differs by one change.
         hypothesis: why the change should help.
         trackers: mirrors of the run, see :class:`hone.Lab`.
-        say, on_event, should_stop: as for :func:`hone.attempts.carry_out`.
+        say: takes each line that a person should read.
+        on_event: takes steps and evaluations as they come.
+        should_stop: asked before each step.
 
     Raises:
         InputError: wrong task, data or recipe. FailedError: non-finite values, a full disk. BusyError.
@@ -102,8 +104,7 @@ def attempt(  # noqa: PLR0913  (two things are needed; the others are named and 
     run = _same_run(lab, recipe, name)
     if run is None:
         ancestor = None if parent is None else lab.run(parent)
-        about = {"name": name, "metric": task.metric}
-        run = lab.new_run(recipe, task.name, data.id, ancestor, hypothesis, **about)
+        run = lab.new_run(recipe, task.name, data.id, ancestor, hypothesis, name=name, metric=task.metric)
     elif run.result is not None:
         tell(f"run {run.folder.name} has carried out this recipe on this data; nothing is computed again")
         return AttemptReport.from_json({key: value for key, value in run.result.items() if key != "recipe_id"})

@@ -171,3 +171,14 @@ def test_the_last_lines_say_where_the_model_is_and_how_to_try_it(tmp_path):
 def test_serve_refuses_an_artifact_that_renders_differently(folder, capsys, make):
     assert main(["serve", str(make("generate", spoil=True)), "--port", "0"]) == 3
     assert "row train.csv:1: id 0 is" in capsys.readouterr().err
+
+
+def test_prompt_continues_a_text_and_the_seed_decides_what_is_sampled(folder, capsys, make):
+    words = ["prompt", str(make("language-model", template=None)), "play", "--json", "--max-tokens", "8"]
+    words += ["--temperature", "1.5", "--seed"]
+    texts = []
+    for seed in ("1", "1", "2"):
+        assert main([*words, seed]) == 0
+        texts.append(json.loads(capsys.readouterr().out)["text"])
+    assert texts[0] == texts[1]
+    assert texts[0] != texts[2]
