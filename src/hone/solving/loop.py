@@ -9,10 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hone import attempts as attempts_room
 from hone import processes
-from hone.data.prepare import DataVersion
-from hone.errors import HoneError, InputError
+from hone.attempts import AttemptReport, calibrate
+from hone.errors import InputError
 from hone.evaluate.baselines import baselines as baselines_of
 from hone.files import clear_parts, content_hash, locked, write_json
 from hone.lab.lab import Lab
@@ -20,6 +19,7 @@ from hone.solving import artifact as artifact_room
 from hone.solving.check import check
 from hone.solving.defaults import FIRST_SHARE, Rate, default_recipe, planned
 from hone.solving.race import Box, Entry, Race, run_stage
+from hone.solving.result import result_of
 from hone.solving.search import scaling_points, search
 from hone.solving.show import Clock, Show, TableRow
 from hone.solving.state import SolveState
@@ -28,7 +28,6 @@ from hone.task.metrics import METRICS
 from hone.task.own_metric import load_metric
 from hone.task.recipe import Recipe
 from hone.task.scores import Score
-from hone.task.spec import Task
 
 CALIBRATE_S = 2.5
 ENDING_S = 20.0
@@ -113,7 +112,6 @@ class _Solve:
 
     def _warm(self) -> None:
         """Called once the input is known to be right, before data is read: importing runs beside that."""
-        self.warm_started = time.monotonic()
         processes.warm_up()
 
     def _finished(self) -> dict[str, Any] | None:
@@ -192,7 +190,7 @@ class _Solve:
             order = {"folder": str(self.folder), "task": self.task, "data": self.data, "recipe": recipe}
             measured = run_stage(
                 "calibrate",
-                attempts_room.calibrate,
+                calibrate,
                 {**order, "seconds": CALIBRATE_S},
                 self.state,
                 self.show,
@@ -225,7 +223,7 @@ class _Solve:
         self.show.close()
         return result
 
-    def _artifact(self, record: dict[str, Any], report: attempts_room.AttemptReport) -> dict[str, Any]:
+    def _artifact(self, record: dict[str, Any], report: AttemptReport) -> dict[str, Any]:
         stored = self.state.value("artifact")
         if stored is not None and stored["run"] == record["run"] and Path(stored["path"]).exists():
             return dict(stored)
@@ -256,58 +254,24 @@ class _Solve:
         return scored
 
     def _result(
-        self, race: Race, record: dict[str, Any], report: attempts_room.AttemptReport, made: dict[str, Any]
+        self, race: Race, record: dict[str, Any], report: AttemptReport, made: dict[str, Any]
     ) -> dict[str, Any]:
         score = Score.from_json(made["evaluation"]["scores"][self.task.metric])
         test = self._test(record, made, report.longest_answer)
-        test_score = Score.from_json(test["scores"][self.task.metric])
-        reached = score.reaches(self.task.target)
-        solved = reached and made["within"] and made["certificate"]["status"] == "certified"
-        parity, measured = made["certificate"]["parity"], made["certificate"]["measured"]
-        result: dict[str, Any] = {
-            "task": self.task.name,
-            "solved": solved,
-            "metric": self.task.metric,
-            "target": self.task.target,
-            "score": round(score.mean, 4),
-            "low": round(score.low, 4),
-            "high": round(score.high, 4),
-            "n": score.n,
-            "test_score": round(test_score.mean, 4),
-            "test_low": round(test_score.low, 4),
-            "test_high": round(test_score.high, 4),
-            "test_n": test_score.n,
-            "test_run": test["run"],
-            "scores": made["evaluation"]["scores"],
-            "test_scores": test["scores"],
-            "baselines": {item["name"]: item["score"] for item in self.state.value("baselines")},
-            "attempts": len([item for item in self.state.attempts if not item.get("subset")]),
-            "run": record["run"],
-            "artifact": str(Path(made["path"]).relative_to(self.folder)),
-            **{key: round(measured[key], 3) for key in ("size_mb", "ram_mb", "first_token_ms", "ms_per_token")},
-            "within_budget": made["within"],
-            "over_budget": made["over"],
-            "parity": {
-                "status": made["certificate"]["status"],
-                "kld_mean": parity["kld_mean"],
-                "same_top": parity["same_top_or_tie"],
-                "greedy_equal": parity["greedy_agree_share"] == 1.0,
-            },
-            "seed": self.seed,
-            "box_s": self.box.seconds,
-        }
-        if "exact_match" in made["evaluation"]["scores"]:
-            result["exact_match"] = round(made["evaluation"]["scores"]["exact_match"]["mean"], 4)
-        result["advice"] = self._advice(race, record, report, made, score, solved)
-        result["seconds"] = round(self.state.used_s, 1)
-        result["stages"] = {name: round(seconds, 1) for name, seconds in self.state.stages.items()}
-        return result
+        solved = score.reaches(self.task.target) and made["within"] and made["certificate"]["status"] == "certified"
+        lines = self._advice(race, record, report, made, score, solved)
+        found = result_of(self.task, self.folder, self.state, record, made, test)
+        box = {"seed": self.seed, "box_s": self.box.seconds, "seconds": round(self.state.used_s, 1)}
+        return {"task": self.task.name, "solved": solved, **found, "advice": lines, **box, "stages": self._stages()}
+
+    def _stages(self) -> dict[str, float]:
+        return {name: round(seconds, 1) for name, seconds in self.state.stages.items()}
 
     def _advice(
         self,
         race: Race,
         record: dict[str, Any],
-        report: attempts_room.AttemptReport,
+        report: AttemptReport,
         made: dict[str, Any],
         score: Score,
         solved: bool,
@@ -325,7 +289,7 @@ class _Solve:
         return lines + advice(recipe, report, slices, self.state.value("baselines"), curve, spent)
 
     def _unfinished(self, race: Race) -> dict[str, Any]:
-        """The box ended before any attempt did: an honest result without a model."""
+        """The box ended before any attempt had a model: an honest result without one."""
         tried = [asdict(row) | {"score": row.score.to_json() if row.score else None} for row in race.rows.values()]
         return {
             "task": self.task.name,
@@ -338,11 +302,9 @@ class _Solve:
             "artifact": None,
             "box_s": self.box.seconds,
             "seed": self.seed,
-            "advice": [
-                "no attempt came to its end within the box: repeat `hone solve` with more --minutes, it goes on"
-            ],
+            "advice": ["no attempt has a model within the box: repeat `hone solve` with more --minutes, it goes on"],
             "seconds": round(self.state.used_s, 1),
-            "stages": self.state.stages,
+            "stages": self._stages(),
         }
 
 
@@ -350,13 +312,3 @@ def _nothing(channel: processes.Channel) -> bool:
     """Runs in a fork of the warm process: it returns when the imports are done."""
     del channel
     return True
-
-
-def load_data(folder: Path, task: Task, say: Callable[[str], None]) -> DataVersion:
-    """The data version of a task folder, from its cache folder."""
-    from hone.data.prepare import prepare
-
-    return prepare(task, folder, folder / ".hone" / "cache", say)
-
-
-__all__ = ["HoneError", "load_data", "solve"]

@@ -1,0 +1,69 @@
+"""``result.json``: what came of a solve, in figures that the artifact and the sealed test gave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hone.solving.state import SolveState
+from hone.task.scores import Score
+from hone.task.spec import Task
+
+MEASURED = ("size_mb", "ram_mb", "first_token_ms", "ms_per_token")
+
+
+def result_of(
+    task: Task, folder: Path, state: SolveState, record: dict[str, Any], made: dict[str, Any], test: dict[str, Any]
+) -> dict[str, Any]:
+    """The figures of a solve that has an artifact.
+
+    Args:
+        task: names metric and target.
+        folder: the task folder, to which the artifact's path is relative.
+        state: baselines and attempts.
+        record: the attempt that was exported.
+        made: the artifact: path, certificate, evaluation on dev.
+        test: the artifact's evaluation on the sealed test.
+    """
+    score = Score.from_json(made["evaluation"]["scores"][task.metric])
+    test_score = Score.from_json(test["scores"][task.metric])
+    exact = made["evaluation"]["scores"].get("exact_match")
+    return {
+        "metric": task.metric,
+        "target": task.target,
+        **_figures(score, ""),
+        "n": score.n,
+        **_figures(test_score, "test_"),
+        "test_n": test_score.n,
+        "test_run": test["run"],
+        **({"exact_match": round(exact["mean"], 4)} if exact else {}),
+        "scores": made["evaluation"]["scores"],
+        "test_scores": test["scores"],
+        "baselines": {item["name"]: item["score"] for item in state.value("baselines")},
+        "attempts": len([item for item in state.attempts if not item.get("subset")]),
+        "run": record["run"],
+        "artifact": str(Path(made["path"]).relative_to(folder)),
+        **{key: round(made["certificate"]["measured"][key], 3) for key in MEASURED},
+        "within_budget": made["within"],
+        "over_budget": made["over"],
+        "parity": _parity(made["certificate"]),
+    }
+
+
+def _figures(score: Score, prefix: str) -> dict[str, float]:
+    return {
+        f"{prefix}score": round(score.mean, 4),
+        f"{prefix}low": round(score.low, 4),
+        f"{prefix}high": round(score.high, 4),
+    }
+
+
+def _parity(certificate: dict[str, Any]) -> dict[str, Any]:
+    """The certificate's comparison with the original; ``greedy_equal`` counts near ties as equal, as it says there."""
+    parity = certificate["parity"]
+    return {
+        "status": certificate["status"],
+        "kld_mean": parity["kld_mean"],
+        "same_top": parity["same_top_or_tie"],
+        "greedy_equal": parity["greedy_agree_share"] == 1.0,
+    }
