@@ -356,9 +356,9 @@ def _lines() -> Show:
 
 def _ready_torch() -> None:
     """What every process does that computes with torch: its threads sleep while they wait, and no bars are drawn."""
-    from hone.processes import wait_passively
+    from hone.processes import spin_briefly
 
-    wait_passively()
+    spin_briefly()
     import hone.warm  # noqa: F401
 
 

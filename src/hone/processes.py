@@ -52,10 +52,10 @@ def warm_up() -> None:
 def spin_briefly() -> None:
     """Let OpenMP threads spin a moment while they wait for each other, then sleep.
 
-    GNU's OpenMP spins for milliseconds by default; where another program needs one of the cores, a step of two threads
-    then waits a scheduler's slice at every matrix product. Measured for one step of the 1m preset on two cores: 96 ms
-    idle and 3,590 ms busy by default, 163 and 377 ms when threads always sleep, 103 and 281 ms with 50,000 spins. A value
-    in the user's environment is kept. Must be called before torch is imported.
+    GNU's OpenMP spins for milliseconds by default; where another program needs one of the cores, a step of two
+    threads then waits a scheduler's slice at every matrix product. Measured for one step of the 1m preset on two cores:
+    96 ms idle and 3,590 ms busy by default, 163 and 377 ms when threads always sleep, 103 and 281 ms with 50,000 spins.
+    A value in the user's environment is kept. Must be called before torch is imported.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "50000")
