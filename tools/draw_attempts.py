@@ -26,9 +26,7 @@ def rows_of(folder: Path) -> list[TableRow]:
     (state_file,) = folder.glob(".hone/solve.json")
     state: dict[str, Any] = read_json(state_file)
     rows = [
-        TableRow(
-            name=item["name"], what=item["how"], score=Score.from_json(item["score"]), seconds=item["seconds"]
-        )
+        TableRow(name=item["name"], what=item["how"], score=Score.from_json(item["score"]), seconds=item["seconds"])
         for item in state["values"]["baselines"]
     ]
     for item in state["attempts"]:
@@ -60,7 +58,7 @@ def main() -> None:
         f"{result['size_mb']:.2f} MB, "
         f"{result['ms_per_token']:.2f} ms per token, {result['parity']['status']}"
     )
-    table = attempts_table(rows_of(folder), (result["metric"], result["target"], higher))
+    table = attempts_table(rows_of(folder), (result["metric"], result["target"], higher), WIDTH)
     console.print(Group(table, Text(""), Text(words, style="bold")))
     out.write_text(console.export_svg(title="hone solve"), encoding="utf-8")
 

@@ -61,6 +61,7 @@ def prepare_bench(task: Task, data: DataVersion, recipe: Recipe, cache: Path, sa
         data.dev, renderer, cache, context=recipe.context, overlong=task.overlong_rule, say=say, split="dev"
     )
     longest = max(len(example.ids) - example.prompt_len for example in train)
+    renderer.longest_answer = longest + longest // 4
     return Bench(
         task=task,
         data=data,
@@ -70,7 +71,7 @@ def prepare_bench(task: Task, data: DataVersion, recipe: Recipe, cache: Path, sa
         train=train,
         dev=dev,
         train_rows=rows,
-        longest_answer=longest + longest // 4,
+        longest_answer=renderer.longest_answer,
     )
 
 

@@ -35,6 +35,7 @@ def carry_out(  # noqa: PLR0913  (five things are needed; the others are named a
     *,
     until_step: int | None = None,
     say: Say = lambda line: None,
+    say_data: Say | None = None,
     on_event: Callable[[dict[str, Any]], None] = lambda event: None,
     should_stop: Callable[[], bool] = lambda: False,
     time_is_up: Callable[[], bool] = lambda: False,
@@ -44,6 +45,8 @@ def carry_out(  # noqa: PLR0913  (five things are needed; the others are named a
     The best model by the task's metric is kept in ``run.model``, saved before it is scored on all dev rows. A run that
     ``should_stop`` ended has a model only where ``time_is_up`` says that nobody will take it further for now.
 
+    ``say_data`` takes the lines on tokenizer and tokens where somebody has said them already.
+
     Raises:
         InputError: wrong data or recipe. FailedError: non-finite values, a full disk.
     """
@@ -52,7 +55,7 @@ def carry_out(  # noqa: PLR0913  (five things are needed; the others are named a
     from hone.train.engine import fit
 
     torch.set_num_threads(recipe.threads)
-    bench = prepare_bench(task, data, recipe, cache, say)
+    bench = prepare_bench(task, data, recipe, cache, say if say_data is None else say_data)
     model = build_model(recipe, bench.tokenizer, data.labels)
     judge = Judge(bench, run, on_event)
     with run.working():
@@ -90,6 +93,7 @@ def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
         folder / ".hone" / "cache",
         until_step=order.get("until_step"),
         say=lambda line: channel.send({"kind": "line", "line": line}),
+        say_data=(lambda line: None) if order.get("data_was_said") else None,
         on_event=channel.send,
         should_stop=channel.should_stop,
         time_is_up=lambda: channel.time_is_up,

@@ -10,6 +10,7 @@ from hone.solving.show import Clock, Show, TableRow
 
 PLAIN_EVERY_S = 15.0
 BAR_WIDTH = 20
+WIDE = 110
 
 
 def show_for(quiet: bool, stream: Any = None) -> Show:
@@ -115,14 +116,17 @@ class LiveTable:
 
         parts: list[Any] = []
         if self._rows:
-            parts.append(attempts_table(list(self._rows.values()), self._target))
+            parts.append(attempts_table(list(self._rows.values()), self._target, self.console.width))
         if self._clock is not None:
             parts.append(Text(clock_text(self._clock), style="dim"))
         return Group(*parts)
 
 
-def attempts_table(rows: list[TableRow], target: tuple[str, float, bool] | None) -> Any:
-    """The table of attempts as a rich renderable: baselines first, the target line between, then attempts."""
+def attempts_table(rows: list[TableRow], target: tuple[str, float, bool] | None, width: int) -> Any:
+    """The table of attempts as a rich renderable: baselines first, the target line between, then attempts.
+
+    On a terminal narrower than 110 columns the bars are left out, so that no figure is cut.
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -134,23 +138,24 @@ def attempts_table(rows: list[TableRow], target: tuple[str, float, bool] | None)
     for name in ("steps", "loss"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column(metric, no_wrap=True)
-    table.add_column("", no_wrap=True, width=BAR_WIDTH)
+    bars = width >= WIDE
+    if bars:
+        table.add_column("", no_wrap=True, width=BAR_WIDTH)
     table.add_column("time", justify="right", no_wrap=True)
     table.add_column("status", no_wrap=True)
     baselines = [row for row in rows if not row.steps]
     attempts = [row for row in rows if row.steps]
     for row in baselines:
-        table.add_row(*_styled(row, target))
+        table.add_row(*_styled(row, target, bars))
     if target:
-        table.add_row(
-            Text("target", style="cyan"), "", "", "", Text(f"{target[1]:.3f}", style="cyan"), _bar(None, target), "", ""
-        )
+        mark = [_bar(None, target)] if bars else []
+        table.add_row(Text("target", style="cyan"), "", "", "", Text(f"{target[1]:.3f}", style="cyan"), *mark, "", "")
     for row in attempts:
-        table.add_row(*_styled(row, target))
+        table.add_row(*_styled(row, target, bars))
     return table
 
 
-def _styled(row: TableRow, target: tuple[str, float, bool] | None) -> list[Any]:
+def _styled(row: TableRow, target: tuple[str, float, bool] | None, bars: bool) -> list[Any]:
     from rich.text import Text
 
     name, what, steps, loss, score, seconds, status = cells(row)
@@ -159,7 +164,7 @@ def _styled(row: TableRow, target: tuple[str, float, bool] | None) -> list[Any]:
     tail = Text(status, style="yellow" if row.status == "running" else style)
     return [
         *(Text(part, style=style) for part in (name, what, steps, loss, score)),
-        _bar(row, target),
+        *([_bar(row, target)] if bars else []),
         Text(seconds, style=style),
         tail,
     ]

@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top-k", type=int, default=0, help="sample among so many likeliest tokens (0: all)")
     parser.add_argument("--top-p", type=float, default=1.0, help="sample among the likeliest of this share (1: all)")
     parser.add_argument("--seed", type=int, default=0, help="of the sampling (default 0)")
-    parser.add_argument("--max-tokens", type=int, help="longest answer in tokens (default: what the context holds)")
+    parser.add_argument(
+        "--max-tokens", type=int, help="longest answer in tokens (default: a quarter more than the longest in training)"
+    )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
 
 

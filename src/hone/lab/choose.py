@@ -41,6 +41,8 @@ def best_of(runs: Sequence[Run], metric: str, where: str) -> Run:
     Raises:
         InputError: when no run has a score, or the metric is not named and runs have several.
     """
+    if not runs:
+        raise InputError(f"no best run: there are no runs in {where}; start one with hone solve or hone train")
     scored = {run.number: run.scores() for run in runs}
     metric = metric or _common_metric(runs, scored)
     known = sorted({name for scores in scored.values() for name in scores})

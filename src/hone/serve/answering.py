@@ -70,11 +70,15 @@ class Answering:
             return self._labels(prompts)
         done = self._session.generate(
             prompts,
-            max_new_tokens=wish.max_tokens or self._session.context,
+            max_new_tokens=self._most_tokens(wish),
             end_id=self._renderer.end_id,
             sampling=wish.sampling,
         )
         return [self._answer(ids, one.ids, one.finished) for ids, one in zip(prompts, done, strict=True)]
+
+    def _most_tokens(self, wish: Wish) -> int:
+        """What was asked for; else a quarter more than the longest training answer, or what the context holds."""
+        return wish.max_tokens or self._renderer.longest_answer or self._session.context
 
     def _labels(self, prompts: Sequence[Sequence[int]]) -> list[Answer]:
         best = self._session.label_logprobs(prompts, self._renderer.label_ids).argmax(-1)
@@ -110,7 +114,7 @@ class Answering:
             yield answer.text
             yield answer
             return
-        limit = min(wish.max_tokens or self._session.context, self._session.context - len(prompt))
+        limit = min(self._most_tokens(wish), self._session.context - len(prompt))
         ids: list[int] = []
         sent = ""
         tokens = self._session.stream(

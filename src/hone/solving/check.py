@@ -9,9 +9,10 @@ from pathlib import Path
 
 from hone.data.prepare import DataVersion, prepare
 from hone.errors import InputError
+from hone.files import read_json
 from hone.hardware import machine, usable_cores
 from hone.solving.defaults import MOST_EPOCHS, default_recipe
-from hone.task.layouts import answer_text
+from hone.task.layouts import answer_parts, answer_text
 from hone.task.load import load_task
 from hone.task.own_metric import load_metric
 from hone.task.recipe import Recipe
@@ -22,7 +23,9 @@ from hone.task.spec import Task
 Say = Callable[[str], None]
 BYTES_PER_TOKEN = 3.0
 """About what a vocabulary of a thousand tokens makes of English text; the real figure follows with the tokenizer."""
-GEMM_SHARE = 0.4
+SHOWN_FIELDS = 8
+"""Fields of the answer that are listed where the whole list was not asked for."""
+GEMM_SHARE = 0.5
 """Share of the matrix-product peak that training a model of a million parameters reaches on a CPU."""
 PROCESS_BYTES = 600e6
 """Python, torch and Transformers before the first tensor."""
@@ -45,6 +48,8 @@ def check(
     say: Say,
     heading: Say = lambda line: None,
     ready: Callable[[], None] = lambda: None,
+    *,
+    whole_schema: bool = True,
 ) -> Checked:
     """Validate a task folder and estimate what solving costs.
 
@@ -54,6 +59,7 @@ def check(
         say: takes each line.
         heading: takes the stage's title.
         ready: called when ``hone.yaml`` is right and before data is read.
+        whole_schema: list every field of the answer, not only the first eight.
 
     Raises:
         InputError: with every problem found.
@@ -70,7 +76,7 @@ def check(
     say(f"machine: {machine().line()}")
     ready()
     data = prepare(task, folder, folder / ".hone" / "cache", say)
-    _say_answers(task, data, say)
+    _say_answers(task, folder, data, say, whole_schema)
     recipe = default_recipe(task, data, seed=seed, threads=usable_cores())
     memory, epoch_s = _estimate(task, data, recipe, say)
     return Checked(task=task, data=data, recipe=recipe, memory_bytes=memory, epoch_s=epoch_s)
@@ -83,15 +89,42 @@ def _check_base(task: Task) -> None:
     open_base(task.base, TextTokenizer)
 
 
-def _say_answers(task: Task, data: DataVersion, say: Say) -> None:
+def _say_answers(task: Task, folder: Path, data: DataVersion, say: Say, whole: bool) -> None:
     if task.kind == "classify":
         say(f"labels: {len(data.labels)} ({', '.join(data.labels[:6])}{', ...' if len(data.labels) > 6 else ''})")
-    if task.kind == "extract":
-        if task.output_schema:
-            return
-        say("schema of the answer, inferred from train:")
-        for line in schema_lines(infer_schema(task_reference(task, row.fields) for row in data.train)):
-            say(line)
+    if task.kind != "extract":
+        return
+    if task.output_schema:
+        _check_answers(task, folder / task.output_schema, data, say)
+        return
+    lines = schema_lines(infer_schema(task_reference(task, row.fields) for row in data.train))
+    shown = lines if whole else lines[:SHOWN_FIELDS]
+    say("schema of the answer, inferred from train:")
+    for line in shown:
+        say(line)
+    if len(lines) > len(shown):
+        say(f"  and {len(lines) - len(shown)} more fields; `hone check` lists all")
+
+
+def _check_answers(task: Task, path: Path, data: DataVersion, say: Say) -> None:
+    """Hold the answers of train and dev against the task's own JSON Schema."""
+    import jsonschema
+
+    if not path.is_file():
+        raise InputError(f"schema: there is no file {path}; leave the key out to have one inferred")
+    schema = read_json(path)
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        raise InputError(f"{path}: not a JSON Schema: {error.message}") from None
+    validator = jsonschema.Draft202012Validator(schema)
+    rows = [*data.train, *data.dev]
+    found = [(row.id, next(validator.iter_errors(task_reference(task, row.fields)), None)) for row in rows]
+    wrong = [(row, first) for row, first in found if first is not None]
+    if wrong:
+        shown = "; ".join(f"{row} at {first.json_path}: {first.message[:120]}" for row, first in wrong[:3])
+        raise InputError(f"{len(wrong):,} of {len(rows):,} answers do not satisfy {path}, the first: {shown}")
+    say(f"schema: all {len(rows):,} answers of train and dev satisfy {path}")
 
 
 def _estimate(task: Task, data: DataVersion, recipe: Recipe, say: Say) -> tuple[float, float]:
@@ -103,10 +136,9 @@ def _estimate(task: Task, data: DataVersion, recipe: Recipe, say: Say) -> tuple[
     from hone.model.presets import shape_of
 
     shape = shape_of(recipe, recipe.vocab_size)
-    row_bytes = sorted(_row_bytes(task, row.fields) for row in data.train)
-    tokens = sum(min(size / BYTES_PER_TOKEN + 3, recipe.context) for size in row_bytes)
-    per_row = tokens / max(1, len(row_bytes))
-    longest = min(recipe.context, int(row_bytes[-1] / BYTES_PER_TOKEN + 3))
+    lengths = [min(recipe.context, _about_tokens(task, recipe, row.fields)) for row in data.train]
+    tokens, longest = sum(lengths), max(lengths)
+    per_row = tokens / max(1, len(lengths))
     flops = flops_per_token(shape, per_row)
     memory = training_memory(shape, recipe, rows=recipe.batch_size, tokens_per_row=longest)
     peak = _matmul_flops() * usable_cores()
@@ -114,7 +146,7 @@ def _estimate(task: Task, data: DataVersion, recipe: Recipe, say: Say) -> tuple[
     say(parameter_figure(shape).line())
     say(memory.line())
     say(
-        f"time: about {seconds:.0f} s for one pass over {len(row_bytes):,} rows = {tokens:,.0f} tokens (bytes / "
+        f"time: about {seconds:.0f} s for one pass over {len(lengths):,} rows = {tokens:,.0f} tokens (bytes / "
         f"{BYTES_PER_TOKEN:g}) * {flops.value / 1e6:.1f} MFLOP / ({GEMM_SHARE:.0%} of {peak / 1e9:.0f} GFLOP/s, matrix "
         f"products measured here); at most {MOST_EPOCHS[task.kind]:g} passes are planned"
     )
@@ -127,10 +159,20 @@ def _estimate(task: Task, data: DataVersion, recipe: Recipe, say: Say) -> tuple[
     return total, seconds
 
 
-def _row_bytes(task: Task, fields: dict[str, object]) -> int:
-    prompt = "" if task.kind == "language-model" else task_prompt(task, fields)
-    answer = "" if task.kind == "classify" else answer_text(task.kind, "spaced-json", task_reference(task, fields))
-    return len(prompt.encode("utf-8", "replace")) + len(answer.encode("utf-8", "replace"))
+def _about_tokens(task: Task, recipe: Recipe, fields: dict[str, object]) -> int:
+    """Tokens of a row before there is a tokenizer: bytes by three, one for a label, one for each frame."""
+    answer = task_reference(task, fields)
+    if task.kind == "classify":
+        texts, frames = [task_prompt(task, fields)], 1
+    elif task.kind == "extract" and recipe.layout == "framed-json":
+        parts = answer_parts(recipe.layout, answer)
+        texts = [task_prompt(task, fields), *(text for text, is_value in parts if is_value)]
+        frames = len(parts) - len(texts) + 1
+    else:
+        texts, frames = [answer_text(task.kind, recipe.layout, answer)], 0
+        texts += [] if task.kind == "language-model" else [task_prompt(task, fields)]
+    size = sum(len(text.encode("utf-8", "replace")) for text in texts)
+    return int(size / BYTES_PER_TOKEN) + frames + 2
 
 
 def _matmul_flops(seconds: float = 0.15, size: int = 256) -> float:

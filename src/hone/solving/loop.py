@@ -91,7 +91,7 @@ class _Solve:
 
     def go(self) -> dict[str, Any]:
         """All stages in order."""
-        checked = check(self.folder, self.seed, self.show.say, self.show.heading, self._warm)
+        checked = check(self.folder, self.seed, self.show.say, self.show.heading, self._warm, whole_schema=False)
         self.task, self.data = checked.task, checked.data
         key = content_hash([self.task.to_json(), self.data.id, self.seed])
         self.state, line = SolveState.open(self.folder / ".hone" / "solve.json", key)

@@ -166,6 +166,8 @@ class Race:
             "recipe": Recipe.model_validate(record["recipe"]),
             "until_step": until_step,
             "trackers": self.trackers,
+            # By the calibration, and by the first child that has a tokenizer of its own.
+            "data_was_said": "vocab_size" not in record["what"] and not record["subset"],
         }
         self._put(replace(self.rows[entry.name], status="starting"))
         return processes.start(entry.name, attempt_work, order)

@@ -83,6 +83,7 @@ class Renderer:
         layout: how objects are written.
         labels: names of the classes, in the order of their ids (classify only).
         frames: ids of frames that are one token each (``framed-json`` only).
+        longest_answer: ids that an answer may take, learned from the training rows; 0 is what the context holds.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Renderer:
         layout: Layout = "json",
         labels: Sequence[str] = (),
         frames: Mapping[str, int] | None = None,
+        longest_answer: int = 0,
     ) -> None:
         self.kind = kind
         self.input_template = input_template
@@ -102,6 +104,7 @@ class Renderer:
         self.tokenizer = tokenizer
         self.layout = layout
         self.labels = tuple(labels)
+        self.longest_answer = longest_answer
         self.frames = dict(frames or {})
         wrong = [text for text, one in self.frames.items() if tokenizer.decode([one]) != text]
         if wrong:
@@ -219,6 +222,7 @@ class Renderer:
             "layout": self.layout,
             "labels": list(self.labels),
             "frames": self.frames,
+            "longest_answer": self.longest_answer,
         }
 
     @classmethod
@@ -232,6 +236,7 @@ class Renderer:
             layout=data["layout"],
             labels=data["labels"],
             frames=data.get("frames"),
+            longest_answer=data.get("longest_answer", 0),
         )
 
     def verify(self, stored: Sequence[Mapping[str, Any]]) -> None:

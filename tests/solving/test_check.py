@@ -1,0 +1,56 @@
+"""The check stage: the answer's own schema is held against every row, and an estimate follows the rows."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hone.errors import InputError
+from hone.solving.check import check
+
+VOICE = Path(__file__).parents[1] / "fixtures" / "voice"
+
+
+def folder_with_schema(tmp_path: Path, schema: dict[str, object]) -> Path:
+    folder = tmp_path / "voice"
+    shutil.copytree(VOICE, folder)
+    (folder / "answer.json").write_text(json.dumps(schema))
+    with (folder / "hone.yaml").open("a") as file:
+        file.write("schema: answer.json\n")
+    return folder
+
+
+def test_answers_that_satisfy_the_schema_pass_and_are_counted(tmp_path: Path) -> None:
+    lines: list[str] = []
+    folder = folder_with_schema(tmp_path, {"type": "object", "required": ["intent", "slots"]})
+    checked = check(folder, 0, lines.append)
+    count = len(checked.data.train) + len(checked.data.dev)
+    assert any(f"all {count:,} answers" in line for line in lines)
+
+
+def test_answers_that_break_it_are_named_with_row_and_place(tmp_path: Path) -> None:
+    folder = folder_with_schema(tmp_path, {"properties": {"intent": {"enum": ["PlayMusic"]}}})
+    with pytest.raises(InputError, match=r"answers do not satisfy .*train\.jsonl:\d+ at \$\.intent"):
+        check(folder, 0, lambda line: None)
+
+
+def test_a_schema_that_is_none_and_one_that_is_missing_are_sentences(tmp_path: Path) -> None:
+    folder = folder_with_schema(tmp_path, {"type": 3})
+    with pytest.raises(InputError, match="not a JSON Schema"):
+        check(folder, 0, lambda line: None)
+    (folder / "answer.json").unlink()
+    with pytest.raises(InputError, match="there is no file"):
+        check(folder, 0, lambda line: None)
+
+
+def test_what_is_said_of_the_cost_has_its_formula(tmp_path: Path) -> None:
+    shutil.copytree(VOICE, tmp_path / "voice")
+    lines: list[str] = []
+    checked = check(tmp_path / "voice", 0, lines.append)
+    assert checked.memory_bytes > 0
+    assert checked.epoch_s > 0
+    assert any(line.startswith("parameters:") and "V*h" in line for line in lines)
+    assert any(line.startswith("time: about") and "GFLOP/s" in line for line in lines)
