@@ -53,11 +53,12 @@ def solve(folder: str | Path, *, minutes: float = 30, seed: int = 0, quiet: bool
     Raises:
         InputError: wrong input, all problems at once. FailedError, BusyError. KeyboardInterrupt, with everything saved.
     """
+    from hone.smoke.whole_way import smoke
     from hone.solving.loop import solve as solve_folder
     from hone.solving.show import Silent
 
     show: Show = Silent() if quiet else _lines()
-    return solve_folder(Path(folder), minutes=minutes, seed=seed, show=show)
+    return solve_folder(Path(folder), minutes=minutes, seed=seed, show=show, smoke=smoke)
 
 
 def attempt(  # noqa: PLR0913  (two things are needed; the others are named and have defaults)

@@ -93,3 +93,22 @@ def test_two_solves_at_once_are_refused(tmp_path: Path) -> None:
     folder = task_folder(tmp_path, "voice", 0.02)
     with locked(folder / ".hone" / "solve.lock", "it"), pytest.raises(BusyError, match="is in use by process"):
         solve(folder, minutes=MINUTES, show=Silent())
+
+
+@pytest.mark.slow
+def test_a_target_out_of_reach_is_searched_for_and_a_larger_box_goes_on(tmp_path: Path) -> None:
+    """Whatever the machine's speed: every attempt has its own name and change, and the end is an honest document."""
+    folder = task_folder(tmp_path, "voice", 0.999)
+    first = solve(folder, minutes=1.0, show=Silent())
+    second = solve(folder, minutes=1.6, show=Silent())
+    for result in (first, second):
+        assert result["solved"] is False
+        assert result["advice"]
+        assert json.loads((folder / "result.json").read_text())["box_s"] == second["box_s"]
+    assert second["attempts"] >= first["attempts"]
+    runs = Lab(folder).runs()
+    assert len({run.name for run in runs}) == len(runs)
+    children = [run for run in runs if run.header.parent is not None]
+    assert all(run.header.hypothesis and run.header.change for run in children)
+    # The test is read for the artifact that a box ends with, never on the way.
+    assert len(Lab(folder).test_readings()) <= 2

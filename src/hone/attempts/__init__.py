@@ -11,5 +11,16 @@ from hone.attempts.calibrate import calibrate
 from hone.attempts.carrying import carry_out, work
 from hone.attempts.judging import score_model
 from hone.attempts.report import AttemptReport
+from hone.attempts.untouched import untouched
 
-__all__ = ["AttemptReport", "Bench", "build_model", "calibrate", "carry_out", "prepare_bench", "score_model", "work"]
+__all__ = [
+    "AttemptReport",
+    "Bench",
+    "build_model",
+    "calibrate",
+    "carry_out",
+    "prepare_bench",
+    "score_model",
+    "untouched",
+    "work",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hone.data.augment import SwapValues
 from hone.data.prepare import DataVersion
@@ -56,10 +56,14 @@ def prepare_bench(task: Task, data: DataVersion, recipe: Recipe, cache: Path, sa
     renderer = Renderer.of_task(
         task, tokenizer, layout=recipe.layout, labels=data.labels, frames=_frames(task, data, recipe, tokenizer)
     )
-    train = examples_of(rows, renderer, cache, context=recipe.context, overlong=task.overlong_rule, say=say)
-    dev = examples_of(
-        data.dev, renderer, cache, context=recipe.context, overlong=task.overlong_rule, say=say, split="dev"
-    )
+    rules: dict[str, Any] = {"context": recipe.context, "overlong": task.overlong_rule, "say": say}
+    # The books of the data go on from its own; with a share of the rows they would not be those of the data.
+    books = data.ledger if recipe.train_share >= 1 else None
+    train = examples_of(rows, renderer, cache, **rules, ledger=books)
+    dev = examples_of(data.dev, renderer, cache, **rules, split="dev", ledger=train.ledger if books else None)
+    if books and (train.left_out or dev.left_out):
+        path = dev.ledger.save(cache / f"ledger-{data.id}-{train.key}.jsonl")
+        say(f"{len(train.left_out) + len(dev.left_out):,} rows more are left out, see {path}")
     longest = max(len(example.ids) - example.prompt_len for example in train)
     renderer.longest_answer = longest + longest // 4
     return Bench(

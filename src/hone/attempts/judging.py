@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 EVAL_ROWS = 256
 """Dev rows of the evaluations on the way; the final one takes all."""
 SAMPLES_KEPT = 4
+CONTINUED_IDS = 48
+"""Ids of a document that a language model is given, and as many that it writes."""
 
 
 def score_model(bench: Bench, model: nn.Module, rows: Sequence[Row]) -> Evaluation:
@@ -78,7 +80,23 @@ class Judge:
         self.dev_loss = loss
         self.run.score(step, evaluation.scores)
         self.run.log(step, dev_loss=loss, **{f"dev_{name}": value.mean for name, value in evaluation.scores.items()})
-        for sample in evaluation.samples[:SAMPLES_KEPT]:
+        for sample in self._samples(model, evaluation):
             self.run.sample(step, **sample)
         self.on_event({"kind": "evaluated", "step": step, "dev_loss": loss, "score": score.to_json()})
         return Judgement(score=score, numbers={"dev_loss": loss})
+
+    def _samples(self, model: nn.Module, evaluation: Evaluation) -> list[dict[str, Any]]:
+        """A few dev prompts with what the model answers; a language model continues the beginnings of documents."""
+        if self.bench.task.kind != "language-model":
+            return list(evaluation.samples[:SAMPLES_KEPT])
+        from hone.evaluate.torch_generate import TorchGenerate
+
+        renderer = self.bench.renderer
+        prompts = [example.ids[:CONTINUED_IDS].tolist() for example in self.bench.dev[:SAMPLES_KEPT]]
+        generate = TorchGenerate(model, renderer.pad_id)
+        found = generate(prompts, max_new_tokens=CONTINUED_IDS, end_id=renderer.end_id)
+        decode = renderer.tokenizer.decode
+        return [
+            {"row": example.row, "input": decode(ids), "got": decode(one.ids), "finished": one.finished}
+            for example, ids, one in zip(self.bench.dev, prompts, found, strict=False)
+        ]

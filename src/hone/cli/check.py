@@ -14,11 +14,17 @@ from hone.cli.places import HELP_FOLDER, task_folder
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments; ``--json`` and ``--quiet`` are declared for every verb."""
     parser.add_argument("folder", nargs="?", default=".", metavar="FOLDER", help=HELP_FOLDER)
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of hone.yaml and end")
     parser.add_argument("--seed", type=int, default=0, help="of the recipe that is estimated (default 0)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the verb; the exit status."""
+    if args.schema:
+        from hone.task.spec import json_schema
+
+        print(json.dumps(json_schema(), ensure_ascii=False, indent=None if args.json else 2))
+        return 0
     folder = task_folder(args.folder)
     from hone.solving.check import check
 

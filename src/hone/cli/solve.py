@@ -72,7 +72,8 @@ def verdict_lines(result: dict[str, Any], folder: Path) -> list[str]:
     budget = "within the device's budget" if result["within_budget"] else "over the device's budget"
     where = shlex.quote(str(folder))
     figures = (
-        f"{result['size_mb']:.2f} MB, {result['ram_mb']:.0f} MB of memory, {result['first_token_ms']:.1f} ms to the "
+        f"{result['size_mb']:.2f} MB, {result['ram_mb']:.0f} MB of memory "
+        f"({result['interpreter_mb']:.0f} of it the interpreter), {result['first_token_ms']:.1f} ms to the "
         f"first token, {result['ms_per_token']:.2f} ms per token"
     )
     return [

@@ -6,7 +6,7 @@ a fresh process without torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +26,9 @@ from hone.task.render import Renderer
 from hone.task.spec import Task
 
 if TYPE_CHECKING:
-    from hone.deploy.certify import Witness
+    from hone.deploy.certify import Certificate, Witness
     from hone.model.folder import ModelFolder
 
-FIRST_FORMAT = "q8_0"
 FORMATS = ("q8_0", "f16", "f32", "q5_0", "q4_0")
 COMPARED_ROWS = 32
 """Dev rows whose answers are compared position by position with the original."""
@@ -42,15 +41,14 @@ def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     """Export, certify, score on dev. ``order``: folder, model, name, task, data, longest_answer, formats (optional).
 
     Returns:
-        ``path``, ``certificate`` and ``evaluation`` of the artifact that was kept, and ``tried``: one sentence per
-        format. ``within`` says whether it keeps the device's budget.
+        ``path``, ``certificate`` and ``evaluation`` of the artifact that was kept, ``ood`` likewise where the task has
+        such rows; ``within`` says whether it keeps the device's budget, ``over`` which limits it breaks.
 
     Raises:
         FailedError: when no format gives an artifact that matches its original.
     """
     import torch
 
-    from hone.deploy.exporting import export_certified
     from hone.model.folder import ModelFolder
 
     torch.set_num_threads(1)
@@ -59,36 +57,60 @@ def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     model = ModelFolder(Path(order["model"]), TextTokenizer)
     dev: Sequence[Row] = order["data"].dev
     witness = _witness(model, task, dev, order)
-    tried: list[str] = []
-    kept: tuple[Path, Any] | None = None
-    for weights in order.get("formats") or _formats(Path(order["model"]), task):
-        out = Path(order["folder"]) / "artifacts" / f"{order['name']}-{weights}.gguf"
-        try:
-            certificate = export_certified(model.path, out, weights, task.device, witness)
-        except (FailedError, InputError) as error:
-            tried.append(f"{weights}: {error}")
-            channel.send({"kind": "line", "line": f"artifact {weights}: {error}"})
-            continue
-        over = certificate.over_budget()
-        tried.append(f"{weights}: certified, {'; '.join(over) if over else 'within the budget'}")
-        channel.send({"kind": "line", "line": f"artifact {tried[-1]}"})
-        kept = (out, certificate)
-        if not over:
-            break
-    if kept is None:
-        raise FailedError("no weight format gave an artifact that matches the model: " + " | ".join(tried))
-    path, certificate = kept
+    names = order.get("formats") or _formats(model.path, task)
+
+    def say(line: str) -> None:
+        channel.send({"kind": "line", "line": f"artifact {line}"})
+
+    path, certificate = _first_within(model.path, names, order, witness, say)
     evaluation = score_artifact(path, task, dev, order["longest_answer"])
     certificate = certificate.with_score(evaluation.score.to_json())
     certificate.write(path)
+    ood: Sequence[Row] = order["data"].ood
     return {
         "path": str(path),
         "within": certificate.within_budget,
         "over": certificate.over_budget(),
         "certificate": certificate.to_json(),
         "evaluation": evaluation_json(evaluation),
-        "tried": tried,
+        "ood": evaluation_json(score_artifact(path, task, ood, order["longest_answer"])) if ood else None,
     }
+
+
+def _first_within(
+    model: Path, names: Sequence[str], order: dict[str, Any], witness: Witness, say: Callable[[str], None]
+) -> tuple[Path, Certificate]:
+    """The first certified artifact within the budget, else the one that breaks fewest limits; the others are removed.
+
+    Raises:
+        FailedError: when no format gives an artifact that matches the model.
+    """
+    from hone.deploy.certify import certificate_path
+    from hone.deploy.exporting import export_certified
+
+    made: list[tuple[Path, Certificate]] = []
+    failures: list[str] = []
+    for name in names:
+        out = Path(order["folder"]) / "artifacts" / f"{order['name']}-{name}.gguf"
+        try:
+            certificate = export_certified(model, out, name, order["task"].device, witness)
+        except (FailedError, InputError) as error:
+            failures.append(f"{name}: {error}")
+            say(failures[-1])
+            continue
+        made.append((out, certificate))
+        say(f"{name}: certified, {'; '.join(certificate.over_budget()) or 'within the budget'}")
+        if certificate.within_budget:
+            break
+    if not made:
+        raise FailedError("no weight format gave an artifact that matches the model: " + " | ".join(failures))
+    kept = min(made, key=lambda item: len(item[1].over_budget()))
+    for out, _ in made:
+        if out != kept[0]:
+            out.unlink(missing_ok=True)
+            certificate_path(out).unlink(missing_ok=True)
+            say(f"{out.name} is removed: {kept[0].name} fits better")
+    return kept
 
 
 def _witness(model: ModelFolder, task: Task, dev: Sequence[Row], order: dict[str, Any]) -> Witness:

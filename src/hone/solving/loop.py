@@ -5,26 +5,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from hone import processes
-from hone.attempts import AttemptReport, calibrate
+from hone.attempts import calibrate, untouched
 from hone.errors import InputError
 from hone.evaluate.baselines import baselines as baselines_of
 from hone.files import clear_parts, content_hash, locked, write_json
 from hone.lab.lab import Lab
-from hone.solving import artifact as artifact_room
 from hone.solving.check import check
 from hone.solving.defaults import FIRST_SHARE, Rate, default_recipe, planned
+from hone.solving.ending import Ending
 from hone.solving.race import Box, Entry, Race, run_stage
-from hone.solving.result import result_of
-from hone.solving.search import scaling_points, search
+from hone.solving.search import search_round
 from hone.solving.show import Clock, Show, TableRow
 from hone.solving.state import SolveState
-from hone.solving.verdict import advice, baseline_lines, distance_line, score_test
-from hone.task.metrics import METRICS
 from hone.task.own_metric import load_metric
 from hone.task.recipe import Recipe
 from hone.task.scores import Score
@@ -107,8 +103,9 @@ class _Solve:
         self._imports()
         self._smoke()
         race = Race(self.folder, self.task, self.data, self.state, self.show, self.box, self.lab, self.trackers)
-        self._attempts(race)
-        return self._ending(race)
+        ending = Ending(race, self.seed)
+        self._attempts(race, ending)
+        return self._end(race, ending)
 
     def _warm(self) -> None:
         """Called once the input is known to be right, before data is read: importing runs beside that."""
@@ -120,8 +117,7 @@ class _Solve:
             return None
         if not result["solved"] and self.box.left(self.state) > ENDING_S and result["box_s"] < self.box.seconds:
             self.show.say(
-                f"the box has grown to {self.box.seconds:.0f} s: going on from {len(self.state.attempts)} attempts. "
-                "The test was scored already and is not scored again; dev decides"
+                f"the box has grown to {self.box.seconds:.0f} s: going on from {len(self.state.attempts)} attempts"
             )
             return None
         self.show.say(
@@ -139,10 +135,20 @@ class _Solve:
                     self.task, self.data.train, self.data.dev, metric=load_metric(self.task.metric, self.folder)
                 )
             known = [item.to_json() for item in found]
+            if not self.task.base.startswith("scratch"):
+                known.append(self._untouched_base())
             self.state.keep("baselines", known)
+            self._heed_interrupt()
         for item in known:
             score = Score.from_json(item["score"])
             self.show.row(TableRow(name=item["name"], what=item["how"], score=score, seconds=item["seconds"]))
+
+    def _untouched_base(self) -> dict[str, Any]:
+        """The base before any training, as a line of the table: what the training adds is seen against it."""
+        recipe = default_recipe(self.task, self.data, seed=self.seed, threads=1)
+        order = {"folder": str(self.folder), "task": self.task, "data": self.data, "recipe": recipe}
+        scored: dict[str, Any] = run_stage("baselines", untouched, order, self.state, self.show, self.box)
+        return scored
 
     def _imports(self) -> None:
         begin = time.monotonic()
@@ -161,21 +167,32 @@ class _Solve:
         with self.state.stage("smoke"):
             outcome = self.smoke(self.folder, self.task, self.data, self.show.say)
         self.state.keep("smoke", outcome)
+        self._heed_interrupt()
 
-    def _attempts(self, race: Race) -> None:
+    def _heed_interrupt(self) -> None:
+        """Between stages that are too short to be stopped inside."""
+        if self.box.pressed.is_set():
+            raise KeyboardInterrupt
+
+    def _attempts(self, race: Race, ending: Ending) -> None:
+        """The first attempt, then rounds of children, until an artifact holds or the box ends."""
         self.show.heading("attempts")
-        with self.state.stage("attempts"):
-            first = self._first()
-            if self._is_open(race):
-                deadline = max(30.0, self.box.left(self.state) - ENDING_S)
-                race.run([first], deadline_s=deadline)
-            if self._is_open(race):
-                search(race, Rate(**self.state.value("rate")), ENDING_S)
-
-    def _is_open(self, race: Race) -> bool:
-        best = race.best()
-        reached = best is not None and best[1].score is not None and best[1].score.reaches(self.task.target)
-        return not reached and not self._box_ended()
+        first = self._first()
+        if not race.reached() and not self._box_ended():
+            with self.state.stage("attempts"):
+                race.run([first], deadline_s=max(30.0, self.box.left(self.state) - ENDING_S))
+        rate = Rate(**self.state.value("rate"))
+        over = False
+        while (best := race.best()) is not None and not self._box_ended():
+            if race.reached():
+                made = ending.artifact(*best)
+                if ending.holds(made):
+                    return
+                over = bool(made["over"])
+                race.reject(best[0], over_budget=over)
+            with self.state.stage("attempts"):
+                if not search_round(race, rate, ENDING_S, over_budget=over):
+                    return
 
     def _box_ended(self) -> bool:
         return self.box.left(self.state) <= ENDING_S
@@ -209,103 +226,13 @@ class _Solve:
             hypothesis="the shipped default solves tasks of this kind",
         )
 
-    def _ending(self, race: Race) -> dict[str, Any]:
+    def _end(self, race: Race, ending: Ending) -> dict[str, Any]:
         best = race.best()
-        if best is None:
-            result = self._unfinished(race)
-        else:
-            record, report = best
-            made = self._artifact(record, report)
-            result = self._result(race, record, report, made)
+        result = ending.unfinished() if best is None else ending.result(*best)
         self.state.content["result"] = result
         self.state.save()
         write_json(self.folder / RESULT_FILE, result)
-        self.show.close()
         return result
-
-    def _artifact(self, record: dict[str, Any], report: AttemptReport) -> dict[str, Any]:
-        stored = self.state.value("artifact")
-        if stored is not None and stored["run"] == record["run"] and Path(stored["path"]).exists():
-            return dict(stored)
-        self.show.heading("artifact")
-        order = {
-            "folder": str(self.folder),
-            "model": report.model,
-            "name": self.task.name,
-            "task": self.task,
-            "data": self.data,
-            "longest_answer": report.longest_answer,
-        }
-        made = run_stage("artifact", artifact_room.work, order, self.state, self.show, self.box)
-        made["run"] = record["run"]
-        self.lab.record_artifact(Path(made["path"]), record["run"], certificate=made["certificate"])
-        self.state.keep("artifact", made)
-        return dict(made)
-
-    def _test(self, record: dict[str, Any], made: dict[str, Any], longest: int) -> dict[str, Any]:
-        stored = self.state.value("test")
-        if stored is not None:
-            return dict(stored)
-        self.show.heading("verdict: the certified artifact on the sealed test, once")
-        with self.state.stage("verdict"):
-            scored = score_test(self.lab, self.task, self.data, Path(made["path"]), record["run"], longest)
-        scored["run"] = record["run"]
-        self.state.keep("test", scored)
-        return scored
-
-    def _result(
-        self, race: Race, record: dict[str, Any], report: AttemptReport, made: dict[str, Any]
-    ) -> dict[str, Any]:
-        score = Score.from_json(made["evaluation"]["scores"][self.task.metric])
-        test = self._test(record, made, report.longest_answer)
-        solved = score.reaches(self.task.target) and made["within"] and made["certificate"]["status"] == "certified"
-        lines = self._advice(race, record, report, made, score, solved)
-        found = result_of(self.task, self.folder, self.state, record, made, test)
-        box = {"seed": self.seed, "box_s": self.box.seconds, "seconds": round(self.state.used_s, 1)}
-        return {"task": self.task.name, "solved": solved, **found, "advice": lines, **box, "stages": self._stages()}
-
-    def _stages(self) -> dict[str, float]:
-        return {name: round(seconds, 1) for name, seconds in self.state.stages.items()}
-
-    def _advice(
-        self,
-        race: Race,
-        record: dict[str, Any],
-        report: AttemptReport,
-        made: dict[str, Any],
-        score: Score,
-        solved: bool,
-    ) -> list[str]:
-        if solved:
-            return baseline_lines(score, self.state.value("baselines"))
-        lines = [] if score.reaches(self.task.target) else [distance_line(score, self.task.target)]
-        lines += [f"over the device budget: {sentence}" for sentence in made["over"]]
-        higher = METRICS[self.task.metric].higher_is_better if self.task.metric in METRICS else score.higher_is_better
-        with self.state.stage("scaling"):
-            curve = scaling_points(race, record, report, Rate(**self.state.value("rate")), higher)
-        recipe = Recipe.model_validate(record["recipe"])
-        spent = self._box_ended()
-        slices = made["evaluation"]["slices"]
-        return lines + advice(recipe, report, slices, self.state.value("baselines"), curve, spent)
-
-    def _unfinished(self, race: Race) -> dict[str, Any]:
-        """The box ended before any attempt had a model: an honest result without one."""
-        tried = [asdict(row) | {"score": row.score.to_json() if row.score else None} for row in race.rows.values()]
-        return {
-            "task": self.task.name,
-            "solved": False,
-            "metric": self.task.metric,
-            "target": self.task.target,
-            "score": None,
-            "attempts": len(self.state.attempts),
-            "unfinished": tried,
-            "artifact": None,
-            "box_s": self.box.seconds,
-            "seed": self.seed,
-            "advice": ["no attempt has a model within the box: repeat `hone solve` with more --minutes, it goes on"],
-            "seconds": round(self.state.used_s, 1),
-            "stages": self._stages(),
-        }
 
 
 def _nothing(channel: processes.Channel) -> bool:

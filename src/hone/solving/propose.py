@@ -27,8 +27,26 @@ class Proposal:
         return parent.child(**self.changes)
 
 
-def proposals(task: Task, parent: Recipe, report: AttemptReport) -> list[Proposal]:
+NARROWER = {"scratch:5m": "scratch:2m", "scratch:2m": "scratch:1m", "scratch:1m": "scratch:500k"}
+WIDER = {"scratch:500k": "scratch:1m", "scratch:1m": "scratch:2m", "scratch:2m": "scratch:5m"}
+
+
+def proposals(
+    task: Task,
+    parent: Recipe,
+    report: AttemptReport,
+    *,
+    most_steps: int | None = None,
+    over_budget: bool = False,
+) -> list[Proposal]:
     """Changes in the order in which they seem worth trying, judged by the parent's losses.
+
+    Args:
+        task: its kind decides what there is to change.
+        parent: the recipe that is changed.
+        report: what came of it.
+        most_steps: steps beyond which the default gains nothing; a parent with fewer is also tried longer.
+        over_budget: the parent's artifact does not fit the device; then a narrower model comes first.
 
     A run whose dev loss is more than twice its training loss overfits: then regularising changes come first.
     Otherwise those that learn faster or more.
@@ -39,9 +57,38 @@ def proposals(task: Task, parent: Recipe, report: AttemptReport) -> list[Proposa
         and report.dev_loss > OVERFIT_RATIO * max(report.train_loss, 1e-6)
     )
     regularising = _regularising(task, parent)
-    learning = _learning(parent)
+    learning = [*_longer(parent, most_steps), *_learning(parent)]
     ordered = [*regularising, *learning] if overfit else [*learning, *regularising]
+    ordered = [*_narrower(parent), *ordered] if over_budget else ordered
     return [proposal for proposal in ordered if proposal.changes]
+
+
+def _longer(parent: Recipe, most_steps: int | None) -> list[Proposal]:
+    if most_steps is None or parent.steps >= most_steps:
+        return []
+    steps = min(most_steps, 2 * parent.steps)
+    return [
+        Proposal(
+            name="longer",
+            changes={"steps": steps},
+            hypothesis="the box, not the rows, ended the learning",
+            predicted="lower dev loss at the end",
+        )
+    ]
+
+
+def _narrower(parent: Recipe) -> list[Proposal]:
+    base = NARROWER.get(parent.base)
+    if base is None:
+        return []
+    return [
+        Proposal(
+            name="narrower",
+            changes={"base": base},
+            hypothesis="a smaller model fits the device and still reaches the target",
+            predicted="a smaller, faster artifact with a somewhat higher dev loss",
+        )
+    ]
 
 
 def _learning(parent: Recipe) -> list[Proposal]:
@@ -68,7 +115,7 @@ def _learning(parent: Recipe) -> list[Proposal]:
             predicted="lower dev loss per row seen",
         ),
     ]
-    wider = {"scratch:500k": "scratch:1m", "scratch:1m": "scratch:2m", "scratch:2m": "scratch:5m"}.get(parent.base)
+    wider = WIDER.get(parent.base)
     if wider:
         found.append(
             Proposal(

@@ -123,11 +123,27 @@ class Race:
         return found
 
     def best(self) -> tuple[dict[str, Any], AttemptReport] | None:
-        """The attempt whose pessimistic end is best; subsets for the scaling curve do not count."""
+        """The attempt whose pessimistic end is best; subsets for the scaling curve do not count.
+
+        One whose artifact was too large or too slow for the device comes after all others.
+        """
         candidates = [item for item in self.with_model() if not item[0].get("subset")]
         if not candidates:
             return None
-        return max(candidates, key=lambda item: _pessimistic(item[1].score))
+        return max(candidates, key=lambda item: (not item[0].get("over_budget"), _pessimistic(item[1].score)))
+
+    def reached(self) -> bool:
+        """An attempt's model reaches the target, and no artifact of it has failed to."""
+        return any(
+            report.score is not None and report.score.reaches(self.task.target) and not record.get("rejected")
+            for record, report in self.with_model()
+            if not record.get("subset")
+        )
+
+    def reject(self, record: dict[str, Any], *, over_budget: bool) -> None:
+        """The attempt's artifact misses the target or the budget: look for a better one."""
+        record["rejected"], record["over_budget"] = True, over_budget
+        self.state.save()
 
     def _record(self, entry: Entry) -> dict[str, Any]:
         record = self.state.attempt(entry.name)
@@ -152,6 +168,8 @@ class Race:
             "subset": entry.recipe.train_share < 1,
             "report": None,
             "failed": None,
+            "rejected": False,
+            "over_budget": False,
         }
         self.state.attempts.append(record)
         self.state.save()

@@ -9,7 +9,7 @@ from hone.solving.state import SolveState
 from hone.task.scores import Score
 from hone.task.spec import Task
 
-MEASURED = ("size_mb", "ram_mb", "first_token_ms", "ms_per_token")
+MEASURED = ("size_mb", "ram_mb", "interpreter_mb", "first_token_ms", "ms_per_token")
 
 
 def result_of(
@@ -35,8 +35,9 @@ def result_of(
         "n": score.n,
         **_figures(test_score, "test_"),
         "test_n": test_score.n,
-        "test_run": test["run"],
+        "test_readings": test["readings"],
         **({"exact_match": round(exact["mean"], 4)} if exact else {}),
+        **_ood(task, made),
         "scores": made["evaluation"]["scores"],
         "test_scores": test["scores"],
         "baselines": {item["name"]: item["score"] for item in state.value("baselines")},
@@ -56,6 +57,14 @@ def _figures(score: Score, prefix: str) -> dict[str, float]:
         f"{prefix}low": round(score.low, 4),
         f"{prefix}high": round(score.high, 4),
     }
+
+
+def _ood(task: Task, made: dict[str, Any]) -> dict[str, Any]:
+    """The score on rows from elsewhere, where the task names some."""
+    if not made.get("ood"):
+        return {}
+    score = Score.from_json(made["ood"]["scores"][task.metric])
+    return {**_figures(score, "ood_"), "ood_n": score.n}
 
 
 def _parity(certificate: dict[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hone.attempts import AttemptReport
 from hone.data.prepare import DataVersion
-from hone.errors import FailedError
 from hone.lab.lab import Lab
 from hone.solving.artifact import evaluation_json, score_artifact
 from hone.solving.propose import OVERFIT_RATIO
@@ -21,27 +21,25 @@ SHOWN_SLICES = 3
 
 def score_test(
     lab: Lab, task: Task, data: DataVersion, artifact: Path, run: int, longest_answer: int
-) -> dict[str, Any]:
-    """Open the sealed test, recorded, and score the artifact on it. The caller keeps the outcome: it is done once.
+) -> tuple[dict[str, Any], int]:
+    """Open the sealed test, recorded before anything is read, and score the artifact on it.
 
-    Raises:
-        FailedError: when this data version's test was already scored with another artifact; a second look would choose
-            by the test.
+    A solve calls this once for the artifact it ends with, after every choice was made on dev. Another solve over the
+    same data, or one whose box has grown and that found a better model, is another reading.
+
+    Returns:
+        The evaluation, and how many readings of this data version's test the lab now knows. A reading that was cut off
+        before it gave a figure, for the same run, counts with its repetition as one.
     """
-    earlier = [reading for reading in lab.test_readings() if reading.data_id == data.id and reading.reason == _REASON]
-    # The same artifact again: an earlier call was cut off while it scored, before anybody saw a figure.
-    if earlier and (earlier[-1].artifact, earlier[-1].run) != (artifact.name, run):
-        last = earlier[-1]
-        raise FailedError(
-            f"the test of data version {data.id} was already scored on {last.read} (artifact {last.artifact}); it is "
-            "scored once. For a new verdict use a new test file, or read the old one in the lab (hone runs list)"
-        )
 
     def record(reason: str) -> None:
         lab.record_test_reading(reason, data_id=data.id, artifact=artifact.name, run=run)
 
     rows = data.test.read(record, _REASON)
-    return evaluation_json(score_artifact(artifact, task, rows, longest_answer))
+    evaluation = evaluation_json(score_artifact(artifact, task, rows, longest_answer))
+    known = [reading for reading in lab.test_readings() if reading.data_id == data.id and reading.reason == _REASON]
+    repeated = sum(one.run == other.run for one, other in itertools.pairwise(known))
+    return evaluation, len(known) - repeated
 
 
 _REASON = "verdict"
@@ -53,7 +51,6 @@ def advice(
     slices: Sequence[dict[str, Any]],
     baselines: Sequence[dict[str, Any]],
     curve: str,
-    spent_whole_box: bool,
 ) -> list[str]:
     """What to try next, most telling first: a baseline that wins, data, a larger model, more time, failing slices."""
     lines = baseline_lines(report.score, baselines)
@@ -66,8 +63,7 @@ def advice(
             larger = {"scratch:1m": "scratch:2m", "scratch:2m": "scratch:5m"}.get(recipe.base)
             hint = f" (`base: {larger}` in hone.yaml)" if larger else ""
             lines.append(f"it does not overfit ({fits}): a larger model{hint} or a longer box should help")
-    if spent_whole_box:
-        lines.append("the box was the limit: repeat `hone solve` with more --minutes, it goes on from here")
+    lines.append("repeat `hone solve` with more --minutes: it goes on from here, and tries longer and other recipes")
     lines.append(curve)
     lines += [f"fails most: {part['line']}" for part in slices[:SHOWN_SLICES]]
     return lines
