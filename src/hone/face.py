@@ -94,18 +94,23 @@ def attempt(  # noqa: PLR0913  (two things are needed; the others are named and 
         InputError: wrong task, data or recipe. FailedError: non-finite values, a full disk. BusyError.
     """
     from hone.attempts import AttemptReport, carry_out
+    from hone.files import content_hash
     from hone.lab.lab import Lab
     from hone.task.load import load_task
+    from hone.task.own_metric import load_metric
 
     folder, tell = Path(folder), say or _unsaid
     task = load_task(folder)
+    # A metric of the user's own is a file of the task folder: imported here it is found by its name alone.
+    load_metric(task.metric, folder)
     data = _prepare(task, folder, tell)
     lab = Lab(folder, trackers=trackers, say=tell)
+    task_id = f"{task.name}-{content_hash(task.to_json(), 8)}"
     recipe = recipe.child(data=data.id)
-    run = _same_run(lab, recipe, name)
+    run = _same_run(lab, recipe, name, task_id)
     if run is None:
         ancestor = None if parent is None else lab.run(parent)
-        run = lab.new_run(recipe, task.name, data.id, ancestor, hypothesis, name=name, metric=task.metric)
+        run = lab.new_run(recipe, task_id, data.id, ancestor, hypothesis, name=name, metric=task.metric)
     elif run.result is not None:
         tell(f"run {run.folder.name} has carried out this recipe on this data; nothing is computed again")
         return AttemptReport.from_json({key: value for key, value in run.result.items() if key != "recipe_id"})
@@ -332,11 +337,11 @@ def _prepare(task: Task, folder: Path, say: Say) -> DataVersion:
     return prepare(task, folder, folder / CACHE, say)
 
 
-def _same_run(lab: Lab, recipe: Recipe, name: str) -> Run | None:
+def _same_run(lab: Lab, recipe: Recipe, name: str, task_id: str) -> Run | None:
     from hone.lab.record import slug
 
     for run in reversed(lab.runs()):
-        if (run.header.recipe_id, run.name) == (recipe.id, slug(name)):
+        if (run.header.recipe_id, run.name, run.header.task_id) == (recipe.id, slug(name), task_id):
             return run
     return None
 

@@ -12,6 +12,7 @@ from hone.data.prepare import DataVersion
 from hone.data.rows import Row
 from hone.data.tokenizer import TextTokenizer, train_tokenizer
 from hone.data.tokens import examples as examples_of
+from hone.errors import InputError
 from hone.files import content_hash
 from hone.task.layouts import answer_text, frames_of
 from hone.task.recipe import Recipe
@@ -64,6 +65,8 @@ def prepare_bench(task: Task, data: DataVersion, recipe: Recipe, cache: Path, sa
     if books and (train.left_out or dev.left_out):
         path = dev.ledger.save(cache / f"ledger-{data.id}-{train.key}.jsonl")
         say(f"{len(train.left_out) + len(dev.left_out):,} rows more are left out, see {path}")
+    if not train:
+        raise InputError(f"no training row is left of {len(rows):,}: all are longer than {recipe.context:,} tokens")
     longest = max(len(example.ids) - example.prompt_len for example in train)
     renderer.longest_answer = longest + longest // 4
     return Bench(
@@ -130,7 +133,7 @@ def _tokenizer(task: Task, data: DataVersion, recipe: Recipe, cache: Path, say: 
         return tokenizer
     key = content_hash([TOKENIZER_VERSION, data.id, task.to_json(), recipe.vocab_size, recipe.layout])
     folder = cache / f"tokenizer-{key}"
-    if folder.exists():
+    if (folder / "tokenizer_config.json").is_file():  # written last
         return TextTokenizer.open(folder)
     wanted = _wanted_frames(task, data, recipe)
     tokenizer = train_tokenizer(_texts(task, data.train, recipe), recipe.vocab_size, data.labels, wanted)

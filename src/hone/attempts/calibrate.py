@@ -39,7 +39,7 @@ def calibrate(channel: Channel, order: dict[str, Any]) -> dict[str, float]:
     source = source_of(bench)
     steps: list[StepRecord] = []
     begin = time.monotonic()
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=folder / ".hone") as scratch:
         fit(
             model,
             source,

@@ -171,12 +171,20 @@ def _load_best(model: nn.Module, result: Any) -> None:
 def _save_model(run: Run, bench: Bench, model: nn.Module) -> None:
     from hone.model.folder import save_model_folder
 
-    stored = [bench.renderer.stored_example(row.id, row.fields) for row in bench.data.dev[:STORED_EXAMPLES]]
+    renderer = bench.renderer
+    # A dev row whose label no training row has cannot be rendered.
+    known = [
+        row
+        for row in bench.data.dev
+        if bench.task.kind != "classify" or renderer.reference(row.fields) in renderer.labels
+    ]
+    rows = (known or bench.train_rows)[:STORED_EXAMPLES]
+    stored = [renderer.stored_example(row.id, row.fields) for row in rows]
     save_model_folder(
         run.model,
         model,
         bench.tokenizer,
-        bench.renderer,
+        renderer,
         stored,
         {"task": bench.task.name, "recipe": bench.recipe.id, "data": bench.data.id, "base": bench.recipe.base},
     )

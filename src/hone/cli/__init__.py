@@ -111,7 +111,8 @@ def _carry_out(module: ModuleType, args: Any) -> int:
         return 130
     except BrokenPipeError:  # the reader (head, less) has gone; nobody is left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        # Not what the verb would have said: a solve that was cut off is not a solved task.
+        return 3
     except OSError as error:
         _report(FailedError(f"{error.filename or 'the system'}: {error.strerror or error}"), args.json)
         return 3

@@ -140,10 +140,10 @@ def evaluate(
     if not rows:
         raise InputError(f"nothing to score: no rows for {own.name}")
     started = time.perf_counter()
-    notes: tuple[str, ...] = ()
+    rows, notes = _that_fit(task, renderer, rows)
     if task.kind == "language-model":
         found = score_documents(renderer, rows, task.device.context, logprobs, next_logprobs)
-        scores, answers, notes = {own.name: found.score}, _documents(renderer, found), (found.note,)
+        scores, answers, notes = {own.name: found.score}, _documents(renderer, found), (*notes, found.note)
         parts: tuple[Slice, ...] = ()
     else:
         if task.kind == "classify":
@@ -165,6 +165,18 @@ def evaluate(
         slices=parts,
         notes=notes,
     )
+
+
+def _that_fit(task: Task, renderer: Renderer, rows: Sequence[Row]) -> tuple[Sequence[Row], tuple[str, ...]]:
+    """With ``overlong: drop`` the rows whose prompt leaves room for an answer, and a note on the others."""
+    if task.overlong_rule != "drop":
+        return rows, ()
+    fitting = [row for row in rows if len(renderer.prompt_ids(row.fields)) < task.device.context]
+    if not fitting:
+        raise InputError(f"no prompt of {len(rows):,} rows fits the context of {task.device.context:,} tokens")
+    left_out = len(rows) - len(fitting)
+    note = f"{left_out:,} of {len(rows):,} rows are not scored: their prompts fill the context (overlong: drop)"
+    return fitting, (note,) if left_out else ()
 
 
 def answer_scores(kind: str, metric: Metric, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, Score]:

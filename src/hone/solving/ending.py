@@ -28,12 +28,15 @@ class Ending:
         """The certified artifact of an attempt, made once for each model."""
         stored = self.state.value("artifact")
         model = [record["run"], report.step, report.status]
-        if stored is not None and stored["model"] == model and Path(stored["path"]).exists():
-            return dict(stored)
+        if stored is not None and stored["model"] == model:
+            # Found by name: the folder may have been moved, or named otherwise than by the earlier call.
+            path = self.race.folder / "artifacts" / Path(stored["path"]).name
+            if path.exists():
+                return {**stored, "path": str(path)}
         self.show.heading("artifact")
         order = {
             "folder": str(self.race.folder),
-            "model": report.model,
+            "model": str(self.race.lab.run(record["run"]).model),
             "name": self.task.name,
             "task": self.task,
             "data": self.race.data,

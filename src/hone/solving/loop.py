@@ -178,10 +178,10 @@ class _Solve:
         """The first attempt, then rounds of children, until an artifact holds or the box ends."""
         self.show.heading("attempts")
         first = self._first()
+        rate = Rate(**self.state.value("rate"))
         if not race.reached() and not self._box_ended():
             with self.state.stage("attempts"):
-                race.run([first], deadline_s=max(30.0, self.box.left(self.state) - ENDING_S))
-        rate = Rate(**self.state.value("rate"))
+                race.run([first], deadline_s=max(30.0, self.box.left(self.state) - ENDING_S - rate.final_s))
         over = False
         while (best := race.best()) is not None and not self._box_ended():
             if race.reached():

@@ -86,27 +86,46 @@ class Race:
             self._show_known(entry, record)
             if not _is_done(record, until_step):
                 workers[entry.name] = (entry, self._start(entry, record, until_step))
+        end = None if deadline_s is None else started + deadline_s
+        try:
+            self._follow(workers, until_step, end)
+        except BaseException:
+            # Nobody listens any more: a worker would train on to its end, and this process would wait for it.
+            for _, worker in workers.values():
+                if not worker.done:
+                    worker.kill()
+            raise
+        for entry, worker in workers.values():
+            self._finish(entry, worker)
+        self.state.save()
+        if self.box.pressed.is_set():
+            raise KeyboardInterrupt
+        errors = [f"{name}: {worker.error}" for name, (_, worker) in workers.items() if worker.error]
+        if errors and len(errors) == len(workers):
+            raise FailedError("; ".join(errors))
+
+    def _follow(
+        self, workers: dict[str, tuple[Entry, processes.Worker]], until_step: int | None, end: float | None
+    ) -> None:
+        """Events of the workers until all are done; at ``end`` they are asked to make the best of what they have."""
         saved = time.monotonic()
-        asked = False
+        kept: set[str] = set()
         for item in processes.events([worker for _, worker in workers.values()], pressed=self.box.pressed):
             now = time.monotonic()
             if item is not None:
                 self._event(item[0], item[1])
             self._tick(workers, until_step)
-            if deadline_s is not None and not asked and now - started > deadline_s:
-                asked = True
+            if end is not None and now > end:
+                end = None
                 for _, worker in workers.values():
                     worker.ask_to_stop(processes.TIME_IS_UP)
-            if now - saved > SAVE_EVERY_S:
+            done = {name for name, (_, worker) in workers.items() if worker.done} - kept
+            for name in done:
+                self._finish(*workers[name])
+            kept |= done
+            if done or now - saved > SAVE_EVERY_S:
                 self.state.save()
                 saved = now
-        failures = [self._finish(entry, worker) for entry, worker in workers.values()]
-        self.state.save()
-        if self.box.pressed.is_set():
-            raise KeyboardInterrupt
-        errors = [failure for failure in failures if failure]
-        if errors and len(errors) == len(workers):
-            raise FailedError("; ".join(errors))
 
     def report(self, name: str) -> AttemptReport | None:
         """The newest report of an attempt."""
@@ -148,6 +167,10 @@ class Race:
     def _record(self, entry: Entry) -> dict[str, Any]:
         record = self.state.attempt(entry.name)
         if record is not None:
+            # A worker whose parent was killed may have come to its end unseen; its run has the report.
+            done = self.lab.run(record["run"]).result
+            if done is not None and not _is_done(record, None):
+                record["report"] = {key: value for key, value in done.items() if key != "recipe_id"}
             return record
         run = self.lab.new_run(
             entry.recipe,
@@ -223,18 +246,20 @@ class Race:
             score = Score.from_json(event["score"])
             self._put(replace(row, score=score, dev_loss=event["dev_loss"], step=event["step"], status="running"))
 
-    def _finish(self, entry: Entry, worker: processes.Worker) -> str | None:
+    def _finish(self, entry: Entry, worker: processes.Worker) -> None:
         record = self.state.attempt(entry.name)
         assert record is not None
         if worker.error is not None:
+            if record["failed"] != worker.error:
+                self.show.say(f"{entry.name} failed: {worker.error.strip().splitlines()[-1]}")
             record["failed"] = worker.error
             self._put(replace(self.rows[entry.name], status="failed"))
-            self.show.say(f"{entry.name} failed: {worker.error.strip().splitlines()[-1]}")
-            return f"{entry.name}: {worker.error}"
+            return
         record["failed"] = None
-        record["report"] = worker.result
+        # Stopped by ctrl-C it has no model; the one of an earlier time-up stays the attempt's until a better comes.
+        if record["report"] is None or worker.result["model"] is not None or record["report"]["model"] is None:
+            record["report"] = worker.result
         self._show_known(entry, record)
-        return None
 
     def _tick(self, workers: dict[str, tuple[Entry, processes.Worker]], until_step: int | None) -> None:
         left = [self._left_s(entry, until_step) for entry, worker in workers.values() if not worker.done]

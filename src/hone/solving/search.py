@@ -7,11 +7,13 @@ where they are.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import Any
 
 from hone.attempts import AttemptReport
+from hone.errors import FailedError
 from hone.hardware import usable_cores
 from hone.solving.defaults import MOST_EPOCHS, Rate
 from hone.solving.propose import Proposal, proposals
@@ -48,7 +50,7 @@ def search_round(race: Race, rate: Rate, ending_s: float, *, over_budget: bool =
     steps: list[int] = current["steps"]
 
     def advance(alive: Sequence[Entry], step: int) -> dict[str, Report]:
-        left = max(5.0, race.box.left(race.state) - ending_s)
+        left = max(5.0, race.box.left(race.state) - ending_s - rate.final_s)
         side_by_side(race, list(alive), None if step >= steps[-1] else step, left)
         return {entry.name: made for entry in alive if (made := _report(race, entry.name, step)) is not None}
 
@@ -67,7 +69,9 @@ def side_by_side(race: Race, entries: list[Entry], until_step: int | None, deadl
     for start in range(0, len(entries), cores):
         left = deadline_s - (time.monotonic() - begin)
         if left > 0:
-            race.run(entries[start : start + cores], until_step=until_step, deadline_s=left)
+            # One that fails is said and recorded by the race; the best attempt so far stands all the same.
+            with contextlib.suppress(FailedError):
+                race.run(entries[start : start + cores], until_step=until_step, deadline_s=left)
 
 
 def step_seconds(rate: Rate) -> float:

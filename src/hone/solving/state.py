@@ -51,9 +51,12 @@ class SolveState:
             return cls(path, key, content), None
         aside = path.with_name(f"solve-{content.get('key', 'old')}.json")
         path.replace(aside)
-        return cls(
-            path, key
-        ), f"the task, its data or the seed changed: beginning anew (the old state is kept as {aside.name})"
+        own = path.with_name(f"solve-{key}.json")
+        if own.exists():
+            own.replace(path)
+            return cls(path, key, read_json(path)), "task, data and seed are those of an earlier solve: going on"
+        line = f"the task, its data or the seed changed: beginning anew (the old state is kept as {aside.name})"
+        return cls(path, key), line
 
     @property
     def used_s(self) -> float:

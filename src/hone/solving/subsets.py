@@ -25,7 +25,7 @@ def scaling_line(race: Race, record: dict[str, Any], report: AttemptReport, rate
         side_by_side(race, [_subset(parent, share, record) for share in SUBSETS], None, race.box.left(race.state))
     for item, done in race.with_model():
         if item.get("subset") and done.score is not None and done.status == "finished":
-            rows = round(len(race.data.train) * Recipe.model_validate(item["recipe"]).train_share)
+            rows = max(1, round(len(race.data.train) * Recipe.model_validate(item["recipe"]).train_share))
             points.append(Point(rows=rows, value=done.score.mean))
     curve = fit_curve(points, higher_is_better=higher)
     line = curve_line(curve, len(points), race.task.target, higher_is_better=higher)

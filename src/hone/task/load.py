@@ -30,7 +30,10 @@ def load_task(folder: str | Path) -> Task:
             f"{path}: there is no such file; a task folder holds a {FILE_NAME} "
             "(`hone init FOLDER --data FILE --kind KIND` makes one)"
         )
-    return parse_task(path.read_text(encoding="utf-8"), str(path))
+    task = parse_task(path.read_text(encoding="utf-8"), str(path))
+    base = path.parent / task.base
+    # A base beside hone.yaml is found wherever the command is typed.
+    return task.model_copy(update={"base": str(base.resolve())}) if base.is_dir() else task
 
 
 def parse_task(text: str, name: str = FILE_NAME) -> Task:

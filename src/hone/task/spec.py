@@ -184,7 +184,7 @@ class Task(Section):
             # A dotted path is the user's own callable: opened, and its target checked, when it is first needed.
             known = sorted(name for name, known in METRICS.items() if self.kind in known.kinds)
             unknown = f'metric: "{self.metric}" is not known; {nearest(self.metric, known)}'
-            return [] if "." in self.metric else [unknown]
+            return [] if "." in self.metric or ":" in self.metric else [unknown]
         return [problem for problem in (metric.check_kind(self.kind), metric.check_target(self.target)) if problem]
 
     @property
