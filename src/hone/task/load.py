@@ -33,7 +33,8 @@ def load_task(folder: str | Path) -> Task:
     task = parse_task(path.read_text(encoding="utf-8"), str(path))
     base = path.parent / task.base
     # A base beside hone.yaml is found wherever the command is typed.
-    return task.model_copy(update={"base": str(base.resolve())}) if base.is_dir() else task
+    own = not task.base.startswith("scratch") and base.is_dir()
+    return task.model_copy(update={"base": str(base.resolve())}) if own else task
 
 
 def parse_task(text: str, name: str = FILE_NAME) -> Task:
