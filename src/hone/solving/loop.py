@@ -179,17 +179,20 @@ class _Solve:
         self.show.heading("attempts")
         first = self._first()
         rate = Rate(**self.state.value("rate"))
-        if not race.reached() and not self._box_ended():
+        if race.reaching() is None and not self._box_ended():
             with self.state.stage("attempts"):
                 race.run([first], deadline_s=max(30.0, self.box.left(self.state) - ENDING_S - rate.final_s))
         over = False
-        while (best := race.best()) is not None and not self._box_ended():
-            if race.reached():
-                made = ending.artifact(*best)
+        while race.best() is not None:
+            if (found := race.reaching()) is not None:
+                made = ending.artifact(*found)
                 if ending.holds(made):
+                    race.accept(found[0])
                     return
                 over = bool(made["over"])
-                race.reject(best[0], over_budget=over)
+                race.reject(found[0], over_budget=over)
+            if self._box_ended():
+                return
             with self.state.stage("attempts"):
                 if not search_round(race, rate, ENDING_S, over_budget=over):
                     return

@@ -142,22 +142,32 @@ class Race:
         return found
 
     def best(self) -> tuple[dict[str, Any], AttemptReport] | None:
-        """The attempt whose pessimistic end is best; subsets for the scaling curve do not count.
+        """The attempt that a solve ends with; subsets for the scaling curve do not count.
 
-        One whose artifact was too large or too slow for the device comes after all others.
+        One whose artifact holds comes first, one whose artifact was too large or too slow for the device last; among
+        equals the pessimistic end decides.
         """
-        candidates = [item for item in self.with_model() if not item[0].get("subset")]
-        if not candidates:
-            return None
-        return max(candidates, key=lambda item: (not item[0].get("over_budget"), _pessimistic(item[1].score)))
 
-    def reached(self) -> bool:
-        """An attempt's model reaches the target, and no artifact of it has failed to."""
-        return any(
-            report.score is not None and report.score.reaches(self.task.target) and not record.get("rejected")
+        def rank(item: tuple[dict[str, Any], AttemptReport]) -> tuple[bool, bool, float]:
+            return bool(item[0].get("holds")), not item[0].get("over_budget"), _pessimistic(item[1].score)
+
+        candidates = [item for item in self.with_model() if not item[0].get("subset")]
+        return max(candidates, key=rank) if candidates else None
+
+    def reaching(self) -> tuple[dict[str, Any], AttemptReport] | None:
+        """The best attempt whose model reaches the target and whose artifact has not failed to; None without one."""
+        found = [
+            (record, report)
             for record, report in self.with_model()
-            if not record.get("subset")
-        )
+            if report.score is not None and report.score.reaches(self.task.target)
+            if not record.get("subset") and not record.get("rejected")
+        ]
+        return max(found, key=lambda item: _pessimistic(item[1].score)) if found else None
+
+    def accept(self, record: dict[str, Any]) -> None:
+        """The attempt's artifact holds: the search is over."""
+        record["holds"] = True
+        self.state.save()
 
     def reject(self, record: dict[str, Any], *, over_budget: bool) -> None:
         """The attempt's artifact misses the target or the budget: look for a better one."""
@@ -192,6 +202,7 @@ class Race:
             "report": None,
             "failed": None,
             "rejected": False,
+            "holds": False,
             "over_budget": False,
         }
         self.state.attempts.append(record)

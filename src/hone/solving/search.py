@@ -54,10 +54,11 @@ def search_round(race: Race, rate: Rate, ending_s: float, *, over_budget: bool =
         side_by_side(race, list(alive), None if step >= steps[-1] else step, left)
         return {entry.name: made for entry in alive if (made := _report(race, entry.name, step)) is not None}
 
-    rungs = halve(entries, steps, advance, may_go_on=lambda: not race.reached() and not _ended(race, ending_s))
+    rungs = halve(entries, steps, advance, may_go_on=lambda: race.reaching() is None and not _ended(race, ending_s))
     for rung in rungs:
         race.show.say(f"halving at step {rung.step:,}: {', '.join(rung.promoted)} of {len(rung.reports)} go on")
-    current["done"] = len(rungs) == len(steps) or (bool(rungs) and race.reached())
+    # A round that the box cut off stays open for a larger box; any other end (one reached it, all failed) is an end.
+    current["done"] = len(rungs) == len(steps) or not _ended(race, ending_s)
     race.state.save()
     return not _ended(race, ending_s)
 
