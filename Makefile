@@ -14,6 +14,7 @@ BIN := $(VENV)/bin
 KEY := $(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-12)
 QUICKSTART := $(VENV)/.quickstart-$(KEY)
 TESTS := $(VENV)/.test-$(KEY)
+BENCH := $(VENV)/.bench-$(KEY)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # One thread per process: two test workers share the machine, and sums stay in one order. Nothing reaches a network.
@@ -64,7 +65,7 @@ bench-smoke: $(TESTS) ## seconds of each stage of `hone smoke`
 bench-seeds: $(TESTS) ## five seeds of the voice task, seconds per stage (about 40 minutes)
 	$(BIN)/python benchmarks/seeds.py
 
-bench-throughput: $(TESTS) ## training tokens a second: hone, a bare loop, the Transformers Trainer
+bench-throughput: $(BENCH) ## training tokens a second: hone, a bare loop, the Transformers Trainer
 	$(BIN)/python benchmarks/throughput.py
 
 bench-runtime: $(TESTS) ## times of ./quickstart's artifact by our clock and by the runtime's own
@@ -91,3 +92,8 @@ $(TESTS): | $(BIN)/python
 	@echo "installing the test set into $(VENV) (once)"
 	$(INSTALL) -e '.[test]'
 	@touch $@ $(QUICKSTART)
+
+$(BENCH): $(TESTS)
+	@echo "installing what benchmarks compare with into $(VENV) (once)"
+	$(INSTALL) -e '.[bench]'
+	@touch $@

@@ -22,7 +22,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = ("test", "dev")
+EXTRAS = ("test", "dev", "bench")
 HEAD = """\
 # Exact versions of everything that the quickstart and the tests install, seen to work together (Python {python}).
 # Written by tools/pin.py from an environment where the tests passed; change it there, then run the tests.

@@ -8,13 +8,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hone.attempts.bench import build_model, prepare_bench, source_of
+from hone.attempts.bench import Bench, build_model, prepare_bench, source_of
 from hone.attempts.judging import EVAL_ROWS, dev_loss, score_model
 from hone.processes import Channel
 from hone.task.own_metric import load_metric
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from hone.train.records import StepRecord
+
+GUARD_ROWS = 4
+GUARD_STEPS = 60
 
 
 def calibrate(channel: Channel, order: dict[str, Any]) -> dict[str, float]:
@@ -36,6 +41,7 @@ def calibrate(channel: Channel, order: dict[str, Any]) -> dict[str, float]:
 
     bench = prepare_bench(task, data, recipe, folder / ".hone" / "cache", say)
     model = build_model(recipe, bench.tokenizer, data.labels)
+    say(_by_heart(bench, model))
     source = source_of(bench)
     steps: list[StepRecord] = []
     begin = time.monotonic()
@@ -65,3 +71,16 @@ def calibrate(channel: Channel, order: dict[str, Any]) -> dict[str, float]:
         "evaluation_s": loss_s + per_row * min(EVAL_ROWS, len(data.dev)),
         "final_s": loss_s + per_row * len(data.dev),
     }
+
+
+def _by_heart(bench: Bench, model: nn.Module) -> str:
+    """The guard that every model, mask and loss must pass: a few rows can be learned by heart."""
+    from hone.train.batches import collate
+    from hone.train.guards import overfit_one_batch
+
+    rows = bench.train[:GUARD_ROWS]
+    found = overfit_one_batch(model, collate([(example,) for example in rows]), steps=GUARD_STEPS)
+    figures = f"{len(rows)} rows alone, loss {found.first:.2f} -> {found.last:.2f} in {found.steps} steps"
+    if found.learned:
+        return f"guard: learned by heart: {figures}"
+    return f"guard: NOT learned by heart: {figures}; contradicting rows, a mask or the rate may be wrong"
