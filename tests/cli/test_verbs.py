@@ -159,7 +159,7 @@ def test_the_last_lines_say_where_the_model_is_and_how_to_try_it(tmp_path):
         "solved": True, "metric": "accuracy", "target": 0.8, "score": 0.9, "low": 0.85, "high": 0.94, "test_score": 0.9,
         "test_low": 0.83, "test_high": 0.95, "test_n": 80, "seconds": 61.2, "advice": ["more rows"], "run": 1,
         "artifact": "artifacts/banking-q8_0.gguf", "within_budget": True, "parity": {"status": "certified"},
-        "size_mb": 1.05, "ram_mb": 50.7, "first_token_ms": 3.3, "ms_per_token": 0.2,
+        "size_mb": 1.05, "ram_mb": 50.7, "interpreter_mb": 31.0, "first_token_ms": 3.3, "ms_per_token": 0.2,
     }  # fmt: skip
     lines = verdict_lines(result, tmp_path / "my task")
     assert lines[0].startswith("solved: accuracy 0.900 [0.850, 0.940] on dev, 0.900 [0.830, 0.950] on the sealed test")
