@@ -12,7 +12,7 @@ import pytest
 import hone
 from hone.errors import InputError
 
-VOICE = Path(__file__).resolve().parent / "fixtures" / "voice"
+VOICE = Path(__file__).resolve().parent / "data" / "voice"
 
 
 @pytest.mark.parametrize("name", hone.__all__)

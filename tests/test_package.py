@@ -78,7 +78,7 @@ def test_the_data_files_carry_no_time_and_no_name() -> None:
         assert head[4:8] == bytes(4), "no time in the gzip header"
 
 
-@pytest.mark.parametrize("folder", [VOICE, *sorted(p.parent for p in (ROOT / "tests/fixtures").glob("*/hone.yaml"))])
+@pytest.mark.parametrize("folder", [VOICE, *sorted(p.parent for p in (ROOT / "tests/data").glob("*/hone.yaml"))])
 def test_every_shipped_task_loads(folder: Path) -> None:
     from hone.task.load import load_task
 

@@ -1,4 +1,4 @@
-"""Cut the small real data sets of ``tests/fixtures`` out of the whole ones. Running it twice gives the same bytes.
+"""Cut the small real data sets of ``tests/data`` out of the whole ones. Running it twice gives the same bytes.
 
     python tools/make_fixtures.py --banking FOLDER --shakespeare FILE
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-FIXTURES = ROOT / "tests" / "fixtures"
+FIXTURES = ROOT / "tests" / "data"
 VOICE = ROOT / "src" / "hone" / "examples" / "voice"
 BANKING_LABELS = (
     "activate_my_card", "age_limit", "card_arrival", "card_linking",
@@ -108,7 +108,7 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]
 
 def main() -> None:
     """Write the three cuts; the last line is one JSON document with the counts."""
-    parser = argparse.ArgumentParser(description="Cut the data of tests/fixtures.")
+    parser = argparse.ArgumentParser(description="Cut the data of tests/data.")
     parser.add_argument("--banking", type=Path, required=True, help="folder with banking77's train.csv and test.csv")
     parser.add_argument("--shakespeare", type=Path, required=True, help="tinyshakespeare's input.txt")
     arguments = parser.parse_args()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
+FIXTURES = Path(__file__).resolve().parent.parent / "data"
 ROWS = {"text": "play a song in paris", "place": "paris", "intent": "play"}
 Make = Callable[..., Path]
 

@@ -15,7 +15,7 @@ from hone.errors import InputError
 from hone.task.load import load_task
 from hone.task.spec import Task
 
-FIXTURES = Path(__file__).parent.parent / "fixtures"
+FIXTURES = Path(__file__).parent.parent / "data"
 TASK = load_task(FIXTURES / "voice")
 ROWS = [row for row in read("train.jsonl", FIXTURES / "voice") if isinstance(row, Row)]
 

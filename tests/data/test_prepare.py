@@ -20,7 +20,7 @@ from hone.task.load import load_task
 from hone.task.render import task_prompt
 from hone.task.spec import Task
 
-FIXTURES = Path(__file__).parent.parent / "fixtures"
+FIXTURES = Path(__file__).parent.parent / "data"
 
 
 def lines(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -22,7 +22,7 @@ from hone.data.read import find, read
 from hone.data.rows import Bad, Row, fingerprint, fold
 from hone.errors import InputError
 
-FIXTURES = Path(__file__).parent.parent / "fixtures"
+FIXTURES = Path(__file__).parent.parent / "data"
 ROWS = [
     {"text": 'a "quoted", cell', "label": "x"},
     {"text": "two\nlines ü 🎵", "label": "y"},

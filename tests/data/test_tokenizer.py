@@ -13,7 +13,7 @@ from hone.data.tokenizer import TextTokenizer, train_tokenizer
 from hone.errors import FailedError, InputError
 from hone.task.render import SPECIALS
 
-FIXTURES = Path(__file__).parent.parent / "fixtures"
+FIXTURES = Path(__file__).parent.parent / "data"
 LABELS = ("card_arrival", "naïve label", "<|end|>")
 NASTY = [
     "", " ", "  two  spaces  ", "a\r\nb\tc\x00d", "don't they're I'LL", "naïve Ångström", "日本語テキスト", "👩‍👩‍👧 🎵",

@@ -17,7 +17,7 @@ from hone.errors import FailedError, InputError
 from hone.task.load import load_task
 from hone.task.render import Example, Renderer, task_prompt, task_reference
 
-FIXTURES = Path(__file__).parent.parent / "fixtures"
+FIXTURES = Path(__file__).parent.parent / "data"
 
 
 def rows_of(name: str, source: str) -> list[Row]:

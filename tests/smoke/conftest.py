@@ -13,7 +13,7 @@ from hone.data.prepare import DataVersion, prepare
 from hone.task.load import load_task
 from hone.task.spec import Task
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
+FIXTURES = Path(__file__).parents[1] / "data"
 WORDS = ["red", "green", "blue", "small", "large", "old", "new", "round", "flat", "warm", "cold", "bright"]
 BACKWARDS = """task: backwards
 kind: generate

@@ -11,7 +11,7 @@ import pytest
 from hone.errors import InputError
 from hone.solving.check import check
 
-VOICE = Path(__file__).parents[1] / "fixtures" / "voice"
+VOICE = Path(__file__).parents[1] / "data" / "voice"
 
 
 def folder_with_schema(tmp_path: Path, schema: dict[str, object]) -> Path:

@@ -10,7 +10,7 @@ from hone.solving.propose import proposals
 from hone.task.load import load_task
 from hone.task.recipe import Recipe
 
-TASK = load_task(Path(__file__).parents[1] / "fixtures" / "voice")
+TASK = load_task(Path(__file__).parents[1] / "data" / "voice")
 
 
 def report(dev_loss: float, train_loss: float) -> AttemptReport:

@@ -18,7 +18,7 @@ from hone.lab.lab import Lab
 from hone.solving.loop import solve
 from hone.solving.show import Silent, TableRow
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
+FIXTURES = Path(__file__).parents[1] / "data"
 MINUTES = 10.0
 """Never reached: the target stops the solve."""
 
