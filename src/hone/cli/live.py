@@ -178,7 +178,7 @@ def _bar(row: TableRow | None, target: tuple[str, float, bool] | None) -> Any:
         return Text("")
     goal = min(BAR_WIDTH - 1, int(target[1] * BAR_WIDTH))
     if row is None:
-        return Text(" " * goal + "▾", style="cyan")
+        return Text("\u00a0" * goal + "▾", style="cyan")  # plain spaces at a line's beginning are cut
     if row.score is None:
         return Text("")
     filled, low, high = (int(value * BAR_WIDTH) for value in (row.score.mean, row.score.low, row.score.high))
