@@ -94,18 +94,12 @@ def attempt(  # noqa: PLR0913  (two things are needed; the others are named and 
         InputError: wrong task, data or recipe. FailedError: non-finite values, a full disk. BusyError.
     """
     from hone.attempts import AttemptReport, carry_out
-    from hone.files import content_hash
     from hone.lab.lab import Lab
-    from hone.task.load import load_task
-    from hone.task.own_metric import load_metric
 
     folder, tell = Path(folder), say or _unsaid
-    task = load_task(folder)
-    # A metric of the user's own is a file of the task folder: imported here it is found by its name alone.
-    load_metric(task.metric, folder)
+    task, task_id = _load(folder)
     data = _prepare(task, folder, tell)
     lab = Lab(folder, trackers=trackers, say=tell)
-    task_id = f"{task.name}-{content_hash(task.to_json(), 8)}"
     recipe = recipe.child(data=data.id)
     run = _same_run(lab, recipe, name, task_id)
     if run is None:
@@ -329,6 +323,18 @@ def _load_folder(path: Path, threads: int) -> Model:
     context = int(folder.config["max_position_embeddings"])
     session = _TorchSession(context, TorchGenerate(module, renderer.pad_id), TorchLabels(module))
     return Model(path, cast("Session", session), renderer)
+
+
+def _load(folder: Path) -> tuple[Task, str]:
+    """The task of a folder, and the id under which its runs are known: another template or metric is another task."""
+    from hone.files import content_hash
+    from hone.task.load import load_task
+    from hone.task.own_metric import load_metric
+
+    task = load_task(folder)
+    # A metric of the user's own is a file of the task folder: imported here it is found by its name alone.
+    load_metric(task.metric, folder)
+    return task, f"{task.name}-{content_hash(task.to_json(), 8)}"
 
 
 def _prepare(task: Task, folder: Path, say: Say) -> DataVersion:

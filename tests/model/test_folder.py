@@ -67,7 +67,7 @@ def test_the_folder_gives_the_same_model_tokenizer_and_renderer_again(folder: Pa
         assert torch.equal(loaded(input_ids=ids).logits, module.eval()(input_ids=ids).logits)
     renderer = opened.renderer()
     assert [renderer.example("x", row).ids.tolist() for row in ROWS] == [e["ids"] for e in opened.hone["examples"]]
-    assert (opened.hone["task"], opened.hone["kind"], opened.config["model_type"]) == ("t", "extract", "llama")
+    assert (opened.hone["task"], opened.hone["kind"], opened.config["model_type"]) == ("t", "extract", "qwen3")
 
 
 def test_a_template_that_changed_is_refused_with_the_first_different_id(folder: Path) -> None:

@@ -93,7 +93,7 @@ class Renderer:
         input_template: Any,
         output_template: Any,
         tokenizer: Tokenizer,
-        layout: Layout = "json",
+        layout: Layout = "spaced-json",
         labels: Sequence[str] = (),
         frames: Mapping[str, int] | None = None,
         longest_answer: int = 0,
@@ -125,7 +125,7 @@ class Renderer:
         task: Task,
         tokenizer: Tokenizer,
         *,
-        layout: Layout = "json",
+        layout: Layout = "spaced-json",
         labels: Sequence[str] = (),
         frames: Mapping[str, int] | None = None,
     ) -> Renderer:
