@@ -132,7 +132,10 @@ def start(name: str, function: Callable[..., Any], *args: Any) -> Worker:
 def events(
     workers: list[Worker], timeout_s: float = 0.5, pressed: threading.Event | None = None
 ) -> Iterator[tuple[Worker, dict[str, Any]] | None]:
-    """Events of running workers as they come, until all are done; yields None when ``timeout_s`` passes quietly.
+    """Events of running workers as they come, until all are done.
+
+    Yields None when ``timeout_s`` passes quietly and when a worker has come to its end, so that whoever follows them
+    can start another before the end is taken for the end of all: ``workers`` may grow meanwhile.
 
     When ``pressed`` is set, every worker is asked to stop once.
     """
@@ -149,6 +152,8 @@ def events(
                 event = _receive(worker)
                 if event is not None:
                     yield worker, event
+        if any(worker.done for worker in alive):
+            yield None
 
 
 def run(

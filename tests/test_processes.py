@@ -1,0 +1,40 @@
+"""Workers forked from the warm process: events, ends that come together, errors, a kill."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from hone import processes
+from hone.errors import FailedError
+from hone.processes import Worker
+from hone.smoke.workers import ready, train
+
+
+def wait_until_answered(workers: list[Worker]) -> None:
+    while not all(worker.connection.poll(1.0) for worker in workers):
+        time.sleep(0.01)
+
+
+def test_a_worker_that_is_started_when_two_end_together_is_followed_to_its_end() -> None:
+    workers = [processes.start("one", ready), processes.start("two", ready)]
+    wait_until_answered(workers)
+    for item in processes.events(workers):
+        if item is None and workers[0].done and len(workers) == 2:
+            workers.append(processes.start("three", ready))
+    assert [worker.done for worker in workers] == [True, True, True]
+    assert [worker.error for worker in workers] == [None, None, None]
+
+
+def test_an_error_comes_back_as_a_failed_error_and_a_kill_as_its_signal() -> None:
+    with pytest.raises(FailedError, match="KeyError"):
+        processes.run("wrong order", train, {})
+    worker = processes.start("killed", ready)
+    worker.process.kill()
+    worker.process.join()
+    for _ in processes.events([worker]):
+        pass
+    assert worker.done
+    # It may have answered before the kill came.
+    assert worker.error is None or "signal 9" in worker.error
