@@ -137,8 +137,11 @@ def _report(run: Run, bench: Bench, model: nn.Module, result: Any, judge: Judge,
         return AttemptReport(
             **common, score=last.score if last else None, dev_loss=loss, peak_rss_bytes=peak_rss_bytes()
         )
-    best = result.best
-    _load_best(model, result)
+    # Nothing was judged after step 0 where the time was up early: the last weights are the better guess then.
+    untrained = result.best is not None and result.best.step == 0 and result.step > 0
+    best = last if untrained else result.best
+    if not untrained:
+        _load_best(model, result)
     _save_model(run, bench, model)
     evaluation = score_model(bench, model, bench.data.dev)
     return AttemptReport(
@@ -160,8 +163,7 @@ def _recent_loss(run: Run, last: float | None, steps: int = 10) -> float | None:
 
 
 def _load_best(model: nn.Module, result: Any) -> None:
-    # Nothing was judged after step 0: the last weights are the better guess.
-    if result.best_weights is None or (result.best.step == 0 and result.step > 0):
+    if result.best_weights is None:
         return
     from hone.train.checkpoints import load_weights
 

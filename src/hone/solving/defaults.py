@@ -10,7 +10,7 @@ from hone.task.spec import Task
 
 FIRST_SHARE = 0.70
 """Share of the box by whose end the first attempt is planned to be done."""
-MOST_EPOCHS = {"classify": 30.0, "extract": 14.0, "generate": 12.0, "language-model": 8.0}
+MOST_EPOCHS = {"classify": 12.0, "extract": 14.0, "generate": 12.0, "language-model": 8.0}
 """Passes over the training rows beyond which the default recipe gains nothing: a large box does not make it longer."""
 LEAST_STEPS = 40
 EVALUATIONS = 4
