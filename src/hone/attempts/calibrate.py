@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from hone.train.records import StepRecord
 
-GUARD_ROWS = 4
+SAMPLED_ROWS, SAMPLED_DOCUMENTS = 64, 8
+"""Dev rows that are scored to learn how long scoring takes."""
+GUARD_ROWS, GUARD_TOKENS = 4, 512
 GUARD_STEPS = 60
 
 
@@ -59,7 +61,7 @@ def calibrate(channel: Channel, order: dict[str, Any]) -> dict[str, float]:
     # The median rate: a moment in which somebody else had the cores is no measure of the next five minutes.
     rate = statistics.median(record.tokens / record.seconds for record in kept)
     begin = time.monotonic()
-    sample = list(data.dev[:64])
+    sample = list(data.dev[: SAMPLED_DOCUMENTS if task.kind == "language-model" else SAMPLED_ROWS])
     dev_loss(model, bench.dev)
     loss_s = time.monotonic() - begin
     score_model(bench, model, sample)
@@ -78,7 +80,9 @@ def _by_heart(bench: Bench, model: nn.Module) -> str:
     from hone.train.batches import collate
     from hone.train.guards import overfit_one_batch
 
-    rows = bench.train[:GUARD_ROWS]
+    rows = list(bench.train[:GUARD_ROWS])
+    while len(rows) > 1 and sum(len(example.ids) for example in rows) > GUARD_TOKENS:
+        rows.pop()
     found = overfit_one_batch(model, collate([(example,) for example in rows]), steps=GUARD_STEPS)
     figures = f"{len(rows)} rows alone, loss {found.first:.2f} -> {found.last:.2f} in {found.steps} steps"
     if found.learned:

@@ -45,6 +45,9 @@ def default_recipe(task: Task, data: DataVersion, *, seed: int, threads: int) ->
         values |= {"vocab_size": 1632, "batch_size": 24, "decay_share": 0.5, "swap_values": 0.4}
     if task.kind == "classify":
         values |= {"vocab_size": max(2048, 1280 + len(data.labels))}
+    if task.kind == "language-model":
+        # A row is a whole context of supervised tokens: a few rows are a batch.
+        values |= {"batch_size": 8}
     if not base.startswith("scratch"):
         # A pretrained model is moved gently: AdamW at a small rate, its own layout of text.
         values |= {"optimizer": "adamw", "learning_rate": 1e-4, "layout": "json", "batch_size": 16}
