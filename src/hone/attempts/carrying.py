@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hone.attempts.bench import Bench, Say, build_model, prepare_bench, source_of
-from hone.attempts.judging import Judge, score_model
+from hone.attempts.judging import Judge, dev_loss, score_model
 from hone.attempts.report import AttemptReport
 from hone.data.prepare import DataVersion
 from hone.lab.run import Run
@@ -71,7 +71,7 @@ def carry_out(  # noqa: PLR0913  (five things are needed; the others are named a
             say=say,
         )
         keep = result.status == "finished" or (result.status == "stopped" and result.step > 0 and time_is_up())
-        report = _report(run, bench, model, result, judge, keep)
+        report = _report(run, bench, model, result, keep)
         if result.status == "finished":
             run.finish({**report.to_json(), "recipe_id": recipe.id})
     return report
@@ -118,7 +118,7 @@ class _Reporter:
             self.on_event({"kind": "step", "steps": self.recipe.steps, **record.to_json()})
 
 
-def _report(run: Run, bench: Bench, model: nn.Module, result: Any, judge: Judge, keep: bool) -> AttemptReport:
+def _report(run: Run, bench: Bench, model: nn.Module, result: Any, keep: bool) -> AttemptReport:
     from hone.hardware import peak_rss_bytes
 
     rate = result.tokens / result.seconds if result.seconds else 0.0
@@ -139,7 +139,6 @@ def _report(run: Run, bench: Bench, model: nn.Module, result: Any, judge: Judge,
         )
     # Nothing was judged after step 0 where the time was up early: the last weights are the better guess then.
     untrained = result.best is not None and result.best.step == 0 and result.step > 0
-    best = last if untrained else result.best
     if not untrained:
         _load_best(model, result)
     _save_model(run, bench, model)
@@ -147,7 +146,7 @@ def _report(run: Run, bench: Bench, model: nn.Module, result: Any, judge: Judge,
     return AttemptReport(
         **common,
         score=evaluation.scores[evaluation.metric],
-        dev_loss=best.numbers.get("dev_loss") if best else judge.dev_loss,
+        dev_loss=dev_loss(model, bench.dev),
         scores=dict(evaluation.scores),
         peak_rss_bytes=peak_rss_bytes(),
         model=str(run.model),
