@@ -1,0 +1,1 @@
+"""Looking: a profile of the data as one JSON document, and the report that shows it."""

@@ -1,0 +1,1 @@
+"""Signals: measurements of rows, as columns. The table that names them is :mod:`hone.data.signals.registry`."""

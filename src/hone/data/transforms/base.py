@@ -1,0 +1,24 @@
+"""What a transform is: text in, better text out, and the same again the second time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+
+@runtime_checkable
+class Transform(Protocol):
+    """Changes text. Applying it to its own output changes nothing (a second clean is a no-op)."""
+
+    name: str
+    version: str
+    """Raised whenever the same text would come out otherwise: part of the cache key."""
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """JSON values that change the output: part of the cache key."""
+        ...
+
+    def apply(self, text: str) -> str:
+        """The transformed text."""
+        ...
