@@ -1,6 +1,6 @@
 """What a signal is: something that measures rows and never deletes one.
 
-Two kinds. A :class:`Signal` looks at one row at a time. A :class:`CorpusSignal` needs the others too (duplicates, labels):
+Two kinds. A :class:`Signal` looks at one row at a time. A :class:`CorpusSignal` needs the others too (duplicates):
 it first makes a small sketch of each row, and then columns out of all sketches, so that texts are read once and never
 held together. Both give one row of columns per input row, in the same order. Columns are named ``<signal>.<figure>``.
 """
@@ -54,7 +54,7 @@ class CorpusSignal(Protocol):
         """Columns over all rows, in their order.
 
         Args:
-            sketches: the columns of :meth:`sketch` for all rows, and ``row`` and ``split`` beside them. It may be mapped
-                from disk: take what is needed, column by column.
+            sketches: the columns of :meth:`sketch` for all rows, and ``row`` and ``split`` beside them. It may be
+                mapped from disk: take what is needed, column by column.
         """
         ...
