@@ -91,13 +91,50 @@ class Device(Section):
         return self
 
 
-class Clean(Section):
-    """How rows are cleaned.
+class RuleWish(Section):
+    """A rule of one's own, or another threshold for a rule of the preset."""
 
-    ``task``: folded duplicates and rows of the test split leave train; ``none``: only the latter.
+    column: str | None = None
+    """Signal column, such as ``quality.words`` or ``own:checks.score``; a rule of the preset has one already."""
+    min: float | None = None
+    """Rows below this leave."""
+    max: float | None = None
+    """Rows above this leave."""
+    one_of: list[str] | None = None
+    """Rows with another value leave."""
+    absent: bool | None = None
+    """Rows that have a value leave."""
+    source: str | None = None
+    """Where the threshold is from."""
+
+
+class Clean(Section):
+    """How rows are cleaned: transforms of text, then signals, then rules over the signals' columns.
+
+    ``task``: empty rows, folded duplicates and rows of the test split leave; ``web`` adds the FineWeb chain for raw
+    pages; ``none``: only rows of the test split leave.
     """
 
-    preset: Literal["task", "none"] = "task"
+    preset: Literal["task", "web", "none"] = "task"
+    transforms: list[str | dict[str, dict[str, Any]]] | None = None
+    """Transforms in their order, by name or ``{name: {parameter: value}}``; without the key the preset's own."""
+    rules: dict[str, bool | RuleWish] = {}
+    """By name: ``false`` leaves a rule of the preset out, ``{min: ..., max: ...}`` moves its threshold or adds one."""
+    signals: dict[str, dict[str, Any]] = {}
+    """Parameters of signals by name, such as ``near: {threshold: 0.8}``."""
+    against: list[str] = []
+    """Further files that training rows must not share text with: benchmarks."""
+    limits: dict[str, int] = {}
+    """Rows kept at most of a source file, by its name; ``"*"`` for every other one."""
+    version: str | None = None
+    """Take the cleaning that an earlier data version was made with, its edits included (undo)."""
+
+    @model_validator(mode="after")
+    def _limits_are_numbers_of_rows(self) -> Clean:
+        wrong = [f"{name}: {limit}" for name, limit in self.limits.items() if limit < 1]
+        if wrong:
+            raise ValueError(f"limits must be at least 1 row; got {', '.join(wrong)}")
+        return self
 
 
 class Task(Section):
