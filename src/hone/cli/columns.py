@@ -5,42 +5,28 @@ Every proposal comes with its reason, because a person has to be able to disagre
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from hone.data.columns import (
+    ANSWER_NAMES,
+    INPUT_NAMES,
+    LABEL_NAMES,
+    Column,
+    columns_of,
+    first_named,
+    has_few_values,
+    is_id,
+)
 from hone.data.read import read
 from hone.data.rows import Bad, Row
 from hone.errors import InputError
 
 MOST_ROWS = 20_000
 """Rows that are looked at; more change nothing in a proposal."""
-_INPUT_NAMES = (
-    "text", "prompt", "input", "question", "sentence", "utterance", "query", "request", "instruction", "message",
-    "content", "body", "source", "document", "title",
-)  # fmt: skip
-_LABEL_NAMES = ("label", "category", "class", "intent", "target", "topic", "sentiment", "output", "answer", "tag")
-_ANSWER_NAMES = (
-    "completion", "output", "answer", "response", "summary", "target", "reply", "translation", "sql", "code",
-)  # fmt: skip
-_ID_NAMES = ("id", "idx", "index", "uuid", "guid", "row", "unnamed: 0", "")
-_MOST_LABELS = 500
-_ROWS_PER_LABEL = 2
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Column:
-    """A column over the rows looked at."""
-
-    name: str
-    kind: str
-    """text, number or object (also lists)."""
-    filled: int
-    """Rows that have it."""
-    distinct: int
-    mean_chars: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,12 +74,12 @@ def look(source: str, base: Path) -> Looked:
     if not rows:
         first = f"; the first bad row: {bad[0].id}: expected {bad[0].expected}, found {bad[0].found}" if bad else ""
         raise InputError(f"--data {source}: holds no rows; expected at least one{first}")
-    return Looked(rows=tuple(rows), more=more, columns=tuple(_columns(rows)))
+    return Looked(rows=tuple(rows), more=more, columns=tuple(columns_of(rows)))
 
 
 def propose_kind(looked: Looked) -> Proposal | None:
     """The kind of task that the columns suggest, or None when they suggest nothing."""
-    useful = [column for column in looked.columns if not _is_id(column)]
+    useful = [column for column in looked.columns if not is_id(column)]
     if len(useful) == 1 and useful[0].kind == "text":
         return Proposal(value="language-model", why=f'there is one column, "{useful[0].name}"')
     objects = [column.name for column in useful if column.kind == "object"]
@@ -110,7 +96,7 @@ def propose_kind(looked: Looked) -> Proposal | None:
 def propose_input(looked: Looked, taken: Iterable[str] = ()) -> Proposal | None:
     """The column of the prompt, among those that the answer does not take."""
     left = [c for c in looked.columns if c.name not in set(taken) and c.kind == "text" and _is_usable(c)]
-    named = _first_named(left, _INPUT_NAMES)
+    named = first_named(left, INPUT_NAMES)
     if named is not None:
         return Proposal(value=_template(named), why="by its name")
     if not left:
@@ -125,7 +111,7 @@ def propose_label(looked: Looked) -> Proposal | None:
     fitting = [column for column in looked.columns if _is_label(column, looked)]
     if not fitting:
         return None
-    chosen = _first_named(fitting, _LABEL_NAMES) or min(fitting, key=lambda column: column.distinct)
+    chosen = first_named(fitting, LABEL_NAMES) or min(fitting, key=lambda column: column.distinct)
     return Proposal(value=_template(chosen), why=f'"{chosen.name}" has {chosen.distinct:,} distinct values')
 
 
@@ -134,7 +120,7 @@ def propose_text(looked: Looked, taken: Iterable[str]) -> Proposal | None:
     left = [c for c in looked.columns if c.name not in set(taken) and c.kind != "object" and _is_usable(c)]
     if not left:
         return None
-    named = _first_named(left, _ANSWER_NAMES)
+    named = first_named(left, ANSWER_NAMES)
     chosen = named or max(left, key=lambda column: column.mean_chars)
     return Proposal(value=_template(chosen), why="by its name" if named else "the longest text left")
 
@@ -142,10 +128,10 @@ def propose_text(looked: Looked, taken: Iterable[str]) -> Proposal | None:
 def propose_object(looked: Looked, taken: Iterable[str]) -> Proposal | None:
     """An object of every column that the prompt does not take; identifiers are left out."""
     others = [column for column in looked.columns if column.name not in set(taken)]
-    left = [column for column in others if not _is_id(column) and _can_be_named(column)]
+    left = [column for column in others if not is_id(column) and _can_be_named(column)]
     if not left:
         return None
-    ids = [column.name for column in others if _is_id(column)]
+    ids = [column.name for column in others if is_id(column)]
     odd = [column.name for column in others if not _can_be_named(column)]
     why = "every other column" + (f"; left out as identifiers: {', '.join(ids)}" if ids else "")
     why += f"; left out because a template cannot name them: {', '.join(odd)}" if odd else ""
@@ -158,47 +144,17 @@ def propose_document(looked: Looked) -> Proposal | None:
     return None if found is None else Proposal(value=found.value, why=found.why)
 
 
-def _columns(rows: Sequence[Row]) -> Iterable[Column]:
-    for name in dict.fromkeys(name for row in rows for name in row.fields):
-        values = [row.fields[name] for row in rows if row.fields.get(name) not in (None, "")]
-        kinds = {_kind(value) for value in values}
-        kind = "object" if "object" in kinds else "text" if "text" in kinds or not kinds else "number"
-        yield Column(
-            name=name,
-            kind=kind,
-            filled=len(values),
-            distinct=len({str(value) for value in values}),
-            mean_chars=sum(len(str(value)) for value in values) / max(1, len(values)),
-        )
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, dict | list | tuple):
-        return "object"
-    return "number" if isinstance(value, int | float) else "text"
-
-
-def _is_id(column: Column) -> bool:
-    return column.name.strip().lower() in _ID_NAMES and (column.kind == "number" or column.distinct == column.filled)
-
-
 def _can_be_named(column: Column) -> bool:
     """Braces, colons and exclamation marks mean something else inside a template."""
     return not set(column.name) & set("{}:!")
 
 
 def _is_usable(column: Column) -> bool:
-    return _can_be_named(column) and not _is_id(column)
+    return _can_be_named(column) and not is_id(column)
 
 
 def _is_label(column: Column, looked: Looked) -> bool:
-    few = 2 <= column.distinct <= min(_MOST_LABELS, max(2, len(looked.rows) // _ROWS_PER_LABEL))
-    return few and column.kind != "object" and _is_usable(column)
-
-
-def _first_named(columns: Sequence[Column], names: Sequence[str]) -> Column | None:
-    by_name = {column.name.strip().lower(): column for column in columns}
-    return next((by_name[name] for name in names if name in by_name), None)
+    return has_few_values(column, len(looked.rows)) and _is_usable(column)
 
 
 def _template(column: Column) -> str:

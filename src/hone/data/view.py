@@ -1,0 +1,276 @@
+"""How a row becomes a row of the text table: by the task's templates, or by what a bare file's columns suggest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+
+from hone.data.checking import input_columns, output_columns
+from hone.data.columns import (
+    ANSWER_NAMES,
+    INPUT_NAMES,
+    LABEL_NAMES,
+    Column,
+    columns_of,
+    first_named,
+    has_few_values,
+    is_id,
+)
+from hone.data.rows import Row, canonical
+from hone.data.table import TextRow
+from hone.errors import InputError, nearest
+from hone.task.render import prompt_text
+from hone.task.spec import Task
+from hone.task.templates import fill
+
+BETWEEN = "\n\n"
+_LONGEST_LABEL = 60
+_FEW_ENOUGH = 0.8
+_MESSAGE_KEYS = (("role", "content"), ("from", "value"))
+_CALLS = frozenset({"function_call", "observation"})
+_FLAT = frozenset({str, int, bool, type(None)})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Of:
+    """The text of one column: as it is, JSON of an object or number, nothing where it is null or missing."""
+
+    column: str
+
+    def __call__(self, fields: Mapping[str, Any]) -> str:
+        """The column's text in a row."""
+        value = fields.get(self.column)
+        if isinstance(value, str):
+            return value
+        return "" if value is None else canonical(value)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """How rows are looked at. Picklable, and :meth:`describe` is part of cache keys.
+
+    ``kind`` a task's kind, or ``table`` where nothing is text; ``sentence`` tells people how text, input, answer and
+    label are made; ``text_columns`` carry text: what transforms may change. ``input``, ``answer`` and ``label`` are
+    templates (of :mod:`hone.task.templates`) or :class:`Of`; ``also`` are columns whose text belongs to the row too.
+    """
+
+    kind: str
+    sentence: str
+    text_columns: tuple[str, ...]
+    input: Any = None
+    answer: Any = None
+    label: Any = None
+    also: tuple[str, ...] = ()
+
+    def row(self, row: Row, source: str, split: str) -> TextRow:
+        """One row of the text table.
+
+        Raises:
+            InputError: when the row lacks a column that a template names.
+        """
+        fields = row.fields
+        written = fields_json(fields)
+        prompt = written if self.input is None else _text(self.input, fields)
+        answer = None if self.answer is None else _answer(self.answer, fields)
+        text = prompt
+        if answer and self.kind != "extract":
+            text = f"{prompt}{BETWEEN}{answer}"
+        for column in self.also:
+            text = f"{text}{BETWEEN}{fields[column]}"
+        return TextRow(
+            row=row.id,
+            source=source,
+            split=split,
+            text=text,
+            input=prompt,
+            answer=answer,
+            label=None if self.label is None else _text(self.label, fields),
+            fields=written,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Plain values that decide what comes out."""
+        return asdict(self)
+
+
+def view_of_task(task: Task) -> View:
+    """The view of a task's templates.
+
+    classify: text is the prompt; extract: text is the prompt, the answer canonical JSON; generate: text is prompt and
+    answer; language-model: text is the document.
+    """
+    answers = output_columns(task)
+    prompts = [] if task.kind == "language-model" else input_columns(task)
+    carry = prompts if task.kind == "classify" else [*prompts, *answers]
+    columns = tuple(dict.fromkeys(name for name in carry if task.kind != "classify" or name not in answers))
+    if task.kind == "language-model":
+        sentence = f"text = {task.output} (documents)"
+        return View(kind=task.kind, sentence=sentence, text_columns=columns, input=task.output)
+    prompt = [turn.model_dump() for turn in task.input] if isinstance(task.input, list) else task.input
+    shown = " / ".join(turn["content"] for turn in prompt) if isinstance(prompt, list) else prompt
+    if task.kind == "classify":
+        sentence = f"text = {shown}, label = {task.output}"
+        return View(kind=task.kind, sentence=sentence, text_columns=columns, input=prompt, label=task.output)
+    whole = "text = input" if task.kind == "extract" else "text = input and answer"
+    sentence = f"input = {shown}, answer = {_shown(task.output)}, {whole}"
+    return View(kind=task.kind, sentence=sentence, text_columns=columns, input=prompt, answer=task.output)
+
+
+def view_of_rows(sample: Sequence[Row], *, text: str = "", answer: str = "", label: str = "") -> View:
+    """The view of rows without a task: what their columns' names and values suggest, or the columns given.
+
+    Args:
+        sample: some rows.
+        text: column of the text (or prompt), instead of the one that suggests itself.
+        answer: column of the answer.
+        label: column of the label.
+
+    Raises:
+        InputError: for a column that no row of the sample has.
+    """
+    columns = columns_of(sample)
+    names = [column.name for column in columns]
+    given = {"text": text, "answer": answer, "label": label}
+    problems = [
+        f'{option} names the column "{name}", which the data has not; {nearest(name, names)} '
+        f"(columns: {', '.join(names)})"
+        for option, name in given.items()
+        if name and name not in names
+    ]
+    if problems:
+        raise InputError(problems)
+    return _of_columns(columns, len(sample), given)
+
+
+def transformed(fields: Mapping[str, Any], apply: Callable[[str], str], columns: Sequence[str]) -> dict[str, Any]:
+    """A row's fields with a function applied to every text of some columns.
+
+    Texts inside objects and lists count; of a message only what is said is changed, never its role, its calls or the
+    reply of a tool. The same dict comes back where nothing changes.
+    """
+    changed = {}
+    for column in columns:
+        if column in fields:
+            value = fields[column]
+            new = _applied(value, apply)
+            if new is not value:
+                changed[column] = new
+    if not changed and isinstance(fields, dict):
+        return fields
+    return {**fields, **changed}
+
+
+def fields_json(fields: Mapping[str, Any]) -> str:
+    """What :func:`hone.data.rows.canonical` gives, several times faster where no value is a float or nested."""
+    for value in fields.values():
+        if type(value) not in _FLAT:
+            return canonical(fields)
+    try:
+        return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS).decode()
+    except TypeError:  # an integer of more than 64 bits, a key that is no text
+        return canonical(fields)
+
+
+def _text(part: Any, fields: Mapping[str, Any]) -> str:
+    return part(fields) if isinstance(part, Of) else prompt_text(part, fields)
+
+
+def _answer(part: Any, fields: Mapping[str, Any]) -> str | None:
+    if isinstance(part, Of):
+        return part(fields) if fields.get(part.column) is not None else None
+    value = fill(part, fields)
+    return canonical(value) if isinstance(part, dict) else str(value)
+
+
+def _applied(value: Any, apply: Callable[[str], str]) -> Any:
+    """The value with its texts changed; the very same object where none changes."""
+    if isinstance(value, str):
+        new = apply(value)
+        return value if new == value else new
+    if isinstance(value, list):
+        items = [_applied(item, apply) for item in value]
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    if isinstance(value, dict):
+        said = _said(value)
+        made = {key: _applied(part, apply) if said is None or key in said else part for key, part in value.items()}
+        return made if any(made[key] is not part for key, part in value.items()) else value
+    return value
+
+
+def _said(value: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The keys of a message under which it says something; None where the object is no message."""
+    for role, content in _MESSAGE_KEYS:
+        if role in value and content in value:
+            return () if value[role] in _CALLS else (content,)
+    if value.get("type") == "text" and "text" in value:  # a part of a message's content
+        return ("text",)
+    return None
+
+
+def _of_columns(columns: Sequence[Column], num_rows: int, given: Mapping[str, str]) -> View:
+    label, why_label = _label(columns, num_rows, given)
+    prompt, answer, why = _prompt_and_answer(columns, given, label)
+    override = "choose others with --text, --answer and --label COLUMN"
+    if prompt is None:
+        carry = tuple(column.name for column in columns if column.kind != "number" and not is_id(column))
+        why = f"a table: no column holds text, so the text is the row as JSON; {override}"
+        return View(kind="table", sentence=why, text_columns=carry)
+    kind = "generate" if answer else "classify" if label else "language-model"
+    return View(
+        kind=kind,
+        sentence=f"{why}{why_label}; {override}",
+        text_columns=(prompt, answer) if answer else (prompt,),
+        input=Of(column=prompt),
+        answer=Of(column=answer) if answer else None,
+        label=Of(column=label) if label else None,
+    )
+
+
+def _label(columns: Sequence[Column], num_rows: int, given: Mapping[str, str]) -> tuple[str, str]:
+    """The column of the label, and the end of a sentence on it."""
+    if given["label"]:
+        return given["label"], f', label = "{given["label"]}" (as given)'
+    free = [c for c in columns if c.name not in given.values() and c.whole and not is_id(c) and c.kind != "object"]
+    short = [c for c in free if c.mean_chars <= _LONGEST_LABEL and 2 <= c.distinct <= _FEW_ENOUGH * c.filled]
+    named = first_named(short, LABEL_NAMES)
+    fitting = [column for column in free if has_few_values(column, num_rows)]
+    chosen = named or (fitting[0] if len(fitting) == 1 else None)
+    if chosen is not None:
+        return chosen.name, f', label = "{chosen.name}" ({chosen.distinct:,} distinct values)'
+    several = ", ".join(column.name for column in fitting)
+    return "", f", no label (several columns could be one: {several})" if several else ""
+
+
+def _prompt_and_answer(columns: Sequence[Column], given: Mapping[str, str], label: str) -> tuple[str | None, str, str]:
+    """The columns of prompt and answer ("" where there is none), and the beginning of a sentence on them."""
+    texts = [c for c in columns if c.kind == "text" and c.filled and not is_id(c) and c.name != label]
+    left = [column for column in texts if column.name not in given.values()]
+    prompt, answer = given["text"], given["answer"]
+    if prompt or answer:
+        if not prompt and left:
+            prompt = max(left, key=lambda column: column.mean_chars).name
+        said = " (as given)" if given["text"] else ""
+        return (
+            prompt or None,
+            answer,
+            f'text = "{prompt}"{said}' + (f', answer = "{answer}" (as given)' if answer else ""),
+        )
+    named_answer = first_named(left, ANSWER_NAMES)
+    named_prompt = first_named([column for column in left if column is not named_answer], INPUT_NAMES)
+    if named_answer is not None and named_prompt is not None:
+        why = f'input = "{named_prompt.name}", answer = "{named_answer.name}" (by their names), text = both'
+        return named_prompt.name, named_answer.name, why
+    if not left:
+        return None, "", ""
+    longest = max(left, key=lambda column: column.mean_chars)
+    mean = f"{longest.mean_chars:,.0f} characters on average"
+    return longest.name, "", f'text = "{longest.name}" (the longest text, {mean})'
+
+
+def _shown(template: Any) -> str:
+    if isinstance(template, dict):
+        return "{" + ", ".join(f"{key}: {_shown(part)}" for key, part in template.items()) + "}"
+    return str(template)
