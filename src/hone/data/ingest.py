@@ -28,7 +28,7 @@ SplitRow = tuple[str, Row]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ingested:
-    """Texts on disk. ``changed``: transform to rows that it changed. ``known``: the store was there; nothing was read."""
+    """Texts on disk. ``changed``: transform to rows it changed. ``known``: the store was there; nothing was read."""
 
     store: TextStore
     changed: dict[str, int]

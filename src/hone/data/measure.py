@@ -30,9 +30,9 @@ OnProgress = Callable[[str, int, int], None]
 class Measured:
     """Texts and what was measured of them.
 
-    ``columns``: ``row``, ``source``, ``split``, ``label`` and every signal's columns, one row per row of ``store`` and in
-    its order. ``signals``: name to version and parameters, as recorded. ``fresh``: parts times signals computed now (the
-    others came from the cache). ``seconds`` of wall time by stage.
+    ``columns``: ``row``, ``source``, ``split``, ``label`` and every signal's columns, one row per row of ``store`` and
+    in its order. ``signals``: name to version and parameters, as recorded. ``fresh``: parts times signals computed now
+    (the others came from the cache). ``seconds`` of wall time by stage.
     """
 
     store: TextStore

@@ -23,7 +23,8 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 class Rule:
     """Keep a row when ``low <= column <= high``, or when the column is one of ``one_of``, or when it is ``absent``.
 
-    ``source`` says where the threshold is from; ``evidence`` names further columns that show why a row failed.
+    ``splits``: whose rows the rule is for. ``source`` says where the threshold is from; ``evidence`` names further
+    columns that show why a row failed.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Rule:
     high: float | None = None
     one_of: tuple[str, ...] = ()
     absent: bool = False
+    splits: tuple[str, ...] = ("train",)
     source: str
     evidence: tuple[str, ...] = ()
 
@@ -87,7 +89,7 @@ def decide(columns: pa.Table, rules: Sequence[Rule]) -> Decisions:
         if (rule.low is not None or rule.high is not None) and not ordered:
             problems.append(f"rule {rule.name}: {rule.column} holds {column.type}, which has no smaller and larger")
             continue
-        failed[rule.name] = _fails(rule, column)
+        failed[rule.name] = _fails(rule, column) & _in_splits(columns, rule.splits)
     if problems:
         raise InputError(problems)
     keep = np.ones(columns.num_rows, bool)
@@ -109,6 +111,13 @@ def _fails(rule: Rule, column: pa.ChunkedArray) -> Mask:
     if rule.high is not None:
         fails |= _mask(pc.fill_null(pc.greater(column, pa.scalar(float(rule.high))), False))
     return fails
+
+
+def _in_splits(columns: pa.Table, splits: tuple[str, ...]) -> Mask:
+    if "split" not in columns.column_names:
+        return np.ones(columns.num_rows, bool)
+    column = columns.column("split")
+    return _mask(pc.is_in(column, value_set=pa.array(splits, column.type)))
 
 
 def _mask(column: pa.ChunkedArray) -> Mask:
