@@ -1,0 +1,117 @@
+"""The user's own functions: values, types, errors with the row, and the cache key."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from hone.data.signals.own import own
+from hone.data.table import TextRow, text_batch
+from hone.errors import InputError
+
+Write = Callable[[str], Path]
+
+
+def batch(*texts: str) -> pa.RecordBatch:
+    rows = [
+        TextRow(row=f"f:{n}", source="f", split="train", text=text, input=text, answer=None, label=None, fields="{}")
+        for n, text in enumerate(texts, start=1)
+    ]
+    return text_batch(rows)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def written(source: str) -> Path:
+        (tmp_path / "mine.py").write_text("from __future__ import annotations\n" + source, encoding="utf-8")
+        return tmp_path
+
+    return written
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "values"),
+    [
+        ("def f(text): return len(text)", pa.float64(), [3.0, 0.0]),
+        ("def f(text: str) -> int: return len(text)", pa.int64(), [3, 0]),
+        ("def f(text: str) -> bool: return bool(text)", pa.bool_(), [True, False]),
+        ("def f(text: str) -> str | None: return text or None", pa.string(), ["two", None]),
+        ("def f(texts: list[str]) -> list[float]: return [len(t) / 2 for t in texts]", pa.float64(), [1.5, 0.0]),
+        ("def f(texts): return map(len, texts)\nf.batched = True", pa.float64(), [3.0, 0.0]),
+        ("class F:\n  def __call__(self, text: str) -> int: return len(text)\nf = F()", pa.int64(), [3, 0]),
+    ],
+)
+def test_a_function_gives_one_value_each_of_the_type_it_promises(
+    write: Write, source: str, kind: pa.DataType, values: list[object]
+) -> None:
+    column = own("mine:f", write(source)).columns(batch("two", "")).column("own:mine:f")
+    assert column.type == kind
+    assert column.to_pylist() == values
+
+
+def test_dots_and_a_colon_name_the_same_function(write: Write) -> None:
+    folder = write("class Box:\n  @staticmethod\n  def f(text): return 1.0")
+    assert own("mine:Box.f", folder).columns(batch("a")).num_rows == 1
+    assert own("math.sqrt").functions == ("math.sqrt",)
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("def f(text): return [1]", r"own: mine:f gave \[1\] for row f:1; expected a finite number"),
+        ("def f(text): return float('nan') if text == 'b' else 1", r"gave nan for row f:2; expected a finite number"),
+        ("def f(text) -> int: return 0.5", r"gave 0.5 for row f:1; expected a whole number"),
+        ("def f(text): return text if text == 'b' else True", r"gave 'b' for row f:2; expected True or False"),
+        ("def f(text): return 1 / (text != 'b')", r"failed on row f:2 \(1 characters\): ZeroDivisionError"),
+        ("def f(texts: list[str]): return [1]", r"gave 1 values for 2 texts; expected one each"),
+        ("def f(texts: list[str]): raise KeyError('x')", r"failed on a list of 2 texts: KeyError"),
+    ],
+)
+def test_errors_name_the_function_the_row_and_what_was_returned(write: Write, source: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        own("mine:f", write(source)).columns(batch("a", "b"))
+
+
+def test_all_names_that_lead_nowhere_are_told_at_once(write: Write) -> None:
+    folder = write("def count(text): return 1\nvalue = 3")
+    with pytest.raises(InputError) as caught:
+        own(["nowhere_at_all:f", "plain"], folder)
+    assert len(caught.value.problems) == 2
+    with pytest.raises(InputError) as caught:
+        own(["mine:cuont", "mine:value"], folder)
+    assert 'did you mean "count"?' in caught.value.problems[0]
+    assert "is a int, not a function" in caught.value.problems[1]
+    with pytest.raises(InputError, match=r"cannot be imported \(ZeroDivisionError"):
+        own("mine:f", write("1 / 0"))
+
+
+def test_an_edited_function_is_another_version_and_is_read_again(write: Write) -> None:
+    before = own("mine:f", write("def f(text): return 1"))
+    after = own("mine:f", write("def f(text): return 2"))
+    assert before.version != after.version
+    assert after.columns(batch("a")).column(0).to_pylist() == [2.0]
+
+
+def test_two_folders_with_a_module_of_one_name_do_not_meet(tmp_path: Path) -> None:
+    signals = []
+    for name, value in (("a", 1), ("b", 2)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.py").write_text(f"def f(text): return {value}")
+        signals.append(own("mine:f", tmp_path / name))
+    assert [signal.columns(batch("x")).column(0).to_pylist() for signal in signals] == [[1.0], [2.0]]
+
+
+def test_it_travels_to_workers_by_name(write: Write) -> None:
+    signal = own("mine:f", write("def f(text): return len(text)"))
+    copy = pickle.loads(pickle.dumps(signal))
+    assert copy == signal
+    assert copy.columns(batch("abc")).equals(signal.columns(batch("abc")))
+
+
+def test_rows_that_cannot_be_measured_are_null(write: Write) -> None:
+    column = own("mine:f", write("def f(text): return None")).columns(batch("a", "b")).column(0)
+    assert column.null_count == 2
