@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,9 @@ _ALONE = (
 _BMP = 0x10000
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Piece:
-    """Some texts of a batch, joined.
+    """Some texts of a batch, joined. What is looked up for it is looked up once.
 
     ``codes`` (C,) uint32 code points, a line feed after each text; ``start`` (N + 1,) where each text begins;
     ``first`` index of the first text in the batch.
@@ -40,11 +40,19 @@ class Piece:
 
     def classes(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """(C,) the class bits of each code point."""
-        return _looked_up(self.codes, _class_table(), _class_of)
+        return self._classes
 
     def lower(self) -> np.ndarray[Any, np.dtype[np.uint32]]:
         """(C,) lower case, one code point for one; those whose lower case is longer stay as they are."""
-        return _looked_up(self.codes, _lower_table(), _lower_of)
+        return self._lower
+
+    @cached_property
+    def _classes(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        return _frozen(_looked_up(self.codes, _class_table(), _class_of))
+
+    @cached_property
+    def _lower(self) -> np.ndarray[Any, np.dtype[np.uint32]]:
+        return _frozen(_looked_up(self.codes, _lower_table(), _lower_of))
 
 
 def pieces(texts: Sequence[str], chars: int = PIECE_CHARS) -> Iterator[Piece]:
@@ -64,6 +72,11 @@ def _piece(texts: Sequence[str], first: int) -> Piece:
     np.cumsum([len(text) + 1 for text in texts], out=start[1:])
     joined = ("\n".join(texts) + "\n").encode("utf-32-le", "surrogatepass")
     return Piece(np.frombuffer(joined, dtype=np.uint32), start, first)
+
+
+def _frozen(found: Any) -> Any:
+    found.flags.writeable = False  # shared by everybody who asks: nobody may write into it
+    return found
 
 
 def _looked_up(codes: Any, table: Any, rare: Callable[[int], int]) -> Any:
