@@ -106,14 +106,14 @@ def test_rows_of_test_and_of_a_dev_file_leave_the_earlier_split_with_all_reasons
     version, _ = make(classify(train="train.jsonl", dev="dev.jsonl", test="test.jsonl"), tmp_path)
     reasons = {entry.row: [reason.name for reason in entry.reasons] for entry in version.ledger.entries}
     assert reasons == {
-        "train.jsonl:4": [IN_DEV],
-        "train.jsonl:5": [IN_TEST, IN_DEV],
+        "train.jsonl:4": [IN_DEV, DUPLICATE],
+        "train.jsonl:5": [IN_TEST, IN_DEV, DUPLICATE],
         "train.jsonl:6": [IN_TEST],
         "train.jsonl:11": [IN_DEV, DUPLICATE],
         "train.jsonl:12": [EMPTY],
         "dev.jsonl:2": [IN_TEST],
     }
-    assert version.ledger.reasons_of("train.jsonl:11")[1].evidence == "duplicate of train.jsonl:4"
+    assert version.ledger.reasons_of("train.jsonl:11")[1].evidence == "exact.survivor dev.jsonl:1; exact.size 3"
     assert (len(version.train), len(version.dev), version.test.n) == (7, 3, 2)
 
 

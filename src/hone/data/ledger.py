@@ -15,8 +15,8 @@ from pathlib import Path
 from hone.errors import FailedError
 from hone.files import atomic_write
 
-IN_TEST = "equals a test row"
-IN_DEV = "equals a dev row"
+IN_TEST = "equals-test-row"
+IN_DEV = "equals-dev-row"
 DUPLICATE = "duplicate"
 EMPTY = "empty"
 BAD = "bad"

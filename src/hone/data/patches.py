@@ -7,13 +7,13 @@ becomes, and why; a data version records how many lines it was made with, so an 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hone.data.rows import Bad, Row, canonical
+from hone.data.rows import Row, canonical
 from hone.errors import InputError
 from hone.files import atomic_write, content_hash
 
@@ -48,6 +48,7 @@ class Patches:
         self._by_row: dict[str, list[Patch]] = {}
         for patch in self.all:
             self._by_row.setdefault(patch.row, []).append(patch)
+        self.dropped: dict[str, Patch] = {}
         self.seen: set[str] = set()
         self.problems: list[str] = []
 
@@ -80,8 +81,8 @@ class Patches:
         """The edits of one row."""
         return tuple(self._by_row.get(row, ()))
 
-    def applied(self, row: Row) -> Row | None:
-        """The row as edited, or None when it was left out by hand. An edit that no longer fits is kept as a problem."""
+    def applied(self, row: Row) -> Row:
+        """The row as edited. An edit that no longer fits is kept in ``problems``, and a row left out in ``dropped``."""
         fields = row.fields
         for patch in self._by_row.get(row.id, ()):
             self.seen.add(row.id)
@@ -92,19 +93,9 @@ class Patches:
                         f"{_short(fields.get(name))}: the source has changed. Edit it again, or remove the line"
                     )
             if patch.drop:
-                return None
+                self.dropped[row.id] = patch
             fields = {**fields, **patch.set}
         return row if fields is row.fields else Row(row.id, fields)
-
-    def over(self, rows: Iterable[Row | Bad]) -> Iterator[Row | Bad]:
-        """Rows with their edits; those left out by hand do not come out and are in :attr:`dropped`."""
-        for row in rows:
-            if isinstance(row, Bad) or row.id not in self._by_row:
-                yield row
-                continue
-            edited = self.applied(row)
-            if edited is not None:
-                yield edited
 
     def missing(self) -> list[str]:
         """Edits of rows that did not come by, as one sentence."""

@@ -9,15 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from hone.data import clean, sources
+from hone.data.changing import Changing
+from hone.data.cleaning import transforms_of
 from hone.data.ledger import Entry, Ledger
+from hone.data.making import Making, chosen_section
 from hone.data.rows import Row, rows_digest
 from hone.data.sealed import SealedTest
 from hone.data.split import choose
+from hone.data.view import view_of_task
+from hone.errors import InputError
 from hone.files import content_hash
 from hone.task.render import task_reference
 from hone.task.spec import Task
 
-STEP = "prepare-1"
+STEP = "prepare-2"
 TEST_SHARE = 0.1
 NAMED = 5
 Say = Callable[[str], None]
@@ -28,7 +33,8 @@ class DataVersion:
     """The data of one task as every later step sees it.
 
     ``id`` 12 hex digits over kept rows, split and step version; ``labels`` sorted training labels (classify);
-    ``test_only_labels`` and ``dev_only_labels``: labels that no training row has; ``counts`` every number said.
+    ``test_only_labels`` and ``dev_only_labels``: labels that no training row has; ``counts`` every number said;
+    ``making`` how it was made.
     """
 
     id: str
@@ -41,6 +47,7 @@ class DataVersion:
     dev_only_labels: tuple[str, ...]
     ledger: Ledger
     counts: dict[str, int]
+    making: Making
 
 
 def prepare(
@@ -64,9 +71,20 @@ def prepare(
         InputError: with every problem of every source at once.
     """
     task = sources.with_python_rows(task, cache, rows or {})
-    loaded = sources.load(task, folder, say)
-    cleaned = clean.clean(task, loaded, say)
-    pool, sealed = _seal(task, folder, cleaned, loaded, say)
+    section, patches = chosen_section(task, folder)
+    changing = Changing(
+        transforms=transforms_of(section, task.kind), columns=view_of_task(task).text_columns, patches=patches
+    )
+    loaded = sources.load(task, folder, say, changing)
+    if problems := [*patches.problems, *patches.missing()]:
+        raise InputError(problems)
+    for name, count in changing.changed.items():
+        say(f"transform {name}: {count:,} rows changed")
+    fingerprints = sources.fingerprints(task, section, loaded, folder, cache, say)
+    cleaned = clean.clean(
+        task, loaded, section, patches=patches, fingerprints=fingerprints, folder=folder, cache=cache, say=say
+    )
+    pool, sealed = _seal(task, folder, cleaned, loaded, changing, say)
     train, dev = _dev(task, pool, cleaned, say)
     labels = sorted({task_reference(task, row.fields) for row in train}) if task.kind == "classify" else []
     version = DataVersion(
@@ -80,13 +98,14 @@ def prepare(
         dev_only_labels=_labels_not_in(task, dev, labels),
         ledger=_ledger(loaded, cleaned.entries, train, dev, sealed),
         counts={**cleaned.counts, "train": len(train), "dev": len(dev), "test": sealed.n, "ood": len(loaded.ood)},
+        making=Making.of(section, changing, cleaned, loaded),
     )
     _say_version(version, cache, say)
     return version
 
 
 def _seal(
-    task: Task, folder: Path, cleaned: clean.Cleaned, loaded: sources.Loaded, say: Say
+    task: Task, folder: Path, cleaned: clean.Cleaned, loaded: sources.Loaded, changing: Changing, say: Say
 ) -> tuple[tuple[Row, ...], SealedTest]:
     """The rows left for train and dev, and the sealed test: the task's own, or one hashed out of the pool."""
     if loaded.test is not None:
@@ -103,7 +122,7 @@ def _seal(
         else:
             kept.append(row)
     say(f"test: the task names no test file, so {test.n:,} rows ({TEST_SHARE:.0%}) are hashed out of train and sealed")
-    return tuple(kept), test.seal(task.data.train, folder, loaded.prefixes["train"], frozenset(only))
+    return tuple(kept), test.seal(task.data.train, folder, loaded.prefixes["train"], changing, frozenset(only))
 
 
 def _dev(

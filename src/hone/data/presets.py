@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from hone.data import ledger
 from hone.data.rules import Rule
 from hone.errors import InputError, nearest
 
@@ -31,14 +32,28 @@ class Preset:
     signals: tuple[Step, ...] = ()
 
 
-EMPTY = Rule(name="empty", column="length.visible", low=1, source="no text or no answer: nothing to learn from")
-DUPLICATE = Rule(name="duplicate", column="exact.survivor", absent=True, source=FOLDING, evidence=("exact.size",))
+_TRAIN_AND_DEV = ("train", "dev")
+
+EMPTY = Rule(
+    name=ledger.EMPTY,
+    column="content.missing",
+    absent=True,
+    splits=_TRAIN_AND_DEV,
+    source="without text or answer there is nothing to learn from",
+)
+DUPLICATE = Rule(name=ledger.DUPLICATE, column="exact.survivor", absent=True, source=FOLDING, evidence=("exact.size",))
 IN_TEST = Rule(
-    name="equals-test-row",
-    column="contamination.whole",
-    high=0,
-    source="a score on rows that were trained on says nothing",
-    evidence=("contamination.against", "contamination.spans"),
+    name=ledger.IN_TEST,
+    column="leak.test",
+    absent=True,
+    splits=_TRAIN_AND_DEV,
+    source=f"a score on rows that were trained on says nothing; {FOLDING}",
+)
+IN_DEV = Rule(
+    name=ledger.IN_DEV,
+    column="leak.dev",
+    absent=True,
+    source=f"dev chooses, so it must not be trained on; {FOLDING}",
 )
 CONTAMINATED = Rule(
     name="contaminated",
@@ -113,12 +128,12 @@ _ALWAYS: tuple[Step, ...] = (
 """What a look measures beside the columns that rules need."""
 
 PRESETS: dict[str, Preset] = {
-    "none": Preset(name="none", rules=(IN_TEST,), signals=_ALWAYS),
-    "task": Preset(name="task", rules=(EMPTY, DUPLICATE, IN_TEST), signals=_ALWAYS),
+    "none": Preset(name="none", rules=(IN_TEST, IN_DEV, EMPTY), signals=_ALWAYS),
+    "task": Preset(name="task", rules=(IN_TEST, IN_DEV, EMPTY, DUPLICATE), signals=_ALWAYS),
     "web": Preset(
         name="web",
         transforms=(("html", {}), ("unicode", {}), ("whitespace", {}), ("redact", {"kinds": ["email", "ip"]})),
-        rules=(EMPTY, _LANGUAGE, *_gopher(), *_C4, *_FINEWEB, DUPLICATE, NEAR, IN_TEST, CONTAMINATED),
+        rules=(EMPTY, _LANGUAGE, *_gopher(), *_C4, *_FINEWEB, DUPLICATE, NEAR, IN_TEST, IN_DEV, CONTAMINATED),
         signals=_ALWAYS,
     ),
 }

@@ -40,7 +40,7 @@ class Rule:
     @property
     def signal(self) -> str:
         """Name of the signal that gives the column."""
-        return self.column.partition(":" if self.column.startswith("own:") else ".")[0]
+        return self.column if self.column.startswith("own:") else self.column.partition(".")[0]
 
     def sentence(self) -> str:
         """What the rule keeps, for people."""
@@ -183,8 +183,13 @@ def _wished(name: str, old: Rule | None, wish: Mapping[str, Any]) -> Rule:
     if old is None and "column" not in new:
         raise ValueError("a rule of your own needs `column` and one of `min`, `max`, `one_of`, `absent`")
     words: Iterable[str] = new.get("one_of", ())
-    bounds = {"low": new.get("min"), "high": new.get("max"), "one_of": tuple(words), "absent": bool(new.get("absent"))}
-    given = {key: value for key, value in bounds.items() if value not in (None, (), False)}
+    bounds: dict[str, Any] = {
+        "low": new.get("min"),
+        "high": new.get("max"),
+        "one_of": tuple(words),
+        "absent": bool(new.get("absent")),
+    }
+    given: dict[str, Any] = {key: value for key, value in bounds.items() if value not in (None, (), False)}
     if not given:
         raise ValueError("says no threshold; expected one of `min`, `max`, `one_of`, `absent`")
     source = str(new.get("source", "hone.yaml"))

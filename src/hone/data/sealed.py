@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from hone.data.changing import Changing
 from hone.data.read import read
 from hone.data.rows import Row, canonical
 from hone.errors import InputError
@@ -22,7 +23,7 @@ class SealedTest:
 
     ``fingerprints`` of the folded prompts; ``labels`` sorted (classify); ``n`` rows; ``digest`` over the rows'
     content; ``source`` as the task names it, relative to ``base``; ``only``: ids of its rows where the split was
-    hashed out of train, else None.
+    hashed out of train, else None; ``changing``: what happens to rows when they are read.
     """
 
     source: str
@@ -33,6 +34,7 @@ class SealedTest:
     digest: str
     prefix: str = ""
     only: frozenset[str] | None = None
+    changing: Changing = field(default_factory=Changing, compare=False, repr=False)
 
     def read(self, record: Callable[[str], None], reason: str) -> tuple[Row, ...]:
         """The test rows, in the order of the file.
@@ -58,7 +60,8 @@ class SealedTest:
         return rows
 
     def _stream(self) -> Iterator[Row]:
-        for row in read(self.source, self.base, self.prefix):
+        split = "test" if self.only is None else "train"
+        for row in self.changing.over(split, read(self.source, self.base, self.prefix)):
             if isinstance(row, Row) and (self.only is None or row.id in self.only):
                 yield row
 

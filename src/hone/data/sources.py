@@ -7,16 +7,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from hone.data.changing import Changing
 from hone.data.checking import Checker
+from hone.data.presets import preset
 from hone.data.read import Found, find, read
 from hone.data.rows import Row, fingerprint
 from hone.data.sealed import Digest, SealedTest
 from hone.errors import InputError, nearest
 from hone.files import atomic_write, content_hash
 from hone.task.render import task_prompt, task_reference
-from hone.task.spec import Task
+from hone.task.spec import Clean, Task
+
+if TYPE_CHECKING:
+    from hone.data.fingerprints import Fingerprints
 
 SPLITS = ("train", "dev", "test", "ood")
 
@@ -26,7 +31,8 @@ class Loaded:
     """The checked rows of a task.
 
     ``test`` is None where the task names no test; ``test_rows`` maps each fingerprint of the test to the id of its
-    first row, ``test_counts`` to its number of rows; ``prefixes`` stand before the ids of a split.
+    first row, ``test_counts`` to its number of rows; ``prefixes`` stand before the ids of a split; ``found`` is what
+    each split was read from.
     """
 
     train: tuple[Row, ...]
@@ -36,6 +42,7 @@ class Loaded:
     test_rows: Mapping[str, str]
     test_counts: Mapping[str, int]
     prefixes: Mapping[str, str]
+    found: Mapping[str, Found]
 
 
 class Summary:
@@ -59,8 +66,10 @@ class Summary:
         if self._task.kind == "classify":
             self._labels.add(task_reference(self._task, row.fields))
 
-    def seal(self, source: str, base: Path, prefix: str, only: frozenset[str] | None = None) -> SealedTest:
-        """The sealed split of the rows taken in."""
+    def seal(
+        self, source: str, base: Path, prefix: str, changing: Changing, only: frozenset[str] | None = None
+    ) -> SealedTest:
+        """The sealed split of the rows taken in; ``changing`` is what happens to them when they are read again."""
         return SealedTest(
             source=source,
             base=base,
@@ -70,11 +79,12 @@ class Summary:
             digest=self._digest.hex(),
             prefix=prefix,
             only=only,
+            changing=changing,
         )
 
 
-def load(task: Task, folder: Path, say: Callable[[str], None]) -> Loaded:
-    """Read train, dev and ood, and pass over test.
+def load(task: Task, folder: Path, say: Callable[[str], None], changing: Changing | None = None) -> Loaded:
+    """Read train, dev and ood, and pass over test; ``changing`` is what happens to rows on the way.
 
     Raises:
         InputError: all problems of all sources at once.
@@ -84,10 +94,11 @@ def load(task: Task, folder: Path, say: Callable[[str], None]) -> Loaded:
     prefixes = _prefixes(found)
     rows: dict[str, tuple[Row, ...]] = {}
     test = Summary(task)
+    changing = changing or Changing()
     for split in found:
         checker = Checker(task, f"data.{split} ({named[split]})")
         try:
-            good = checker.good(read(named[split], folder, prefixes[split]))
+            good = checker.good(changing.over(split, read(named[split], folder, prefixes[split])))
             if split == "test":
                 for row in good:
                     test.add(row)
@@ -106,11 +117,28 @@ def load(task: Task, folder: Path, say: Callable[[str], None]) -> Loaded:
         train=rows["train"],
         dev=rows.get("dev", ()),
         ood=rows.get("ood", ()),
-        test=test.seal(named["test"], folder, prefixes["test"]) if "test" in found else None,
+        test=test.seal(named["test"], folder, prefixes["test"], changing.unedited()) if "test" in found else None,
         test_rows=test.rows,
         test_counts=test.counts,
         prefixes=prefixes,
+        found=found,
     )
+
+
+def fingerprints(
+    task: Task, section: Clean, loaded: Loaded, folder: Path, cache: Path, say: Callable[[str], None]
+) -> Fingerprints | None:
+    """N-grams of the test split and of benchmark files, where a rule asks for them; None otherwise."""
+    wanted = any(rule.signal == "contamination" for rule in preset(section.preset, task.kind).rules)
+    wanted |= any(
+        not isinstance(wish, bool) and (wish.column or "").startswith("contamination.")
+        for wish in section.rules.values()
+    )
+    if not (wanted or section.against):
+        return None
+    from hone.data.benchmarks import fingerprints_of
+
+    return fingerprints_of(task, section.against, loaded.test, folder, cache, say)
 
 
 def _named(task: Task) -> dict[str, str]:

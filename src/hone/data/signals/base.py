@@ -20,9 +20,15 @@ SPAN = pa.struct([("kind", pa.string()), ("start", pa.int32()), ("end", pa.int32
 class Signal(Protocol):
     """Measures each row by itself."""
 
-    name: str
-    version: str
-    """Raised whenever the same text would give other columns: part of the cache key."""
+    @property
+    def name(self) -> str:
+        """Under which it is known; its columns begin with it."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Raised whenever the same text would give other columns: part of the cache key."""
+        ...
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -38,8 +44,15 @@ class Signal(Protocol):
 class CorpusSignal(Protocol):
     """Measures rows in the light of the other rows."""
 
-    name: str
-    version: str
+    @property
+    def name(self) -> str:
+        """Under which it is known; its columns begin with it."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Raised whenever the same text would give other columns: part of the cache key."""
+        ...
 
     @property
     def params(self) -> Mapping[str, Any]:

@@ -10,9 +10,15 @@ from typing import Any, Protocol, runtime_checkable
 class Transform(Protocol):
     """Changes text. Applying it to its own output changes nothing (a second clean is a no-op)."""
 
-    name: str
-    version: str
-    """Raised whenever the same text would come out otherwise: part of the cache key."""
+    @property
+    def name(self) -> str:
+        """Under which it is known; in hone.yaml and in counts."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Raised whenever the same text would come out otherwise: part of the cache key."""
+        ...
 
     @property
     def params(self) -> Mapping[str, Any]:

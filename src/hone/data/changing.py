@@ -1,0 +1,48 @@
+"""What happens to a row before it is measured: a person's edits, then the transforms."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from hone.data.patches import Patches
+from hone.data.rows import Bad, Row
+from hone.data.transforms.base import Transform
+from hone.data.view import transformed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changing:
+    """Edits and transforms of a data version; ``columns`` are those that carry text.
+
+    ``changed`` counts the rows that each transform changed. The test split is transformed as training rows are, because
+    the model is asked in the same shape, and is never edited by hand.
+    """
+
+    transforms: Sequence[Transform] = ()
+    columns: Sequence[str] = ()
+    patches: Patches = field(default_factory=Patches)
+    changed: Counter[str] = field(default_factory=Counter)
+
+    def over(self, split: str, rows: Iterable[Row | Bad]) -> Iterator[Row | Bad]:
+        """Rows as they go on; bad rows pass."""
+        for row in rows:
+            if isinstance(row, Bad):
+                yield row
+            else:
+                yield self.of(row if split == "test" else self.patches.applied(row))
+
+    def of(self, row: Row) -> Row:
+        """One row after the transforms."""
+        fields = row.fields
+        for transform in self.transforms:
+            new = transformed(fields, transform.apply, self.columns)
+            if new is not fields:
+                self.changed[transform.name] += 1
+            fields = new
+        return row if fields is row.fields else Row(row.id, fields)
+
+    def unedited(self) -> Changing:
+        """The same transforms without edits and counts: what a sealed test needs later."""
+        return Changing(transforms=tuple(self.transforms), columns=tuple(self.columns))
