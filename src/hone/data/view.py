@@ -236,7 +236,7 @@ def _label(columns: Sequence[Column], num_rows: int, given: Mapping[str, str]) -
     free = [c for c in columns if c.name not in given.values() and c.whole and not is_id(c) and c.kind != "object"]
     short = [c for c in free if c.mean_chars <= _LONGEST_LABEL and 2 <= c.distinct <= _FEW_ENOUGH * c.filled]
     named = first_named(short, LABEL_NAMES)
-    fitting = [column for column in free if has_few_values(column, num_rows)]
+    fitting = [c for c in free if has_few_values(c, num_rows) and c.mean_chars <= _LONGEST_LABEL]
     chosen = named or (fitting[0] if len(fitting) == 1 else None)
     if chosen is not None:
         return chosen.name, f', label = "{chosen.name}" ({chosen.distinct:,} distinct values)'

@@ -1,0 +1,140 @@
+"""Questions on a text: SQuAD 1.1 and 2.0, as published (articles, paragraphs, questions) or one question per row.
+
+Every answer must stand in the context at its ``answer_start`` (Rajpurkar et al. 2016, arXiv:1606.05250), counted in
+code points from 0. Questions without an answer (2.0, arXiv:1806.03822) have an empty ``answer`` and no start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hone.data.formats.base import Fault, Fields, Made, Schema, is_mostly, text_of
+from hone.data.rows import kind_of
+
+_SPAN = "an answer that stands in the context at its answer_start"
+_SHOWN = 60
+
+
+def schema(sample: Sequence[Fields]) -> Schema | None:
+    """The schema of questions with answer spans, or None."""
+    if not is_mostly(sample, _fits):
+        return None
+    nested = any("question" not in fields for fields in sample)
+    unfolded = "one row per question (ids end in #<id of the question>); " if nested else ""
+    return Schema(
+        name="SQuAD",
+        how=f"{unfolded}every answer is checked against its answer_start, the first one is the answer",
+        fits=_fits,
+        read=_read,
+        adds=("context", "question", "answer", "answer_start"),
+        input="{context}\n\n{question}",
+        output="{answer}",
+    )
+
+
+def _fits(fields: Fields) -> bool:
+    if isinstance(fields.get("data"), list):
+        return all(isinstance(article, Mapping) and "paragraphs" in article for article in fields["data"])
+    if isinstance(fields.get("paragraphs"), list) or isinstance(fields.get("qas"), list):
+        return True
+    return all(isinstance(fields.get(name), str) for name in ("context", "question")) and isinstance(
+        fields.get("answers"), dict | list
+    )
+
+
+def _read(fields: Fields) -> Iterator[Made | Fault]:
+    """One row per question; a wrong question is a fault, and the others of its article go on."""
+    if "question" in fields:
+        yield _question(fields, text_of(fields, "context"))
+        return
+    count = 0
+    for own, context, question in _questions(fields):
+        count += 1
+        name = str(question.get("id", count))
+        try:
+            made = _question(question, context)
+        except Fault as fault:
+            yield Fault(f"question {name}: {fault.field}", fault.expected, fault.found)
+            continue
+        yield Made(canonical=made.canonical, suffix=name, own={**own, **question})
+
+
+def _questions(fields: Fields) -> Iterator[tuple[dict[str, Any], str, Fields]]:
+    """The questions below a row: what stands beside them above, their context, themselves."""
+    own = {key: value for key, value in fields.items() if key not in ("data", "paragraphs", "qas", "context")}
+    if "qas" in fields:
+        context = text_of(fields, "context")
+        for question in _objects(fields, "qas"):
+            yield own, context, question
+        return
+    for part in _objects(fields, "data" if "data" in fields else "paragraphs"):
+        for beside, context, question in _questions(part):
+            yield {**own, **beside}, context, question
+
+
+def _objects(fields: Fields, key: str) -> list[Fields]:
+    value = fields.get(key)
+    if not isinstance(value, list) or not all(isinstance(part, Mapping) for part in value):
+        raise Fault(key, "a list of objects", "nothing" if key not in fields else kind_of(value))
+    return value
+
+
+def _question(fields: Fields, context: str) -> Made:
+    answers = _answers(fields.get("answers"))
+    if fields.get("is_impossible") is True and answers:
+        raise Fault("answers", "no answers where is_impossible is true", f"{len(answers)} answers")
+    for text, start in answers:
+        _check_span(context, text, start)
+    first = answers[0] if answers else ("", None)
+    return Made(
+        canonical={
+            "context": context,
+            "question": text_of(fields, "question"),
+            "answer": first[0],
+            "answer_start": first[1],
+        }
+    )
+
+
+def _answers(value: Any) -> list[tuple[str, int]]:
+    """Text and start of the answers, from a list of objects or an object of lists."""
+    if isinstance(value, Mapping):
+        texts, starts = value.get("text"), value.get("answer_start")
+        if not isinstance(texts, list) or not isinstance(starts, list) or len(texts) != len(starts):
+            shown = f"text {kind_of(texts)}, answer_start {kind_of(starts)}"
+            raise Fault("answers", "lists text and answer_start of one length", shown)
+        value = [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
+    if not isinstance(value, list | None):
+        raise Fault("answers", "a list of answers", kind_of(value))
+    found = []
+    for answer in value or ():
+        text, start = (answer.get("text"), answer.get("answer_start")) if isinstance(answer, Mapping) else (None, None)
+        if not isinstance(text, str) or not isinstance(start, int) or isinstance(start, bool):
+            raise Fault("answers", "answers with text and a whole number as answer_start", kind_of(answer))
+        found.append((text, start))
+    return found
+
+
+def _check_span(context: str, text: str, start: int) -> None:
+    if start >= 0 and context.startswith(text, start):
+        return
+    there = context[max(0, start) : max(0, start) + max(1, len(text))]
+    at = _nearest(context, text, start)
+    where = "it is not in the context" if at is None else f"it stands at {at:,}"
+    reads = f"where the context reads {_quoted(there)}" if there else f"and the context has {len(context):,} characters"
+    raise Fault("answers", _SPAN, f"{_quoted(text)} at {start:,}, {reads}; {where}")
+
+
+def _nearest(context: str, text: str, start: int) -> int | None:
+    """The place of a text that is nearest to where it should be."""
+    places = []
+    at = context.find(text) if text else -1
+    while at >= 0:
+        places.append(at)
+        at = context.find(text, at + 1)
+    return min(places, key=lambda place: abs(place - start), default=None)
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "...")
