@@ -39,6 +39,11 @@ class Checker:
         self._outputs = output_columns(task)
         self._json_allowed = task.kind == "extract"
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that the task names."""
+        return (*self._inputs, *self._outputs)
+
     def good(self, rows: Iterator[Row | Bad]) -> Iterator[Row]:
         """Pass on the rows that the task can use; the others are kept for :meth:`problems`."""
         for row in rows:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hone.data.changing import Changing
+from hone.data.formats import converted
 from hone.data.read import read
 from hone.data.rows import Row, canonical
 from hone.errors import InputError
@@ -23,7 +24,8 @@ class SealedTest:
 
     ``fingerprints`` of the folded prompts; ``labels`` sorted (classify); ``n`` rows; ``digest`` over the rows'
     content; ``source`` as the task names it, relative to ``base``; ``only``: ids of its rows where the split was
-    hashed out of train, else None; ``changing``: what happens to rows when they are read.
+    hashed out of train, else None; ``changing``: what happens to rows when they are read; ``columns``:
+    those that the task names, by which :func:`hone.data.formats.converted` knows whether to convert.
     """
 
     source: str
@@ -35,6 +37,7 @@ class SealedTest:
     prefix: str = ""
     only: frozenset[str] | None = None
     changing: Changing = field(default_factory=Changing, compare=False, repr=False)
+    columns: tuple[str, ...] = ()
 
     def read(self, record: Callable[[str], None], reason: str) -> tuple[Row, ...]:
         """The test rows, in the order of the file.
@@ -61,7 +64,8 @@ class SealedTest:
 
     def _stream(self) -> Iterator[Row]:
         split = "test" if self.only is None else "train"
-        for row in self.changing.over(split, read(self.source, self.base, self.prefix)):
+        rows = converted(read(self.source, self.base, self.prefix), lambda line: None, wanted=self.columns)
+        for row in self.changing.over(split, rows):
             if isinstance(row, Row) and (self.only is None or row.id in self.only):
                 yield row
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hone.data.changing import Changing
-from hone.data.checking import Checker
+from hone.data.checking import Checker, input_columns, output_columns
+from hone.data.formats import converted
 from hone.data.presets import preset
 from hone.data.read import Found, find, read
 from hone.data.rows import Row, fingerprint
@@ -80,6 +81,7 @@ class Summary:
             prefix=prefix,
             only=only,
             changing=changing,
+            columns=(*input_columns(self._task), *output_columns(self._task)),
         )
 
 
@@ -98,7 +100,8 @@ def load(task: Task, folder: Path, say: Callable[[str], None], changing: Changin
     for split in found:
         checker = Checker(task, f"data.{split} ({named[split]})")
         try:
-            good = checker.good(changing.over(split, read(named[split], folder, prefixes[split])))
+            read_rows = read(named[split], folder, prefixes[split])
+            good = checker.good(changing.over(split, converted(read_rows, _of(split, say), wanted=checker.columns)))
             if split == "test":
                 for row in good:
                     test.add(row)
@@ -139,6 +142,10 @@ def fingerprints(
     from hone.data.benchmarks import fingerprints_of
 
     return fingerprints_of(task, section.against, loaded.test, folder, cache, say)
+
+
+def _of(split: str, say: Callable[[str], None]) -> Callable[[str], None]:
+    return lambda line: say(f"{split}: {line}")
 
 
 def _named(task: Task) -> dict[str, str]:
