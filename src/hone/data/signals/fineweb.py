@@ -13,7 +13,7 @@ import numpy as np
 
 from hone.data.kernels.repetition import seen_before
 from hone.data.kernels.scan import Scan, group_sums, member, share
-from hone.data.signals.scanned import Figures, ScannedSignal, checked_splitter
+from hone.data.signals.scanned import Figures, ScannedSignal
 
 TERMINALS = ".!?\"'\u2026\u201d\u2019\u00bb\u3002\uff01\uff1f\u061f\u06d4\u0964\u0965\u0589\u1362"
 """Characters that end a line properly: those of C4, the ellipsis, closing quotes, and the ends of sentences in
@@ -34,9 +34,6 @@ class FineWeb(ScannedSignal):
     splitter: str = "unicode-words"
     short_line: int = 30
     terminals: str = TERMINALS
-
-    def __post_init__(self) -> None:
-        checked_splitter(self.splitter)
 
     def figures(self, scan: Scan) -> Figures:
         """Columns ``fineweb.*``."""

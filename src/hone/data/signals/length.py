@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hone.data.kernels.scan import Scan
-from hone.data.signals.scanned import Figures, ScannedSignal, checked_splitter
+from hone.data.signals.scanned import Figures, ScannedSignal
 from hone.data.table import texts
 
 if TYPE_CHECKING:
@@ -31,9 +31,6 @@ class Length(ScannedSignal):
     splitter: str = "unicode-words"
     tokenizer: str | None = None
     tokenizer_hash: str | None = None
-
-    def __post_init__(self) -> None:
-        checked_splitter(self.splitter)
 
     def figures(self, scan: Scan) -> Figures:
         """Counts as int32."""

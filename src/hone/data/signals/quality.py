@@ -20,7 +20,7 @@ import numpy as np
 from hone.data.kernels.codepoints import DIGIT, LETTER, MARK, pieces
 from hone.data.kernels.scan import Scan, before, group_sums, member, share
 from hone.data.kernels.words import Bools, Hashes, Ints, Words, split_words
-from hone.data.signals.scanned import Figures, ScannedSignal, checked_splitter
+from hone.data.signals.scanned import Figures, ScannedSignal
 from hone.errors import InputError
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
@@ -44,7 +44,7 @@ class Quality(ScannedSignal):
     stop_words: tuple[str, ...] = STOP_WORDS
 
     def __post_init__(self) -> None:
-        checked_splitter(self.splitter)
+        super().__post_init__()
         if not self.stop_words or any(len(word.split()) != 1 for word in self.stop_words):
             raise InputError(f"quality.stop_words: a list of single words is needed, given {list(self.stop_words)}")
 

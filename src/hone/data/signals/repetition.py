@@ -24,7 +24,7 @@ import numpy as np
 from hone.data.kernels.repetition import covered, most_frequent, repeated_ngrams, seen_before, word_sizes
 from hone.data.kernels.scan import Scan, share
 from hone.data.kernels.words import Ints
-from hone.data.signals.scanned import Figures, ScannedSignal, checked_splitter
+from hone.data.signals.scanned import Figures, ScannedSignal
 from hone.errors import InputError
 
 
@@ -43,7 +43,7 @@ class Repetition(ScannedSignal):
     dup: tuple[int, ...] = (5, 6, 7, 8, 9, 10)
 
     def __post_init__(self) -> None:
-        checked_splitter(self.splitter)
+        super().__post_init__()
         short = sorted({n for n in (*self.top, *self.dup) if n < 2})
         if short:
             raise InputError(f"repetition: n-grams need n >= 2, given {', '.join(map(str, short))}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from hone.data.kernels.codepoints import pieces
 from hone.data.kernels.scan import Scan
-from hone.data.table import texts
+from hone.data.kernels.words import SPLITTERS
+from hone.data.table import TextRow, text_batch, texts
 from hone.errors import InputError, nearest
 
 Figures = Mapping[str, Any]
@@ -25,6 +26,17 @@ class ScannedSignal(ABC):
 
     name: ClassVar[str]
     version: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, list):  # as YAML and JSON give it
+                object.__setattr__(self, field.name, tuple(value))
+            if field.name == "splitter" and value not in SPLITTERS:
+                raise InputError(
+                    f'{self.name}: no word splitter "{value}"; {nearest(value, list(SPLITTERS))} '
+                    f"(there are {', '.join(SPLITTERS)})"
+                )
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -75,24 +87,8 @@ class TextSignals:
         return pa.RecordBatch.from_arrays([column for batch in batches for column in batch.columns], names=names)
 
 
-def checked_splitter(splitter: str) -> None:
-    """Refuse a splitter that does not exist.
-
-    Raises:
-        InputError: naming those that do.
-    """
-    from hone.data.kernels.words import SPLITTERS
-
-    if splitter not in SPLITTERS:
-        raise InputError(
-            f'no word splitter "{splitter}"{nearest(splitter, SPLITTERS)}; there are: {", ".join(SPLITTERS)}'
-        )
-
-
 def _of_nothing(signal: ScannedSignal) -> Figures:
     """Empty columns of the right types: those of one empty text, cut to none."""
-    from hone.data.table import TextRow, text_batch
-
     row = TextRow(row="", source="", split="", text="", input="", answer=None, label=None, fields="{}")
     (piece,) = pieces([""])
     return {name: _array(values)[:0] for name, values in signal.figures(Scan(piece, text_batch([row]))).items()}
