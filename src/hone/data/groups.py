@@ -121,10 +121,8 @@ class Rate:
         }  # fmt: skip
 
 
-def rates_by_group(
-    texts: Sequence[str], flags: Sequence[bool], groups: tuple[Group, ...], *, terms: bool = False
-) -> list[Rate]:
-    """How often rows are flagged among those that name each group (or each term), most rows first.
+def rates_by_group(texts: Sequence[str], flags: Any, groups: tuple[Group, ...], *, terms: bool = False) -> list[Rate]:
+    """How often rows are flagged among those that name each group (or each term), most rows first. ``flags``: one each.
 
     Over rows that should not be flagged this is the false-positive rate per identity term. Groups that no row names
     are left out: there is no rate to give.

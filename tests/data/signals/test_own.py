@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from hone.data.signals.own import own
+from hone.data.signals.own import Own
 from hone.data.table import TextRow, text_batch
 from hone.errors import InputError
 
@@ -48,15 +48,15 @@ def write(tmp_path: Path) -> Write:
 def test_a_function_gives_one_value_each_of_the_type_it_promises(
     write: Write, source: str, kind: pa.DataType, values: list[object]
 ) -> None:
-    column = own("mine:f", write(source)).columns(batch("two", "")).column("own:mine:f")
+    column = Own(path="mine:f", folder=write(source)).columns(batch("two", "")).column("own:mine:f")
     assert column.type == kind
     assert column.to_pylist() == values
 
 
 def test_dots_and_a_colon_name_the_same_function(write: Write) -> None:
     folder = write("class Box:\n  @staticmethod\n  def f(text): return 1.0")
-    assert own("mine:Box.f", folder).columns(batch("a")).num_rows == 1
-    assert own("math.sqrt").functions == ("math.sqrt",)
+    assert Own(path="mine:Box.f", folder=folder).columns(batch("a")).num_rows == 1
+    assert Own(path="math.sqrt").name == "own:math.sqrt"
 
 
 @pytest.mark.parametrize(
@@ -73,25 +73,29 @@ def test_dots_and_a_colon_name_the_same_function(write: Write) -> None:
 )
 def test_errors_name_the_function_the_row_and_what_was_returned(write: Write, source: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
-        own("mine:f", write(source)).columns(batch("a", "b"))
+        Own(path="mine:f", folder=write(source)).columns(batch("a", "b"))
 
 
-def test_all_names_that_lead_nowhere_are_told_at_once(write: Write) -> None:
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("nowhere_at_all:f", "there is no module nowhere_at_all in"),
+        ("plain", "is no name of a function; write package.module:function"),
+        ("mine:cuont", 'mine has no "cuont"; did you mean "count"'),
+        ("mine:value", "is a int, not a function"),
+        ("broken:f", r"cannot be imported \(ZeroDivisionError"),
+    ],
+)
+def test_a_name_that_leads_nowhere_says_where_it_ends(write: Write, path: str, says: str) -> None:
     folder = write("def count(text): return 1\nvalue = 3")
-    with pytest.raises(InputError) as caught:
-        own(["nowhere_at_all:f", "plain"], folder)
-    assert len(caught.value.problems) == 2
-    with pytest.raises(InputError) as caught:
-        own(["mine:cuont", "mine:value"], folder)
-    assert 'did you mean "count"?' in caught.value.problems[0]
-    assert "is a int, not a function" in caught.value.problems[1]
-    with pytest.raises(InputError, match=r"cannot be imported \(ZeroDivisionError"):
-        own("mine:f", write("1 / 0"))
+    (folder / "broken.py").write_text("1 / 0")
+    with pytest.raises(InputError, match=says):
+        Own(path=path, folder=folder)
 
 
 def test_an_edited_function_is_another_version_and_is_read_again(write: Write) -> None:
-    before = own("mine:f", write("def f(text): return 1"))
-    after = own("mine:f", write("def f(text): return 2"))
+    before = Own(path="mine:f", folder=write("def f(text): return 1"))
+    after = Own(path="mine:f", folder=write("def f(text): return 2"))
     assert before.version != after.version
     assert after.columns(batch("a")).column(0).to_pylist() == [2.0]
 
@@ -101,17 +105,17 @@ def test_two_folders_with_a_module_of_one_name_do_not_meet(tmp_path: Path) -> No
     for name, value in (("a", 1), ("b", 2)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "mine.py").write_text(f"def f(text): return {value}")
-        signals.append(own("mine:f", tmp_path / name))
+        signals.append(Own(path="mine:f", folder=tmp_path / name))
     assert [signal.columns(batch("x")).column(0).to_pylist() for signal in signals] == [[1.0], [2.0]]
 
 
 def test_it_travels_to_workers_by_name(write: Write) -> None:
-    signal = own("mine:f", write("def f(text): return len(text)"))
+    signal = Own(path="mine:f", folder=write("def f(text): return len(text)"))
     copy = pickle.loads(pickle.dumps(signal))
     assert copy == signal
     assert copy.columns(batch("abc")).equals(signal.columns(batch("abc")))
 
 
 def test_rows_that_cannot_be_measured_are_null(write: Write) -> None:
-    column = own("mine:f", write("def f(text): return None")).columns(batch("a", "b")).column(0)
+    column = Own(path="mine:f", folder=write("def f(text): return None")).columns(batch("a", "b")).column(0)
     assert column.null_count == 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -10,7 +9,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -19,82 +18,60 @@ import pyarrow as pa
 
 from hone.data.table import texts
 from hone.errors import InputError, nearest
+from hone.files import content_hash, file_hash
 
 _KINDS = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
 _SEQUENCES = (list, tuple, Sequence, Iterable)
 _NAMED = 3
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Own:
-    """Columns ``own:<dotted name>``, one for each function.
+    """One column, ``own:<dotted name>``: what a function gives for each text.
 
-    A function takes a text and gives a number, a flag or a word; or, when its parameter is annotated as a list (or it
-    carries the attribute ``batched = True``), a list of texts and gives a list of as many. ``None`` says that a text
-    cannot be measured. The column's type is what the function says it returns (``-> bool``); without an annotation
-    numbers are float64.
+    The function takes a text and gives a number, a flag or a word; or, when its parameter is annotated as a list (or
+    it carries the attribute ``batched = True``), a list of texts and gives a list of as many. ``None`` says that a
+    text cannot be measured. The column's type is what the function says it returns (``-> bool``); without an
+    annotation numbers are float64.
 
-    ``functions`` are names, ``package.module:function`` or all dots. Modules are looked for in ``folder`` (the task's
-    own) first. ``source_hash`` stands for the files that the functions are in, and only for these: what else they
-    read is not seen, so a changed helper needs a touched file. Only names travel to worker processes.
+    ``path`` is ``package.module:function`` or all dots; the module is looked for in ``folder`` (the task's own) first.
+    Importing runs the user's code: a name is followed only because the user wrote it. Only names travel to worker
+    processes. The version is the hash of the file that the function is in, and of that file only: what else it reads
+    is not seen.
+
+    Raises:
+        InputError: a module or function that is not there.
     """
 
-    functions: tuple[str, ...]
+    path: str
     folder: Path | None = None
-    source_hash: str
+    version: str = field(init=False)
 
-    name = "own"
+    def __post_init__(self) -> None:
+        folder = None if self.folder is None else Path(self.folder).resolve()
+        object.__setattr__(self, "folder", folder)
+        object.__setattr__(self, "version", _source_hash(self.path, folder))
+        _loaded(self.path, folder, self.version)
 
     @property
-    def version(self) -> str:
-        """Hash of the source files."""
-        return self.source_hash
+    def name(self) -> str:
+        """``own:`` and the path."""
+        return f"own:{self.path}"
 
     @property
     def params(self) -> Mapping[str, Any]:
-        """The names."""
-        return {"functions": list(self.functions)}
+        """The path."""
+        return {"path": self.path}
 
     def columns(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        """Call each function.
+        """Call the function.
 
         Raises:
-            InputError: a function that fails or returns what is no number, flag or word, with the first rows.
+            InputError: when it fails or returns what is no number, flag or word, with the first rows.
         """
-        content = texts(rows)
-        names = rows.column("row").to_pylist()
-        columns = {}
-        for path in self.functions:
-            columns[f"own:{path}"] = _measured(path, _loaded(path, self.folder, self.source_hash), content, names)
-        return pa.RecordBatch.from_pydict(columns)
-
-
-def own(functions: str | Sequence[str], folder: Path | str | None = None) -> Own:
-    """The signal of functions named like ``package.module:function``.
-
-    Importing runs the user's code: a name is followed only because the user wrote it.
-
-    Raises:
-        InputError: modules and functions that are not there, all at once.
-    """
-    paths = (functions,) if isinstance(functions, str) else tuple(functions)
-    where = None if folder is None else Path(folder).resolve()
-    digest = hashlib.sha256()
-    problems: list[str] = []
-    for path in paths:
-        try:
-            digest.update(_source(path, where))
-        except InputError as error:
-            problems.extend(error.problems)
-    source_hash = digest.hexdigest()[:16]
-    for path in paths if not problems else ():
-        try:
-            _loaded(path, where, source_hash)
-        except InputError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise InputError(problems)
-    return Own(functions=paths, folder=where, source_hash=source_hash)
+        function = _loaded(self.path, self.folder, self.version)
+        values = _measured(self.path, function, texts(rows), rows.column("row").to_pylist())
+        return pa.RecordBatch.from_pydict({self.name: values})
 
 
 def _parts(path: str) -> tuple[str, str]:
@@ -104,8 +81,8 @@ def _parts(path: str) -> tuple[str, str]:
     return module, attribute
 
 
-def _source(path: str, folder: Path | None) -> bytes:
-    """Content of the file that a function is in; its name alone where there is no such file (builtin modules)."""
+def _source_hash(path: str, folder: Path | None) -> str:
+    """16 hex digits for the file that a function is in; for its name alone where there is no file (builtin modules)."""
     module, _ = _parts(path)
     with _first_on_path(folder):
         try:
@@ -116,7 +93,7 @@ def _source(path: str, folder: Path | None) -> bytes:
         where = "" if folder is None else f" in {folder} or"
         raise InputError(f'own: "{path}": there is no module {module}{where} on the path of this Python')
     file = Path(spec.origin or "")
-    return path.encode() + b"\0" + (file.read_bytes() if file.is_file() else b"") + b"\0"
+    return file_hash(file, 16) if file.is_file() else content_hash(path, 16)
 
 
 @cache

@@ -8,10 +8,10 @@ counted apart (``toxicity.ambiguous``), so that a rule over ``toxicity.words`` s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,30 +19,45 @@ import pyarrow as pa
 from hone.data.kernels.codepoints import pieces
 from hone.data.kernels.phrases import SPLITTER, PhraseTable, phrase_table
 from hone.data.kernels.words import split_words
-from hone.data.signals.base import SPAN
+from hone.data.signals.spans import span_lists
 from hone.data.table import texts
+from hone.data.toxic_model import open_toxic
 from hone.data.wordlists import read_list, shipped
 from hone.files import content_hash
 
 STRONG, AMBIGUOUS = "strong", "ambiguous"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Toxicity:
-    """Columns ``toxicity.words`` and ``toxicity.ambiguous`` (int32 counts), ``toxicity.spans``, and with a model
-    ``toxicity.score`` (float32, the probability of a toxic row; null for an empty text).
+    """Counts of toxic words, their places, and a model's score.
 
-    ``strong`` and ``ambiguous`` are phrases: :func:`toxicity` reads them from files. ``model`` is a folder that
-    :func:`hone.data.toxic_model.fit_toxic` wrote, ``model_hash`` the content of that model.
-    """  # noqa: D205
+    Columns ``toxicity.words`` and ``toxicity.ambiguous`` (int32 counts), ``toxicity.spans``, and with a model
+    ``toxicity.score`` (float32, the probability of a toxic row; null for a text of white space).
 
-    strong: tuple[str, ...]
-    ambiguous: tuple[str, ...] = ()
-    model: Path | None = None
-    model_hash: str = ""
+    ``words`` is a list of one's own (a path, one phrase a line, all of them strong) in place of the shipped ones.
+    ``model`` is a folder that :func:`hone.data.toxic_model.fit_toxic` wrote. Relative paths begin at ``folder``.
 
-    name = "toxicity"
-    version = "1"
+    Raises:
+        InputError: a list or model that cannot be read.
+    """
+
+    words: str | Path | None = None
+    model: str | Path | None = None
+    folder: Path | None = None
+    strong: tuple[str, ...] = field(init=False, repr=False)
+    ambiguous: tuple[str, ...] = field(init=False, repr=False)
+    model_digest: str = field(init=False)
+
+    name: ClassVar[str] = "toxicity"
+    version: ClassVar[str] = "1"
+
+    def __post_init__(self) -> None:
+        folder = self.folder or Path()
+        strong, ambiguous = (read_list(folder / self.words), ()) if self.words else shipped_words()
+        object.__setattr__(self, "strong", strong)
+        object.__setattr__(self, "ambiguous", ambiguous)
+        object.__setattr__(self, "model_digest", open_toxic(folder / self.model).digest if self.model else "")
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -51,42 +66,26 @@ class Toxicity:
             "strong": content_hash(self.strong),
             "ambiguous": content_hash(self.ambiguous),
             "splitter": SPLITTER,
-            "model": self.model_hash,
+            "model": self.model_digest,
         }
 
     def columns(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """One row each: counts, places, and the score where there is a model."""
         content = texts(rows)
-        table, is_strong = _ready(self.strong, self.ambiguous)
-        found: dict[str, Any] = _found(content, table, is_strong)
-        if self.model is not None:
-            from hone.data.toxic_model import open_toxic
-
-            scores = open_toxic(self.model).scores(content)
+        found = _found(content, *_ready(self.strong, self.ambiguous))
+        if self.model:
+            scores = open_toxic((self.folder or Path()) / self.model).scores(content)
             empty = np.array([not text.strip() for text in content], bool)
             found["toxicity.score"] = pa.array(scores.astype(np.float32), mask=empty)
         return pa.RecordBatch.from_pydict(found)
 
 
-def toxicity(words: Path | str | None = None, model: Path | str | None = None) -> Toxicity:
-    """The signal with the shipped lists, or with a list of one's own (one phrase a line, all of them strong).
-
-    Raises:
-        InputError: a list or model that cannot be read.
-    """
-    model = None if model is None else Path(model)
-    if model is None:
-        digest = ""
-    else:
-        from hone.data.toxic_model import open_toxic
-
-        digest = open_toxic(model).digest
-    if words is not None:
-        return Toxicity(strong=read_list(Path(words)), model=model, model_hash=digest)
+@cache
+def shipped_words() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The strong and the ambiguous phrases that come with hone."""
     ambiguous = shipped("ambiguous_en")
     listed = (*shipped("naughty_en"), *shipped("inflected_en"))
-    strong = tuple(phrase for phrase in listed if phrase not in set(ambiguous))
-    return Toxicity(strong=strong, ambiguous=ambiguous, model=model, model_hash=digest)
+    return tuple(phrase for phrase in listed if phrase not in set(ambiguous)), ambiguous
 
 
 @cache
@@ -95,27 +94,14 @@ def _ready(strong: tuple[str, ...], ambiguous: tuple[str, ...]) -> tuple[PhraseT
 
 
 def _found(content: list[str], table: PhraseTable, is_strong: Any) -> dict[str, Any]:
-    rows, starts, ends, strongs = [], [], [], []
+    found = [np.zeros((4, 0), np.int64)]
     for piece in pieces(content):
         hits = table.find(split_words(piece, SPLITTER))
-        rows.append(hits.text + piece.first)
-        starts.append(hits.start - piece.start[hits.text])
-        ends.append(hits.end - piece.start[hits.text])
-        strongs.append(is_strong[hits.phrase])
-    row = np.concatenate([*rows, np.zeros(0, np.int64)])
-    strong = np.concatenate([*strongs, np.zeros(0, bool)])
-    kinds = pa.array(np.where(strong, STRONG, AMBIGUOUS), pa.string())
+        begin = piece.start[hits.text]
+        found.append(np.stack([hits.text + piece.first, hits.start - begin, hits.end - begin, is_strong[hits.phrase]]))
+    row, start, end, strong = np.concatenate(found, axis=1)
+    counts = (np.bincount(row[strong == wanted], minlength=len(content)).astype(np.int32) for wanted in (1, 0))
     return {
-        "toxicity.words": pa.array(np.bincount(row[strong], minlength=len(content)).astype(np.int32)),
-        "toxicity.ambiguous": pa.array(np.bincount(row[~strong], minlength=len(content)).astype(np.int32)),
-        "toxicity.spans": span_lists(row, kinds, starts, ends, len(content)),
+        **dict(zip(("toxicity.words", "toxicity.ambiguous"), map(pa.array, counts), strict=True)),
+        "toxicity.spans": span_lists(row, start, end, np.array([AMBIGUOUS, STRONG])[strong], len(content)),
     }
-
-
-def span_lists(row: Any, kinds: pa.Array, starts: list[Any], ends: list[Any], size: int) -> pa.ListArray:
-    """Spans (H,) in the order of their rows as one list per row; ``starts`` and ``ends`` come piece by piece."""
-    offsets = np.zeros(size + 1, np.int32)
-    np.cumsum(np.bincount(row, minlength=size), out=offsets[1:])
-    flat = [pa.array(np.concatenate([*parts, np.zeros(0, np.int64)]).astype(np.int32)) for parts in (starts, ends)]
-    spans = pa.StructArray.from_arrays([kinds, *flat], fields=list(SPAN))
-    return pa.ListArray.from_arrays(pa.array(offsets), spans)

@@ -1,0 +1,252 @@
+"""A linear toxicity model that is fitted on labelled rows, with what it does to rows that name a group of people.
+
+Three parts, by the hash of the folded text, so that equal texts stay together: the model is fitted on the first, its
+threshold is chosen on the second, and every figure is of the third. The threshold is the lowest one that strikes at
+most a stated share of harmless rows: unlike precision, that share does not depend on how many toxic rows there are, so
+it is what carries over to other data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hone.data.groups import Group, rates_by_group, read_groups
+from hone.data.linear import LinearModel, fit
+from hone.data.rows import fingerprint
+from hone.data.split import position
+from hone.errors import FailedError, InputError
+from hone.files import atomic_folder, file_hash, read_json, write_json
+from hone.task.scores import wilson
+
+FORMAT = "hone toxicity model, version 1"
+TOXIC, OTHER = "toxic", "other"
+_MODEL, _ABOUT = "model.safetensors", "toxic.json"
+_BLOCK_PARTS = 512
+"""Parts scored at once: about a million characters, whose features take some 50 MB."""
+_LEAST = 20
+"""Rows of each kind that a part needs: with fewer, its figures say next to nothing."""
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ToxicModel:
+    """A fitted model, its threshold, and the hash of its file."""
+
+    linear: LinearModel
+    threshold: float
+    digest: str
+
+    def scores(self, texts: Sequence[str]) -> Floats:
+        """(N,) the probability that a text is toxic; of a long text, that of its worst part.
+
+        Parts are as long as what the model reads of a text when it is fitted. A longer text has more parts to be
+        struck by, so it is struck more often: compare texts of a kind.
+        """
+        limit = self.linear.max_text_chars
+        parts = [part for text in texts for part in _parts(text, limit)]
+        starts = np.cumsum([0, *(max(1, -(-len(text) // limit)) for text in texts)])[:-1]
+        column = self.linear.labels.index(TOXIC)
+        blocks = [parts[at : at + _BLOCK_PARTS] for at in range(0, len(parts), _BLOCK_PARTS)]
+        scores = np.concatenate([np.zeros(0), *(self.linear.probabilities(block)[:, column] for block in blocks)])
+        return np.maximum.reduceat(scores, starts) if len(starts) else scores
+
+
+def _parts(text: str, limit: int) -> list[str]:
+    return [text[at : at + limit] for at in range(0, max(len(text), 1), limit)]
+
+
+def fit_toxic(
+    texts: Sequence[str],
+    labels: Sequence[str],
+    toxic: Collection[str],
+    out: Path,
+    *,
+    held_out: float = 0.3,
+    false_positive_rate: float = 0.05,
+    seed: int = 0,
+    groups: tuple[Group, ...] | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Fit a model and write it to a folder (safetensors and JSON).
+
+    Args:
+        texts: one per row.
+        labels: one per row.
+        toxic: labels that count as toxic; all others are harmless.
+        out: the model's folder; replaced when it is there.
+        held_out: share of the rows that the model is not fitted on: half for the threshold, half for the figures.
+        false_positive_rate: share of harmless rows that the threshold may strike.
+        seed: of the model.
+        groups: groups of people whose rates are told; None for the shipped list.
+        say: takes lines of progress.
+
+    Returns:
+        What ``toxic.json`` says: counts, threshold, and over the third part precision, recall and the false-positive
+        rate with 95 % intervals, the area under the ROC curve, and the false-positive rate per group and per term.
+
+    Raises:
+        InputError: labels that no row has, or too few rows of a kind in one of the parts.
+    """
+    is_toxic = _flags(texts, labels, toxic, held_out, false_positive_rate)
+    part = _split(texts, held_out)
+    _check_parts(is_toxic, part)
+    fitted = np.flatnonzero(part == 0).tolist()
+    say(f"fitting on {len(fitted):,} of {len(texts):,} rows, {int(is_toxic[fitted].sum()):,} of them toxic")
+    names = np.where(is_toxic, TOXIC, OTHER)
+    linear = fit([texts[row] for row in fitted], [str(names[row]) for row in fitted], seed)
+    model = ToxicModel(linear=linear, threshold=0.5, digest="")
+    rest = np.flatnonzero(part > 0).tolist()
+    scores = np.full(len(texts), np.nan)
+    scores[rest] = model.scores([texts[row] for row in rest])
+    threshold = _threshold(scores[(part == 1) & ~is_toxic], false_positive_rate)
+    say(f"threshold {threshold:.4f}: strikes at most {false_positive_rate:.1%} of the harmless rows of the second part")
+    third = np.flatnonzero(part == 2).tolist()
+    about = {
+        "format": FORMAT,
+        "toxic": sorted(set(toxic)),
+        "harmless": sorted(set(labels) - set(toxic)),
+        "rows": {"fit": len(fitted), "threshold": int((part == 1).sum()), "test": len(third)},
+        "threshold": threshold,
+        "false_positive_rate_allowed": false_positive_rate,
+        "held_out": held_out,
+        "seed": seed,
+        **_figures([texts[row] for row in third], scores[third], is_toxic[third], threshold, groups or read_groups()),
+    }
+    with atomic_folder(out) as folder:
+        linear.save(folder / _MODEL)
+        write_json(folder / _ABOUT, about)
+    _tell(about, say)
+    return about
+
+
+def open_toxic(folder: Path) -> ToxicModel:
+    """The model of a folder; opened once as long as its files do not change.
+
+    Raises:
+        InputError: a folder that is not such a model.
+    """
+    folder = Path(folder)
+    missing = [name for name in (_MODEL, _ABOUT) if not (folder / name).is_file()]
+    if missing:
+        raise InputError(f"{folder}: no {' and no '.join(missing)} there; expected the folder of a toxicity model")
+    return _opened(folder.resolve(), *((folder / name).stat().st_mtime_ns for name in (_MODEL, _ABOUT)))
+
+
+@cache
+def _opened(folder: Path, model_time: int, about_time: int) -> ToxicModel:  # noqa: ARG001 - the times are cache keys
+    about = read_json(folder / _ABOUT)
+    linear = LinearModel.open(folder / _MODEL)
+    if about.get("format") != FORMAT or TOXIC not in linear.labels:
+        raise FailedError(f'{folder}: holds {about.get("format", "something else")!r}; expected "{FORMAT}"')
+    digest = file_hash(folder / _MODEL, 16)
+    return ToxicModel(linear=linear, threshold=float(about["threshold"]), digest=digest)
+
+
+def _flags(
+    texts: Sequence[str], labels: Sequence[str], toxic: Collection[str], held_out: float, allowed: float
+) -> Flags:
+    problems = []
+    if len(texts) != len(labels):
+        problems.append(f"{len(texts):,} texts and {len(labels):,} labels; expected one label for each text")
+    known = sorted(set(labels))
+    problems += [
+        f'no row has the label "{label}"; there are {_some(known)}' for label in sorted(set(toxic) - set(known))
+    ]
+    if not toxic or not set(known) - set(toxic):
+        problems.append(
+            f"of the labels {_some(known)} some must be toxic and some harmless; toxic: {_some(sorted(toxic))}"
+        )
+    if not 0 < held_out < 1 or not 0 < allowed < 1:
+        problems.append(f"held_out {held_out} and false_positive_rate {allowed} must be over 0 and under 1")
+    if problems:
+        raise InputError(problems)
+    return np.array([label in set(toxic) for label in labels], bool)
+
+
+def _some(labels: Sequence[str]) -> str:
+    return ", ".join(f'"{label}"' for label in labels[:10]) + (
+        f" and {len(labels) - 10:,} more" if len(labels) > 10 else ""
+    )
+
+
+def _split(texts: Sequence[str], held_out: float) -> Any:
+    """(N,) 0 for rows to fit, 1 for the threshold, 2 for the figures."""
+    place = np.array([position(fingerprint(text), "toxic") for text in texts])
+    return np.where(place >= held_out, 0, np.where(place >= held_out / 2, 1, 2))
+
+
+def _check_parts(is_toxic: Flags, part: Any) -> None:
+    problems = [
+        f"{name}: {count:,} {kind} rows; at least {_LEAST} are needed for a model worth having"
+        for index, name in enumerate(("rows to fit", "rows for the threshold", "rows for the figures"))
+        for kind, count in (
+            ("toxic", int((is_toxic & (part == index)).sum())),
+            ("harmless", int((~is_toxic & (part == index)).sum())),
+        )
+        if count < _LEAST
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def _threshold(harmless: Floats, allowed: float) -> float:
+    """The lowest threshold that at most a share ``allowed`` of the scores reaches."""
+    order = np.sort(harmless)[::-1]
+    may = int(allowed * len(order))
+    return float(np.nextafter(order[may], np.inf))
+
+
+def auc(scores: Floats, positive: Flags) -> float:
+    """Area under the ROC curve: the share of pairs in which the positive row scores higher, ties counting half."""
+    values, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = np.cumsum(counts) - (counts - 1) / 2
+    n, m = int(positive.sum()), int((~positive).sum())
+    return float((ranks[inverse][positive].sum() - n * (n + 1) / 2) / (n * m)) if len(values) > 1 else 0.5
+
+
+def _figures(
+    texts: list[str], scores: Floats, is_toxic: Flags, threshold: float, groups: tuple[Group, ...]
+) -> dict[str, Any]:
+    struck = scores >= threshold
+    right = int((struck & is_toxic).sum())
+    harmless = np.flatnonzero(~is_toxic).tolist()
+    clean, flags = [texts[row] for row in harmless], struck[harmless]
+    return {
+        "precision": _share(right, int(struck.sum())),
+        "recall": _share(right, int(is_toxic.sum())),
+        "false_positive_rate": _share(int(flags.sum()), len(harmless)),
+        "auc": round(auc(scores, is_toxic), 6),
+        "false_positive_rate_by_group": [rate.to_json() for rate in rates_by_group(clean, flags, groups)],
+        "false_positive_rate_by_term": [rate.to_json() for rate in rates_by_group(clean, flags, groups, terms=True)],
+    }
+
+
+def _share(count: int, n: int) -> dict[str, Any]:
+    if not n:
+        return {"share": None, "low": None, "high": None, "count": 0, "n": 0}
+    low, high = wilson(count, n)
+    return {"share": round(count / n, 6), "low": round(low, 6), "high": round(high, 6), "count": count, "n": n}
+
+
+def _tell(about: dict[str, Any], say: Callable[[str], None]) -> None:
+    for name in ("precision", "recall", "false_positive_rate"):
+        figure = about[name]
+        if figure["n"]:
+            interval = f"[{figure['low']:.3f}, {figure['high']:.3f}]"
+            say(f"{name.replace('_', ' ')} {figure['share']:.3f} {interval}, n={figure['n']:,}, on rows held out")
+    say(f"area under the ROC curve {about['auc']:.3f}")
+    overall = about["false_positive_rate"]
+    for rate in about["false_positive_rate_by_group"]:
+        if rate["low"] > overall["high"]:
+            say(
+                f"harmless rows that name {rate['group']} ({rate['axis']}) are struck more often: {rate['share']:.1%} "
+                f"[{rate['low']:.1%}, {rate['high']:.1%}] of {rate['n']:,}, against {overall['share']:.1%} of all"
+            )
