@@ -44,6 +44,7 @@ def ingest(
     key: str | None = None,
     workers: int = 1,
     on_rows: Callable[[int], None] | None = None,
+    is_whole: Callable[[], bool] = lambda: True,
 ) -> Ingested:
     """Lay rows out as texts.
 
@@ -55,6 +56,7 @@ def ingest(
         key: stands for everything that decides what comes out (:func:`ingest_key`); None never looks one up.
         workers: processes that transform.
         on_rows: told how many rows are done.
+        is_whole: asked when all rows were read, whether the store may be found again under its key; may raise.
     """
     index = cache / "ingested" / f"{key}.json"
     if key is not None and (known := _known(index, cache)) is not None:
@@ -69,7 +71,7 @@ def ingest(
         done += count
         if on_rows is not None:
             on_rows(done)
-    if key is not None:
+    if is_whole() and key is not None:
         write_json(index, {"parts": [asdict(part) for part in parts], "changed": dict(changed)})
     return Ingested(store=TextStore(cache, parts), changed=dict(changed))
 

@@ -1,0 +1,192 @@
+"""Bare files or a task's rows, measured and decided on: what ``hone look`` shows and ``hone clean`` carries out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from hone.data.bare import BareFiles, sampled
+from hone.data.changing import Changing
+from hone.data.cleaning import Given, Plan, plan_of, transforms_of
+from hone.data.ingest import SplitRow, ingest, ingest_key
+from hone.data.measure import Measured, OnProgress, measure
+from hone.data.rows import Bad, fingerprint
+from hone.data.rules import Decisions, decide
+from hone.data.transforms.base import Transform
+from hone.data.view import View, view_of_rows
+from hone.errors import InputError
+from hone.task.spec import Clean
+
+PEEK_ROWS = 200
+"""Rows that decide which column is the text."""
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wishes:
+    """How bare files are surveyed.
+
+    ``text``, ``answer`` and ``label`` name columns instead of those that suggest themselves; ``test`` is a file whose
+    rows must not be trained on; ``sample`` takes so many rows by the hash of their ids; ``bad_rows``: error or drop.
+    """
+
+    text: str = ""
+    answer: str = ""
+    label: str = ""
+    test: str = ""
+    sample: int | None = None
+    bad_rows: str = "error"
+    workers: int = 1
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Survey:
+    """What a survey found.
+
+    ``columns`` and ``decisions`` go by the rows of ``measured.store``, in order. ``num_rows`` before sampling;
+    ``bad``: rows that could not be used and were dropped; ``changed``: rows by transform; ``test_rows`` and
+    ``test_labels`` of the test split; ``files``: SHA-256 of local files.
+    """
+
+    name: str
+    view: View
+    plan: Plan
+    measured: Measured
+    columns: pa.Table
+    decisions: Decisions
+    num_rows: int
+    sampled: bool = False
+    bad: tuple[Bad, ...] = ()
+    changed: dict[str, int] = field(default_factory=dict)
+    test_rows: int = 0
+    test_labels: tuple[str, ...] = ()
+    files: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Test:
+    """What is known of a test file: fingerprints with row ids, labels, rows, n-grams."""
+
+    rows: dict[str, str] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    count: int = 0
+    fingerprints: Any = None
+
+
+def survey_files(
+    files: Sequence[str],
+    base: Path,
+    section: Clean,
+    cache: Path,
+    say: Say,
+    *,
+    wishes: Wishes | None = None,
+    looking: bool = True,
+    on_progress: OnProgress | None = None,
+) -> Survey:
+    """Survey bare files, without a task.
+
+    Args:
+        files: sources, as in ``data.train``.
+        base: folder that they are relative to.
+        section: how they are cleaned.
+        cache: folder for texts and measurements.
+        say: takes each line on what was recognised.
+        wishes: columns, test, sample, workers.
+        looking: measure also what no rule decides by.
+        on_progress: takes a stage, what is done and what is to do: rows while reading (0 where not known), characters
+            while measuring.
+
+    Raises:
+        InputError: with every problem.
+    """
+    wishes, tell = wishes or Wishes(), on_progress or _untold
+    view = _view(files, base, wishes, say)
+    say(view.sentence)
+    transforms = transforms_of(section, view.kind)
+    test = _test(wishes.test, section, base, view, transforms, say)
+    given = Given(
+        folder=base, test=test.rows, fingerprints=test.fingerprints, with_answer=view.kind != "language-model"
+    )
+    plan = plan_of(section, view.kind, given, looking=looking)
+    reading = BareFiles(files, base, _unsaid)
+    hashes = reading.hashes()
+    rows: Iterable[SplitRow] = reading.rows()
+    num_rows = 0
+    if wishes.sample is not None:
+        rows, num_rows = sampled(rows, wishes.sample, wishes.seed)
+    more = [wishes.sample, wishes.seed, list(files)]
+    # A file with bad rows is read again each time, so that they are named each time.
+    ingested = ingest(
+        rows,
+        view,
+        plan.transforms,
+        cache,
+        key=None if hashes is None else ingest_key(hashes, view, plan.transforms, more),
+        workers=wishes.workers,
+        on_rows=lambda done: tell("reading", done, 0),
+        is_whole=lambda: reading.is_whole(wishes.bad_rows),
+    )
+    measured = measure(ingested.store, plan.signals, cache, workers=wishes.workers, on_progress=tell)
+    return Survey(
+        name=", ".join(files),
+        view=view,
+        plan=plan,
+        measured=measured,
+        columns=measured.columns,
+        decisions=decide(measured.columns, plan.rules),
+        num_rows=num_rows or ingested.store.num_rows,
+        sampled=wishes.sample is not None and ingested.store.num_rows < num_rows,
+        bad=tuple(reading.bad),
+        changed=ingested.changed,
+        test_rows=test.count,
+        test_labels=test.labels,
+        files=hashes or {},
+    )
+
+
+def _view(files: Sequence[str], base: Path, wishes: Wishes, say: Say) -> View:
+    reading = BareFiles(files, base, say)
+    first = [row for _, row in itertools.islice(reading.rows(), PEEK_ROWS)]
+    if not first:
+        reading.check()
+        raise InputError(f"{', '.join(files)}: no rows; expected at least one")
+    return view_of_rows(first, text=wishes.text, answer=wishes.answer, label=wishes.label)
+
+
+def _test(file: str, section: Clean, base: Path, view: View, transforms: Sequence[Transform], say: Say) -> _Test:
+    """Pass once over a test file and the benchmarks: fingerprints and labels stay, texts do not."""
+    if not file and not section.against:
+        return _Test()
+    from hone.data.benchmarks import Pair, benchmark_texts, fingerprints
+
+    rows: dict[str, str] = {}
+    labels: set[str] = set()
+    changing = Changing(transforms=transforms, columns=view.text_columns)
+
+    def passing() -> Iterator[Pair]:
+        reading = BareFiles([file], base, say)
+        for split, row in reading.rows():
+            laid = view.row(changing.of(row), file, split)
+            rows.setdefault(fingerprint(laid.input), row.id)
+            labels.update([laid.label] if laid.label is not None else [])
+            yield laid.input, laid.text
+        reading.check()
+
+    tests: dict[str, Iterable[Pair]] = {file: passing()} if file else {}
+    made = fingerprints({**tests, **{name: benchmark_texts(name, base, say) for name in section.against}}, say)
+    return _Test(rows=rows, labels=tuple(sorted(labels)), count=made.rows_of(file) if file else 0, fingerprints=made)
+
+
+def _untold(stage: str, done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+def _unsaid(line: str) -> None:
+    """Said already."""
