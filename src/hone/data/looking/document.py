@@ -1,0 +1,129 @@
+"""The report as one JSON document, made of columns, rules and decisions; texts are read for samples only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hone.data.looking import composition, findings
+from hone.data.looking.alerts import alerts
+from hone.data.looking.duplicates import duplicates
+from hone.data.looking.fields import fields
+from hone.data.looking.figures import Figures, LookOptions
+from hone.data.looking.labelled import labels
+from hone.data.looking.profile import empty_rows, profile
+from hone.data.looking.removal import rule_pages, waterfall
+from hone.data.looking.repeated import repeated
+from hone.data.looking.samples import Samples
+from hone.data.measure import Measured
+from hone.data.rules import Decisions, Rule
+
+SCHEMA = "hone.look/1"
+"""Raised when a key of the document changes its meaning."""
+
+
+def build(
+    measured: Measured, rules: Sequence[Rule], decisions: Decisions, options: LookOptions | None = None
+) -> dict[str, Any]:
+    """The document of a look.
+
+    Args:
+        measured: texts and signal columns; parts of the report whose columns are missing are None.
+        rules: in the order in which the waterfall applies them.
+        decisions: of these rules on these columns.
+        options: what it is about and how much it may show.
+
+    Returns:
+        JSON values alone. ``profile`` holds every figure by name with its interval; ``alerts`` what is wrong, the worst
+        first; the other keys are the parts of the page.
+    """
+    options = options or LookOptions()
+    figures = Figures(measured.columns)
+    samples = Samples(measured.store, figures, options.sensitive)
+    document: dict[str, Any] = {
+        "schema": SCHEMA,
+        "title": options.title,
+        "rows": figures.n,
+        "of": options.of,
+        "seed": options.seed,
+        "sensitive": options.sensitive,
+        "preset": options.preset,
+        "files": list(options.files),
+        "test": options.test,
+        "signals": {name: dict(params) for name, params in measured.signals.items()},
+        "bad": _bad(options),
+        "profile": profile(figures, decisions, options),
+        "waterfall": waterfall(figures, rules, decisions, options),
+        "rules": rule_pages(figures, rules, decisions, samples, options),
+        "duplicates": {kind: duplicates(kind, figures, samples, options) for kind in ("exact", "near")},
+        "contamination": findings.contamination(figures, samples, options),
+        "labels": labels(figures, samples, options),
+        "languages": composition.languages(figures, options),
+        "scripts": composition.scripts(figures, options),
+        "lengths": composition.lengths(figures, samples, options),
+        "repeated": repeated(measured.store, figures, options),
+        "pii": findings.personal(figures, samples, options),
+        "toxicity": findings.toxicity(figures, samples, options),
+        "bias": findings.bias(figures, options),
+        "disclaimers": findings.disclaimers(figures, samples, options),
+        "fields": fields(measured.store, figures, options),
+    }
+    samples.fill()
+    document["headline"] = _headline(document, figures)
+    document["alerts"] = alerts(document, options)
+    return document
+
+
+def _bad(options: LookOptions) -> dict[str, Any]:
+    """Rows that could not be read; what was found in their place is text too."""
+    shown = [
+        {"row": row, "expected": expected, "found": None if options.sensitive else found}
+        for row, expected, found in options.bad[: options.listed]
+    ]
+    return {"rows": len(options.bad), "first": shown}
+
+
+def _headline(document: dict[str, Any], figures: Figures) -> list[dict[str, Any]]:
+    """The few figures that a person reads first: name, value, and a note."""
+    known = document["profile"]
+    found = [
+        _figure("rows", document["of"] or document["rows"], f"{figures.n:,} in the sample" if document["of"] else "")
+    ]
+    for name, key in (("characters", "length.chars.total"), ("words", "length.words.total")):
+        if key in known:
+            found.append({"name": name, **known[key], "unit": "count", "note": ""})
+    for name, key in (("exact duplicates", "duplicates.exact.share"), ("near duplicates", "duplicates.near.share")):
+        if key in known:
+            count = round(known[key]["value"] * figures.n)
+            found.append({"name": name, **known[key], "unit": "share", "note": f"{count:,} rows"})
+    empty = int(np.sum(empty_rows(figures)))
+    found.append({"name": "empty", **known["empty.share"], "unit": "share", "note": f"{empty:,} rows"})
+    if document["languages"] and document["languages"]["values"]:
+        first = document["languages"]["values"][0]
+        several = len(document["languages"]["values"]) - 1
+        note = f"and {several} more" if several else ""
+        found.append({"name": f"in {first['value']}", **first["share"], "unit": "share", "note": note})
+    if document["labels"]:
+        found.append(
+            _figure("labels", document["labels"]["distinct"], f"evenness {document['labels']['evenness']:.2f}")
+        )
+    sources = document["waterfall"]["sources"]
+    found.append(_figure("sources", len({source["source"] for source in sources}), _licence(document)))
+    kept = document["waterfall"]["kept_share"]
+    note = f"{document['waterfall']['kept']:,} rows" + (f", preset {document['preset']}" if document["preset"] else "")
+    found.append({"name": "kept by the rules", **kept, "unit": "share", "note": note})
+    return found
+
+
+def _figure(name: str, value: float, note: str) -> dict[str, Any]:
+    return {"name": name, "value": value, "low": value, "high": value, "n": value, "unit": "count", "note": note}
+
+
+def _licence(document: dict[str, Any]) -> str:
+    licences = document["fields"]["licences"]
+    if licences is None:
+        return "no licence column"
+    values = [value["value"] for value in licences["values"]]
+    return ", ".join(values[:3]) if values else f"{licences['distinct']} licences"

@@ -1,0 +1,139 @@
+"""Groups of rows that say the same, the survivor beside each removed row, word by word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+from typing import Any
+
+import numpy as np
+
+from hone.data.looking.figures import Figures, LookOptions
+from hone.data.looking.samples import Samples
+from hone.data.looking.sampling import repeats
+
+WORDS_COMPARED = 600
+"""Words of each text that are compared, from a little before the first difference."""
+WORDS_AROUND = 12
+"""Equal words shown on each side of a difference."""
+MEMBERS_SHOWN = 6
+"""Removed rows of one group that can be opened."""
+
+Piece = list[str]
+"""``[kind, text]``: same, removed (only the survivor has it), added (only the row has it), or gap."""
+
+
+def duplicates(kind: str, figures: Figures, samples: Samples, options: LookOptions) -> dict[str, Any] | None:
+    """The groups that a signal (``exact`` or ``near``) found, the largest first; None when it was not measured."""
+    if not figures.has(f"{kind}.survivor", f"{kind}.cluster"):
+        return None
+    cluster = figures.numbers(f"{kind}.cluster")
+    members = np.flatnonzero(~np.isnan(cluster))
+    removed = np.asarray([at for at in members if cluster[at] != at], np.int64)
+    groups = _groups(cluster, members)
+    sizes = np.asarray([len(group) for group in groups.values()], np.int64)
+    order = sorted(groups, key=lambda survivor: (-len(groups[survivor]), survivor))
+    return {
+        "kind": kind,
+        "removed": len(removed),
+        "groups": len(groups),
+        "largest": int(sizes.max()) if len(sizes) else 0,
+        "share": repeats(len(removed), figures.n, options.of).to_json(),
+        "sizes": _sizes(sizes),
+        "clusters": [_cluster(kind, at, groups[at], figures, samples) for at in order[: options.clusters]],
+        "empty": _empty(kind, figures, removed),
+    }
+
+
+def _groups(cluster: Any, members: Any) -> dict[int, list[int]]:
+    """Position of the survivor to the positions of all rows of its group, itself first."""
+    groups: dict[int, list[int]] = {}
+    for at in members:
+        groups.setdefault(int(cluster[at]), []).append(int(at))
+    for survivor, rows in groups.items():
+        rows.sort(key=lambda at: (at != survivor, at))
+    return {survivor: rows for survivor, rows in groups.items() if len(rows) > 1}
+
+
+def _sizes(sizes: Any) -> list[tuple[str, int]]:
+    """How many groups there are of 2, 3, 4 to 7, 8 to 15 rows and so on."""
+    bounds = [2, 3, 4, 8, 16, 64, 256, 1024, np.inf]
+    found = []
+    for low, high in zip(bounds, bounds[1:], strict=False):
+        count = int(((sizes >= low) & (sizes < high)).sum())
+        if count:
+            last = high - 1
+            found.append(
+                (
+                    f"{low:.0f}"
+                    if last == low
+                    else f"{low:.0f} to {last:.0f}"
+                    if np.isfinite(high)
+                    else f"{low:.0f} or more",
+                    count,
+                )
+            )
+    return found
+
+
+def _empty(kind: str, figures: Figures, removed: Any) -> int:
+    """Removed rows that equal each other only because there is nothing in them."""
+    name = "length.visible" if figures.has("length.visible") else "length.chars"
+    return 0 if kind != "exact" or not figures.has(name) else int((figures.numbers(name)[removed] == 0).sum())
+
+
+def _cluster(kind: str, survivor: int, rows: Sequence[int], figures: Figures, samples: Samples) -> dict[str, Any]:
+    similarity = figures.numbers(f"{kind}.similarity")
+    found: dict[str, Any] = {"survivor": samples.at(survivor), "size": len(rows), "members": []}
+    for at in rows[1 : MEMBERS_SHOWN + 1]:
+        member: dict[str, Any] = {"row": samples.row(at), "source": figures.word("source", at)}
+        if not np.isnan(similarity[at]):
+            member["similarity"] = float(similarity[at])
+        samples.texts((survivor, at), lambda texts, member=member: member.update(compared(*texts)))
+        found["members"].append(member)
+    return found
+
+
+def compared(survivor: str, other: str) -> dict[str, Any]:
+    """Two texts word by word: ``pieces`` to show, words that only one of them has, and whether all was compared."""
+    if survivor == other:
+        return {"pieces": [["same", _cut(survivor)]], "only_survivor": 0, "only_row": 0, "whole": True}
+    left, right = _words(survivor), _words(other)
+    start = _first_difference(left, right)
+    begin = max(0, start - WORDS_AROUND)
+    pieces: list[Piece] = [["gap", f"{begin:,} equal words"]] if begin else []
+    a, b = left[begin : begin + WORDS_COMPARED], right[begin : begin + WORDS_COMPARED]
+    only_a = only_b = 0
+    for tag, a1, a2, b1, b2 in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+        if tag == "equal":
+            pieces += _equal(a[a1:a2], first=a1 == 0, last=a2 == len(a))
+            continue
+        only_a, only_b = only_a + a2 - a1, only_b + b2 - b1
+        pieces += [[kind, " ".join(words)] for kind, words in (("removed", a[a1:a2]), ("added", b[b1:b2])) if words]
+    whole = max(len(left), len(right)) - begin <= WORDS_COMPARED
+    return {"pieces": pieces, "only_survivor": only_a, "only_row": only_b, "whole": whole}
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+def _first_difference(left: Sequence[str], right: Sequence[str]) -> int:
+    for at, (a, b) in enumerate(zip(left, right, strict=False)):
+        if a != b:
+            return at
+    return min(len(left), len(right))
+
+
+def _equal(words: Sequence[str], *, first: bool, last: bool) -> list[Piece]:
+    """Equal words: all of a few, the ends of many."""
+    if len(words) <= 3 * WORDS_AROUND:
+        return [["same", " ".join(words)]]
+    head = [] if first else [["same", " ".join(words[:WORDS_AROUND])]]
+    tail = [] if last else [["same", " ".join(words[-WORDS_AROUND:])]]
+    left_out = len(words) - WORDS_AROUND * (len(head) + len(tail))
+    return [*head, ["gap", f"{left_out:,} equal words"], *tail]
+
+
+def _cut(text: str, chars: int = 600) -> str:
+    return text if len(text) <= chars else f"{text[:chars]} …"

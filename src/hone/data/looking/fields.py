@@ -1,0 +1,132 @@
+"""The rows' own columns: what is missing, constant, of mixed types, or different in every row."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hone.data.looking.figures import Figures, LookOptions
+from hone.data.looking.sampling import order_by_hash, share
+
+MOST_ROWS = 10_000
+MOST_CHARS = 12_000_000
+"""Characters of rows that are parsed for this."""
+MOST_FIELDS = 60
+MOST_DISTINCT = 20_000
+EXAMPLE_CHARS = 60
+EXAMPLES = 3
+LICENCES = ("licence", "license")
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What was seen of one field."""
+
+    filled: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    values: Counter[str] = field(default_factory=Counter)
+    chars: int = 0
+
+
+def fields(store: Any, figures: Figures, options: LookOptions) -> dict[str, Any]:
+    """Each column of the source rows: missing share, distinct values, types, the most frequent values.
+
+    A value is missing when it is absent, null or the empty text.
+
+    Returns:
+        ``rows`` looked at (a seeded sample of many), ``columns``, and ``licences``: the values of a licence column.
+    """
+    positions = _positions(figures, options)
+    seen: dict[str, _Seen] = {}
+    rows = 0
+    for text in store.take(positions).column("fields").to_pylist():
+        rows += 1
+        for name, value in (json.loads(text) if text else {}).items():
+            if name in seen or len(seen) < MOST_FIELDS:
+                _note(seen.setdefault(name, _Seen()), value)
+    of = options.of or (figures.n if figures.n > rows else None)
+    return {
+        "rows": rows,
+        "columns": [_column(name, found, rows, of, options) for name, found in seen.items()],
+        "licences": _licences(seen, rows, of, options),
+    }
+
+
+def _positions(figures: Figures, options: LookOptions) -> np.ndarray[Any, Any]:
+    if figures.n <= MOST_ROWS:
+        order = np.arange(figures.n)
+    else:
+        order = np.asarray(order_by_hash([str(at) for at in range(figures.n)], options.seed)[:MOST_ROWS], np.int64)
+    if figures.has("length.chars"):
+        chars = np.cumsum(np.nan_to_num(figures.numbers("length.chars")[order]))
+        if len(chars) and chars[-1] > MOST_CHARS:
+            # Not the first rows: a file may be sorted.
+            names = [str(at) for at in order]
+            order = order[order_by_hash(names, options.seed)]
+            chars = np.cumsum(np.nan_to_num(figures.numbers("length.chars")[order]))
+            order = order[: max(1, int(np.searchsorted(chars, MOST_CHARS, side="right")))]
+    return np.sort(order).astype(np.int64)
+
+
+def _note(seen: _Seen, value: Any) -> None:
+    if value is None or value == "":
+        return
+    seen.filled += 1
+    seen.kinds[_kind(value)] += 1
+    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    seen.chars += len(shown)
+    # A long text is known by its beginning, length and end; two that share them all count as one value.
+    key = shown if len(shown) <= 200 else f"{shown[:120]} … ({len(shown):,} characters) … {shown[-60:]}"
+    if key in seen.values or len(seen.values) < MOST_DISTINCT:
+        seen.values[key] += 1
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "flag"
+    if isinstance(value, int | float):
+        return "number"
+    return {str: "text", list: "list", dict: "object"}.get(type(value), "other")
+
+
+def _column(name: str, seen: _Seen, rows: int, of: int | None, options: LookOptions) -> dict[str, Any]:
+    distinct = len(seen.values)
+    common = seen.values.most_common(EXAMPLES)
+    return {
+        "name": name,
+        "missing": rows - seen.filled,
+        "missing_share": share(rows - seen.filled, rows, of).to_json(),
+        "distinct": distinct,
+        "distinct_capped": distinct >= MOST_DISTINCT,
+        "constant": distinct == 1 and rows > 1,
+        "unique": distinct == seen.filled and seen.filled > 1,
+        "kinds": dict(seen.kinds.most_common()),
+        "mean_chars": seen.chars / seen.filled if seen.filled else 0.0,
+        "common": []
+        if options.sensitive
+        else [
+            {"value": value[:EXAMPLE_CHARS] + ("…" if len(value) > EXAMPLE_CHARS else ""), "rows": n}
+            for value, n in common
+        ],
+    }
+
+
+def _licences(seen: dict[str, _Seen], rows: int, of: int | None, options: LookOptions) -> dict[str, Any] | None:
+    name = next((name for name in seen if name.lower() in LICENCES), None)
+    if name is None:
+        return None
+    values = seen[name].values.most_common(options.listed)
+    return {
+        "column": name,
+        "distinct": len(seen[name].values),
+        "missing": rows - seen[name].filled,
+        "values": []
+        if options.sensitive
+        else [
+            {"value": value[:EXAMPLE_CHARS], "rows": n, "share": share(n, rows, of).to_json()} for value, n in values
+        ],
+    }

@@ -1,0 +1,137 @@
+"""What was found inside texts: test text, personal data, unwanted words, groups of people, an assistant's phrases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hone.data.looking.figures import Figures, LookOptions
+from hone.data.looking.histogram import histogram
+from hone.data.looking.samples import Sample, Samples
+from hone.data.looking.sampling import order_by_hash, share, total
+
+_PII_WHOLE = ("pii.count", "pii.spans")
+
+
+def contamination(figures: Figures, samples: Samples, options: LookOptions) -> dict[str, Any] | None:
+    """Training rows that hold text of the test, the most covered first, what they share highlighted."""
+    if not figures.has("contamination.share"):
+        return None
+    shares, whole = figures.numbers("contamination.share"), figures.flags("contamination.whole")
+    hit = whole | (np.nan_to_num(figures.numbers("contamination.ngrams")) > 0) | (np.nan_to_num(shares) > 0)
+    positions = np.flatnonzero(hit)
+    order = positions[np.lexsort((positions, -np.nan_to_num(shares[positions]), ~whole[positions]))]
+    return {
+        "rows": len(positions),
+        "whole": int(whole.sum()),
+        "share": share(len(positions), figures.n, options.of).to_json(),
+        "against": figures.counts("contamination.against"),
+        "canaries": [dict(canary) for canary in options.canaries],
+        "samples": [
+            samples.at(
+                int(at),
+                [(start, end, "shared") for _, start, end in figures.spans("contamination.spans", int(at))],
+                share=None if np.isnan(shares[at]) else float(shares[at]),
+                whole=bool(whole[at]),
+                against=figures.word("contamination.against", int(at)),
+            )
+            for at in order[: options.listed]
+        ],
+    }
+
+
+def personal(figures: Figures, samples: Samples, options: LookOptions) -> dict[str, Any] | None:
+    """Personal data by kind: rows, finds, and some rows with the finds masked."""
+    if not figures.has("pii.count"):
+        return None
+    kinds = []
+    for name in figures.named("pii."):
+        if name in _PII_WHOLE or not figures.is_number(name):
+            continue
+        values = np.nan_to_num(figures.numbers(name))
+        rows = np.flatnonzero(values > 0)
+        if len(rows):
+            kind = name.partition(".")[2]
+            kinds.append(
+                {
+                    "kind": kind,
+                    "rows": len(rows),
+                    "share": share(len(rows), figures.n, options.of).to_json(),
+                    "finds": total(values, options.of).to_json(),
+                    "samples": [_found(figures, samples, "pii.spans", int(at), kind) for at in rows[: options.samples]],
+                }
+            )
+    hit = int((np.nan_to_num(figures.numbers("pii.count")) > 0).sum())
+    kinds.sort(key=lambda kind: -kind["rows"])
+    return {"rows": hit, "share": share(hit, figures.n, options.of).to_json(), "kinds": kinds}
+
+
+def toxicity(figures: Figures, samples: Samples, options: LookOptions) -> dict[str, Any] | None:
+    """Rows with listed words, and the score of a fitted model where there is one."""
+    if not figures.has("toxicity.words"):
+        return None
+    words = np.nan_to_num(figures.numbers("toxicity.words"))
+    rows = np.flatnonzero(words > 0)
+    found: dict[str, Any] = {
+        "rows": len(rows),
+        "share": share(len(rows), figures.n, options.of).to_json(),
+        "samples": [_found(figures, samples, "toxicity.spans", int(at)) for at in _some(rows, figures, options)],
+    }
+    if figures.has("toxicity.score") and np.isfinite(figures.numbers("toxicity.score")).any():
+        found["score"] = histogram(figures.numbers("toxicity.score"), [0.5])
+    return found
+
+
+def bias(figures: Figures, options: LookOptions) -> dict[str, Any] | None:
+    """How often each group of people is spoken of, and how often rows that do hold a listed word."""
+    names = [name for name in figures.named("bias.") if figures.is_number(name)]
+    if not names:
+        return None
+    toxic = np.nan_to_num(figures.numbers("toxicity.words")) > 0
+    groups = []
+    for name in names:
+        rows = np.nan_to_num(figures.numbers(name)) > 0
+        if not rows.any():
+            continue
+        group: dict[str, Any] = {
+            "group": name.partition(".")[2],
+            "rows": int(rows.sum()),
+            "share": share(int(rows.sum()), figures.n, options.of).to_json(),
+        }
+        if figures.has("toxicity.words"):
+            group["toxic"] = int((rows & toxic).sum())
+            group["toxic_share"] = _always_interval(int((rows & toxic).sum()), int(rows.sum()))
+        groups.append(group)
+    groups.sort(key=lambda group: -group["rows"])
+    overall = _always_interval(int(toxic.sum()), figures.n) if figures.has("toxicity.words") else None
+    return {"groups": groups, "overall": overall}
+
+
+def disclaimers(figures: Figures, samples: Samples, options: LookOptions) -> dict[str, Any] | None:
+    """Rows in which an assistant speaks of being one."""
+    if not figures.has("disclaimer.count"):
+        return None
+    rows = np.flatnonzero(np.nan_to_num(figures.numbers("disclaimer.count")) > 0)
+    return {
+        "rows": len(rows),
+        "share": share(len(rows), figures.n, options.of).to_json(),
+        "samples": [_found(figures, samples, "disclaimer.spans", int(at)) for at in _some(rows, figures, options)],
+    }
+
+
+def _found(figures: Figures, samples: Samples, spans: str, position: int, only: str = "") -> Sample:
+    marks = [(start, end, kind) for kind, start, end in figures.spans(spans, position) if only in ("", kind)]
+    return samples.at(position, marks, chars=260)
+
+
+def _some(rows: Any, figures: Figures, options: LookOptions) -> list[int]:
+    """A few of the rows, chosen by a seeded hash of their ids."""
+    few = rows[:20_000]
+    names = [figures.word("row", int(at)) or "" for at in few] if len(few) < 2_000 else [str(at) for at in few]
+    return [int(few[at]) for at in order_by_hash(names, options.seed)[: 2 * options.samples]]
+
+
+def _always_interval(count: int, n: int) -> dict[str, float | int]:
+    """A share among few rows, with its interval also where every row was read: a comparison of groups needs it."""
+    return share(count, n, of=2**62).to_json()

@@ -1,0 +1,116 @@
+"""Labels: their balance, those of one split only, texts with two of them, and those that look wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from hone.data.looking.figures import Figures, LookOptions
+from hone.data.looking.samples import Samples
+from hone.data.looking.sampling import share
+
+MOST_LABELS = 100
+
+
+def labels(figures: Figures, samples: Samples, options: LookOptions) -> dict[str, Any] | None:
+    """The labels of the rows; None where there are none."""
+    counts = figures.counts("label")
+    if not counts:
+        return None
+    names = Names(dict(counts), options.sensitive)
+    rows = sum(count for _, count in counts)
+    largest, smallest = counts[0][1], counts[-1][1]
+    shares = np.asarray([count / rows for _, count in counts])
+    return {
+        "distinct": len(counts),
+        "rows": rows,
+        "unlabelled": figures.n - rows,
+        "balance": [
+            {"label": names.shown(name), "rows": count, "share": share(count, figures.n, options.of).to_json()}
+            for name, count in counts[:MOST_LABELS]
+        ],
+        "imbalance": largest / smallest,
+        # Entropy over that of equal shares: 1 where all labels are as frequent.
+        "evenness": float(-(shares * np.log(shares)).sum() / np.log(len(shares))) if len(shares) > 1 else 1.0,
+        "one_split": _one_split(figures, options, names),
+        "suspect": _suspect(figures, samples, options, names),
+        "conflicts": _conflicts(figures, samples, options, names),
+    }
+
+
+class Names:
+    """Labels as a report may show them: the words, or a number by frequency where no text may be shown."""
+
+    def __init__(self, counts: dict[str, int], sensitive: bool) -> None:
+        self._number = {name: at for at, name in enumerate(counts, 1)}
+        self._sensitive = sensitive
+
+    def shown(self, name: str | None) -> str | None:
+        """The label, or what stands for it."""
+        if name is None or not self._sensitive:
+            return name
+        return f"label {self._number[name]}" if name in self._number else "label not in these rows"
+
+
+def _one_split(figures: Figures, options: LookOptions, names: Names) -> list[dict[str, Any]]:
+    """Labels that only one split has: no model learns what only the test holds."""
+    splits: dict[str, set[str]] = {}
+    for split, label in zip(figures.words("split"), figures.words("label"), strict=True):
+        if label is not None:
+            splits.setdefault(split or "", set()).add(label)
+    if options.test_labels:
+        splits["test"] = splits.get("test", set()) | set(options.test_labels)
+    if len(splits) < 2:
+        return []
+    seen = Counter(label for found in splits.values() for label in found)
+    return [
+        {"split": split, "labels": [names.shown(label) for label in sorted(found) if seen[label] == 1]}
+        for split, found in splits.items()
+        if any(seen[label] == 1 for label in found)
+    ]
+
+
+def _suspect(figures: Figures, samples: Samples, options: LookOptions, names: Names) -> dict[str, Any] | None:
+    """Labels that a quick model, which had not seen the row, finds unlikely: the least likely first."""
+    if not figures.has("labels.suspect", "labels.probability"):
+        return None
+    rows = np.flatnonzero(figures.flags("labels.suspect"))
+    probability = figures.numbers("labels.probability")
+    order = rows[np.argsort(np.nan_to_num(probability[rows]), kind="stable")]
+    return {
+        "rows": len(rows),
+        "share": share(len(rows), figures.n, options.of).to_json(),
+        "samples": [
+            samples.at(
+                int(at),
+                chars=240,
+                given=names.shown(figures.word("label", int(at))),
+                suggested=names.shown(figures.word("labels.suggested", int(at))),
+                probability=None if np.isnan(probability[at]) else float(probability[at]),
+            )
+            for at in order[: 2 * options.listed]
+        ],
+    }
+
+
+def _conflicts(figures: Figures, samples: Samples, options: LookOptions, names: Names) -> dict[str, Any] | None:
+    """Rows whose text another row has under another label."""
+    if not figures.has("labels.conflict"):
+        return None
+    rows = np.flatnonzero(figures.flags("labels.conflict"))
+    others = figures.table.column("labels.others") if figures.has("labels.others") else None
+    found = []
+    for at in rows[: options.listed]:
+        value = None if others is None else others[int(at)].as_py()
+        listed = value if isinstance(value, list) else [] if value is None else [value]
+        found.append(
+            samples.at(
+                int(at),
+                chars=240,
+                given=names.shown(figures.word("label", int(at))),
+                others=[names.shown(str(name)) for name in listed],
+            )
+        )
+    return {"rows": len(rows), "share": share(len(rows), figures.n, options.of).to_json(), "samples": found}

@@ -1,0 +1,151 @@
+"""Languages, lengths, what repeats, columns, and how it was all measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hone.data.looking.charts import bars, histogram, shares
+from hone.data.looking.markup import (
+    chip,
+    estimate,
+    fold,
+    note,
+    number,
+    percent,
+    row_id,
+    rows,
+    samples,
+    section,
+    sub,
+    table,
+    tag,
+    text,
+)
+
+Json = Mapping[str, Any]
+
+
+def languages(document: Json) -> str:
+    """Languages and scripts."""
+    found, scripts = document["languages"], document["scripts"]
+    parts = []
+    if found is not None:
+        parts.append(bars(shares(found["values"])))
+        if "unsure" in found:
+            told = f"Below a probability of {found['unsure']['below']:g} a language is a guess: {rows(found['unsure']['rows'])} ({percent(found['unsure']['share']['value'])}), most of them short."
+            parts.append(
+                note(told) + histogram(found["histogram"], "probability of the language", low=found["unsure"]["below"])
+            )
+    if scripts is not None:
+        mixed = scripts["mixed"]
+        told = note(f"{rows(mixed['rows'])} ({percent(mixed['share']['value'])}) hold words that mix scripts.")
+        parts.append(sub("Scripts", bars(shares(scripts["values"])), told))
+    return section("languages", "Languages and scripts", "", *parts) if parts else ""
+
+
+def lengths(document: Json) -> str:
+    """A histogram for each unit; the shortest and the longest rows."""
+    found = document["lengths"]
+    charts = [
+        sub(
+            figure["unit"].capitalize(),
+            tag("p", f"mean {estimate(figure['mean'], 'count')}"),
+            histogram(figure["histogram"], f"{figure['unit']} of a row"),
+        )
+        for figure in found["figures"]
+    ]
+    ends = ""
+    if "shortest" in found:
+        left = tag("div", tag("h4", "Shortest") + samples(found["shortest"]))
+        right = tag("div", tag("h4", "Longest") + samples(found["longest"]))
+        ends = fold("the shortest and the longest rows", tag("div", left + right, class_="sides"))
+    return section("lengths", "Lengths", "", tag("div", "".join(charts), class_="grid"), ends)
+
+
+def repeated(document: Json) -> str:
+    """Phrases and lines that many rows share."""
+    found = document["repeated"]
+    lead = f"Looked for in {rows(found['rows'])}. A phrase is shown as long as nearly all of its rows agree."
+    parts = []
+    for key, title, one in (("ngrams", "Phrases", "phrase"), ("lines", "Lines", "line")):
+        body = [
+            [
+                tag("q", text(item["text"])) if item["text"] is not None else tag("i", f"{one} not shown"),
+                f"{item['rows']:,}",
+                estimate(item["share"]),
+            ]
+            for item in found[key]
+        ]
+        shown = (
+            table([one, "rows", "share"], body, right=(1, 2), class_="phrases")
+            if body
+            else tag("p", "none in three rows or more", class_="hidden")
+        )
+        parts.append(sub(title, fold(f"{len(body)} {title.lower()}", shown, opened=True) if len(body) > 8 else shown))
+    return section("repeated", "What repeats", lead, *parts)
+
+
+def fields(document: Json) -> str:
+    """The columns of the source rows."""
+    found = document["fields"]
+    if not found["columns"]:
+        return ""
+    body = []
+    for column in found["columns"]:
+        flags = [name for name in ("constant", "unique") if column[name]]
+        flags += ["mixed types"] if len(column["kinds"]) > 1 else []
+        kinds = ", ".join(
+            f"{kind} {count:,}" if len(column["kinds"]) > 1 else kind for kind, count in column["kinds"].items()
+        )
+        distinct = f"{column['distinct']:,}" + ("+" if column["distinct_capped"] else "")
+        common = tag("span", " · ", class_="small").join(
+            tag("q", text(value["value"])) + tag("span", f" {value['rows']:,}", class_="small")
+            for value in column["common"]
+        )
+        body.append(
+            [
+                text(column["name"]) + " " + "".join(map(chip, flags)),
+                text(kinds or "–"),
+                estimate(column["missing_share"]),
+                distinct,
+                number(column["mean_chars"]),
+                common or "–",
+            ]
+        )
+    heads = ["column", "types", "missing", "distinct", "mean characters", "most frequent"]
+    lead = f"Of {rows(found['rows'])}. Missing: absent, null or the empty text. Distinct: values as text."
+    parts = [table(heads, body, right=(2, 3, 4), class_="fields")]
+    licences = found["licences"]
+    if licences and licences["values"]:
+        parts.append(sub(f"Licences (column {licences['column']})", bars(shares(licences["values"]))))
+    return section("fields", "Columns", lead, *parts)
+
+
+def reading(document: Json) -> str:
+    """Rows that could not be read; files; how each signal measured."""
+    bad = document["bad"]
+    parts = []
+    if bad["rows"]:
+        body = [
+            [row_id(row["row"]), text(row["expected"]), text(row["found"] if row["found"] is not None else "not shown")]
+            for row in bad["first"]
+        ]
+        parts.append(sub(f"Could not be read: {rows(bad['rows'])}", table(["row", "expected", "found"], body)))
+    if document["files"]:
+        parts.append(tag("p", "Files: " + ", ".join(tag("code", text(name)) for name in document["files"])))
+    if document["test"]:
+        parts.append(tag("p", f"Compared with: {tag('code', text(document['test']))} (as fingerprints)"))
+    body = [
+        [tag("code", text(name)), tag("code", text(json.dumps(params, ensure_ascii=False, default=str)))]
+        for name, params in document["signals"].items()
+    ]
+    if body:
+        parts.append(
+            fold(
+                f"{len(body)} signals, their versions and parameters",
+                table(["signal", "parameters"], body, class_="signals"),
+            )
+        )
+    return section("reading", "How it was read and measured", "", *parts)

@@ -1,0 +1,191 @@
+"""Test text in train, labels to check, personal data, unwanted words, groups, an assistant's phrases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hone.data.looking.charts import bars, histogram, shares
+from hone.data.looking.markup import (
+    chip,
+    estimate,
+    fold,
+    note,
+    number,
+    percent,
+    rows,
+    sample,
+    samples,
+    section,
+    sub,
+    table,
+    tag,
+    text,
+)
+
+Json = Mapping[str, Any]
+
+
+def contamination(document: Json) -> str:
+    """The training rows that hold text of the test, with what they share; never a test row."""
+    found = document["contamination"]
+    if found is None:
+        return ""
+    against = document["test"] or "the test"
+    lead = f"Rows that share runs of words with {against}. Only these rows are shown; the test is read as fingerprints alone."
+    parts = [_canaries(found["canaries"])]
+    if not found["rows"]:
+        return section(
+            "contamination",
+            "Test text in these rows",
+            lead,
+            *parts,
+            tag("p", "No row shares text with it.", class_="hidden"),
+        )
+    told = f"{rows(found['rows'])} ({estimate(found['share'])}), {found['whole']:,} of them whole."
+    parts.append(tag("p", told))
+    if len(found["against"]) > 1:
+        parts.append(bars([(name, count, percent(count / found["rows"])) for name, count in found["against"]]))
+    for row in found["samples"]:
+        how = "whole" if row["whole"] else f"{percent(row['share'])} of its words" if row["share"] is not None else ""
+        parts.append(sample(row, chip(how) if how else ""))
+    return section("contamination", "Test text in these rows", lead, *parts)
+
+
+def _canaries(found: list[Json]) -> str:
+    if not found:
+        return ""
+    missed = [canary for canary in found if not canary.get("found")]
+    lengths = ", ".join(
+        f"{canary.get('words')} words {'found' if canary.get('found') else 'MISSED'}" for canary in found
+    )
+    state = "Self-test failed" if missed else "Self-test passed"
+    return tag(
+        "p",
+        f"{chip(state, 'chip bad' if missed else 'chip good')} texts planted as if they were of the test: {text(lengths)}.",
+    )
+
+
+def labels(document: Json) -> str:
+    """Labels to check, conflicts, labels of one split, balance."""
+    found = document["labels"]
+    if found is None:
+        return ""
+    lead = f"{found['distinct']:,} labels on {rows(found['rows'])}; evenness {found['evenness']:.2f} (1: all labels equally frequent)."
+    parts = []
+    if found["unlabelled"]:
+        parts.append(note(f"{rows(found['unlabelled'])} have no label."))
+    for split in found["one_split"]:
+        named = "".join(chip(str(label)) for label in split["labels"][:60])
+        parts.append(sub(f"Only in {split['split']}: {len(split['labels']):,}", tag("p", named)))
+    parts += [_suspect(found["suspect"]), _conflicts(found["conflicts"])]
+    balance = bars(shares(found["balance"], "label"))
+    more = found["distinct"] - len(found["balance"])
+    rest = note(f"and {more:,} rarer labels") if more else ""
+    few = len(found["balance"]) <= 20
+    told = f"Balance: from {rows(found['balance'][0]['rows'])} down, the most frequent {number(found['imbalance'])} times the rarest"
+    parts.append(sub(told, balance if few else fold(f"{len(found['balance'])} labels", balance), rest))
+    return section("labels", "Labels", lead, *parts)
+
+
+def _suspect(found: Json | None) -> str:
+    if not found or not found["rows"]:
+        return ""
+    told = note(
+        "A quick model that had not seen the row finds its label unlikely. Some are right: it is a list to read, the least likely first."
+    )
+    body = [
+        [
+            row_cell(row),
+            text(row["given"]),
+            text(row["suggested"]),
+            "–" if row["probability"] is None else f"{row['probability']:.3f}",
+        ]
+        for row in found["samples"]
+    ]
+    shown = table(["row", "given", "suggested", "probability of the given"], body, right=(3,), class_="labels")
+    more = found["rows"] - len(found["samples"])
+    rest = note(f"and {more:,} more") if more else ""
+    return sub(f"To check: {rows(found['rows'])}", told, shown, rest)
+
+
+def _conflicts(found: Json | None) -> str:
+    if not found or not found["rows"]:
+        return ""
+    body = [[row_cell(row), text(row["given"]), text(", ".join(map(str, row["others"])))] for row in found["samples"]]
+    shown = table(["row", "given", "the same text elsewhere"], body, class_="labels")
+    more = found["rows"] - len(found["samples"])
+    return sub(
+        f"The same text with different labels: {rows(found['rows'])}", shown, note(f"and {more:,} more") if more else ""
+    )
+
+
+def row_cell(row: Json) -> str:
+    """A row inside a table."""
+    return sample(row)
+
+
+def personal(document: Json) -> str:
+    """Personal data by kind, masked."""
+    found = document["pii"]
+    if found is None:
+        return ""
+    lead = "Finds are masked here: of each only the first letter or digit and the punctuation are left."
+    if not found["rows"]:
+        return section("personal", "Personal data", lead, tag("p", "none found", class_="hidden"))
+    parts = [tag("p", f"{rows(found['rows'])} ({estimate(found['share'])}) hold some.")]
+    body = [
+        [text(kind["kind"]), f"{kind['rows']:,}", estimate(kind["share"]), estimate(kind["finds"], "count")]
+        for kind in found["kinds"]
+    ]
+    parts.append(table(["kind", "rows", "share of rows", "finds"], body, right=(1, 2, 3)))
+    parts += [fold(f"{text(kind['kind'])}: rows", samples(kind["samples"])) for kind in found["kinds"]]
+    return section("personal", "Personal data", lead, *parts)
+
+
+def toxicity(document: Json) -> str:
+    """Rows with unwanted words, and how groups of people fare."""
+    found, groups = document["toxicity"], document["bias"]
+    if found is None and groups is None:
+        return ""
+    parts = []
+    if found is not None:
+        parts.append(
+            tag(
+                "p",
+                f"{rows(found['rows'])} ({estimate(found['share'])}) hold a word of the list. A list is no judge: it knows words, not what is said.",
+            )
+        )
+        if "score" in found:
+            parts.append(histogram(found["score"], "score of the fitted classifier", high=0.5))
+        if found["rows"]:
+            parts.append(fold("some of these rows (offensive text)", samples(found["samples"])))
+    if groups is not None and groups["groups"]:
+        parts.append(sub("Groups of people", _groups(groups), anchor="bias"))
+    return section("toxicity", "Unwanted words and groups of people", "", *parts)
+
+
+def _groups(found: Json) -> str:
+    body = []
+    for group in found["groups"]:
+        cells = [text(group["group"]), f"{group['rows']:,}", estimate(group["share"])]
+        if "toxic" in group:
+            cells += [f"{group['toxic']:,}", estimate(group["toxic_share"])]
+        body.append(cells)
+    heads = ["rows that name", "rows", "share"]
+    told = ""
+    if found["overall"]:
+        heads += ["with an unwanted word", "share of these"]
+        told = note(
+            f"Of all rows {percent(found['overall']['value'])} hold an unwanted word. Where the interval of a group lies above that, its rows are worse than the others."
+        )
+    return table(heads, body, right=(1, 2, 3, 4)) + told
+
+
+def disclaimers(document: Json) -> str:
+    """Rows in which an assistant speaks of itself."""
+    found = document["disclaimers"]
+    if found is None or not found["rows"]:
+        return ""
+    lead = f"{rows(found['rows'])} hold a phrase in which an assistant speaks of being one."
+    return section("disclaimers", "An assistant's phrases", lead, samples(found["samples"]))

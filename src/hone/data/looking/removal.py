@@ -1,0 +1,166 @@
+"""What the rules remove: one after the other, alone and together, per source, with the rows nearest to each line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hone.data.looking.figures import Figures, LookOptions
+from hone.data.looking.histogram import histogram
+from hone.data.looking.samples import Mark, Sample, Samples
+from hone.data.looking.sampling import order_by_hash, share
+from hone.data.rules import Decisions, Rule
+
+MOST_OVERLAPS = 16
+MOST_SOURCES = 12
+_EVERY = np.uint64(1)
+
+
+def waterfall(figures: Figures, rules: Sequence[Rule], decisions: Decisions, options: LookOptions) -> dict[str, Any]:
+    """Rows and characters before the rules, after each of them in its turn, and kept."""
+    chars = np.nan_to_num(figures.numbers("length.chars"))
+    left = np.ones(figures.n, bool)
+    together = sum((mask.astype(np.int32) for mask in decisions.failed.values()), np.zeros(figures.n, np.int32))
+    steps = []
+    for rule in rules:
+        fails = decisions.failed[rule.name]
+        new = fails & left
+        left = left & ~fails
+        steps.append(
+            {
+                "rule": rule.name,
+                "keeps": rule.sentence(),
+                "fails": int(fails.sum()),
+                "alone": int((fails & (together == 1)).sum()),
+                "new": int(new.sum()),
+                "left": int(left.sum()),
+                "chars": int(chars[fails].sum()),
+                "chars_alone": int(chars[fails & (together == 1)].sum()),
+                "share": share(int(fails.sum()), figures.n, options.of).to_json(),
+            }
+        )
+    kept = int(decisions.keep.sum())
+    return {
+        "rows": figures.n,
+        "chars": int(chars.sum()),
+        "kept": kept,
+        "kept_chars": int(chars[decisions.keep].sum()),
+        "kept_share": share(kept, figures.n, options.of).to_json(),
+        "steps": steps,
+        "overlaps": _overlaps(decisions),
+        "sources": _sources(figures, rules, decisions, chars),
+    }
+
+
+def _overlaps(decisions: Decisions) -> list[dict[str, Any]]:
+    """The combinations of rules that rows fail, the most frequent first."""
+    names = list(decisions.failed)
+    if not names:
+        return []
+    failing = np.flatnonzero(~decisions.keep)
+    packed = np.packbits(np.stack([decisions.failed[name][failing] for name in names], axis=1), axis=1)
+    kinds, counts = np.unique(packed, axis=0, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    found = [
+        {"rules": [names[at] for at in np.flatnonzero(np.unpackbits(kinds[i])[: len(names)])], "rows": int(counts[i])}
+        for i in order
+    ]
+    rest = sum(combination["rows"] for combination in found[MOST_OVERLAPS:])
+    return found[:MOST_OVERLAPS] + ([{"rules": [], "rows": rest}] if rest else [])
+
+
+def _sources(figures: Figures, rules: Sequence[Rule], decisions: Decisions, chars: Any) -> list[dict[str, Any]]:
+    """Rows and characters of each source, kept and lost to each rule; the largest sources, then all others as one."""
+    names = figures.words("source")
+    if not names:
+        return []
+    known, inverse = np.unique(
+        np.asarray([name or "" for name in names], dtype=object).astype(str), return_inverse=True
+    )
+    rows = np.bincount(inverse, minlength=len(known))
+    order = np.argsort(-rows, kind="stable")
+    place = np.empty(len(known), np.int64)
+    place[order] = np.minimum(np.arange(len(known)), MOST_SOURCES)
+    group = place[inverse]
+    titles = [str(known[at]) for at in order[:MOST_SOURCES]]
+    if len(known) > MOST_SOURCES:
+        titles.append(f"{len(known) - MOST_SOURCES:,} other sources")
+    kept = np.bincount(group[decisions.keep], minlength=len(titles))
+    fails = {rule.name: np.bincount(group[decisions.failed[rule.name]], minlength=len(titles)) for rule in rules}
+    rows, size = np.bincount(group, minlength=len(titles)), np.bincount(group, weights=chars, minlength=len(titles))
+    return [
+        {
+            "source": title,
+            "rows": int(rows[at]),
+            "chars": int(size[at]),
+            "kept": int(kept[at]),
+            "fails": {name: int(counts[at]) for name, counts in fails.items() if counts[at]},
+        }
+        for at, title in enumerate(titles)
+    ]
+
+
+def rule_pages(
+    figures: Figures, rules: Sequence[Rule], decisions: Decisions, samples: Samples, options: LookOptions
+) -> list[dict[str, Any]]:
+    """For each rule: the histogram of its column with the thresholds, and rows on both sides nearest to them."""
+    order = np.asarray(order_by_hash(figures.words("row"), options.seed)[:50_000], np.int64)  # type: ignore[arg-type]
+    pages = []
+    for rule in rules:
+        fails = decisions.failed[rule.name]
+        lines = [value for value in (rule.low, rule.high) if value is not None]
+        page: dict[str, Any] = {
+            "rule": rule.name,
+            "column": rule.column,
+            "keeps": rule.sentence(),
+            "low": rule.low,
+            "high": rule.high,
+            "source": rule.source,
+            "fails": int(fails.sum()),
+            "share": share(int(fails.sum()), figures.n, options.of).to_json(),
+        }
+        if lines and figures.is_number(rule.column):
+            whole = figures.is_whole(rule.column) or figures.is_flag(rule.column)
+            page["histogram"] = histogram(figures.numbers(rule.column), lines, whole=whole)
+            near = _nearest(figures.numbers(rule.column), lines, order)
+        else:
+            near = order
+            if not rule.absent:
+                page["values"] = [] if options.sensitive else figures.counts(rule.column)[: options.listed]
+        page["dropped"] = _sides(rule, near[fails[near]][: options.samples], figures, samples)
+        # Rows that a rule over duplicates keeps show nothing; for thresholds they show what the line spares.
+        page["kept"] = [] if rule.absent else _sides(rule, near[~fails[near]][: options.samples], figures, samples)
+        pages.append(page)
+    return pages
+
+
+def _nearest(values: np.ndarray[Any, Any], lines: Sequence[float], order: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Positions by their distance to the nearest line; ties in a seeded order, rows without a value left out."""
+    seen = values[order]
+    distance = np.min([np.abs(seen - line) for line in lines], axis=0)
+    measured = np.isfinite(distance)
+    return order[measured][np.argsort(distance[measured], kind="stable")]
+
+
+def _sides(rule: Rule, positions: Any, figures: Figures, samples: Samples) -> list[Sample]:
+    found = []
+    for position in positions:
+        more: dict[str, Any] = {}
+        if figures.is_number(rule.column):
+            value = figures.numbers(rule.column)[position]
+            more["value"] = None if np.isnan(value) else float(value)
+        elif rule.absent and rule.column.endswith(".survivor"):
+            more["survivor"] = figures.word(rule.column, int(position))
+        found.append(samples.at(int(position), _marks(rule, figures, int(position)), **more))
+    return found
+
+
+def _marks(rule: Rule, figures: Figures, position: int) -> list[Mark]:
+    return [
+        (start, end, kind)
+        for name in rule.evidence
+        if name.endswith(".spans")
+        for kind, start, end in figures.spans(name, position)
+    ]

@@ -1,0 +1,142 @@
+"""Phrases and lines that many rows share: templates, boilerplate, a generator's habits. Looked for in a sample of rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hone.data.looking.figures import Figures, LookOptions
+from hone.data.looking.samples import masked
+from hone.data.looking.sampling import order_by_hash, share
+
+WORDS = 5
+"""Length of the runs of words that are counted; what is shown is as long as the rows agree."""
+MOST_CHARS = 1_500_000
+"""Characters of text that are read for this."""
+MOST_CHARS_OF_ROW = 20_000
+MOST_ROWS = 5_000
+LEAST_ROWS = 3
+LINE_CHARS = 12
+"""Shorter lines (a brace, a dash) repeat without meaning anything."""
+GROWS = 0.9
+"""A phrase takes the next word while so large a share of its rows agree on it."""
+LONGEST = 60
+_MIX = np.int64(0x100000001B3)
+
+
+def repeated(store: Any, figures: Figures, options: LookOptions) -> dict[str, Any]:
+    """Phrases of at least five words and whole lines that the most rows share.
+
+    Returns:
+        ``rows`` looked at, ``ngrams`` and ``lines``: each with its rows and their share (an estimate where not every row
+        was looked at). Where no text may be shown the counts stay.
+    """
+    texts = _texts(store, figures, options)
+    of = options.of or (figures.n if figures.n > len(texts) else None)
+    kinds = {"ngrams": _phrases(texts)[: options.listed], "lines": _lines(texts)[: options.listed]}
+    return {
+        "rows": len(texts),
+        **{
+            kind: [
+                {
+                    "text": None if options.sensitive else text,
+                    "rows": rows,
+                    "share": share(rows, len(texts), of).to_json(),
+                }
+                for text, rows in found
+            ]
+            for kind, found in kinds.items()
+        },
+    }
+
+
+def _texts(store: Any, figures: Figures, options: LookOptions) -> list[str]:
+    """Texts of a seeded sample of rows, personal data masked, up to a number of characters."""
+    names = figures.words("row") if figures.n <= 100_000 else [str(at) for at in range(figures.n)]
+    order = order_by_hash([name or "" for name in names], options.seed)[:MOST_ROWS]
+    if figures.has("length.chars"):
+        chars = np.minimum(np.nan_to_num(figures.numbers("length.chars")[order]), MOST_CHARS_OF_ROW)
+        order = order[: max(1, int(np.searchsorted(np.cumsum(chars), MOST_CHARS, side="right")))]
+    positions = np.sort(np.asarray(order, np.int64))
+    found = store.take(positions).column("text").to_pylist()
+    return [
+        masked(text or "", figures.spans("pii.spans", int(at)))[:MOST_CHARS_OF_ROW]
+        for at, text in zip(positions, found, strict=True)
+    ]
+
+
+def _lines(texts: Sequence[str]) -> list[tuple[str, int]]:
+    counted: Counter[str] = Counter()
+    for text in texts:
+        if "\n" in text:
+            counted.update({line for raw in text.splitlines() if len(line := raw.strip()) >= LINE_CHARS})
+    return [(line[:200], rows) for line, rows in counted.most_common(200) if rows >= LEAST_ROWS]
+
+
+def _phrases(texts: Sequence[str]) -> list[tuple[str, int]]:
+    """Runs of at least five words by the rows that hold them; a run that is part of a listed one is left out."""
+    numbers: dict[str, int] = {}
+    rows_of: list[np.ndarray[Any, Any]] = []
+    for text in texts:
+        # A line is the border of a phrase here too: what repeats across lines is a template, and its lines are listed.
+        words = text.split()
+        rows_of.append(
+            np.fromiter((numbers.setdefault(word, len(numbers)) for word in words), np.int64, count=len(words))
+        )
+    if not rows_of:
+        return []
+    ids = np.concatenate(rows_of)
+    row = np.repeat(np.arange(len(rows_of)), [len(found) for found in rows_of])
+    if len(ids) < WORDS:
+        return []
+    return _grown(ids, row, list(numbers), _shared(ids, row))
+
+
+def _shared(ids: Any, row: Any) -> list[tuple[int, int]]:
+    """(first position, rows) of every run of five words that enough rows share, the most rows first."""
+    size = len(ids) - WORDS + 1
+    grams = ids[:size].copy()
+    for k in range(1, WORDS):
+        grams = grams * _MIX + ids[k : size + k] + 1
+        grams ^= grams >> np.int64(29)
+    inside = np.flatnonzero(row[:size] == row[WORDS - 1 :])
+    grams, rows = grams[inside], row[inside]
+    order = np.lexsort((rows, grams))
+    grams, rows, at = grams[order], rows[order], inside[order]
+    new_gram = np.concatenate([[True], grams[1:] != grams[:-1]])
+    new_row = new_gram | np.concatenate([[True], rows[1:] != rows[:-1]])
+    starts = np.flatnonzero(new_gram)
+    if not len(starts):
+        return []
+    counts = np.add.reduceat(new_row.astype(np.int64), starts)
+    most = np.argsort(-counts, kind="stable")[:400]
+    return [(int(at[starts[i]]), int(counts[i])) for i in most if counts[i] >= LEAST_ROWS]
+
+
+def _grown(ids: Any, row: Any, words: Sequence[str], found: Sequence[tuple[int, int]]) -> list[tuple[str, int]]:
+    """Each shared run, made longer on both sides while nearly all of its rows agree."""
+    rows_at = dict(found)
+    place = {tuple(ids[at : at + WORDS].tolist()): rows for at, rows in found}
+    shown: list[tuple[str, int]] = []
+    taken: set[tuple[int, ...]] = set()
+    for at, rows in rows_at.items():
+        if tuple(ids[at : at + WORDS].tolist()) in taken:
+            continue
+        begin = end = at
+        while end - begin < LONGEST and _agrees(ids, row, end + 1, row[at], place, rows):
+            end += 1
+        while end - begin < LONGEST and begin > 0 and _agrees(ids, row, begin - 1, row[at], place, rows):
+            begin -= 1
+        taken.update(tuple(ids[i : i + WORDS].tolist()) for i in range(begin, end + 1))
+        shown.append((" ".join(words[i] for i in ids[begin : end + WORDS].tolist()), rows))
+    return shown
+
+
+def _agrees(ids: Any, row: Any, at: int, of: int, place: dict[tuple[int, ...], int], rows: int) -> bool:
+    """Whether the run at a position is in the same row and shared by nearly as many rows."""
+    if at + WORDS > len(ids) or row[at] != of or row[at + WORDS - 1] != of:
+        return False
+    return place.get(tuple(ids[at : at + WORDS].tolist()), 0) >= GROWS * rows
