@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ ANSWER_NAMES = (
 _ID_NAMES = ("id", "idx", "index", "uuid", "guid", "row", "unnamed: 0", "")
 MOST_LABELS = 500
 _ROWS_PER_LABEL = 2
+_LONGEST_LABEL = 60
+_FEW_ENOUGH = 0.8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,3 +79,40 @@ def first_named(columns: Iterable[Column], names: Sequence[str]) -> Column | Non
     """The column whose name stands earliest in a list of names, whatever its case."""
     by_name = {column.name.strip().lower(): column for column in columns}
     return next((by_name[name] for name in names if name in by_name), None)
+
+
+def guess_label(columns: Sequence[Column], num_rows: int, given: Mapping[str, str]) -> tuple[str, str]:
+    """The column of the label, and the end of a sentence on it."""
+    if given["label"]:
+        return given["label"], f', label = "{given["label"]}" (as given)'
+    free = [c for c in columns if c.name not in given.values() and c.whole and not is_id(c) and c.kind != "object"]
+    short = [c for c in free if c.mean_chars <= _LONGEST_LABEL and 2 <= c.distinct <= _FEW_ENOUGH * c.filled]
+    named = first_named(short, LABEL_NAMES)
+    fitting = [c for c in free if has_few_values(c, num_rows) and c.mean_chars <= _LONGEST_LABEL]
+    chosen = named or (fitting[0] if len(fitting) == 1 else None)
+    if chosen is not None:
+        return chosen.name, f', label = "{chosen.name}" ({chosen.distinct:,} distinct values)'
+    several = ", ".join(column.name for column in fitting)
+    return "", f", no label (several columns could be one: {several})" if several else ""
+
+
+def guess_texts(columns: Sequence[Column], given: Mapping[str, str], label: str) -> tuple[str | None, str, str]:
+    """The columns of prompt and answer ("" where there is none), and the beginning of a sentence on them."""
+    texts = [c for c in columns if c.kind == "text" and c.filled and not is_id(c) and c.name != label]
+    left = [column for column in texts if column.name not in given.values()]
+    prompt, answer = given["text"], given["answer"]
+    if prompt or answer:
+        if not prompt and left:
+            prompt = max(left, key=lambda column: column.mean_chars).name
+        why = f'text = "{prompt}"' + (" (as given)" if given["text"] else " (the longest text left)")
+        return prompt or None, answer, why + (f', answer = "{answer}" (as given)' if answer else "")
+    named_answer = first_named(left, ANSWER_NAMES)
+    named_prompt = first_named([column for column in left if column is not named_answer], INPUT_NAMES)
+    if named_answer is not None and named_prompt is not None:
+        why = f'input = "{named_prompt.name}", answer = "{named_answer.name}" (by their names), text = both'
+        return named_prompt.name, named_answer.name, why
+    if not left:
+        return None, "", ""
+    longest = max(left, key=lambda column: column.mean_chars)
+    mean = f"{longest.mean_chars:,.0f} characters on average"
+    return longest.name, "", f'text = "{longest.name}" (the longest text, {mean})'

@@ -6,19 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import orjson
-
 from hone.data.checking import input_columns, output_columns
-from hone.data.columns import (
-    ANSWER_NAMES,
-    INPUT_NAMES,
-    LABEL_NAMES,
-    Column,
-    columns_of,
-    first_named,
-    has_few_values,
-    is_id,
-)
+from hone.data.columns import Column, columns_of, guess_label, guess_texts, is_id
+from hone.data.formats import Format, recognise
 from hone.data.rows import Row, canonical
 from hone.data.table import TextRow
 from hone.errors import InputError, nearest
@@ -27,11 +17,9 @@ from hone.task.spec import Task
 from hone.task.templates import fill
 
 BETWEEN = "\n\n"
-_LONGEST_LABEL = 60
-_FEW_ENOUGH = 0.8
+_OVERRIDE = "choose others with --text, --answer and --label COLUMN"
 _MESSAGE_KEYS = (("role", "content"), ("from", "value"))
 _CALLS = frozenset({"function_call", "observation"})
-_FLAT = frozenset({str, int, bool, type(None)})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +60,7 @@ class View:
             InputError: when the row lacks a column that a template names.
         """
         fields = row.fields
-        written = fields_json(fields)
+        written = canonical(fields)
         prompt = written if self.input is None else _text(self.input, fields)
         answer = None if self.answer is None else _answer(self.answer, fields)
         text = prompt
@@ -120,10 +108,10 @@ def view_of_task(task: Task) -> View:
 
 
 def view_of_rows(sample: Sequence[Row], *, text: str = "", answer: str = "", label: str = "") -> View:
-    """The view of rows without a task: what their columns' names and values suggest, or the columns given.
+    """The view of rows without a task: of their schema, or what their columns' names and values suggest.
 
     Args:
-        sample: some rows.
+        sample: some rows, as :func:`hone.data.formats.converted` gives them.
         text: column of the text (or prompt), instead of the one that suggests itself.
         answer: column of the answer.
         label: column of the label.
@@ -142,6 +130,9 @@ def view_of_rows(sample: Sequence[Row], *, text: str = "", answer: str = "", lab
     ]
     if problems:
         raise InputError(problems)
+    found = None if any(given.values()) else recognise([row.fields for row in sample])
+    if found is not None and set(names).issuperset(found.columns.values()):
+        return _of_format(found)
     return _of_columns(columns, len(sample), given)
 
 
@@ -161,17 +152,6 @@ def transformed(fields: Mapping[str, Any], apply: Callable[[str], str], columns:
     if not changed and isinstance(fields, dict):
         return fields
     return {**fields, **changed}
-
-
-def fields_json(fields: Mapping[str, Any]) -> str:
-    """What :func:`hone.data.rows.canonical` gives, several times faster where no value is a float or nested."""
-    for value in fields.values():
-        if type(value) not in _FLAT:
-            return canonical(fields)
-    try:
-        return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS).decode()
-    except TypeError:  # an integer of more than 64 bits, a key that is no text
-        return canonical(fields)
 
 
 def _text(part: Any, fields: Mapping[str, Any]) -> str:
@@ -210,64 +190,41 @@ def _said(value: Mapping[str, Any]) -> tuple[str, ...] | None:
     return None
 
 
+def _of_format(found: Format) -> View:
+    labelled = found.kind == "classify"
+    more = "".join(f" and {{{column}}}" for column in found.also)
+    parts = f"text = {found.input}" if labelled else f"input = {found.input}, answer = {_shown(found.output)}"
+    rest = (
+        f"label = {found.output}" if labelled else "text = input" + (" and answer" * (found.kind != "extract")) + more
+    )
+    shown = f"{parts}, {rest}".replace(BETWEEN, " ")
+    return View(
+        kind=found.kind,
+        sentence=f"{found.line}; {shown}; {_OVERRIDE}",
+        text_columns=found.text_columns,
+        input=found.input,
+        answer=None if labelled else found.output,
+        label=found.output if labelled else None,
+        also=found.also,
+    )
+
+
 def _of_columns(columns: Sequence[Column], num_rows: int, given: Mapping[str, str]) -> View:
-    label, why_label = _label(columns, num_rows, given)
-    prompt, answer, why = _prompt_and_answer(columns, given, label)
-    override = "choose others with --text, --answer and --label COLUMN"
+    label, why_label = guess_label(columns, num_rows, given)
+    prompt, answer, why = guess_texts(columns, given, label)
     if prompt is None:
         carry = tuple(column.name for column in columns if column.kind != "number" and not is_id(column))
-        why = f"a table: no column holds text, so the text is the row as JSON; {override}"
+        why = f"a table: no column holds text, so the text is the row as JSON; {_OVERRIDE}"
         return View(kind="table", sentence=why, text_columns=carry)
     kind = "generate" if answer else "classify" if label else "language-model"
     return View(
         kind=kind,
-        sentence=f"{why}{why_label}; {override}",
+        sentence=f"{why}{why_label}; {_OVERRIDE}",
         text_columns=(prompt, answer) if answer else (prompt,),
         input=Of(column=prompt),
         answer=Of(column=answer) if answer else None,
         label=Of(column=label) if label else None,
     )
-
-
-def _label(columns: Sequence[Column], num_rows: int, given: Mapping[str, str]) -> tuple[str, str]:
-    """The column of the label, and the end of a sentence on it."""
-    if given["label"]:
-        return given["label"], f', label = "{given["label"]}" (as given)'
-    free = [c for c in columns if c.name not in given.values() and c.whole and not is_id(c) and c.kind != "object"]
-    short = [c for c in free if c.mean_chars <= _LONGEST_LABEL and 2 <= c.distinct <= _FEW_ENOUGH * c.filled]
-    named = first_named(short, LABEL_NAMES)
-    fitting = [c for c in free if has_few_values(c, num_rows) and c.mean_chars <= _LONGEST_LABEL]
-    chosen = named or (fitting[0] if len(fitting) == 1 else None)
-    if chosen is not None:
-        return chosen.name, f', label = "{chosen.name}" ({chosen.distinct:,} distinct values)'
-    several = ", ".join(column.name for column in fitting)
-    return "", f", no label (several columns could be one: {several})" if several else ""
-
-
-def _prompt_and_answer(columns: Sequence[Column], given: Mapping[str, str], label: str) -> tuple[str | None, str, str]:
-    """The columns of prompt and answer ("" where there is none), and the beginning of a sentence on them."""
-    texts = [c for c in columns if c.kind == "text" and c.filled and not is_id(c) and c.name != label]
-    left = [column for column in texts if column.name not in given.values()]
-    prompt, answer = given["text"], given["answer"]
-    if prompt or answer:
-        if not prompt and left:
-            prompt = max(left, key=lambda column: column.mean_chars).name
-        said = " (as given)" if given["text"] else ""
-        return (
-            prompt or None,
-            answer,
-            f'text = "{prompt}"{said}' + (f', answer = "{answer}" (as given)' if answer else ""),
-        )
-    named_answer = first_named(left, ANSWER_NAMES)
-    named_prompt = first_named([column for column in left if column is not named_answer], INPUT_NAMES)
-    if named_answer is not None and named_prompt is not None:
-        why = f'input = "{named_prompt.name}", answer = "{named_answer.name}" (by their names), text = both'
-        return named_prompt.name, named_answer.name, why
-    if not left:
-        return None, "", ""
-    longest = max(left, key=lambda column: column.mean_chars)
-    mean = f"{longest.mean_chars:,.0f} characters on average"
-    return longest.name, "", f'text = "{longest.name}" (the longest text, {mean})'
 
 
 def _shown(template: Any) -> str:

@@ -30,7 +30,7 @@ _FAMILIES: tuple[Callable[[Sequence[Fields]], Schema | None], ...] = (
 def recognise(sample: Sequence[Fields]) -> Format | None:
     """The schema that four of five rows or more have, or None: then rows are best left as they are.
 
-    Converted rows are recognised as what they were before, with the same names.
+    Converting converted rows changes nothing.
     """
     schema = next((found for family in _FAMILIES if (found := family(sample)) is not None), None)
     if schema is None:
@@ -54,13 +54,14 @@ def converted(
         rows: a stream, file after file.
         say: takes what was recognised.
         sample: rows to look at.
-        wanted: columns that are needed. Rows that have all of them are left as they are; None converts always.
+        wanted: columns that are needed. Where there are rows that have each of them, all are left as they are; None
+            converts always.
     """
     said: set[str] = set()
     for _, group in groupby(rows, key=lambda row: row.id.rpartition(":")[0]):
         head = list(islice(group, sample))
         found = recognise([row.fields for row in head if isinstance(row, Row)])
-        if found is not None and wanted is not None and _has_all(head, wanted):
+        if found is not None and wanted is not None and not _lacks(head, wanted):
             found = None
         if found is not None and found.line not in said:
             said.add(found.line)
@@ -72,8 +73,10 @@ def converted(
                 yield from found.convert(row)
 
 
-def _has_all(rows: Sequence[Row | Bad], wanted: Collection[str]) -> bool:
-    return all(name in row.fields for row in rows if isinstance(row, Row) for name in wanted)
+def _lacks(rows: Sequence[Row | Bad], wanted: Collection[str]) -> bool:
+    """Whether there is a wanted column that no row has."""
+    there = {name for row in rows if isinstance(row, Row) for name in row.fields}
+    return not there.issuperset(wanted)
 
 
 def _columns(schema: Schema, sample: Sequence[Fields]) -> dict[str, str]:
