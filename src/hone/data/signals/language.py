@@ -40,7 +40,7 @@ class Language:
     name: ClassVar[str] = "language"
     version: ClassVar[str] = "1"
     max_bytes: int = 512
-    min_letters: int = 100
+    min_letters: int = 40
 
     def __post_init__(self) -> None:
         if self.max_bytes < 16 or self.min_letters < 1:
