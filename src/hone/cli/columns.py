@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from hone.data.columns import (
     has_few_values,
     is_id,
 )
+from hone.data.formats import Format, converted, recognise
+from hone.data.formats.recognition import SAMPLE
 from hone.data.read import read
 from hone.data.rows import Bad, Row
 from hone.errors import InputError
@@ -31,11 +33,15 @@ MOST_ROWS = 20_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Looked:
-    """What was seen of a source: rows (at most ``MOST_ROWS``), whether there are more, its columns in order."""
+    """What was seen of a source: rows (at most ``MOST_ROWS``), whether there are more, its columns in order.
+
+    ``format`` is the schema that the rows have, if any; its columns are among them.
+    """
 
     rows: tuple[Row, ...]
     more: bool
     columns: tuple[Column, ...]
+    format: Format | None = None
 
     @property
     def names(self) -> list[str]:
@@ -64,7 +70,10 @@ def look(source: str, base: Path) -> Looked:
     rows: list[Row] = []
     bad: list[Bad] = []
     more = False
-    for number, row in enumerate(islice(read(source, base), MOST_ROWS + 1)):
+    stream = read(source, base)
+    head = list(islice(stream, SAMPLE))
+    found = recognise([row.fields for row in head if isinstance(row, Row)])
+    for number, row in enumerate(islice(converted(chain(head, stream), lambda line: None), MOST_ROWS + 1)):
         if number == MOST_ROWS:
             more = True
         elif isinstance(row, Bad):
@@ -74,11 +83,13 @@ def look(source: str, base: Path) -> Looked:
     if not rows:
         first = f"; the first bad row: {bad[0].id}: expected {bad[0].expected}, found {bad[0].found}" if bad else ""
         raise InputError(f"--data {source}: holds no rows; expected at least one{first}")
-    return Looked(rows=tuple(rows), more=more, columns=tuple(columns_of(rows)))
+    return Looked(rows=tuple(rows), more=more, columns=tuple(columns_of(rows)), format=found)
 
 
 def propose_kind(looked: Looked) -> Proposal | None:
-    """The kind of task that the columns suggest, or None when they suggest nothing."""
+    """The kind of task that the rows' schema or their columns suggest, or None when they suggest nothing."""
+    if looked.format is not None:
+        return Proposal(value=looked.format.kind, why=looked.format.line)
     useful = [column for column in looked.columns if not is_id(column)]
     if len(useful) == 1 and useful[0].kind == "text":
         return Proposal(value="language-model", why=f'there is one column, "{useful[0].name}"')
@@ -91,6 +102,15 @@ def propose_kind(looked: Looked) -> Proposal | None:
     if len(useful) == 2:
         return Proposal(value="generate", why="there are two columns, and neither holds few distinct values")
     return Proposal(value="extract", why=f"there are {len(useful)} columns") if len(useful) > 2 else None
+
+
+def propose_of_format(looked: Looked, kind: str) -> tuple[Proposal, Proposal] | None:
+    """Input and output as the rows' schema has them, where it is one of this kind of task."""
+    found = looked.format
+    if found is None or found.kind != kind:
+        return None
+    why = f"the rows are {found.name}"
+    return Proposal(value=found.input, why=why), Proposal(value=found.output, why=why)
 
 
 def propose_input(looked: Looked, taken: Iterable[str] = ()) -> Proposal | None:

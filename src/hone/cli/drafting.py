@@ -149,15 +149,17 @@ def _templates(desk: _Desk, looked: Looked) -> None:
         desk.problems.append("--input: a language-model task has no prompt; the text column goes in --output")
     output = None if given_out is None else _read_output(given_out, kind, looked)
     prompt = None if given_in is None else _braced(given_in, looked)
+    of_format = looking.propose_of_format(looked, kind)
     if output is None:
         taken = columns_of(prompt) if prompt else []
-        output = _proposed(desk, "output", _propose_output(kind, looked, taken))
+        output = _proposed(desk, "output", of_format[1] if of_format else _propose_output(kind, looked, taken))
         if isinstance(output, str):
             output = _read_output(output, kind, looked)
     else:
         desk.why["output"] = "as given"
     if prompt is None and kind != "language-model":
-        prompt = _proposed(desk, "input", looking.propose_input(looked, columns_of(output)))
+        wish = of_format[0] if of_format else looking.propose_input(looked, columns_of(output))
+        prompt = _proposed(desk, "input", wish)
         prompt = None if prompt is None else _braced(prompt, looked)
     else:
         desk.why["input"] = "as given"
@@ -297,10 +299,17 @@ def _finished(desk: _Desk, looked: Looked, found: dict[str, Found]) -> Draft:
         copies = [pair for pair in copies if pair[0].resolve() != pair[1].resolve()]
     keys = [key for key in ("kind", "input", "output", "metric", "target", "dev", "test", "context") if key in desk.why]
     lines = [f"data: {values['data']}, {rows}"]
+    if looked.format is not None and not set(looked.format.columns.values()).isdisjoint(_named(values)):
+        lines.append(f"data: {looked.format.line}")
     lines += [f"{key}: {_shown(values[key])} ({desk.why[key]})" for key in keys if values.get(key) is not None]
     if values["test"] is None:
         lines.append(f"test: {_NO_TEST}")
     return Draft(task=parse_task(text), text=text, lines=lines, why=desk.why, copies=copies)
+
+
+def _named(values: dict[str, Any]) -> list[str]:
+    """Columns that the task names."""
+    return columns_of([values["input"], values["output"]])
 
 
 def _shown(value: Any) -> str:

@@ -200,7 +200,7 @@ def _of_format(found: Format) -> View:
     shown = f"{parts}, {rest}".replace(BETWEEN, " ")
     return View(
         kind=found.kind,
-        sentence=f"{found.line}; {shown}; {_OVERRIDE}",
+        sentence=f"{found.name}: {shown}; {_OVERRIDE}",
         text_columns=found.text_columns,
         input=found.input,
         answer=None if labelled else found.output,

@@ -48,7 +48,7 @@ def verdicts(sample: Sequence[Fields]) -> Schema | None:
     column = next((name for name in _VERDICTS if is_mostly(sample, partial(_is_verdict, name))), None)
     if column is None:
         return None
-    for family in (chat.schema, instructions.alpaca, instructions.prompt_completion):
+    for family in (instructions.alpaca, chat.schema, instructions.prompt_completion):
         found = family(sample)
         if found is not None:
             return Schema(

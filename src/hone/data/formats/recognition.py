@@ -19,12 +19,13 @@ _FAMILIES: tuple[Callable[[Sequence[Fields]], Schema | None], ...] = (
     squad.schema,
     preferences.pairs,
     preferences.verdicts,
-    chat.schema,
     instructions.alpaca,
+    chat.schema,
     instructions.prompt_completion,
     tagged.schema,
 )
-"""The particular before the general: a verdict on a conversation is a conversation too."""
+"""The particular before the general: a verdict on a conversation is a conversation too, and alpaca rows that were
+converted hold messages."""
 
 
 def recognise(sample: Sequence[Fields]) -> Format | None:
