@@ -1,0 +1,93 @@
+"""All personal data of a text, and how to show it without showing it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+from hone.data.pii.addresses import addresses
+from hone.data.pii.contacts import emails, phones
+from hone.data.pii.keys import keys
+from hone.data.pii.national import coded, numbers
+from hone.data.pii.payment import cards, iban
+
+KINDS = ("email", "phone", "ip", "card", "iban", "national_id", "key")
+"""What is told apart in columns and markers. A span's kind may be finer: ``national_id.us_ssn``, ``key.aws``."""
+
+# Six digits or more, with separators or a capital between them: what every number but an IP address has.
+_STRETCH = re.compile(r"[0-9](?:[A-Z .\-/()\u00a0\u2010-\u2013]{0,3}[0-9]){5,}")
+_CODED = re.compile(r"[A-Z][A-Z][ \-]?[0-9][0-9]")
+# Where two kinds claim the same characters, the one with more proof wins; then the longer.
+_BY_DIGITS = (("phone", phones), ("card", cards), ("national_id", numbers))
+_PROOF = {"key": 0, "email": 1, "iban": 2, "ip": 3, "card": 4, "national_id": 5, "phone": 6}
+
+
+class Found(NamedTuple):
+    """Personal data at ``text[start:end]``, in characters."""
+
+    kind: str
+    start: int
+    end: int
+
+
+def find(text: str, kinds: Collection[str] = KINDS) -> list[Found]:
+    """Where a text holds personal data: spans that do not overlap, in order.
+
+    Args:
+        text: any text; numbers are looked for in ASCII digits.
+        kinds: some of :data:`KINDS`.
+    """
+    claims = [Found(*claim) for claim in _claims(text, kinds)]
+    if len(claims) < 2:
+        return claims
+    claims.sort(key=lambda claim: (_PROOF[group(claim.kind)], claim.start - claim.end, claim.start))
+    taken: list[Found] = []
+    for claim in claims:
+        if all(claim.end <= other.start or other.end <= claim.start for other in taken):
+            taken.append(claim)
+    return sorted(taken, key=lambda claim: claim.start)
+
+
+def _claims(text: str, kinds: Collection[str]) -> Iterator[tuple[str, int, int]]:
+    if "email" in kinds and "@" in text:
+        yield from emails(text)
+    if "key" in kinds:
+        yield from keys(text)
+    if "ip" in kinds:
+        yield from addresses(text)
+    by_digits = [by for kind, by in _BY_DIGITS if kind in kinds]
+    capitals = "iban" in kinds or "national_id" in kinds
+    if by_digits or capitals:
+        for stretch in _STRETCH.finditer(text):
+            # A sign, a bracket or a letter before the first digit, and a letter after the last, belong to a number.
+            low, high = max(0, stretch.start() - 3), min(len(text), stretch.end() + 3)
+            for by in by_digits:
+                yield from by(text, low, high)
+            if capitals:
+                yield from _after_capitals(text, max(0, low - 16), high, kinds)
+
+
+def _after_capitals(text: str, low: int, high: int, kinds: Collection[str]) -> Iterator[tuple[str, int, int]]:
+    for anchor in _CODED.finditer(text, low, high):
+        start = anchor.start()
+        if "iban" in kinds and not text[start - 1 : start].isalnum() and (found := iban(text, start)):
+            yield found
+        if "national_id" in kinds and (found := coded(text, start)):
+            yield found
+
+
+def group(kind: str) -> str:
+    """The member of :data:`KINDS` that a span's kind belongs to."""
+    return kind.partition(".")[0]
+
+
+def marker(kind: str) -> str:
+    """What stands in a redacted text for data of a kind: ``<EMAIL>``, ``<NATIONAL_ID>``."""
+    return f"<{group(kind).upper()}>"
+
+
+def masked(kind: str, text: str) -> str:
+    """Found data as it may be shown: kind, first and last character. Data of six characters or fewer shows neither."""
+    seen = f"{text[0]}…{text[-1]}" if len(text) > 6 and not kind.startswith("key.private") else "…"
+    return f"{kind} {seen} ({len(text)} characters)"

@@ -1,0 +1,72 @@
+"""Payment card numbers and bank accounts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from hone.data.pii.checks import luhn, mod_97
+from hone.data.pii.words import meaning
+
+CARD = re.compile(
+    r"(?<![\w.+])(?<!\d[ \-,])(?:\d{13,19}|\d{4}([ \-])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{3})?|\d{4}([ \-])\d{6}\2\d{4,5})(?![\w])(?![ \-.,]\d)"
+)
+# Issuer ranges: first digits and lengths (ISO/IEC 7812; the schemes' published ranges).
+_ISSUERS = tuple(
+    (re.compile(first), frozenset(lengths))
+    for first, lengths in (
+        (r"4", (13, 16, 19)),  # Visa
+        (r"5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720", (16,)),  # Mastercard
+        (r"3[47]", (15,)),  # American Express
+        (r"6011|64[4-9]|65", (16, 17, 18, 19)),  # Discover
+        (r"35(?:2[89]|[3-8])", (16, 17, 18, 19)),  # JCB
+        (r"30[0-5]|3095|36|3[89]", (14, 16, 19)),  # Diners Club
+        (r"62", (16, 17, 18, 19)),  # UnionPay
+        (r"5018|5020|5038|5893|6304|6759|676[1-3]", (13, 14, 15, 16, 17, 18, 19)),  # Maestro
+    )
+)
+
+IBAN = re.compile(
+    r"[A-Z]{2}[0-9]{2}(?:([ \-\u00a0]?)[A-Z0-9]{4}(?:\1[A-Z0-9]{4}){2,6}(?:\1[A-Z0-9]{1,4})?)(?![A-Za-z0-9])"
+)
+# Characters of an account number by country (SWIFT IBAN registry).
+_IBAN_LENGTHS = {
+    country: length
+    for length, countries in {
+        15: "NO", 16: "BE BI", 18: "DK FI FO GL NL FK SD", 19: "MK SI", 20: "AT BA EE KZ LT LU XK MN", 21: "CH HR LI LV",
+        22: "BG BH CR DE GB GE IE ME RS VA", 23: "AE GI IL IQ OM SO TL", 24: "AD CZ ES MD PK RO SA SE SK TN VG LY YE",
+        25: "PT ST", 26: "IS TR", 27: "FR GR IT MC MR SM DJ", 28: "AL AZ BY CY DO GT HU LB PL SV NI", 29: "BR EG PS QA UA",
+        30: "JO KW MU", 31: "MT SC", 32: "LC", 33: "RU",
+    }.items()
+    for country in countries.split()
+}  # fmt: skip
+
+
+def cards(text: str, low: int, high: int) -> Iterator[tuple[str, int, int]]:
+    """Card numbers of a known issuer, of its lengths, with a right Luhn digit, and not called something else."""
+    for found in CARD.finditer(text, low, high):
+        digits = re.sub(r"\D", "", found.group())
+        issued = any(first.match(digits) and len(digits) in lengths for first, lengths in _ISSUERS)
+        if (
+            issued
+            and luhn(digits)
+            and len(set(digits)) > 1
+            and meaning(text, *found.span()) not in {"other", "version"}
+        ):
+            yield "card", *found.span()
+
+
+def iban(text: str, start: int) -> tuple[str, int, int] | None:
+    """The bank account number that begins at ``start``: its country's length and mod 97; spaced in fours or not at all."""
+    length = _IBAN_LENGTHS.get(text[start : start + 2])
+    found = IBAN.match(text, start) if length else None
+    if found is None or length is None:
+        return None
+    end, held = start, 0
+    while end < found.end() and held < length:  # what follows a spaced number may look like one more group of it
+        held += text[end].isalnum()
+        end += 1
+    account = "".join(char for char in text[start:end] if char.isalnum())
+    if len(account) != length or text[end : end + 1].isalnum() or not mod_97(account):
+        return None
+    return "iban", start, end
