@@ -39,19 +39,21 @@ class Piece:
     first: int
 
     def classes(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """(C,) the class bits of each code point."""
-        return self._classes
+        """(C,) the class bits of each code point. Not to be written into: everybody gets the same array."""
+        classes: np.ndarray[Any, np.dtype[np.uint8]] = self._classes
+        return classes
 
     def lower(self) -> np.ndarray[Any, np.dtype[np.uint32]]:
         """(C,) lower case, one code point for one; those whose lower case is longer stay as they are."""
-        return self._lower
+        lower: np.ndarray[Any, np.dtype[np.uint32]] = self._lower
+        return lower
 
     @cached_property
-    def _classes(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    def _classes(self) -> Any:
         return _frozen(_looked_up(self.codes, _class_table(), _class_of))
 
     @cached_property
-    def _lower(self) -> np.ndarray[Any, np.dtype[np.uint32]]:
+    def _lower(self) -> Any:
         return _frozen(_looked_up(self.codes, _lower_table(), _lower_of))
 
 
@@ -75,7 +77,7 @@ def _piece(texts: Sequence[str], first: int) -> Piece:
 
 
 def _frozen(found: Any) -> Any:
-    found.flags.writeable = False  # shared by everybody who asks: nobody may write into it
+    found.flags.writeable = False
     return found
 
 

@@ -103,11 +103,11 @@ class Boilerplate:
 
 def source_hashes(rows: pa.RecordBatch) -> Hashes:
     """(N,) a hash of each row's source."""
-    column = rows.column("source").dictionary_encode()
-    names = [name or "" for name in column.dictionary.to_pylist()]
-    (piece,) = pieces(names or [""], chars=1 << 30)
-    hashes = span_hashes(piece.codes, piece.start[:-1], piece.start[1:])
-    return hashes[np.asarray(column.indices.fill_null(0))]
+    column = rows.column("source").fill_null("").dictionary_encode()
+    (piece,) = pieces(column.dictionary.to_pylist() or [""], chars=1 << 30)
+    hashes: Any = span_hashes(piece.codes, piece.start[:-1], piece.start[1:])
+    found: Hashes = hashes[np.asarray(column.indices)]
+    return found
 
 
 def line_keys(piece: Piece, start: Ints, end: Ints, sources: Hashes) -> Hashes:
@@ -128,5 +128,6 @@ def flat(lists: Any) -> Any:
 
 def offsets(lists: Any) -> Ints:
     """(N + 1,) where each list begins in :func:`flat`."""
-    begin: Ints = np.asarray(lists.offsets, np.int64)
-    return begin - begin[0]
+    begin: Any = np.asarray(lists.offsets, np.int64)
+    found: Ints = begin - begin[0]
+    return found

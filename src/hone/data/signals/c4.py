@@ -131,7 +131,8 @@ def _terminated(scan: Scan, terminals: str) -> Bools:
             end[line] -= cited.end() - cited.start()
     # Before a line's first sign stands a line feed (before the piece's, its last, by index -1), so nothing is misread.
     dots = (codes[end - 1] == ord(".")) & (codes[end - 2] == ord(".")) & (codes[end - 3] == ord("."))
-    return member(codes[end - 1], terminals) & (end > lines.start) & ~dots
+    ended: Bools = member(codes[end - 1], terminals) & (end > lines.start) & ~dots
+    return ended
 
 
 def _long(scan: Scan, limit: int) -> Bools:

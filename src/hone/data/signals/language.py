@@ -135,8 +135,8 @@ class _Model:
         for place, count in enumerate(walking.tolist()):
             state = self.after[(self.row[state[:count]] << 8) + by_place[place, :count]]
             visited[place, :count] = self.feature[state]
-        place, text = np.nonzero(visited >= 0)
-        return text, visited[place, text].astype(np.int64)
+        at, text = np.nonzero(visited >= 0)
+        return text, visited[at, text].astype(np.int64)
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -141,5 +141,6 @@ def top_ngrams(
     return TopNgrams(ngrams=tuple(found), missing_at_most=missing)
 
 
-def _string(piece: Piece, start: int, end: int) -> Any:
-    return piece.codes[start:end].tobytes().decode("utf-32-le", "surrogatepass")
+def _string(piece: Piece, start: int, end: int) -> str:
+    written: bytes = piece.codes[start:end].tobytes()
+    return written.decode("utf-32-le", "surrogatepass")
