@@ -5,19 +5,20 @@ An alert weighs as much as the share of rows that it strikes times how bad it is
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from hone.data.looking.figures import LookOptions
 
-Document = Mapping[str, Any]
 Alert = dict[str, Any]
 
 SEVERITY = {
     "canary": 1000.0,
-    "bad-rows": 40.0,
     "contaminated": 60.0,
     "secrets": 50.0,
+    "bad-rows": 40.0,
     "one-split": 30.0,
     "conflict": 20.0,
     "suspect": 12.0,
@@ -35,26 +36,48 @@ SEVERITY = {
     "imbalance": 0.5,
     "constant": 0.1,
 }
-"""How bad it is for one row to be struck, in comparison. Test text in train spoils a score, so few rows weigh much;
-a secret cannot be taken back from a model; a repeated row costs time and tilts the balance a little."""
+"""How bad it is for one row to be struck, in comparison. Test text in train spoils a score, so few rows weigh much; a
+secret cannot be taken back from a model; a repeated row costs time and tilts the balance a little."""
 
-_SECRETS = ("key", "token", "card", "iban", "ssn", "national_id", "password")
+_SECRETS = ("key", "token", "secret", "card", "iban", "ssn", "national", "password")
 _MISSING = 0.2
-_DOMINANT = 0.5
+_MOST = 0.5
 _IMBALANCE = 10.0
 
 
-def alerts(document: Document, options: LookOptions) -> list[Alert]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Look:
+    """What alerts are made from."""
+
+    document: Mapping[str, Any]
+    n: int
+    options: LookOptions
+
+    def rule(self, name: str, wish: str) -> dict[str, str]:
+        """What acts on rows that a rule removes: nothing more than looking where it is applied, else its lines."""
+        if any(step["rule"] == name for step in self.document["waterfall"]["steps"]):
+            return {"command": self.dropped(name), "why": f"The rule {name} of this preset removes them."}
+        return {"yaml": f"clean: {{rules: {{{name}: {wish}}}}}"}
+
+    def dropped(self, rule: str) -> str:
+        """The command that pages through what a rule removes."""
+        test = ["--test", self.options.test] if self.options.test else []
+        preset = ["--preset", self.options.preset] if self.options.preset and self.options.files else []
+        return shlex.join(["hone", "look", *self.options.files, *test, *preset, "--dropped", rule])
+
+
+def alerts(document: Mapping[str, Any], options: LookOptions) -> list[Alert]:
     """The alerts of a report, the weightiest first.
 
     Returns:
-        ``name``, ``title`` (a sentence with numbers), ``rows`` struck and their ``share``, ``weight`` (share times severity),
-        ``act``: the command or the lines of ``hone.yaml`` that act on it, and ``section`` of the report.
+        ``name``, ``title`` (a sentence with numbers), ``rows`` struck and their ``share``, ``weight`` (share times
+        severity), ``yaml`` and ``command``: the lines of ``hone.yaml`` and the command that act on it ("" where there
+        is none), ``why``, and the ``section`` of the report that shows it.
     """
-    n = max(1, int(document["rows"]))
-    found = [alert for source in _SOURCES for alert in source(document, n, options)]
+    look = _Look(document=document, n=max(1, int(document["rows"])), options=options)
+    found = [alert for source in _SOURCES for alert in source(look)]
     for alert in found:
-        alert["share"] = alert["rows"] / n
+        alert["share"] = alert["rows"] / look.n
         alert["weight"] = round(SEVERITY[alert["name"]] * alert["share"], 6)
     return sorted(found, key=lambda alert: (-alert["weight"], alert["name"]))
 
@@ -62,149 +85,148 @@ def alerts(document: Document, options: LookOptions) -> list[Alert]:
 def _alert(
     name: str, rows: int, title: str, section: str, *, yaml: str = "", command: str = "", why: str = ""
 ) -> Alert:
-    return {
-        "name": name, "title": title, "rows": int(rows), "section": section, "yaml": yaml, "command": command, "why": why
-    }  # fmt: skip
+    about = {"name": name, "title": title, "rows": int(rows), "section": section}
+    return {**about, "yaml": yaml, "command": command, "why": why}
 
 
-def _reading(document: Document, n: int, options: LookOptions) -> Iterator[Alert]:
-    if bad := document["bad"]["rows"]:
-        title = f"{bad:,} rows could not be read"
-        why = "Each is named in the report with what was expected and found."
-        yield _alert("bad-rows", bad, title, "reading", command="hone clean --bad-rows drop", why=why)
-    empty = round(document["profile"]["empty.share"]["value"] * n)
+def _reading(look: _Look) -> Iterator[Alert]:
+    if bad := look.document["bad"]["rows"]:
+        why = "They were left out (--bad-rows drop); each is named with what was expected and found."
+        yield _alert("bad-rows", bad, f"{_rows(bad)} could not be read", "reading", why=why)
+    empty = round(look.document["profile"]["empty.share"]["value"] * look.n)
     if empty:
-        yield _alert("empty", empty, f"{_rows(empty)} hold no text", "lengths", yaml="clean: {preset: task}")
+        act = look.rule("empty", "{column: content.missing, absent: true}")
+        yield _alert("empty", empty, f"{_rows(empty, 'holds no text', 'hold no text')}", "lengths", **act)
 
 
-def _contamination(document: Document, n: int, options: LookOptions) -> Iterator[Alert]:
-    found = document["contamination"]
+def _contamination(look: _Look) -> Iterator[Alert]:
+    found = look.document["contamination"]
     if found is None:
         return
     missed = [canary for canary in found["canaries"] if not canary.get("found")]
     if missed:
         title = f"the search for test text missed {len(missed)} of {len(found['canaries'])} planted texts"
-        yield _alert("canary", n, title, "contamination", why="Do not trust the figure below: it proves nothing.")
+        yield _alert("canary", look.n, title, "contamination", why="Do not trust its figures: they prove nothing.")
     if found["rows"]:
         whole = f", {found['whole']:,} of them whole" if found["whole"] else ""
-        title = f"{_rows(found['rows'])} hold text of {options.test or 'the test'}{whole}"
-        why = "A score on rows that were trained on says nothing. The rule over whole rows is part of every preset."
-        yaml = "clean: {rules: {contaminated: {column: contamination.ngrams, max: 0}}}"
-        yield _alert("contaminated", found["rows"], title, "contamination", yaml=yaml, why=why)
+        held = _rows(found["rows"], "holds", "hold")
+        title = f"{held} text of {look.options.test or 'the test'}{whole}"
+        act = look.rule("contaminated", "{column: contamination.ngrams, max: 0}")
+        act["why"] = "A score on rows that were trained on says nothing. " + act.get("why", "")
+        yield _alert("contaminated", found["rows"], title, "contamination", **act)
 
 
-def _duplicates(document: Document, n: int, options: LookOptions) -> Iterator[Alert]:
-    exact, near = document["duplicates"]["exact"], document["duplicates"]["near"]
-    if exact and exact["removed"] > exact["empty"]:
-        real = exact["removed"] - exact["empty"]
-        title = (
-            f"{_rows(real)} repeat an earlier one (case and punctuation aside), in groups of up to {exact['largest']:,}"
-        )
-        yield _alert("duplicate", real, title, "duplicates", yaml="clean: {preset: task}")
+def _duplicates(look: _Look) -> Iterator[Alert]:
+    exact, near = look.document["duplicates"]["exact"], look.document["duplicates"]["near"]
+    if exact and exact["removed"]:
+        held = _rows(exact["removed"], "repeats", "repeat")
+        title = f"{held} an earlier one (case and punctuation aside), in groups of up to {exact['largest']:,}"
+        act = look.rule("duplicate", "{column: exact.survivor, absent: true}")
+        yield _alert("duplicate", exact["removed"], title, "duplicates-exact", **act)
     if near and near["removed"]:
-        title = f"{_rows(near['removed'])} nearly repeat another one"
-        yaml = "clean: {rules: {near-duplicate: {column: near.survivor, absent: true}}}"
-        yield _alert("near-duplicate", near["removed"], title, "duplicates", yaml=yaml)
+        title = f"{_rows(near['removed'], 'nearly repeats', 'nearly repeat')} another one"
+        act = look.rule("near-duplicate", "{column: near.survivor, absent: true}")
+        yield _alert("near-duplicate", near["removed"], title, "duplicates-near", **act)
 
 
-def _labels(document: Document, n: int, options: LookOptions) -> Iterator[Alert]:
-    found = document["labels"]
+def _labels(look: _Look) -> Iterator[Alert]:
+    found = look.document["labels"]
     if found is None:
         return
     for split in found["one_split"]:
         count = len(split["labels"])
-        title = f"{count:,} labels are in {split['split']} only"
+        title = f"{count:,} {'label is' if count == 1 else 'labels are'} in {split['split']} only"
         why = "No model learns a label that train does not have." if split["split"] != "train" else ""
-        yield _alert("one-split", round(n * count / found["distinct"]), title, "labels", why=why)
+        yield _alert("one-split", round(look.n * count / found["distinct"]), title, "labels", why=why)
     for name, key, title in (
-        ("conflict", "conflicts", "{} have a text that another row has under another label"),
-        ("suspect", "suspect", "{} have a label that a quick model finds unlikely"),
+        ("conflict", "conflicts", "a text that another row has under another label"),
+        ("suspect", "suspect", "a label that a quick model finds unlikely"),
     ):
         rows = found[key]["rows"] if found[key] else 0
         if rows:
-            yield _alert(name, rows, title.format(_rows(rows)), "labels", command="hone data edit ROW --label LABEL")
+            edit = "hone data edit ROW label=LABEL"
+            yield _alert(name, rows, f"{_rows(rows, 'has', 'have')} {title}", f"labels-{key}", command=edit)
     if found["imbalance"] >= _IMBALANCE and found["distinct"] > 1:
-        rare = found["balance"][-1]["rows"]
-        title = f"the most frequent label has {found['imbalance']:,.0f} times the rows of the rarest ({rare:,})"
-        yield _alert("imbalance", n, title, "labels", yaml="metric: macro_f1")
+        title = f"the most frequent label has {found['imbalance']:,.0f} times the rows of the rarest"
+        why = "Accuracy then says little about rare labels."
+        yield _alert("imbalance", look.n, title, "labels-balance", yaml="metric: macro_f1", why=why)
 
 
-def _inside(document: Document, n: int, options: LookOptions) -> Iterator[Alert]:
-    pii, toxic, phrases = document["pii"], document["toxicity"], document["disclaimers"]
-    if pii and pii["rows"]:
-        for kind in pii["kinds"]:
-            secret = any(part in kind["kind"] for part in _SECRETS)
-            title = f"{_rows(kind['rows'])} hold personal data of kind {kind['kind']}"
-            yaml = f"clean: {{transforms: [{{redact: {{kinds: [{kind['kind']}]}}}}]}}"
-            yield _alert("secrets" if secret else "personal", kind["rows"], title, "personal", yaml=yaml)
+def _inside(look: _Look) -> Iterator[Alert]:
+    pii, toxic, phrases = (look.document[key] for key in ("pii", "toxicity", "disclaimers"))
+    for kind in pii["kinds"] if pii else ():
+        name = "secrets" if any(part in kind["kind"] for part in _SECRETS) else "personal"
+        title = f"{_rows(kind['rows'], 'holds', 'hold')} personal data of kind {kind['kind']}"
+        yaml = f"clean: {{transforms: [{{redact: {{kinds: [{kind['kind']}]}}}}]}}"
+        yield _alert(name, kind["rows"], title, "personal", yaml=yaml)
     if phrases and phrases["rows"]:
-        title = f"{_rows(phrases['rows'])} speak as an assistant about itself"
-        yaml = "clean: {rules: {disclaimer: {column: disclaimer.count, max: 0}}}"
-        yield _alert("disclaimer", phrases["rows"], title, "disclaimers", yaml=yaml)
+        title = f"{_rows(phrases['rows'], 'speaks', 'speak')} as an assistant about itself"
+        act = look.rule("disclaimer", "{column: disclaimer.count, max: 0}")
+        yield _alert("disclaimer", phrases["rows"], title, "disclaimers", **act)
     if toxic and toxic["rows"]:
-        title = f"{_rows(toxic['rows'])} hold a word of the list of unwanted words"
-        why = "A list is not a judge: look at the rows before you drop them."
-        yaml = "clean: {rules: {unwanted-words: {column: toxicity.words, max: 0}}}"
-        yield _alert("toxic", toxic["rows"], title, "toxicity", yaml=yaml, why=why)
+        title = f"{_rows(toxic['rows'], 'holds', 'hold')} a word of the list of unwanted words"
+        act = look.rule("unwanted-words", "{column: toxicity.words, max: 0}")
+        act.setdefault("why", "A list is no judge: look at the rows before you drop them.")
+        yield _alert("toxic", toxic["rows"], title, "toxicity", **act)
 
 
-def _composition(document: Document, n: int, options: LookOptions) -> Iterator[Alert]:
-    for kind, section, column in (("languages", "language", "language.code"), ("scripts", "script", "script.main")):
-        found = document[kind]
+def _composition(look: _Look) -> Iterator[Alert]:
+    for kind, name, column in (("languages", "language", "language.code"), ("scripts", "script", "script.main")):
+        found = look.document[kind]
         values = found["values"] if found else []
-        if len(values) > 1 and values[0]["share"]["value"] > _DOMINANT:
-            # Of rows too short to tell, a language is a guess, and a guess is no alert.
-            others = sum(value["rows"] for value in values[1:])
-            unsure = found["unsure"]["rows"] if "unsure" in found else 0
-            if others > unsure:
+        if len(values) > 1 and values[0]["share"]["value"] > _MOST:
+            # The language of a text too short to tell is a guess, and a guess is no alert.
+            others = sum(value["rows"] for value in values[1:]) - (found["unsure"]["rows"] if "unsure" in found else 0)
+            if others > 0:
                 named = ", ".join(value["value"] for value in values[1:5])
-                title = f"{_rows(others)} are in another {section} than {values[0]['value']} ({named})"
-                yaml = f"clean: {{rules: {{{section}: {{column: {column}, one_of: [{values[0]['value']}]}}}}}}"
-                yield _alert(section, others, title, "languages", yaml=yaml)
-    lines = document["repeated"]["lines"]
+                title = f"{_rows(others, 'is', 'are')} in another {name} than {values[0]['value']} ({named})"
+                wish = f"{{column: {column}, one_of: [{values[0]['value']}]}}"
+                yield _alert(name, others, title, kind, **look.rule(f"one-{name}", wish))
+    lines = look.document["repeated"]["lines"]
     if lines:
-        most = max(lines, key=lambda line: line["rows"])
-        rows = round(most["share"]["value"] * n)
-        title = f"{len(lines):,} lines stand in several rows, the most frequent in {most['share']['value']:.1%} of them"
-        yield _alert("boilerplate", rows, title, "repeated", yaml="clean: {transforms: [boilerplate]}")
+        most = max(line["share"]["value"] for line in lines)
+        count = f"{len(lines)} or more lines stand" if len(lines) > 1 else "a line stands"
+        title = f"{count} in several rows, the most frequent in {most:.1%} of them"
+        measured = "boilerplate.lines.mean" in look.document["profile"]
+        act = look.rule("boilerplate", "{column: boilerplate.lines, max: 0.5}") if measured else {}
+        yield _alert("boilerplate", round(most * look.n), title, "repeated", **act)
 
 
-def _columns(document: Document, n: int, options: LookOptions) -> Iterator[Alert]:
-    columns = document["fields"]["columns"]
+def _columns(look: _Look) -> Iterator[Alert]:
+    columns = look.document["fields"]["columns"]
     for column in columns:
         part = column["missing_share"]["value"]
         if part >= _MISSING:
             title = f'the column "{column["name"]}" is missing in {part:.0%} of the rows'
-            yield _alert("missing", round(part * n), title, "fields")
+            yield _alert("missing", round(part * look.n), title, "fields")
     constant = [column["name"] for column in columns if column["constant"]]
     if constant:
         shown = ", ".join(f'"{name}"' for name in constant[:5])
         title = f"{len(constant)} column{'s' if len(constant) > 1 else ''} with one value in all rows: {shown}"
-        yield _alert("constant", n, title, "fields", why="It says nothing about a row.")
+        yield _alert("constant", look.n, title, "fields", why="It tells rows nothing apart.")
 
 
-def _removal(document: Document, n: int, options: LookOptions) -> Iterator[Alert]:
+def _removal(look: _Look) -> Iterator[Alert]:
     """Rules that remove a large part: of rows as a whole, or of one source."""
-    for step in document["waterfall"]["steps"]:
-        if step["fails"] > _DOMINANT * n:
-            title = f"the rule {step['rule']} alone would remove {step['fails'] / n:.0%} of the rows"
+    for step in look.document["waterfall"]["steps"]:
+        if step["fails"] > _MOST * look.n:
+            title = f"the rule {step['rule']} alone would remove {step['fails'] / look.n:.0%} of the rows"
             yaml = f"clean: {{rules: {{{step['rule']}: false}}}}"
             why = "So large a part is seldom bad: look at the rows nearest to its threshold."
             yield _alert("removed", step["fails"], title, f"rule-{step['rule']}", yaml=yaml, why=why)
-    sources = document["waterfall"]["sources"]
+    sources = look.document["waterfall"]["sources"]
     for source in sources if len(sources) > 1 else []:
         lost = source["rows"] - source["kept"]
-        if source["rows"] >= 20 and lost > _DOMINANT * source["rows"]:
+        if source["rows"] >= 20 and lost > _MOST * source["rows"]:
             most = max(source["fails"], key=lambda name: source["fails"][name])
             title = f"the source {source['source']} loses {lost / source['rows']:.0%} of its {source['rows']:,} rows"
             why = f"Mostly to the rule {most} ({source['fails'][most]:,} rows)."
-            yield _alert("removed", lost, title, "waterfall", command=f"hone look --dropped {most}", why=why)
+            yield _alert("removed", lost, title, "waterfall", command=look.dropped(most), why=why)
 
 
-def _rows(count: int) -> str:
-    return f"{count:,} row" if count == 1 else f"{count:,} rows"
+def _rows(count: int, one: str = "", many: str = "") -> str:
+    words = (f"{count:,} row", one) if count == 1 else (f"{count:,} rows", many)
+    return " ".join(word for word in words if word)
 
 
-_SOURCES = (
-    _reading, _contamination, _duplicates, _labels, _inside, _composition, _columns, _removal
-)  # fmt: skip
+_SOURCES = (_reading, _contamination, _duplicates, _labels, _inside, _composition, _columns, _removal)

@@ -1,18 +1,20 @@
-"""Charts as SVG drawn by hand: axes, units, numbers, and a title on every mark. Colours are classes of the style sheet."""
+"""Charts as SVG drawn by hand: axes, units, numbers, a title on every mark. Colours are classes of the style sheet."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
-from hone.data.looking.markup import number, percent, short, tag, text
+from hone.data.looking.markup import fold, number, percent, short, tag, text
 
 Json = Mapping[str, Any]
 WIDTH, HEIGHT = 520, 176
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 22, 34
 FAINT = 0.02
-"""Where the smaller side is below this share of the highest bar, the vertical axis is logarithmic so that it is seen."""
+"""Where removed rows would be lower than this share of the highest bar, the vertical axis is logarithmic."""
+MOST_BARS = 12
 _ROW = 22
 _COLUMN = 30
 _LABEL = 190
@@ -24,7 +26,7 @@ def histogram(shown: Json, unit: str, low: float | None = None, high: float | No
         return tag("p", "no row has a value", class_="hidden")
     edges, counts = shown["edges"], shown["counts"]
     x = _across(edges[0], edges[-1], shown["scale"] == "log")
-    outside = [_is_outside((a + b) / 2, low, high) for a, b in zip(edges, edges[1:], strict=False)]
+    outside = [_is_outside((a + b) / 2, low, high) for a, b in pairwise(edges)]
     faint = [n for n, out in zip(counts, outside, strict=True) if n and out]
     log = bool(faint) and max(faint) < FAINT * max(counts)
     y = _up(max(counts), log)
@@ -35,25 +37,30 @@ def histogram(shown: Json, unit: str, low: float | None = None, high: float | No
                 _bar(edges[at], edges[at + 1], count, x, y, outside=outside[at], whole=bool(shown.get("whole")))
             )
     parts += [_line(value, x, side) for value, side in ((low, "min"), (high, "max")) if value is not None]
-    label = f"histogram of {unit}: median {number(shown['median'])}, 90 % between {number(shown['p5'])} and {number(shown['p95'])}"
-    picture = _svg(WIDTH, HEIGHT, label, parts, class_="histogram")
-    notes = [label.partition(": ")[2], f"from {number(shown['min'])} to {number(shown['max'])}"]
+    middle = f"median {number(shown['median'])}, 90 % between {number(shown['p5'])} and {number(shown['p95'])}"
+    picture = _svg(WIDTH, HEIGHT, f"histogram of {unit}: {middle}", parts, class_="histogram")
+    notes = [middle, f"from {number(shown['min'])} to {number(shown['max'])}"]
     notes += [f"{shown['beyond']:,} rows beyond the axis are in the last bar"] if shown["beyond"] else []
     notes += [f"{shown['unmeasured']:,} rows not measured"] if shown["unmeasured"] else []
     notes += ["vertical axis logarithmic"] if log else []
     return tag("div", picture + tag("p", text("; ".join(notes)), class_="note"), class_="chart")
 
 
-def bars(values: Sequence[tuple[str, int, str]], total: int | None = None) -> str:
-    """A list of names, each with a bar, its count and a share (markup). Lengths are relative to the largest."""
-    most = max((count for _, count, _ in values), default=1) or 1
+def bars(values: Sequence[tuple[str, int, str]]) -> str:
+    """A list of names, each with a bar, its count and a share (markup); the long tail of a long list is closed."""
+    if len(values) > MOST_BARS + 3:
+        rest = fold(f"{len(values) - MOST_BARS} more", _bars(values[MOST_BARS:], values[0][1]))
+        return _bars(values[:MOST_BARS], values[0][1]) + rest
+    return _bars(values, max((count for _, count, _ in values), default=1))
+
+
+def _bars(values: Sequence[tuple[str, int, str]], most: int) -> str:
     lines = []
     for name, count, part in values:
-        bar = strip([(0.0, count / most, "kept")], f"{name}: {count:,}")
+        bar = strip([(0.0, count / max(1, most), "kept")], f"{name}: {count:,}")
         cells = tag("td", text(name), class_="name") + tag("td", bar, class_="wide")
         lines.append(tag("tr", cells + tag("td", f"{count:,}", class_="r") + tag("td", part, class_="r")))
-    foot = "" if total is None else tag("caption", text(f"of {total:,} rows"))
-    return tag("div", tag("table", foot + "".join(lines), class_="bars"), class_="scroll")
+    return tag("div", tag("table", "".join(lines), class_="bars"), class_="scroll")
 
 
 def strip(parts: Sequence[tuple[float, float, str]], label: str) -> str:
@@ -105,7 +112,8 @@ def _combination(column: int, combination: Json, names: Sequence[str], top: int,
         if name not in combination["rules"]
     )
     return (
-        f'<g><title>{text(title)}</title><rect class="{kind}" x="{x - 9}" y="{top - 8 - tall:.1f}" width="18" height="{tall:.1f}"/>'
+        f"<g><title>{text(title)}</title>"
+        f'<rect class="{kind}" x="{x - 9}" y="{top - 8 - tall:.1f}" width="18" height="{tall:.1f}"/>'
         f'<text class="tick" x="{x}" y="{top - 12 - tall:.1f}" text-anchor="middle">{short(combination["rows"])}</text>'
         f'{empty}<line class="{kind}" x1="{x}" x2="{x}" y1="{min(ys)}" y2="{max(ys)}"/>{dots}</g>'
     )
@@ -142,7 +150,7 @@ def _up(most: int, log: bool) -> Callable[[float], float]:
 
 
 def _y_axis(most: int, y: Callable[[float], float], log: bool) -> str:
-    ticks = [10**k for k in range(int(math.log10(most)) + 1)] if log else [t for t in nice(0, most, 3) if t == int(t)]
+    ticks = [10**k for k in range(int(math.log10(most)) + 1)] if log else [t for t in nice(0, most, 4) if t == int(t)]
     if log and len(ticks) > 4:
         ticks = ticks[:: (len(ticks) + 3) // 4]
     lines = "".join(
@@ -187,7 +195,8 @@ def _bar(
     )
     return (
         f'<rect class="{"removed" if outside else "kept"}" x="{left + gap / 2:.1f}" y="{high:.1f}" '
-        f'width="{max(1.2, right - left - gap):.1f}" height="{max(1.0, HEIGHT - BOTTOM - high):.1f}"><title>{text(title)}</title></rect>'
+        f'width="{max(1.2, right - left - gap):.1f}" height="{max(1.0, HEIGHT - BOTTOM - high):.1f}">'
+        f"<title>{text(title)}</title></rect>"
     )
 
 

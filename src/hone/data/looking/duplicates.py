@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import SequenceMatcher
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ WORDS_AROUND = 12
 MEMBERS_SHOWN = 6
 """Removed rows of one group that can be opened."""
 
+_SIZES = (2, 3, 4, 8, 16, 64, 256, 1024, 2**62)
 Piece = list[str]
 """``[kind, text]``: same, removed (only the survivor has it), added (only the row has it), or gap."""
 
@@ -28,7 +30,11 @@ def duplicates(kind: str, figures: Figures, samples: Samples, options: LookOptio
     if not figures.has(f"{kind}.survivor", f"{kind}.cluster"):
         return None
     cluster = figures.numbers(f"{kind}.cluster")
-    members = np.flatnonzero(~np.isnan(cluster))
+    grouped = ~np.isnan(cluster)
+    if kind == "near" and figures.has("exact.survivor"):
+        # What says exactly the same is told as that.
+        grouped &= np.asarray(figures.table.column("exact.survivor").is_null().to_numpy(), bool)
+    members = np.flatnonzero(grouped)
     removed = np.asarray([at for at in members if cluster[at] != at], np.int64)
     groups = _groups(cluster, members)
     sizes = np.asarray([len(group) for group in groups.values()], np.int64)
@@ -41,7 +47,6 @@ def duplicates(kind: str, figures: Figures, samples: Samples, options: LookOptio
         "share": repeats(len(removed), figures.n, options.of).to_json(),
         "sizes": _sizes(sizes),
         "clusters": [_cluster(kind, at, groups[at], figures, samples) for at in order[: options.clusters]],
-        "empty": _empty(kind, figures, removed),
     }
 
 
@@ -57,29 +62,15 @@ def _groups(cluster: Any, members: Any) -> dict[int, list[int]]:
 
 def _sizes(sizes: Any) -> list[tuple[str, int]]:
     """How many groups there are of 2, 3, 4 to 7, 8 to 15 rows and so on."""
-    bounds = [2, 3, 4, 8, 16, 64, 256, 1024, np.inf]
     found = []
-    for low, high in zip(bounds, bounds[1:], strict=False):
+    for low, high in pairwise(_SIZES):
         count = int(((sizes >= low) & (sizes < high)).sum())
         if count:
-            last = high - 1
-            found.append(
-                (
-                    f"{low:.0f}"
-                    if last == low
-                    else f"{low:.0f} to {last:.0f}"
-                    if np.isfinite(high)
-                    else f"{low:.0f} or more",
-                    count,
-                )
+            title = (
+                str(low) if high == low + 1 else f"{low:,} to {high - 1:,}" if high < _SIZES[-1] else f"{low:,} or more"
             )
+            found.append((title, count))
     return found
-
-
-def _empty(kind: str, figures: Figures, removed: Any) -> int:
-    """Removed rows that equal each other only because there is nothing in them."""
-    name = "length.visible" if figures.has("length.visible") else "length.chars"
-    return 0 if kind != "exact" or not figures.has(name) else int((figures.numbers(name)[removed] == 0).sum())
 
 
 def _cluster(kind: str, survivor: int, rows: Sequence[int], figures: Figures, samples: Samples) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import numpy as np
 BINS = 40
 FEW_VALUES = 24
 """Whole numbers with at most so many steps between smallest and largest get a bin each."""
-WIDE = 30.0
-"""How many times the median the 99th percentile must be before the scale is logarithmic."""
+WIDE = 12.0
+"""How many times the median the 99th percentile must be before the scale is logarithmic; shares never are."""
 
 
 def histogram(values: np.ndarray[Any, Any], thresholds: Sequence[float] = (), *, whole: bool = False) -> dict[str, Any]:
@@ -24,8 +24,8 @@ def histogram(values: np.ndarray[Any, Any], thresholds: Sequence[float] = (), *,
         whole: the values are whole numbers.
 
     Returns:
-        ``edges`` (B + 1,), ``counts`` (B,), ``scale`` (``linear`` or ``log``, the latter of ``1 + x``), ``unmeasured``,
-        ``median``, ``low`` and ``high`` percentile 5 and 95, smallest and largest, and ``beyond``: values counted in the
+        ``edges`` (B + 1,), ``counts`` (B,), ``scale`` (``linear`` or ``log`` of ``1 + x``), ``unmeasured``, ``median``,
+        ``low`` and ``high`` percentile 5 and 95, smallest and largest, and ``beyond``: values counted in the
         last bin because they lie far outside of the rest.
     """
     seen = values[np.isfinite(values)]
@@ -34,7 +34,7 @@ def histogram(values: np.ndarray[Any, Any], thresholds: Sequence[float] = (), *,
         return {**base, "edges": [], "counts": [], "scale": "linear"}
     smallest, largest = float(seen.min()), float(seen.max())
     p5, median, p95, p99 = (float(value) for value in np.percentile(seen, [5, 50, 95, 99]))
-    scale = "log" if smallest >= 0 and p99 > WIDE * max(median, 1.0 if whole else 0.02) else "linear"
+    scale = "log" if smallest >= 0 and p99 > WIDE * max(median, 1.0) else "linear"
     top = largest if scale == "log" or whole else _top(largest, p99, p95, thresholds)
     edges = _edges(smallest, top, thresholds, scale, whole)
     counts = np.histogram(np.minimum(seen, edges[-1]), edges)[0]

@@ -9,6 +9,8 @@ from typing import Any
 
 Json = Mapping[str, Any]
 Row = Sequence[str]
+NONE = "\N{EN DASH}"
+"""What stands where there is no value."""
 
 
 def text(value: object) -> str:
@@ -27,9 +29,9 @@ def tag(name: str, inside: str = "", **attributes: object) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number for people: thousands apart, a few significant digits; ``–`` for none."""
+    """A number for people: thousands apart, a few significant digits; a dash for none."""
     if value is None or math.isnan(value):
-        return "–"
+        return NONE
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{int(value):,}"
     if abs(value) >= 1000:

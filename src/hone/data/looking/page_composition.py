@@ -8,6 +8,7 @@ from typing import Any
 
 from hone.data.looking.charts import bars, histogram, shares
 from hone.data.looking.markup import (
+    NONE,
     chip,
     estimate,
     fold,
@@ -34,7 +35,8 @@ def languages(document: Json) -> str:
     if found is not None:
         parts.append(bars(shares(found["values"])))
         if "unsure" in found:
-            told = f"Below a probability of {found['unsure']['below']:g} a language is a guess: {rows(found['unsure']['rows'])} ({percent(found['unsure']['share']['value'])}), most of them short."
+            unsure = f"{rows(found['unsure']['rows'])} ({percent(found['unsure']['share']['value'])})"
+            told = f"Below a probability of {found['unsure']['below']:g} a language is a guess: {unsure}."
             parts.append(
                 note(told) + histogram(found["histogram"], "probability of the language", low=found["unsure"]["below"])
             )
@@ -107,11 +109,11 @@ def fields(document: Json) -> str:
         body.append(
             [
                 text(column["name"]) + " " + "".join(map(chip, flags)),
-                text(kinds or "–"),
+                text(kinds or NONE),
                 estimate(column["missing_share"]),
                 distinct,
                 number(column["mean_chars"]),
-                common or "–",
+                common or NONE,
             ]
         )
     heads = ["column", "types", "missing", "distinct", "mean characters", "most frequent"]

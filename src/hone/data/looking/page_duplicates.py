@@ -17,7 +17,10 @@ def duplicates(document: Json) -> str:
     found = [part for part in document["duplicates"].values() if part is not None]
     if not found:
         return ""
-    lead = "One row of each group stays: the survivor. What only the survivor has is struck through, what only the other row has is underlined."
+    lead = (
+        "One row of each group stays: the survivor. What only the survivor has is struck through, what only the other "
+        "row has is underlined."
+    )
     return section("duplicates", "Duplicates", lead, *(_kind(part, bool(document["sensitive"])) for part in found))
 
 
@@ -26,8 +29,11 @@ def _kind(part: Json, sensitive: bool) -> str:
     anchor = f"duplicates-{part['kind']}"
     if not part["removed"]:
         return sub(title, tag("p", "none", class_="hidden"), anchor=anchor)
-    told = f"{rows(part['removed'])} repeat one of {part['groups']:,} others, {estimate(part['share'])} of all; the largest group has {part['largest']:,} rows."
-    empty = note(f"{rows(part['empty'])} of them repeat another only because both are empty.") if part["empty"] else ""
+    others = "1 other" if part["groups"] == 1 else f"one of {part['groups']:,} others"
+    told = (
+        f"{rows(part['removed'])} repeat {others}, {estimate(part['share'])} of all; "
+        f"the largest group has {part['largest']:,} rows."
+    )
     sizes = bars([(f"{size} rows", count, percent(count / part["groups"])) for size, count in part["sizes"]])
     shown = "".join(
         _cluster(cluster, at, len(part["clusters"]), sensitive) for at, cluster in enumerate(part["clusters"], 1)
@@ -36,7 +42,7 @@ def _kind(part: Json, sensitive: bool) -> str:
     more = part["groups"] - len(part["clusters"])
     rest = note(f"{more:,} smaller groups are not shown.") if more else ""
     heading = tag("p", "Groups by their size", class_="small")
-    return sub(title, tag("p", told), empty, heading + sizes, browser, rest, anchor=anchor)
+    return sub(title, tag("p", told), heading + sizes, browser, rest, anchor=anchor)
 
 
 def _cluster(cluster: Json, at: int, of: int, sensitive: bool) -> str:

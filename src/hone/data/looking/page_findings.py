@@ -7,6 +7,7 @@ from typing import Any
 
 from hone.data.looking.charts import bars, histogram, shares
 from hone.data.looking.markup import (
+    NONE,
     chip,
     estimate,
     fold,
@@ -32,7 +33,9 @@ def contamination(document: Json) -> str:
     if found is None:
         return ""
     against = document["test"] or "the test"
-    lead = f"Rows that share runs of words with {against}. Only these rows are shown; the test is read as fingerprints alone."
+    lead = (
+        f"Rows that share runs of words with {against}. Only these are shown; the test is read as fingerprints alone."
+    )
     parts = [_canaries(found["canaries"])]
     if not found["rows"]:
         return section(
@@ -62,7 +65,7 @@ def _canaries(found: list[Json]) -> str:
     state = "Self-test failed" if missed else "Self-test passed"
     return tag(
         "p",
-        f"{chip(state, 'chip bad' if missed else 'chip good')} texts planted as if they were of the test: {text(lengths)}.",
+        f"{chip(state, 'chip bad' if missed else 'chip good')} texts planted as if the test held them: {text(lengths)}.",
     )
 
 
@@ -71,7 +74,8 @@ def labels(document: Json) -> str:
     found = document["labels"]
     if found is None:
         return ""
-    lead = f"{found['distinct']:,} labels on {rows(found['rows'])}; evenness {found['evenness']:.2f} (1: all labels equally frequent)."
+    evenness = f"evenness {found['evenness']:.2f} (1: all labels equally frequent)"
+    lead = f"{found['distinct']:,} labels on {rows(found['rows'])}; {evenness}."
     parts = []
     if found["unlabelled"]:
         parts.append(note(f"{rows(found['unlabelled'])} have no label."))
@@ -83,8 +87,9 @@ def labels(document: Json) -> str:
     more = found["distinct"] - len(found["balance"])
     rest = note(f"and {more:,} rarer labels") if more else ""
     few = len(found["balance"]) <= 20
-    told = f"Balance: from {rows(found['balance'][0]['rows'])} down, the most frequent {number(found['imbalance'])} times the rarest"
-    parts.append(sub(told, balance if few else fold(f"{len(found['balance'])} labels", balance), rest))
+    told = note(f"The most frequent has {number(found['imbalance'])} times the rows of the rarest.")
+    shown = balance if few else fold(f"{len(found['balance'])} labels", balance)
+    parts.append(sub("Balance", told, shown, rest, anchor="labels-balance"))
     return section("labels", "Labels", lead, *parts)
 
 
@@ -92,37 +97,32 @@ def _suspect(found: Json | None) -> str:
     if not found or not found["rows"]:
         return ""
     told = note(
-        "A quick model that had not seen the row finds its label unlikely. Some are right: it is a list to read, the least likely first."
+        "A quick model that had not seen the row finds its label unlikely. Some are right: it is a list to read, the "
+        "least likely first."
     )
     body = [
         [
-            row_cell(row),
+            sample(row),
             text(row["given"]),
             text(row["suggested"]),
-            "–" if row["probability"] is None else f"{row['probability']:.3f}",
+            NONE if row["probability"] is None else f"{row['probability']:.3f}",
         ]
         for row in found["samples"]
     ]
     shown = table(["row", "given", "suggested", "probability of the given"], body, right=(3,), class_="labels")
     more = found["rows"] - len(found["samples"])
     rest = note(f"and {more:,} more") if more else ""
-    return sub(f"To check: {rows(found['rows'])}", told, shown, rest)
+    return sub(f"To check: {rows(found['rows'])}", told, shown, rest, anchor="labels-suspect")
 
 
 def _conflicts(found: Json | None) -> str:
     if not found or not found["rows"]:
         return ""
-    body = [[row_cell(row), text(row["given"]), text(", ".join(map(str, row["others"])))] for row in found["samples"]]
+    body = [[sample(row), text(row["given"]), text(", ".join(map(str, row["others"])))] for row in found["samples"]]
     shown = table(["row", "given", "the same text elsewhere"], body, class_="labels")
     more = found["rows"] - len(found["samples"])
-    return sub(
-        f"The same text with different labels: {rows(found['rows'])}", shown, note(f"and {more:,} more") if more else ""
-    )
-
-
-def row_cell(row: Json) -> str:
-    """A row inside a table."""
-    return sample(row)
+    rest = note(f"and {more:,} more") if more else ""
+    return sub(f"The same text, other labels: {rows(found['rows'])}", shown, rest, anchor="labels-conflicts")
 
 
 def personal(document: Json) -> str:
@@ -138,7 +138,7 @@ def personal(document: Json) -> str:
         [text(kind["kind"]), f"{kind['rows']:,}", estimate(kind["share"]), estimate(kind["finds"], "count")]
         for kind in found["kinds"]
     ]
-    parts.append(table(["kind", "rows", "share of rows", "finds"], body, right=(1, 2, 3)))
+    parts.append(table(["kind", "rows", "share of rows", "finds"], body, right=(1, 2, 3), class_="compact"))
     parts += [fold(f"{text(kind['kind'])}: rows", samples(kind["samples"])) for kind in found["kinds"]]
     return section("personal", "Personal data", lead, *parts)
 
@@ -153,7 +153,8 @@ def toxicity(document: Json) -> str:
         parts.append(
             tag(
                 "p",
-                f"{rows(found['rows'])} ({estimate(found['share'])}) hold a word of the list. A list is no judge: it knows words, not what is said.",
+                f"{rows(found['rows'])} ({estimate(found['share'])}) hold a word of the list. "
+                "A list is no judge: it knows words, not what is said.",
             )
         )
         if "score" in found:
@@ -177,9 +178,10 @@ def _groups(found: Json) -> str:
     if found["overall"]:
         heads += ["with an unwanted word", "share of these"]
         told = note(
-            f"Of all rows {percent(found['overall']['value'])} hold an unwanted word. Where the interval of a group lies above that, its rows are worse than the others."
+            f"Of all rows {percent(found['overall']['value'])} hold an unwanted word. Where the interval of a group lies "
+            "above that, its rows are worse than the others."
         )
-    return table(heads, body, right=(1, 2, 3, 4)) + told
+    return table(heads, body, right=(1, 2, 3, 4), class_="compact") + told
 
 
 def disclaimers(document: Json) -> str:

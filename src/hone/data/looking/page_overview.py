@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hone.data.looking.charts import overlaps, strip
-from hone.data.looking.markup import act, chip, estimate, number, percent, rows, section, sub, table, tag, text
+from hone.data.looking.markup import NONE, act, chip, estimate, number, percent, rows, section, sub, table, tag, text
 
 Json = Mapping[str, Any]
 
@@ -26,9 +26,9 @@ def _basis(document: Json) -> str:
     said = []
     if document["of"]:
         said.append(
-            f"Every figure is an estimate from {document['rows']:,} of {document['of']:,} rows, taken by a hash of their ids "
-            f"(seed {document['seed']}), with an interval of 95 %. Shares of duplicates are too low in a sample, because a "
-            "repeat is seen only when both rows were taken; their intervals reach up accordingly."
+            f"Every figure is an estimate from {document['rows']:,} of {document['of']:,} rows, taken by a hash of their "
+            f"ids (seed {document['seed']}), with an interval of 95 %. Shares of duplicates are too low in a sample, "
+            "because a repeat is seen only when both rows were taken; their intervals reach up accordingly."
         )
     else:
         said.append("Figures are exact: every row was measured.")
@@ -126,7 +126,7 @@ def _sources(found: Json) -> str:
                 f"{source['rows']:,}",
                 f"{source['chars']:,}",
                 percent(lost / source["rows"]),
-                text(", ".join(f"{name} {count:,}" for name, count in most) or "–"),
+                text(", ".join(f"{name} {count:,}" for name, count in most) or NONE),
             ]
         )
     heads = ["source", "kept and removed", "rows", "characters", "removed", "most by"]

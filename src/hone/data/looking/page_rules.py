@@ -9,6 +9,8 @@ from hone.data.looking.charts import histogram
 from hone.data.looking.markup import estimate, fold, row_id, sample, section, tag, text
 
 Json = Mapping[str, Any]
+OPENED = 6
+"""With more rules that remove something, their rows are closed at first."""
 
 
 def rules(document: Json) -> str:
@@ -21,14 +23,16 @@ def rules(document: Json) -> str:
     )
     acting = [page for page in found if page["fails"]]
     idle = [page for page in found if not page["fails"]]
-    parts = [_rule(page) for page in acting]
+    # Many rules, opened, would be a page that nobody scrolls through.
+    parts = [_rule(page, opened=len(acting) <= OPENED) for page in acting]
     if idle:
-        inside = "".join(_rule(page) for page in idle)
-        parts.append(fold(f"{len(idle)} rules that remove nothing here", inside))
+        inside = "".join(_rule(page, opened=False) for page in idle)
+        title = "1 rule that removes" if len(idle) == 1 else f"{len(idle)} rules that remove"
+        parts.append(fold(f"{title} nothing here", inside))
     return section("rules", "Each rule", lead, *parts)
 
 
-def _rule(page: Json) -> str:
+def _rule(page: Json, *, opened: bool) -> str:
     count = tag("span", f"{page['fails']:,} rows, {estimate(page['share'])}", class_="size")
     head = tag("h3", text(page["rule"]) + " " + count)
     told = tag("p", f"keeps {tag('code', text(page['keeps']))} · {text(page['source'])}", class_="note")
@@ -40,10 +44,10 @@ def _rule(page: Json) -> str:
             f"{value['value'] if isinstance(value, dict) else value[0]} {value[1]:,}" for value in page["values"]
         )
         chart = tag("p", text(f"values: {shown}"), class_="note")
-    return tag("article", head + told + chart + _sides(page), id=f"rule-{page['rule']}", class_="rule")
+    return tag("article", head + told + chart + _sides(page, opened=opened), id=f"rule-{page['rule']}", class_="rule")
 
 
-def _sides(page: Json) -> str:
+def _sides(page: Json, *, opened: bool) -> str:
     left = _side("Removed", page["dropped"], "dropped") if page["dropped"] else ""
     right = _side("Kept", page["kept"], "kept") if page["kept"] else ""
     if not left and not right:
@@ -52,7 +56,7 @@ def _sides(page: Json) -> str:
     title = "nearest to the line" if nearest else "taken by a hash of their ids"
     one = "" if left and right else " one"
     inside = tag("div", left + right, class_=f"sides{one}")
-    return fold(f"rows, {title}", inside, opened=bool(page["fails"]))
+    return fold(f"rows, {title}", inside, opened=opened)
 
 
 def _side(title: str, shown: Sequence[Json], kind: str) -> str:

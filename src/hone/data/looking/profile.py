@@ -19,8 +19,8 @@ def profile(figures: Figures, decisions: Decisions, options: LookOptions) -> dic
     """Figures by name.
 
     Returns:
-        Name to ``value``, ``low``, ``high`` (an interval of 95 %; all equal where every row was measured) and ``n``, the
-        rows that it was computed from. Names end in their unit: ``rows``, ``share``, ``mean``, ``median``, ``total``.
+        Name to ``value``, ``low`` and ``high`` (an interval of 95 %; all equal where every row was measured) and ``n``,
+        the rows that it was computed from. Names end in their unit: ``rows``, ``share``, ``mean``, ``median``, ``total``.
     """
     found: dict[str, Estimate] = {"rows": _rows(figures, options)}
     found |= _lengths(figures, options)
@@ -100,8 +100,10 @@ def _flags(figures: Figures, options: LookOptions) -> dict[str, Estimate]:
 
 
 def empty_rows(figures: Figures) -> np.ndarray[Any, Any]:
-    """(N,) bool: rows without anything visible in them."""
-    for name in ("length.visible", "length.words", "length.chars"):
+    """(N,) bool: rows with nothing but white space in them."""
+    if figures.has("content.missing"):
+        return np.asarray(figures.table.column("content.missing").is_valid().to_numpy(), bool)
+    for name in ("length.words", "length.chars"):
         if figures.has(name):
             return np.asarray(figures.numbers(name) == 0)
     return np.zeros(figures.n, bool)

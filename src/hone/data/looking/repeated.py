@@ -1,4 +1,4 @@
-"""Phrases and lines that many rows share: templates, boilerplate, a generator's habits. Looked for in a sample of rows."""
+"""Phrases and lines that many rows share: templates, boilerplate, a generator's habits; searched in a sample."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ LINE_CHARS = 12
 """Shorter lines (a brace, a dash) repeat without meaning anything."""
 GROWS = 0.9
 """A phrase takes the next word while so large a share of its rows agree on it."""
-LONGEST = 60
+LONGEST = 2_000
+"""Words of a phrase; as many characters of it as :data:`SHOWN_CHARS` are shown."""
+SHOWN_CHARS = 240
+MOST_RUNS = 2_000
+"""Shared runs of words that phrases are grown from."""
 _MIX = np.int64(0x100000001B3)
 
 
@@ -31,8 +35,8 @@ def repeated(store: Any, figures: Figures, options: LookOptions) -> dict[str, An
     """Phrases of at least five words and whole lines that the most rows share.
 
     Returns:
-        ``rows`` looked at, ``ngrams`` and ``lines``: each with its rows and their share (an estimate where not every row
-        was looked at). Where no text may be shown the counts stay.
+        ``rows`` looked at, ``ngrams`` and ``lines``: each with its rows and their share (an estimate where not every
+        row was looked at). Where no text may be shown the counts stay.
     """
     texts = _texts(store, figures, options)
     of = options.of or (figures.n if figures.n > len(texts) else None)
@@ -112,7 +116,7 @@ def _shared(ids: Any, row: Any) -> list[tuple[int, int]]:
     if not len(starts):
         return []
     counts = np.add.reduceat(new_row.astype(np.int64), starts)
-    most = np.argsort(-counts, kind="stable")[:400]
+    most = np.argsort(-counts, kind="stable")[:MOST_RUNS]
     return [(int(at[starts[i]]), int(counts[i])) for i in most if counts[i] >= LEAST_ROWS]
 
 
@@ -130,8 +134,12 @@ def _grown(ids: Any, row: Any, words: Sequence[str], found: Sequence[tuple[int, 
             end += 1
         while end - begin < LONGEST and begin > 0 and _agrees(ids, row, begin - 1, row[at], place, rows):
             begin -= 1
-        taken.update(tuple(ids[i : i + WORDS].tolist()) for i in range(begin, end + 1))
-        shown.append((" ".join(words[i] for i in ids[begin : end + WORDS].tolist()), rows))
+        grams = {tuple(ids[i : i + WORDS].tolist()) for i in range(begin, end + 1)}
+        # What has a part in common with a phrase that more rows share is a variant of it.
+        phrase = " ".join(words[i] for i in ids[begin : end + WORDS].tolist())
+        if taken.isdisjoint(grams) and sum(map(str.isalpha, phrase)) >= WORDS:
+            shown.append((phrase if len(phrase) <= SHOWN_CHARS else f"{phrase[:SHOWN_CHARS]} …", rows))
+        taken |= grams
     return shown
 
 

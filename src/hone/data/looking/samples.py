@@ -81,7 +81,7 @@ class Samples:
 
 
 def excerpt(text: str, marks: Sequence[Mark], chars: int = SHOWN_CHARS) -> dict[str, Any]:
-    """A text, or the part of it around the first mark: ``text``, ``marks`` within it, characters left out on each side."""
+    """A text, or the part of it around the first mark: ``text``, its ``marks``, characters left out on each side."""
     inside = sorted((max(0, start), min(len(text), end), kind) for start, end, kind in marks if start < end)
     begin = 0
     if len(text) > chars and inside:

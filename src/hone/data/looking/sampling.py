@@ -1,4 +1,4 @@
-"""Figures with intervals, and the rows that a sample takes.
+"""Figures with intervals, and rows in a seeded order.
 
 Where every row was measured a figure is exact: its interval is the value. Where a sample was, the interval holds the
 figure of all rows 95 times of 100.
@@ -6,19 +6,15 @@ figure of all rows 95 times of 100.
 
 from __future__ import annotations
 
-import hashlib
-import heapq
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from hone.errors import InputError
+from hone.data.split import position
 from hone.task.scores import Z_95, wilson
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +43,7 @@ def share(count: int, n: int, of: int | None = None) -> Estimate:
         count: rows that have it.
         n: rows looked at.
         of: rows that the sample was taken from; None where all were looked at. The closer the sample comes to them, the
-            narrower the interval (the correction for finite populations, as ``n`` multiplied by ``(of - 1) / (of - n)``).
+            narrower the interval (the correction for finite populations: ``n`` times ``(of - 1) / (of - n)``).
     """
     value = count / n if n else 0.0
     if not _sampled(n, of):
@@ -90,37 +86,10 @@ def repeats(count: int, n: int, of: int | None = None) -> Estimate:
     return Estimate(value=seen.value, low=seen.low, high=min(1.0, seen.high * of / n), n=n)
 
 
-def take_by_hash(rows: Iterable[Item], names: Iterable[str], count: int, seed: int = 0) -> tuple[list[Item], int]:
-    """A sample in one pass: the ``count`` rows whose ids hash lowest, in their order, and the number of rows seen.
-
-    The same ids and seed give the same sample on every machine, whatever order they come in, and a smaller sample is
-    part of a larger one. At most ``count`` rows are held.
-
-    Raises:
-        InputError: when ``count`` is below 1.
-    """
-    if count < 1:
-        raise InputError(f"a sample needs at least 1 row; {count:,} were asked for")
-    held: list[tuple[int, int, Item]] = []
-    seen = 0
-    for row, name in zip(rows, names, strict=True):
-        key = -_hash(name, seed)
-        if len(held) < count:
-            heapq.heappush(held, (key, -seen, row))
-        elif key > held[0][0]:
-            heapq.heapreplace(held, (key, -seen, row))
-        seen += 1
-    return [row for _, _, row in sorted(held, key=lambda item: -item[1])], seen
-
-
 def order_by_hash(names: Sequence[str], seed: int = 0) -> list[int]:
     """Positions of names in the order of their hash: a seeded shuffle that does not depend on where they stand."""
-    return sorted(range(len(names)), key=lambda at: _hash(names[at], seed))
-
-
-def _hash(name: str, seed: int) -> int:
-    digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8, key=seed.to_bytes(8, "little"))
-    return int.from_bytes(digest.digest(), "little")
+    keys = [position(name, f"look-{seed}") for name in names]
+    return sorted(range(len(names)), key=keys.__getitem__)
 
 
 def _sampled(n: int, of: int | None) -> bool:
