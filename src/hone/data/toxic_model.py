@@ -20,6 +20,7 @@ from hone.data.groups import Group, rates_by_group, read_groups
 from hone.data.linear import LinearModel, fit
 from hone.data.rows import fingerprint
 from hone.data.split import position
+from hone.data.swap_effects import swap_effects
 from hone.errors import FailedError, InputError
 from hone.files import atomic_folder, file_hash, read_json, write_json
 from hone.task.scores import wilson
@@ -29,6 +30,7 @@ TOXIC, OTHER = "toxic", "other"
 _MODEL, _ABOUT = "model.safetensors", "toxic.json"
 _BLOCK_PARTS = 512
 """Parts scored at once: about a million characters, whose features take some 50 MB."""
+_SWAPPED_ROWS = 5_000
 _LEAST = 20
 """Rows of each kind that a part needs: with fewer, its figures say next to nothing."""
 
@@ -90,7 +92,8 @@ def fit_toxic(
 
     Returns:
         What ``toxic.json`` says: counts, threshold, and over the third part precision, recall and the false-positive
-        rate with 95 % intervals, the area under the ROC curve, and the false-positive rate per group and per term.
+        rate with 95 % intervals, the area under the ROC curve, the false-positive rate per group and per term, and
+        what exchanging groups in a text does to its score (:func:`hone.data.swap_effects.swap_effects`).
 
     Raises:
         InputError: labels that no row has, or too few rows of a kind in one of the parts.
@@ -119,6 +122,7 @@ def fit_toxic(
         "held_out": held_out,
         "seed": seed,
         **_figures([texts[row] for row in third], scores[third], is_toxic[third], threshold, groups or read_groups()),
+        "swaps": swap_effects((texts[row] for row in third[:_SWAPPED_ROWS]), model.scores, threshold=threshold),
     }
     with atomic_folder(out) as folder:
         linear.save(folder / _MODEL)
@@ -249,4 +253,10 @@ def _tell(about: dict[str, Any], say: Callable[[str], None]) -> None:
             say(
                 f"harmless rows that name {rate['group']} ({rate['axis']}) are struck more often: {rate['share']:.1%} "
                 f"[{rate['low']:.1%}, {rate['high']:.1%}] of {rate['n']:,}, against {overall['share']:.1%} of all"
+            )
+    for kind, effect in about["swaps"].items():
+        if effect["n"] >= _LEAST and (effect["low"] > 0 or effect["high"] < 0):
+            say(
+                f"swap {kind}: the score moves by {effect['mean']:+.3f} [{effect['low']:+.3f}, {effect['high']:+.3f}] "
+                f"over {effect['n']:,} rows; {effect['rises']} become toxic, {effect['falls']} harmless"
             )
