@@ -13,8 +13,8 @@ from hone.cli import columns as looking
 from hone.cli.columns import Looked, Proposal
 from hone.cli.proposing import propose_context, propose_dev, propose_target
 from hone.cli.task_text import task_text
-from hone.data.opening import plain_suffix
 from hone.data.read import Found, find
+from hone.data.readers.contents import plain_suffix
 from hone.errors import InputError, nearest
 from hone.task.load import parse_task
 from hone.task.metrics import DEFAULT_METRIC, METRICS
@@ -265,12 +265,12 @@ def _target(desk: _Desk, looked: Looked) -> None:
 
 def _place(desk: _Desk, found: Found, text: str) -> tuple[str, str]:
     """How the task names a source: as it is (hub id), copied, relative where it lies beside or inside the folder."""
-    if found.hub:
-        return text, "from the hub"
+    if found.is_elsewhere:
+        return text, "from the hub" if found.hub else "from elsewhere"
     if desk.args.copy:
-        if len(found.files) != 1 or found.files[0][1] != Path(text).expanduser():
+        if len(found.files) != 1 or found.files[0].path != Path(text).expanduser():
             raise InputError(f"--copy copies single files; {text} is not one: leave --copy out")
-        return found.files[0][1].name, f"copied from {text}"
+        return found.files[0].stored_name, f"copied from {text}"
     full, folder = Path.cwd() / Path(text).expanduser(), desk.folder.resolve()
     # Dots are taken out by name and not by following links, so that a linked data folder keeps its name.
     plain = os.path.normpath(full)
@@ -295,7 +295,7 @@ def _finished(desk: _Desk, looked: Looked, found: dict[str, Found]) -> Draft:
     text = _text(desk, values["target"], values["context"], rows)
     copies = []
     if desk.args.copy:
-        copies = [(path, desk.folder / path.name) for split in found.values() for _, path in split.files]
+        copies = [(path, desk.folder / path.name) for split in found.values() for path in split.paths]
         copies = [pair for pair in copies if pair[0].resolve() != pair[1].resolve()]
     keys = [key for key in ("kind", "input", "output", "metric", "target", "dev", "test", "context") if key in desk.why]
     lines = [f"data: {values['data']}, {rows}"]
@@ -315,4 +315,4 @@ def _named(values: dict[str, Any]) -> list[str]:
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f'{key}: "{part}"' for key, part in value.items()) + "}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value).replace("\n", "\\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,13 +27,44 @@ def output_columns(task: Task) -> list[str]:
     return columns(task.output)
 
 
+class BadRows:
+    """Bad rows counted by what is wrong with them, of which the first three each are kept."""
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[str, str], list[Bad]] = {}
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def __len__(self) -> int:
+        return self._counts.total()
+
+    def add(self, bad: Bad) -> None:
+        """Count one."""
+        key = (bad.field, bad.expected)
+        self._counts[key] += 1
+        first = self._first.setdefault(key, [])
+        if len(first) < SHOWN:
+            first.append(bad)
+
+    def problems(self, source: str, num_rows: int) -> list[str]:
+        """One sentence per kind of problem, with the number of rows and the first three."""
+        return [self._sentence(source, num_rows, *key) for key in self._first]
+
+    def _sentence(self, source: str, num_rows: int, field: str, expected: str) -> str:
+        shown = "; ".join(f"{bad.id} has {bad.found}" for bad in self._first[field, expected])
+        total = self._counts[field, expected]
+        more = f"; and {total - SHOWN:,} more" if total > SHOWN else ""
+        what = f'field "{field}": ' if field else ""
+        count = "1 bad row" if total == 1 else f"{total:,} bad rows"
+        return f"{source}: {count} of {num_rows:,}: {what}expected {expected}; {shown}{more}"
+
+
 class Checker:
     """Checks rows of one source and keeps what is wrong, to be said all at once."""
 
     def __init__(self, task: Task, source: str) -> None:
         self.source = source
         self.rows = 0
-        self.bad: list[Bad] = []
+        self.bad = BadRows()
         self._missing: dict[str, list[str]] = {}
         self._seen: dict[str, None] = {}
         self._inputs = input_columns(task)
@@ -49,7 +81,7 @@ class Checker:
         for row in rows:
             self.rows += 1
             if isinstance(row, Bad):
-                self.bad.append(row)
+                self.bad.add(row)
             elif self._is_good(row):
                 yield row
 
@@ -66,17 +98,14 @@ class Checker:
                 continue
             as_answer = self._json_allowed and column not in self._inputs
             if not (_is_json(value) if as_answer else _is_text(value)):
-                self.bad.append(Bad(row.id, column, "a JSON value" if as_answer else "text", kind_of(value)))
+                self.bad.add(Bad(row.id, column, "a JSON value" if as_answer else "text", kind_of(value)))
                 good = False
         return good
 
     def problems(self) -> list[str]:
         """One sentence per kind of problem, with the number of rows and the first three."""
         sentences = [self._missing_sentence(column, rows) for column, rows in self._missing.items()]
-        groups: dict[tuple[str, str], list[Bad]] = {}
-        for bad in self.bad:
-            groups.setdefault((bad.field, bad.expected), []).append(bad)
-        return sentences + [self._bad_sentence(*key, group) for key, group in groups.items()]
+        return sentences + self.bad.problems(self.source, self.rows)
 
     def _missing_sentence(self, column: str, rows: Sequence[str]) -> str:
         where = "input" if column in self._inputs else "output"
@@ -85,13 +114,6 @@ class Checker:
         hint = f"{nearest(column, known)} (columns: {', '.join(known)})" if known else "the row is empty"
         which = "no row has it" if len(rows) == self.rows else f"{len(rows):,} of {self.rows:,} rows lack it"
         return f'{self.source}: {where} names the column "{column}" and {which}, first {_list(rows)}; {hint}'
-
-    def _bad_sentence(self, field: str, expected: str, group: Sequence[Bad]) -> str:
-        shown = "; ".join(f"{bad.id} has {bad.found}" for bad in group[:SHOWN])
-        more = f"; and {len(group) - SHOWN:,} more" if len(group) > SHOWN else ""
-        what = f'field "{field}": ' if field else ""
-        count = "1 bad row" if len(group) == 1 else f"{len(group):,} bad rows"
-        return f"{self.source}: {count} of {self.rows:,}: {what}expected {expected}; {shown}{more}"
 
 
 def _list(rows: Sequence[str]) -> str:

@@ -108,7 +108,7 @@ def _sources(loaded: Loaded) -> tuple[SourceRecord, ...]:
             licence = next((str(row.fields[name]) for name in _LICENCE if row.fields.get(name)), None)
             if licence is not None:
                 licences.setdefault(source, Counter())[licence] += 1
-        files = {loaded.prefixes[split] + name: path for name, path in found.files}
+        files = {loaded.prefixes[split] + file.name: file.path for file in found.files if file.path is not None}
         for name in dict.fromkeys([*files, *counts]):
             path = files.get(name)
             records.append(

@@ -1,145 +1,93 @@
-"""From a source to rows: a file, a folder, a glob, a dataset or a Python iterable. Everything streams."""
+"""From a source to rows: files, folders, globs, stores, databases, datasets, Python iterables. Everything streams."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from hone.data import from_datasets, from_json, from_tables, from_text
-from hone.data.opening import COMPRESSED, plain_suffix
+from hone.data.checking import BadRows
+from hone.data.readers import (
+    columnar,
+    delimited,
+    hub,
+    json_arrays,
+    json_lines,
+    query,
+    sql_dump,
+    sqlite_file,
+    text,
+    warc,
+)
+from hone.data.readers.addresses import without_secrets
+from hone.data.readers.contents import SQLITE, plain_suffix
+from hone.data.readers.finding import Found, find
+from hone.data.readers.opening import DataFile
+from hone.data.readers.progress import OnProgress, Progress
 from hone.data.rows import Bad, Row, kind_of
-from hone.errors import InputError, nearest
+from hone.errors import InputError
+
+__all__ = ["Found", "Progress", "find", "read", "read_all"]
 
 Source = str | Path | Iterable[Mapping[str, Any]]
+Reader = Callable[[DataFile, Progress], Iterator[Row | Bad]]
 
-_READERS = {
-    ".jsonl": from_json.read_lines,
-    ".ndjson": from_json.read_lines,
-    ".json": from_json.read_json,
-    ".csv": from_tables.read_csv,
-    ".tsv": lambda path, name: from_tables.read_csv(path, name, "\t"),
-    ".parquet": from_tables.read_parquet,
-    ".arrow": from_tables.read_arrow,
-    ".txt": from_text.read_text,
-    ".text": from_text.read_text,
-    ".md": from_text.read_text,
+_READERS: dict[str, Reader] = {
+    **dict.fromkeys((".jsonl", ".ndjson"), json_lines.read_lines),
+    ".json": json_arrays.read_json,
+    ".csv": delimited.read_csv,
+    ".tsv": delimited.read_tsv,
+    ".parquet": columnar.read_parquet,
+    **dict.fromkeys((".arrow", ".feather"), columnar.read_arrow),
+    **dict.fromkeys((".txt", ".text", ".md", ".markdown"), text.read_text),
+    **dict.fromkeys((".html", ".htm", ".xhtml"), text.read_page),
+    **dict.fromkeys((".warc", ".wet"), warc.read_warc),
+    ".sql": sql_dump.read_sql,
+    **dict.fromkeys(SQLITE, sqlite_file.read_sqlite),
 }
-_PROSE = frozenset({".txt", ".text", ".md"})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
-    """What a source stands for: files with the names that ids carry, a saved dataset, or a hub id."""
-
-    files: tuple[tuple[str, Path], ...] = ()
-    left_out: tuple[str, ...] = ()
-    saved: Path | None = None
-    hub: str = ""
-    split: str = ""
-
-
-def read(source: Source, base: Path, prefix: str = "") -> Iterator[Row | Bad]:
+def read(source: Source, base: Path, prefix: str = "", progress: Progress | None = None) -> Iterator[Row | Bad]:
     """Stream the rows of a source.
 
     Args:
-        source: path, folder or glob (relative to ``base``), hub id, or iterable of dicts.
+        source: whatever :func:`find` takes, or an iterable of dicts.
         base: the task folder.
         prefix: put before every id, to tell two files of one name apart.
+        progress: counts bytes and takes notes.
 
     Raises:
         InputError: the source is missing, damaged or of an unknown format. A bad *row* is yielded as
             :class:`Bad` instead, so that the caller can gather all of them.
     """
-    for row in _read(source, base):
-        yield row if not prefix else _renamed(row, prefix)
+    rows = _read(source, base, progress or Progress())
+    if not prefix:
+        yield from rows
+        return
+    for row in rows:
+        if isinstance(row, Row):
+            yield Row(prefix + row.id, row.fields)
+        else:
+            yield Bad(prefix + row.id, row.field, row.expected, row.found)
 
 
-def _read(source: Source, base: Path) -> Iterator[Row | Bad]:
+def _read(source: Source, base: Path, progress: Progress) -> Iterator[Row | Bad]:
     if not isinstance(source, str | Path):
         yield from _from_iterable(source)
         return
     found = find(source, base)
     if found.hub:
-        yield from from_datasets.read_hub(found.hub)
+        yield from hub.read_hub(found.hub)
+    elif found.query is not None:
+        yield from query.read_query(found.query)
     elif found.saved is not None:
-        yield from from_tables.read_saved_dataset(found.saved, found.split)
-    for name, path in found.files:
-        yield from _READERS[plain_suffix(path.name)](path, name)
-
-
-def find(source: str | Path, base: Path) -> Found:
-    """Resolve a source to what is there, without reading it.
-
-    Raises:
-        InputError: when nothing is there (with the nearest name), or the format is unknown.
-    """
-    text = str(source)
-    if text.startswith(from_datasets.PREFIX):
-        return Found(hub=text)
-    if "://" in text:
-        raise InputError(f"{text}: addresses are not read; fetch the file and name it instead")
-    path = base / Path(text).expanduser()
-    if path.is_file():
-        return Found(files=((path.name, _known(path)),))
-    if path.is_dir():
-        return Found(saved=path) if from_tables.is_saved_dataset(path) else _folder(path)
-    if re.search(r"[*?\[]", text):
-        return _matches(path, text)
-    stem, colon, split = text.rpartition(":")
-    if colon and from_tables.is_saved_dataset(base / stem):
-        return Found(saved=base / stem, split=split)
-    if from_datasets.is_hub_id(text) and plain_suffix(text) not in _READERS:
-        return Found(hub=text)
-    raise InputError(_missing(path))
-
-
-def _known(path: Path) -> Path:
-    suffix = plain_suffix(path.name)
-    if suffix not in _READERS:
-        raise InputError(
-            f'{path}: the format "{suffix or "without a suffix"}" is not known; known: {", ".join(sorted(_READERS))}, '
-            f"also compressed ({', '.join(COMPRESSED)})"
-        )
-    if suffix in (".parquet", ".arrow") and path.suffix.lower() in COMPRESSED:
-        raise InputError(f"{path}: {suffix} is compressed inside; unpack {path.suffix}")
-    return path
-
-
-def _folder(folder: Path) -> Found:
-    paths = sorted(p for p in folder.rglob("*") if p.is_file() and not _hidden(p.relative_to(folder)))
-    known = [p for p in paths if plain_suffix(p.name) in _READERS]
-    # A README or a licence beside tables is not data.
-    tables = [p for p in known if plain_suffix(p.name) not in _PROSE]
-    chosen = tables or known
-    if not chosen:
-        there = ", ".join(p.name for p in paths[:5]) or "nothing"
-        raise InputError(f"{folder}: no data file in this folder (known: {', '.join(sorted(_READERS))}); found {there}")
-    names = tuple((p.relative_to(folder).as_posix(), _known(p)) for p in chosen)
-    taken = set(chosen)
-    return Found(files=names, left_out=tuple(p.relative_to(folder).as_posix() for p in paths if p not in taken))
-
-
-def _matches(path: Path, text: str) -> Found:
-    root = Path(re.split(r"[^/]*[*?\[]", str(path), maxsplit=1)[0])
-    paths = sorted(p for p in root.glob(path.relative_to(root).as_posix()) if p.is_file())
-    if not paths:
-        raise InputError(f"{text}: no file matches this pattern under {root}")
-    return Found(files=tuple((p.relative_to(root).as_posix(), _known(p)) for p in paths))
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
-
-
-def _missing(path: Path) -> str:
-    if not path.parent.is_dir():
-        return f"{path}: there is no such file, and no folder {path.parent}"
-    names = [p.name for p in path.parent.iterdir() if p.is_dir() or plain_suffix(p.name) in _READERS]
-    hint = nearest(path.name, names) if names else "the folder holds no data"
-    return f"{path}: there is no such file; {hint}"
+        yield from columnar.read_saved_dataset(found.saved, found.split, progress)
+    progress.expect(sum(file.size for file in found.files))
+    for file in found.files:
+        if file.size == 0 and file.path is not None:
+            progress.note(f"{file} is empty (0 bytes)")
+            continue
+        yield from _READERS[plain_suffix(file.stored_name)](file, progress)
 
 
 def _from_iterable(source: Iterable[Any]) -> Iterator[Row | Bad]:
@@ -151,7 +99,49 @@ def _from_iterable(source: Iterable[Any]) -> Iterator[Row | Bad]:
             yield Bad(row_id, "", "a dict with one key per column", kind_of(fields))
 
 
-def _renamed(row: Row | Bad, prefix: str) -> Row | Bad:
-    if isinstance(row, Row):
-        return Row(prefix + row.id, row.fields)
-    return Bad(prefix + row.id, row.field, row.expected, row.found)
+def read_all(
+    sources: Sequence[str | Path],
+    base: Path,
+    *,
+    bad_rows: Literal["error", "drop"] = "error",
+    say: Callable[[str], None],
+    on_bad: Callable[[Bad], None] | None = None,
+    on_progress: OnProgress | None = None,
+) -> Iterator[Row]:
+    """Stream the good rows of bare files, one source after the other; ids are unique over all of them.
+
+    Args:
+        sources: whatever :func:`find` takes.
+        base: paths are relative to it.
+        bad_rows: ``error`` raises at the end of a source that has bad rows, with all of them; ``drop`` counts and says
+            them.
+        say: takes a line for each source.
+        on_bad: is handed each bad row.
+        on_progress: is called with the bytes read and the bytes there are, over all sources.
+
+    Raises:
+        InputError: as :func:`read`; for a source without any row; with ``error`` for bad rows.
+    """
+    progress = Progress(on_progress)
+    seen: set[str] = set()
+    for number, source in enumerate(sources, 1):
+        names = find(source, base).names
+        prefix = f"{number}/" if names & seen else ""
+        seen |= names
+        shown, count, bad = without_secrets(str(source)), 0, BadRows()
+        for row in read(source, base, prefix, progress):
+            count += 1
+            if isinstance(row, Row):
+                yield row
+                continue
+            bad.add(row)
+            if on_bad is not None:
+                on_bad(row)
+        if count == 0:
+            raise InputError("; ".join((f"{shown}: holds no rows, expected at least one", *progress.said())))
+        if len(bad) and bad_rows == "error":
+            raise InputError(bad.problems(shown, count))
+        say(f"{count:,} rows read from {shown}" + (f", {len(bad):,} of them bad and left out" if len(bad) else ""))
+        for line in (*(bad.problems(shown, count) if len(bad) else ()), *progress.said()):
+            say(line)
+        progress.notes.clear()

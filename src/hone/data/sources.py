@@ -93,7 +93,7 @@ def load(task: Task, folder: Path, say: Callable[[str], None], changing: Changin
     """
     named = _named(task)
     found, problems = _find_all(named, folder)
-    prefixes = _prefixes(found)
+    prefixes = prefixes_of(found)
     rows: dict[str, tuple[Row, ...]] = {}
     test = Summary(task)
     changing = changing or Changing()
@@ -139,9 +139,9 @@ def fingerprints(
     )
     if not (wanted or section.against):
         return None
-    from hone.data.benchmarks import fingerprints_of
+    from hone.data.benchmarks import task_fingerprints
 
-    return fingerprints_of(task, section.against, loaded.test, folder, cache, say)
+    return task_fingerprints(task, section.against, loaded.test, folder, cache, say)
 
 
 def _of(split: str, say: Callable[[str], None]) -> Callable[[str], None]:
@@ -163,19 +163,19 @@ def _find_all(named: Mapping[str, str], folder: Path) -> tuple[dict[str, Found],
         except InputError as error:
             problems += [f"data.{split}: {problem}" for problem in error.problems]
             continue
-        for _, path in found[split].files:
+        for path in found[split].paths:
             other = owner.setdefault(path.resolve(), split)
             if other != split:
                 problems.append(f"data.{split}: {path} is also read as data.{other}; each split needs files of its own")
     return found, problems
 
 
-def _prefixes(found: Mapping[str, Found]) -> dict[str, str]:
+def prefixes_of(found: Mapping[str, Found]) -> dict[str, str]:
     """Nothing, or ``<split>/`` where an earlier split has a file of the same name: ids stay unique."""
     seen: set[str] = set()
     prefixes = {}
     for split, source in found.items():
-        names = {name for name, _ in source.files} or {source.hub, str(source.saved and source.saved.name)}
+        names = source.names
         prefixes[split] = f"{split}/" if names & seen else ""
         seen |= names
     return prefixes

@@ -6,6 +6,7 @@ import importlib
 import re
 from collections.abc import Iterator
 
+from hone.data.readers.addresses import needs
 from hone.data.rows import Bad, Row
 from hone.errors import InputError
 
@@ -28,10 +29,8 @@ def read_hub(source: str) -> Iterator[Row | Bad]:
     try:
         datasets = importlib.import_module("datasets")
     except ImportError:
-        raise InputError(
-            f'"{source}" is no file or folder here, so it is read as a dataset of the Hugging Face hub, '
-            'which needs the package datasets: pip install "hone-lm[datasets]"'
-        ) from None
+        what = f'"{source}" is no file or folder here, so it is read as a dataset of the Hugging Face hub, which'
+        raise needs(what, "datasets", "datasets") from None
     try:
         rows = datasets.load_dataset(name, split=split or "train", streaming=True)
         for number, fields in enumerate(rows, 1):

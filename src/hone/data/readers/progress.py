@@ -1,0 +1,47 @@
+"""How far reading has come, and what was met on the way that a person should hear of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+OnProgress = Callable[[int, int], None]
+
+
+class Progress:
+    """Counts the bytes of a source's files as they lie in storage (compressed where they are), and gathers notes.
+
+    ``bytes_done`` of ``bytes_total`` (0 where a store does not tell); ``notes`` counts things that are no fault and yet
+    not nothing, such as a pair of surrogates read as one character. ``on_progress(bytes_done, bytes_total)`` is called
+    after each block.
+    """
+
+    def __init__(self, on_progress: OnProgress | None = None) -> None:
+        self.bytes_done = 0
+        self.bytes_total = 0
+        self.notes: Counter[str] = Counter()
+        self._before = 0
+        self._on_progress = on_progress
+
+    def expect(self, size_bytes: int) -> None:
+        """There are this many bytes more to read."""
+        self.bytes_total += size_bytes
+
+    def at(self, position: int) -> None:
+        """The file that is open has been read to this position."""
+        self.bytes_done = self._before + position
+        if self._on_progress is not None:
+            self._on_progress(self.bytes_done, self.bytes_total)
+
+    def end_file(self, size_bytes: int) -> None:
+        """The file that was open is done; ``size_bytes`` 0 keeps the last position."""
+        self._before = self._before + size_bytes if size_bytes else self.bytes_done
+        self.bytes_done = self._before
+
+    def note(self, what: str, times: int = 1) -> None:
+        """Count something that people should hear of once reading is done."""
+        self.notes[what] += times
+
+    def said(self) -> list[str]:
+        """The notes as lines, in the order in which they were first met."""
+        return [what if times == 1 else f"{what} ({times:,} times)" for what, times in self.notes.items()]

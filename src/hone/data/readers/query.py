@@ -1,0 +1,53 @@
+"""Rows of a query against any database that SQLAlchemy speaks to, streamed from the server."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+
+from hone.data.readers.addresses import Query, needs, with_variables, without_secrets
+from hone.data.rows import Bad, Row
+from hone.errors import InputError
+
+_FETCHED_ROWS = 1000
+
+
+def read_query(source: Query) -> Iterator[Row | Bad]:
+    """Rows of ``URL::SELECT ...``; ids are ``query:1`` and so on, in the order in which the database gives them.
+
+    The connection is read-only in effect: nothing is committed. ``${NAME}`` in the URL comes from the environment.
+
+    Raises:
+        InputError: without SQLAlchemy or the database's driver (with the command that adds it), for whatever the
+            database refuses, and for a query with two columns of one name. No message shows the password.
+    """
+    try:
+        alchemy = importlib.import_module("sqlalchemy")
+    except ImportError:
+        raise needs(f"{without_secrets(source.url)}: reading a database", "sqlalchemy", "sql") from None
+    try:
+        engine = alchemy.create_engine(with_variables(source.url))
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{without_secrets(source.url)}: the driver {error.name} is not installed: pip install {error.name}"
+        ) from None
+    except alchemy.exc.SQLAlchemyError as error:
+        raise InputError(f"{without_secrets(source.url)}: no database URL: {without_secrets(str(error))}") from None
+    try:
+        with engine.connect() as connection:
+            streaming = connection.execution_options(stream_results=True, max_row_buffer=_FETCHED_ROWS)
+            result = streaming.execute(alchemy.text(source.query.replace(":", "\\:")))
+            names = list(result.keys())
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise InputError(f'{source}: the query gives the column "{twice[0]}" twice; name each with AS')
+            number = 0
+            for part in result.yield_per(_FETCHED_ROWS).partitions():
+                for values in part:
+                    number += 1
+                    yield Row(f"query:{number}", dict(zip(names, values, strict=True)))
+    except alchemy.exc.SQLAlchemyError as error:
+        told = without_secrets(str(getattr(error, "orig", None) or error)).splitlines()[0]
+        raise InputError(f"{source}: the database refuses: {told}") from None
+    finally:
+        engine.dispose()

@@ -1,0 +1,266 @@
+"""Dumps of MySQL, PostgreSQL and SQLite: the rows of one table out of INSERT statements or COPY blocks, streamed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from hone.data.readers.opening import LONGEST_ROW_BYTES, DataFile
+from hone.data.readers.progress import Progress
+from hone.data.readers.sql_text import BLANK, HEAD, columns_of, dialect_of, name_of, names_of, unescape_copied, value_of
+from hone.data.readers.utf8 import to_text, utf8_fault
+from hone.data.readers.window import Window
+from hone.data.rows import Bad, Row
+from hone.errors import InputError, nearest
+
+_HEAD_BYTES = 1 << 16
+_SPACES = re.compile(rb"\s*+")
+_CLOSING = ord(")")
+
+
+def read_sql(file: DataFile, progress: Progress) -> Iterator[Row | Bad]:
+    """Rows of the table that the source names (``dump.sql:table``), or of the only one with rows; ids count from 1.
+
+    Columns are named by the INSERT or COPY, else by the CREATE TABLE. Numbers, booleans and NULL are values; the cells
+    of COPY are text. Only literals are read: a row with an expression is a :class:`Bad`.
+
+    Raises:
+        InputError: for several tables with rows when none is named (listing them), for a name that is none of them, and
+            where the dump is cut off.
+    """
+    yield from _Dump(file, progress).rows()
+
+
+class _Dump:
+    def __init__(self, file: DataFile, progress: Progress) -> None:
+        self._file, self._progress = file, progress
+        self._window = Window(file, progress)
+        self._dialect = dialect_of(self._window.data)
+        self._columns: dict[str, list[str]] = {}
+        self._with_rows: dict[str, None] = {}
+        self._number = 0
+
+    def rows(self) -> Iterator[Row | Bad]:
+        window = self._window
+        while self._at_statement():
+            match = HEAD.match(window.data)
+            if match is None:
+                self._skip_statement()
+            elif match["create"] is not None:
+                self._create(name_of(match["create"]), match.end())
+            else:
+                copied = match["copy"] is not None
+                table = name_of(match["copy"] if copied else match["insert"])
+                named = match["copied"] if copied else match["columns"]
+                self._with_rows.setdefault(table)
+                columns = names_of(named) if named else self._columns.get(table)
+                wanted = self._is_wanted(table)
+                if wanted and columns is None:
+                    raise InputError(f"{self._file}:{window.line}: no CREATE TABLE names the columns of {table}")
+                window.drop(match.end())
+                if copied:
+                    yield from self._copied(columns or [], wanted)
+                elif wanted:
+                    yield from self._inserted(columns or [])
+                else:
+                    self._skip_statement()
+        self._check_tables()
+
+    def _is_wanted(self, table: str) -> bool:
+        part = self._file.part
+        if part:
+            return part in (table, table.rpartition(".")[2])
+        # With a second table the source is ambiguous: it is only looked at, to name all tables in the error.
+        return len(self._with_rows) == 1
+
+    def _check_tables(self) -> None:
+        names, part = sorted(self._with_rows), self._file.part
+        if part and part not in {*names, *(name.rpartition(".")[2] for name in names)}:
+            raise InputError(f'{self._file}: has no rows of a table "{part}"; {nearest(part, names)}')
+        if not part and len(names) > 1:
+            listed = ", ".join(names)
+            raise InputError(
+                f"{self._file}: has rows of {len(names)} tables ({listed}); name one after a colon: "
+                f"{self._file.name}:{names[0]}"
+            )
+
+    def _at_statement(self) -> bool:
+        """Drop comments and space; whether a statement follows, of which the head is in the window."""
+        window = self._window
+        while True:
+            match = BLANK.match(window.data)
+            window.drop(match.end() if match else 0)
+            if len(window.data) >= _HEAD_BYTES or not window.grow():
+                match = BLANK.match(window.data)
+                window.drop(match.end() if match else 0)
+                if window.ended and window.data.startswith((b"--", b"#", b"\\")):
+                    return False
+                if window.data or window.ended:
+                    return bool(window.data)
+
+    def _create(self, table: str, start: int) -> None:
+        window = self._window
+        window.drop(start + 1)
+        at, depth = 0, 1
+        while depth > 0:
+            match = self._dialect.token.match(window.data, at)
+            at = match.end() if match else at
+            sign = window.data[at : at + 1]
+            if sign in (b"(", b")"):
+                depth += 1 if sign == b"(" else -1
+                at += 1
+            elif sign == b";":
+                break
+            elif len(window.data) > LONGEST_ROW_BYTES or not window.grow():
+                raise window.fault("the end of CREATE TABLE", at)
+        self._columns[table] = columns_of(window.data[:at], self._dialect)
+        window.drop(at)
+        self._skip_statement()
+
+    def _skip_statement(self) -> None:
+        """Go behind the next semicolon outside strings and comments, holding only what is not yet a whole token."""
+        window = self._window
+        while True:
+            at = 0
+            while at < len(window.data):
+                match = self._dialect.token.match(window.data, at)
+                end = match.end() if match else at
+                sign = window.data[end : end + 1]
+                if sign == b";":
+                    window.drop(end + 1)
+                    return
+                if sign not in (b"(", b")"):
+                    at = end
+                    break
+                at = end + 1
+            window.drop(at)
+            if len(window.data) > LONGEST_ROW_BYTES:
+                raise window.fault("the end of a statement")
+            if not window.grow():
+                window.drop(len(window.data))
+                return
+
+    def _inserted(self, columns: list[str]) -> Iterator[Row | Bad]:
+        """The rows behind VALUES; at the end the window stands behind the statement."""
+        window, at = self._window, 0
+        while True:
+            at = self._past_space(at)
+            sign = window.data[at : at + 1]
+            if sign == b"(":
+                values, end = self._values(at + 1)
+                while values is None and (end := self._end_of_row(at)) < 0:
+                    window.drop(at)
+                    at = 0
+                    if len(window.data) > LONGEST_ROW_BYTES or not window.grow():
+                        raise window.fault("a whole row")
+                    values, end = self._values(1)
+                yield self._row(columns, values, at, end)
+                at = end
+            elif sign == b",":
+                at += 1
+            elif sign:
+                window.drop(at)
+                self._skip_statement()
+                return
+            else:
+                raise window.fault("a row or a semicolon", at)
+
+    def _past_space(self, at: int) -> int:
+        """Where the next byte that is no space stands, after reading on where the window ends."""
+        window = self._window
+        while True:
+            match = _SPACES.match(window.data, at)
+            at = match.end() if match else at
+            if at < len(window.data):
+                return at
+            window.drop(at)
+            at = 0
+            if not window.grow():
+                return at
+
+    def _values(self, at: int) -> tuple[list[Any] | None, int]:
+        """The literals up to the closing bracket and the position behind it; None where one is not whole or none."""
+        data, match_value, dialect, progress = (
+            self._window.data,
+            self._dialect.value.match,
+            self._dialect,
+            self._progress,
+        )
+        values: list[Any] = []
+        while match := match_value(data, at):
+            try:
+                values.append(value_of(match, dialect, progress))
+            except UnicodeDecodeError as error:
+                values.append(error)
+            at = match.end() + 1
+            if data[at - 1] == _CLOSING:
+                return values, at
+        return None, -1
+
+    def _end_of_row(self, at: int) -> int:
+        """The position behind the bracket that closes the row, or -1 where the window ends before."""
+        data, depth = self._window.data, 0
+        while at < len(data):
+            sign = data[at : at + 1]
+            if sign in (b"(", b")"):
+                depth += 1 if sign == b"(" else -1
+                at += 1
+                if depth == 0:
+                    return at
+            else:
+                match = self._dialect.token.match(data, at)
+                if match is None or match.end() == at:
+                    return -1
+                at = match.end()
+        return -1
+
+    def _row(self, columns: list[str], values: list[Any] | None, at: int, end: int) -> Row | Bad:
+        self._number += 1
+        row_id = f"{self._file.name}:{self._number}"
+        if values is None:
+            line = self._window.line + self._window.data.count(b"\n", 0, at)
+            found = self._window.data[at : min(end, at + 60)].decode("utf-8", "replace")
+            return Bad(row_id, "", "literals (text, numbers, NULL)", f"{found} on line {line:,}")
+        if len(values) != len(columns):
+            return Bad(row_id, "", f"{len(columns)} values ({', '.join(columns)})", f"{len(values)}")
+        for column, value in zip(columns, values, strict=True):
+            if isinstance(value, UnicodeDecodeError):
+                fault = f"byte 0x{value.object[value.start]:02x} at byte {value.start:,} of the value ({value.reason})"
+                return Bad(row_id, column, "UTF-8 text", fault)
+        return Row(row_id, dict(zip(columns, values, strict=True)))
+
+    def _copied(self, columns: list[str], wanted: bool) -> Iterator[Row | Bad]:
+        r"""The lines of a COPY block up to ``\.``; at the end the window stands behind it."""
+        window = self._window
+        while True:
+            cut = window.data.rfind(b"\n") + 1
+            if not cut and window.data and not window.ended:
+                if len(window.data) > LONGEST_ROW_BYTES:
+                    raise window.fault("the end of a line")
+                window.grow()
+                continue
+            offset = window.offset
+            lines = window.data[:cut].split(b"\n")[:-1]
+            for index, line in enumerate(lines):
+                if line.rstrip(b"\r") == b"\\.":
+                    window.drop(sum(map(len, lines[: index + 1])) + index + 1)
+                    return
+                if wanted:
+                    yield self._copied_row(columns, line, offset)
+                offset += len(line) + 1
+            window.drop(cut)
+            if not window.grow() and b"\n" not in window.data:
+                raise window.fault("\\. at the end of the COPY block")
+
+    def _copied_row(self, columns: list[str], line: bytes, offset: int) -> Row | Bad:
+        self._number += 1
+        row_id = f"{self._file.name}:{self._number}"
+        cells = line.split(b"\t")
+        if len(cells) != len(columns):
+            return Bad(row_id, "", f"{len(columns)} values ({', '.join(columns)})", f"{len(cells)}")
+        try:
+            values = [None if cell == b"\\N" else to_text(unescape_copied(cell), self._progress) for cell in cells]
+        except UnicodeDecodeError as error:
+            return Bad(row_id, "", "UTF-8 text", f"{utf8_fault(error, offset)}, or in the cell that begins there")
+        return Row(row_id, dict(zip(columns, values, strict=True)))

@@ -1,0 +1,82 @@
+"""Files in stores that fsspec knows (``s3://``, ``https://``, ``gs://``, ``memory://`` and others)."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+from hone.data.readers.addresses import needs, with_variables, without_secrets
+from hone.errors import InputError
+
+_READ_AHEAD_BYTES = 4 << 20
+_WEB = ("http://", "https://")
+
+
+def _store(address: str) -> tuple[Any, str]:
+    """The file system of an address and the path in it."""
+    try:
+        fsspec = importlib.import_module("fsspec")
+    except ImportError:
+        raise needs(f"{without_secrets(address)}: reading from a store", "fsspec", "stores") from None
+    shown = without_secrets(address)
+    protocol = address.partition("://")[0]
+    try:
+        store, path = fsspec.core.url_to_fs(with_variables(address))
+    except ImportError as error:
+        known = importlib.import_module("fsspec.registry").known_implementations
+        told = known.get(protocol, {}).get("err") or str(error)
+        raise InputError(f"{shown}: {protocol}:// needs a package that is not installed: {told}") from None
+    except ValueError as error:
+        raise InputError(f"{shown}: {protocol}:// is no protocol that fsspec knows ({error})") from None
+    return store, path
+
+
+@contextmanager
+def _named(address: str) -> Iterator[None]:
+    """Whatever a store raises, with its address; stores have no common base for their errors."""
+    try:
+        yield
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"{without_secrets(address)}: there is no such file") from None
+    except Exception as error:
+        told = without_secrets(f"{type(error).__name__}: {error}")
+        raise InputError(f"{without_secrets(address)}: the store could not be read: {told}") from None
+
+
+def listed(address: str) -> list[tuple[str, str, int]]:
+    """The files of an address (a file, a folder or a glob) as (name, address, size in bytes or 0).
+
+    Raises:
+        InputError: when nothing is there, the store refuses, or a package is missing.
+    """
+    store, path = _store(address)
+    with _named(address):
+        # A question mark starts the query of a web address and is no pattern there.
+        if any(sign in path for sign in ("*[" if address.startswith(_WEB) else "*?[")):
+            root = path[: min(path.find(sign) for sign in "*?[" if sign in path)].rpartition("/")[0]
+            found = sorted(entry for entry in store.glob(path) if not entry.endswith("/"))
+            return [_entry(store, entry, root) for entry in found]
+        if address.endswith("/") or store.info(path).get("type") == "directory":
+            return [_entry(store, entry, path) for entry in sorted(store.find(path))]
+        return [_entry(store, path, path.rpartition("/")[0])]
+
+
+def _entry(store: Any, path: str, root: str) -> tuple[str, str, int]:
+    name = path.removeprefix(root).lstrip("/").partition("?")[0]
+    return name, store.unstrip_protocol(path), int(store.info(path).get("size") or 0)
+
+
+def open_in_store(address: str) -> IO[bytes]:
+    """Open a file of a store; reading goes ahead a few megabytes and holds no more.
+
+    Raises:
+        InputError: as :func:`listed`.
+    """
+    store, path = _store(address)
+    with _named(address):
+        handle: IO[bytes] = store.open(path, "rb", block_size=_READ_AHEAD_BYTES, cache_type="readahead")
+        return handle
