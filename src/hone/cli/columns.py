@@ -89,7 +89,7 @@ def look(source: str, base: Path) -> Looked:
 def propose_kind(looked: Looked) -> Proposal | None:
     """The kind of task that the rows' schema or their columns suggest, or None when they suggest nothing."""
     if looked.format is not None:
-        return Proposal(value=looked.format.kind, why=looked.format.line)
+        return Proposal(value=looked.format.kind, why=f"the rows are {looked.format.name}")
     useful = [column for column in looked.columns if not is_id(column)]
     if len(useful) == 1 and useful[0].kind == "text":
         return Proposal(value="language-model", why=f'there is one column, "{useful[0].name}"')
