@@ -13,6 +13,8 @@ from typing import Any, NoReturn
 VERBS = {
     "init": "make a task folder from data or a shipped example",
     "check": "validate a task folder: keys, data, labels, memory, time",
+    "clean": "clean the data as a version that can be undone",
+    "data": "list, compare and trace data versions; edit single rows",
     "smoke": "the whole way on a shrunken model in seconds",
     "solve": "hone a model until the task is solved and the device budget holds",
     "train": "carry out one recipe",

@@ -68,12 +68,9 @@ class BareFiles:
     def hashes(self) -> dict[str, str] | None:
         """SHA-256 of each file by its name, or None when a source is no local file."""
         found = [find(file, self._base) for file in self.files]
-        if any(one.saved is not None or not one.files for one in found):
+        if any(one.is_elsewhere or one.saved is not None for one in found):
             return None
-        pairs = [pair for one in found for pair in one.files]
-        if not all(isinstance(path, Path) for _, path in pairs):
-            return None
-        return {str(path): file_hash(path) for _, path in pairs}
+        return {str(path): file_hash(path) for one in found for path in one.paths}
 
 
 def sampled(rows: Iterable[SplitRow], size: int, seed: int) -> tuple[list[SplitRow], int]:

@@ -60,6 +60,7 @@ def clean(
     fingerprints: Any,
     folder: Path,
     cache: Path,
+    workers: int,
     say: Callable[[str], None],
 ) -> Cleaned:
     """Measure train and dev, decide by the rules of the section, and account for what leaves.
@@ -72,6 +73,7 @@ def clean(
         fingerprints: n-grams of test and benchmark texts, or None where no rule asks for them.
         folder: where a user's own signals are looked for.
         cache: what is measured is kept under ``data`` in it.
+        workers: processes that measure.
         say: takes each line.
 
     Raises:
@@ -89,7 +91,7 @@ def clean(
         with_answer=task.kind != "language-model",
     )
     plan = plan_of(section, task.kind, given)
-    measured = measure(store, plan.signals, cache / "data")
+    measured = measure(store, plan.signals, cache / "data", workers=workers)
     columns = with_hand(measured.columns, patches)
     rules = (*plan.rules, BY_HAND) if patches.dropped else plan.rules
     decisions = decide(columns, rules)

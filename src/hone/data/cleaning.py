@@ -131,6 +131,7 @@ def _handed(name: str, given: Given) -> dict[str, Any]:
         "leak": {"test": given.test, "dev": given.dev},
         "exact": {"with_answer": given.with_answer},
         "contamination": {"fingerprints": given.fingerprints},
+        "toxicity": {"folder": given.folder},
     }
     return handed.get(name, {})
 

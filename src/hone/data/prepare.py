@@ -16,6 +16,7 @@ from hone.data.making import Making, chosen_section
 from hone.data.rows import Row, rows_digest
 from hone.data.sealed import SealedTest
 from hone.data.split import choose
+from hone.data.split_by import grouped_keys, places
 from hone.data.view import view_of_task
 from hone.errors import InputError
 from hone.files import content_hash
@@ -57,6 +58,7 @@ def prepare(
     say: Say,
     *,
     rows: Mapping[str, Iterable[Mapping[str, Any]]] | None = None,
+    workers: int = 1,
 ) -> DataVersion:
     """Read the task's data and make the version of it that everything else uses.
 
@@ -66,12 +68,15 @@ def prepare(
         cache: folder for the ledger (``ledger-<id>.jsonl``) and for rows handed in from Python.
         say: takes each line on what was read, left out or decided.
         rows: Python rows that take the place of ``train``, ``dev``, ``test`` or ``ood`` of the task.
+        workers: processes that measure; they change nothing but the time.
 
     Raises:
         InputError: with every problem of every source at once.
     """
     task = sources.with_python_rows(task, cache, rows or {})
     section, patches = chosen_section(task, folder)
+    if task.data.split is not None and isinstance(task.data.dev, str) and task.data.test is not None:
+        raise InputError("data.split: dev and test are files, so there is nothing to split; remove this key")
     changing = Changing(
         transforms=transforms_of(section, task.kind), columns=view_of_task(task).text_columns, patches=patches
     )
@@ -82,7 +87,15 @@ def prepare(
         say(f"transform {name}: {count:,} rows changed")
     fingerprints = sources.fingerprints(task, section, loaded, folder, cache, say)
     cleaned = clean.clean(
-        task, loaded, section, patches=patches, fingerprints=fingerprints, folder=folder, cache=cache, say=say
+        task,
+        loaded,
+        section,
+        patches=patches,
+        fingerprints=fingerprints,
+        folder=folder,
+        cache=cache,
+        workers=workers,
+        say=say,
     )
     pool, sealed = _seal(task, folder, cleaned, loaded, changing, say)
     train, dev = _dev(task, pool, cleaned, say)
@@ -112,16 +125,17 @@ def _seal(
         return cleaned.train, loaded.test
     pool = cleaned.train
     keys, labels = _keys_and_labels(task, pool, cleaned)
-    chosen = choose(keys, TEST_SHARE, "test", labels)
+    chosen = choose(keys, TEST_SHARE, "test", labels, places(pool, keys, task.data.split))
     test = sources.Summary(task)
     kept, only = [], set()
     for row, key in zip(pool, keys, strict=True):
         if key in chosen:
-            test.add(row, key)
+            test.add(row, cleaned.keys[row.id])
             only.add(row.id)
         else:
             kept.append(row)
-    say(f"test: the task names no test file, so {test.n:,} rows ({TEST_SHARE:.0%}) are hashed out of train and sealed")
+    share = f"{test.n:,} rows ({TEST_SHARE:.0%})"
+    say(f"test: the task names no test file, so {share} are {_how(task)} out of train and sealed")
     return tuple(kept), test.seal(task.data.train, folder, loaded.prefixes["train"], changing, frozenset(only))
 
 
@@ -131,16 +145,23 @@ def _dev(
     if isinstance(task.data.dev, str):
         return pool, cleaned.dev
     keys, labels = _keys_and_labels(task, pool, cleaned)
-    chosen = choose(keys, task.data.dev, "dev", labels)
+    chosen = choose(keys, task.data.dev, "dev", labels, places(pool, keys, task.data.split))
     train = tuple(row for row, key in zip(pool, keys, strict=True) if key not in chosen)
     dev = tuple(row for row, key in zip(pool, keys, strict=True) if key in chosen)
     wish = f"{task.data.dev:,} rows" if isinstance(task.data.dev, int) else f"a share of {task.data.dev:g}"
-    say(f"dev: {len(dev):,} rows hashed out of train ({wish} asked for), {len(train):,} stay")
+    say(f"dev: {len(dev):,} rows {_how(task)} out of train ({wish} asked for), {len(train):,} stay")
     return train, dev
 
 
+def _how(task: Task) -> str:
+    by = task.data.split
+    if by is None:
+        return "hashed"
+    return f"taken by {by.column} (newest first)" if by.by == "time" else f"hashed by {by.column}"
+
+
 def _keys_and_labels(task: Task, rows: tuple[Row, ...], cleaned: clean.Cleaned) -> tuple[list[str], list[str]]:
-    keys = [cleaned.keys[row.id] for row in rows]
+    keys = grouped_keys(rows, [cleaned.keys[row.id] for row in rows], task.data.split)
     labels = [task_reference(task, row.fields) for row in rows] if task.kind == "classify" else []
     return keys, labels
 

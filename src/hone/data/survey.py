@@ -22,7 +22,7 @@ from hone.data.view import View, view_of_rows
 from hone.errors import InputError
 from hone.task.spec import Clean
 
-PEEK_ROWS = 200
+PEEK_ROWS = 2_000
 """Rows that decide which column is the text."""
 Say = Callable[[str], None]
 
@@ -122,7 +122,7 @@ def survey_files(
     if wishes.sample is not None:
         rows, num_rows = sampled(rows, wishes.sample, wishes.seed)
     more = [wishes.sample, wishes.seed, list(files)]
-    # A file with bad rows is read again each time, so that they are named each time.
+    # A store with bad rows is not found again, so that they are named each time.
     ingested = ingest(
         rows,
         view,

@@ -7,7 +7,7 @@ every other one with its reasons. Undo is choosing the parent: its ``clean`` sec
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,13 @@ class Version:
     counts: Mapping[str, int]
 
 
-def save_version(folder: Path, version: Version, rows: Iterable[tuple[str, Row]], ledger: Ledger) -> Path:
+def save_version(
+    folder: Path,
+    version: Version,
+    rows: Iterable[tuple[str, Row]],
+    ledger: Ledger,
+    also: Callable[[Path], None] | None = None,
+) -> Path:
     """Write a version unless it is there, and make it the head. The folder appears whole or not at all.
 
     Args:
@@ -61,12 +67,15 @@ def save_version(folder: Path, version: Version, rows: Iterable[tuple[str, Row]]
         version: its record; the parent is what the head was.
         rows: kept rows with their splits, in order.
         ledger: of the rows that were not kept.
+        also: writes further files into the version's folder.
     """
     place = folder / FOLDER / version.id
     if not (place / "version.json").is_file():
         with atomic_folder(place) as part:
             _write_rows(part / "rows.parquet", rows)
             ledger.save(part / "ledger.jsonl")
+            if also is not None:
+                also(part)
             write_json(part / "version.json", asdict(version))
     write_json(folder / FOLDER / f"{HEAD}.json", {"id": version.id})
     return place

@@ -33,6 +33,15 @@ class Message(Section):
     content: str
 
 
+class SplitBy(Section):
+    """What decides which rows are hashed out for dev and test, besides the text itself."""
+
+    by: Literal["group", "time"]
+    """``group``: rows of one value stay together. ``time``: the newest rows leave, for test first and then for dev."""
+    column: str = Field(min_length=1)
+    """The column that holds the group, or a time as a number or an ISO 8601 text."""
+
+
 class Data(Section):
     """Where the rows are. Paths are relative to the task folder."""
 
@@ -44,6 +53,8 @@ class Data(Section):
     """The sealed test file; without it 10 % is hashed out of train, and that is said."""
     ood: str | None = None
     """Rows from elsewhere, scored beside dev."""
+    split: SplitBy | None = None
+    """How rows are chosen for dev and test; without it by the hash of their text."""
 
     @field_validator("dev")
     @classmethod

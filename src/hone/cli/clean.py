@@ -1,0 +1,171 @@
+"""``hone clean``: carry out the cleaning of a task or of bare files, as a data version that can be undone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hone.cli.places import is_task_folder, task_folder
+from hone.errors import InputError
+
+WHEN_STOPPED = "stopped; nothing half made is left. Repeat the command to go on: what was measured is kept"
+CACHE = Path(".hone") / "cache"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments; ``--json`` and ``--quiet`` are declared for every verb."""
+    parser.add_argument(
+        "sources",
+        nargs="*",
+        default=["."],
+        metavar="FOLDER|FILE",
+        help="the task folder (default: this one), or files, globs and addresses without a task",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="decide and show, write no version")
+    parser.add_argument("--to", metavar="VERSION", help="go back to an earlier version: hone.yaml takes its cleaning")
+    parser.add_argument("--undo", action="store_true", help="go back to the parent of the newest version")
+    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: one for each core)")
+    files = parser.add_argument_group("bare files")
+    files.add_argument("--out", metavar="DIR", help="folder that gets the version (needed for files)")
+    files.add_argument("--preset", choices=("task", "web", "none"), default="task", help="rules (default task)")
+    files.add_argument("--test", default="", metavar="FILE", help="rows that must not be trained on")
+    files.add_argument("--against", action="append", default=[], metavar="FILE", help="benchmark file; may be repeated")
+    files.add_argument("--bad-rows", choices=("error", "drop"), default="error", help="rows that cannot be used")
+    files.add_argument("--text", default="", metavar="COLUMN", help="column of the text, if not the one proposed")
+    files.add_argument("--answer", default="", metavar="COLUMN", help="column of the answer")
+    files.add_argument("--label", default="", metavar="COLUMN", help="column of the label")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the verb; the exit status."""
+    folders = [word for word in args.sources if is_task_folder(Path(word).expanduser())]
+    if folders or args.sources == ["."]:
+        if len(args.sources) > 1:
+            raise InputError(f"one task folder, please, or files alone; got {', '.join(args.sources)}")
+        _refuse_for_a_task(args)
+        return _clean_task(args, task_folder(args.sources[0]))
+    if args.to or args.undo:
+        raise InputError("--to and --undo go back in a task folder; for files choose a version in the --out folder")
+    return _clean_files(args)
+
+
+def _refuse_for_a_task(args: argparse.Namespace) -> None:
+    """A task folder says in hone.yaml how it is cleaned; options beside it would have no effect."""
+    given = {"--out": args.out, "--test": args.test, "--against": args.against, "--text": args.text}
+    given |= {"--answer": args.answer, "--label": args.label}
+    named = [name for name, value in given.items() if value]
+    named += ["--preset"] if args.preset != "task" else []
+    named += ["--bad-rows"] if args.bad_rows != "error" else []
+    if named:
+        raise InputError(f"{', '.join(named)}: for bare files; a task folder says this in hone.yaml (data, clean)")
+
+
+def _clean_task(args: argparse.Namespace, folder: Path) -> int:
+    out = sys.stderr if args.json else sys.stdout
+
+    def say(line: str) -> None:
+        if not args.quiet:
+            print(line, file=out)
+
+    if args.to or args.undo:
+        from hone.cli.going_back import go_back
+
+        say(go_back(folder, args.to))
+    from hone.data.making import record
+    from hone.data.prepare import prepare
+    from hone.data.versions import head
+    from hone.task.load import load_task
+
+    before = head(folder)
+    data = prepare(load_task(folder), folder, folder / CACHE, say, workers=_workers(args))
+    document: dict[str, Any] = {
+        "folder": str(folder),
+        "version": data.id,
+        "parent": before if before != data.id else "",
+        "written": not args.dry_run,
+        "counts": data.counts,
+        "left_out": data.ledger.counts(),
+        "rules": list(data.making.rules),
+    }
+    if not args.dry_run:
+        version = record(folder, data)
+        document["parent"] = version.parent
+    _say_rules(document["rules"], say)
+    what = "would be" if args.dry_run else "is"
+    line = f"data version {data.id} {what} {len(data.train):,} train and {len(data.dev):,} dev rows"
+    left = f"; {len(data.ledger.entries):,} left out (hone look --dropped RULE shows them beside what proves it)"
+    print(line + (left if data.ledger.entries else ""), file=out)
+    if document["parent"]:
+        say(f"what changed: hone data diff {document['parent']} {data.id} {folder}; undo: hone clean {folder} --undo")
+    if args.json:
+        print(json.dumps(document, ensure_ascii=False, default=str))
+    return 0
+
+
+def _clean_files(args: argparse.Namespace) -> int:
+    if not args.out and not args.dry_run:
+        raise InputError("files need --out DIR for the cleaned rows (or --dry-run, which writes none)")
+    out = sys.stderr if args.json else sys.stdout
+
+    def say(line: str) -> None:
+        if not args.quiet:
+            print(line, file=out)
+
+    from hone.cli.stages import Stages
+    from hone.data.cleaned_files import clean_files, ledger_of
+    from hone.data.survey import Wishes, survey_files
+    from hone.task.spec import Clean
+
+    place = Path(args.out).expanduser() if args.out else Path()
+    section = Clean(preset=args.preset, against=args.against)
+    wishes = Wishes(
+        text=args.text,
+        answer=args.answer,
+        label=args.label,
+        test=args.test,
+        bad_rows=args.bad_rows,
+        workers=_workers(args),
+    )
+    with Stages(quiet=args.quiet) as stages:
+        survey = survey_files(
+            args.sources, Path(), section, place / CACHE, say, wishes=wishes, looking=False, on_progress=stages.tell
+        )
+        if not args.dry_run:
+            version = clean_files(survey, section, place, say)
+    ledger, kept = ledger_of(survey, section)
+    counts = survey.decisions.counts()
+    rules = [{"name": rule.name, "keeps": rule.sentence(), **counts[rule.name]} for rule in survey.plan.rules]
+    _say_rules(rules, say)
+    document = {
+        "version": None if args.dry_run else version.id,
+        "place": None if args.dry_run else str(place / "versions" / version.id),
+        "kept": len(kept),
+        "read": sum(ledger.read.values()),
+        "left_out": ledger.counts(),
+        "rules": rules,
+        "sources": [] if args.dry_run else [asdict(source) for source in version.sources],
+    }
+    print(f"{len(kept):,} of {document['read']:,} rows {'would be ' if args.dry_run else ''}kept", file=out)
+    if args.json:
+        print(json.dumps(document, ensure_ascii=False, default=str))
+    return 0
+
+
+def _say_rules(rules: list[dict[str, Any]], say: Any) -> None:
+    failing = [rule for rule in rules if rule["fails"]]
+    width = max((len(rule["name"]) for rule in failing), default=0)
+    for rule in failing:
+        name, keeps = f"{rule['name']:<{width}}", rule["keeps"]
+        say(f"  {name}  {rule['fails']:>9,} rows, {rule['alone']:>9,} by it alone; keeps {keeps}")
+
+
+def _workers(args: argparse.Namespace) -> int:
+    from hone.hardware import usable_cores
+
+    if args.workers < 0:
+        raise InputError(f"--workers {args.workers}: expected 1 or more processes")
+    return int(args.workers) or usable_cores()

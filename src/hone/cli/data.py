@@ -1,0 +1,248 @@
+"""``hone data``: versions, what changed between two, the story of a row, edits of single rows."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hone.cli.places import is_task_folder, task_folder
+from hone.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from hone.data.diffing import Diff
+    from hone.task.spec import Task
+
+Document = dict[str, Any]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a person asked of an action: the folder, the other words, the reason of an edit."""
+
+    folder: Path
+    words: Sequence[str]
+    why: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments; ``--json`` and ``--quiet`` are declared for every verb."""
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="ACTION",
+        help="list | show VERSION | diff VERSION VERSION | lineage ROW | edit ROW COLUMN=VALUE ... | drop ROW | "
+        "fit-toxicity FILE; a word that is a folder with versions or a hone.yaml is the FOLDER (default: this one). "
+        "VERSION is an id, its first digits, or head; ROW an id as reports show it, such as train.jsonl:17",
+    )
+    parser.add_argument("--why", default="", metavar="TEXT", help="the reason of an edit, recorded with it")
+    fit = parser.add_argument_group("fit-toxicity: a linear classifier from labelled rows")
+    fit.add_argument("--text", default="", metavar="COLUMN", help="column of the text")
+    fit.add_argument("--label", default="", metavar="COLUMN", help="column of the label")
+    fit.add_argument("--toxic", action="append", default=[], metavar="VALUE", help="a toxic label; may be repeated")
+    fit.add_argument("--out", default="", metavar="DIR", help="folder of the classifier (safetensors and JSON)")
+    fit.add_argument("--seed", type=int, default=0, help="of folds and held-out rows (default 0)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the verb; the exit status."""
+    out = sys.stderr if args.json else sys.stdout
+
+    def say(line: str) -> None:
+        if not args.quiet:
+            print(line, file=out)
+
+    action, *rest = args.words or ["list"]
+    actions = _actions()
+    if action not in actions:
+        if _is_place(Path(action)) and not rest:
+            action, rest = "list", [action]
+        else:
+            raise InputError(f'"{action}" is no action of hone data; {nearest(action, list(actions))}')
+    if action == "fit-toxicity":
+        from hone.cli.fitting import fit_toxicity
+
+        document = fit_toxicity(args, rest, say)
+    else:
+        folders = [word for word in rest if _is_place(Path(word).expanduser())]
+        words = [word for word in rest if word not in folders]
+        if len(folders) > 1:
+            raise InputError(f"one FOLDER, please; {len(folders)} of the words are folders: {', '.join(folders)}")
+        document = actions[action](Asked(Path(folders[0]).expanduser() if folders else Path(), words, args.why), say)
+    if args.json:
+        print(json.dumps(document, ensure_ascii=False, default=str))
+    return 0
+
+
+def _actions() -> dict[str, Callable[[Asked, Say], Document]]:
+    return {
+        "list": _list,
+        "show": _show,
+        "diff": _diff,
+        "lineage": _lineage,
+        "edit": _edit,
+        "drop": _drop,
+        "fit-toxicity": _list,
+    }
+
+
+def _is_place(path: Path) -> bool:
+    return is_task_folder(path) or (path / "versions" / "head.json").is_file()
+
+
+def _list(asked: Asked, say: Say) -> Document:
+    folder, words = asked.folder, asked.words
+    from hone.data.versions import head, versions
+
+    _exactly(words, 0, "list takes no words beside the folder")
+    found, newest = versions(folder), head(folder)
+    if not found:
+        say(f"{folder}: no data version yet; hone clean {folder} makes one")
+    for version in found:
+        mark = "*" if version.id == newest else " "
+        rows = ", ".join(
+            f"{name} {version.counts[name]:,}" for name in ("train", "dev", "kept") if name in version.counts
+        )
+        parent = f"from {version.parent}" if version.parent else "the first"
+        edits = f", {version.patches['count']} edits" if version.patches["count"] else ""
+        say(f"{mark} {version.id}  {version.made}  {rows}  {parent}{edits}  clean {json.dumps(dict(version.clean))}")
+    return {"folder": str(folder), "head": newest, "versions": [asdict(version) for version in found]}
+
+
+def _show(asked: Asked, say: Say) -> Document:
+    folder, words = asked.folder, asked.words
+    from hone.data.versions import find_version, version_ledger
+
+    _exactly(words, 1, "show takes one VERSION")
+    version = find_version(folder, words[0])
+    say(f"data version {version.id}, made {version.made}, {version.parent or 'no parent'}")
+    for source in version.sources:
+        licences = ", ".join(f"{name} {count:,}" for name, count in source.licences.items()) or "no licence column"
+        say(f"  source {source.name} ({source.split}): {source.rows:,} rows, sha256 {source.sha256[:12]}, {licences}")
+    for step in version.transforms:
+        say(f"  transform {step['name']} {step['version']}: {step['changed']:,} rows changed")
+    for rule in version.rules:
+        say(f"  rule {rule['name']}: {rule['fails']:,} rows, {rule['alone']:,} alone; keeps {rule['keeps']}")
+        say(f"       {rule['source']}")
+    left_out = version_ledger(folder, version.id).counts()
+    say(f"  counts: {', '.join(f'{name} {count:,}' for name, count in version.counts.items())}")
+    return {**asdict(version), "left_out": left_out}
+
+
+def _diff(asked: Asked, say: Say) -> Document:
+    folder, words = asked.folder, asked.words
+    from hone.cli.profiling import profile_of
+    from hone.data.diffing import diff
+
+    _exactly(words, 2, "diff takes two VERSIONs")
+    found = diff(folder, words[0], words[1], profile_of(folder, _task(folder)))
+    _say_diff(found, say)
+    document = asdict(found)
+    document["a"], document["b"] = found.a.id, found.b.id
+    return document
+
+
+def _say_diff(found: Diff, say: Say) -> None:
+    say(
+        f"{found.a.id} -> {found.b.id}: {found.rows_in:,} rows in, {found.rows_out:,} out, "
+        f"{found.rows_changed:,} changed, {found.rows_moved:,} moved between splits, {found.same:,} the same"
+    )
+    for kind, groups in found.groups.items():
+        for group in groups:
+            say(f"{kind}: {group.count:,} {group.reason}")
+            for sample in group.samples:
+                evidence = f" [{sample['evidence']}]" if sample["evidence"] else ""
+                say(f"    {sample['row']}: {sample['text']}{evidence}")
+    if found.figures:
+        say("figures that moved:")
+    for figure in found.figures[:20]:
+        say(f"    {figure['name']}: {_number(figure['a'])} -> {_number(figure['b'])}")
+    if len(found.figures) > 20:
+        say(f"    and {len(found.figures) - 20} more; --json gives all")
+
+
+def _number(value: Any) -> str:
+    return "none" if value is None else f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"
+
+
+def _lineage(asked: Asked, say: Say) -> Document:
+    folder, words = asked.folder, asked.words
+    from hone.data.lineage import lineage
+    from hone.lab.lab import Lab
+
+    _exactly(words, 1, "lineage takes one ROW")
+    events = lineage(folder, words[0], _task(folder))
+    said = {str(event.values["version"]) for event in events if event.values.get("kept")}
+    for event in events:
+        say(f"{event.step:<9} {event.sentence}")
+    runs = []
+    if is_task_folder(folder) and (folder / "runs").is_dir():
+        runs = [run.folder.name for run in Lab(folder, say=lambda line: None).runs() if run.header.data_id in said]
+        if runs:
+            say(f"{'run':<9} in the data of {len(runs)} runs: {', '.join(runs[:10])}")
+    return {"row": words[0], "events": [asdict(event) for event in events], "runs": runs}
+
+
+def _edit(asked: Asked, say: Say) -> Document:
+    folder, words = asked.folder, asked.words
+    from hone.data.lineage import find_row
+    from hone.data.patches import Patches, add
+    from hone.data.rows import Row
+
+    if len(words) < 2 or not all("=" in word for word in words[1:]):
+        raise InputError("edit takes ROW COLUMN=VALUE ..., such as: hone data edit train.jsonl:17 label=refund")
+    folder = task_folder(folder)
+    _, row = find_row(folder, words[0], _known_task(folder))
+    row = Patches([patch for patch in Patches.load(folder).all if not patch.drop]).applied(Row(row.id, row.fields))
+    changes = {}
+    for word in words[1:]:
+        name, _, value = word.partition("=")
+        changes[name] = _as_before(row.fields.get(name), value)
+    patch = add(folder, row, changes, why=asked.why)
+    say(f"row {patch.row}: {patch.sentence()}; recorded in patches.jsonl. The next: hone clean {folder}")
+    return asdict(patch)
+
+
+def _drop(asked: Asked, say: Say) -> Document:
+    folder, words = asked.folder, asked.words
+    from hone.data.lineage import find_row
+    from hone.data.patches import add
+
+    _exactly(words, 1, "drop takes one ROW")
+    folder = task_folder(folder)
+    _, row = find_row(folder, words[0], _known_task(folder))
+    patch = add(folder, row, {}, drop=True, why=asked.why)
+    say(f"row {patch.row}: {patch.sentence()}; recorded in patches.jsonl. The next: hone clean {folder}")
+    return asdict(patch)
+
+
+def _as_before(old: Any, text: str) -> Any:
+    """A value typed by a person, in the kind that the column has: text stays text, everything else is JSON."""
+    if isinstance(old, str):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        if old is None:
+            return text
+        raise InputError(f"{text!r} is no JSON, and the column holds a {type(old).__name__}; give JSON") from None
+
+
+def _task(folder: Path) -> Task | None:
+    return _known_task(folder) if is_task_folder(folder) else None
+
+
+def _known_task(folder: Path) -> Task:
+    from hone.task.load import load_task
+
+    return load_task(folder)
+
+
+def _exactly(words: Sequence[str], count: int, sentence: str) -> None:
+    if len(words) != count:
+        raise InputError(f"{sentence}; got {len(words)}: {', '.join(words) or 'none'}")

@@ -1,0 +1,208 @@
+"""Two data versions side by side: rows in, out, changed and moved, each with its reasons, and how figures moved."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hone.data.rows import Row, canonical
+from hone.data.versions import FOLDER, Version, find_version, version_ledger, version_rows
+
+SAMPLES = 3
+PREVIEW_CHARS = 160
+NEW = "new in the source"
+GONE = "no longer in the source"
+CHANGED_SOURCE = "changed in the source"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """Rows that share a reason: how many, and a few of them with what shows it."""
+
+    reason: str
+    count: int
+    samples: tuple[Mapping[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Diff:
+    """From version ``a`` to version ``b``. A row with several reasons counts under each; the totals count it once."""
+
+    a: Version
+    b: Version
+    rows_in: int
+    rows_out: int
+    rows_changed: int
+    rows_moved: int
+    same: int
+    groups: Mapping[str, tuple[Group, ...]]
+    """``in``, ``out``, ``changed`` and ``moved``, the largest groups first."""
+    figures: tuple[Mapping[str, Any], ...]
+    """Profile figures that differ: name, value in a, value in b."""
+
+
+def diff(folder: Path, first: str, second: str, profile: Any = None) -> Diff:
+    """Compare two versions of a folder.
+
+    Args:
+        folder: the task folder, or the ``--out`` folder of cleaned files.
+        first: id or beginning of one, or ``head``.
+        second: the same.
+        profile: gives the figures of a version's rows by name; None compares counts alone.
+
+    Raises:
+        InputError: no such version.
+    """
+    a, b = find_version(folder, first), find_version(folder, second)
+    old, new = _index(folder, a.id), _index(folder, b.id)
+    fresh = [row for row in new if row not in old]
+    gone = [row for row in old if row not in new]
+    both = [row for row in new if row in old]
+    changed = [row for row in both if old[row][1] != new[row][1]]
+    moved = [row for row in both if old[row][0] != new[row][0]]
+    groups = {
+        "in": _grouped(folder, fresh, b.id, _reasons(folder, a.id, set(fresh), NEW)),
+        "out": _grouped(folder, gone, a.id, _reasons(folder, b.id, set(gone), GONE)),
+        "changed": _changed(folder, a, b, changed),
+        "moved": _grouped(folder, moved, b.id, {row: [(f"{old[row][0]} -> {new[row][0]}", "")] for row in moved}),
+    }
+    figures = _counts(a, b)
+    if profile is not None:
+        figures += _moved(profile(version_rows(folder, a.id)), profile(version_rows(folder, b.id)))
+    return Diff(
+        a=a,
+        b=b,
+        rows_in=len(fresh),
+        rows_out=len(gone),
+        rows_changed=len(changed),
+        rows_moved=len(moved),
+        same=len(both) - len({*changed, *moved}),
+        groups=groups,
+        figures=tuple(figures),
+    )
+
+
+def _index(folder: Path, version_id: str) -> dict[str, tuple[str, str]]:
+    """Row id to split and digest; texts are not read."""
+    import pyarrow.parquet as pq
+
+    path = folder / FOLDER / version_id / "rows.parquet"
+    table = pq.read_table(path, columns=["row", "split", "digest"])
+    columns = (table.column(name).to_pylist() for name in ("row", "split", "digest"))
+    return {row: (split, digest) for row, split, digest in zip(*columns, strict=True)}
+
+
+def _reasons(folder: Path, version_id: str, rows: set[str], otherwise: str) -> dict[str, list[tuple[str, str]]]:
+    """Why a version does not have rows: its ledger's reasons with the evidence."""
+    found = {
+        entry.row: [(reason.name, reason.evidence) for reason in entry.reasons]
+        for entry in version_ledger(folder, version_id).entries
+        if entry.row in rows
+    }
+    return {row: found.get(row, [(otherwise, "")]) for row in rows}
+
+
+def _grouped(
+    folder: Path, rows: Iterable[str], version_id: str, reasons: Mapping[str, list[tuple[str, str]]]
+) -> tuple[Group, ...]:
+    counts: Counter[str] = Counter()
+    shown: dict[str, list[tuple[str, str]]] = {}
+    for row in rows:
+        for name, evidence in reasons[row]:
+            counts[name] += 1
+            if len(shown.setdefault(name, [])) < SAMPLES:
+                shown[name].append((row, evidence))
+    wanted = {row for pairs in shown.values() for row, _ in pairs}
+    texts = {row.id: _preview(row) for row in _taken(folder, version_id, wanted)}
+    return tuple(
+        Group(
+            reason=name,
+            count=count,
+            samples=tuple({"row": row, "evidence": evidence, "text": texts[row]} for row, evidence in shown[name]),
+        )
+        for name, count in counts.most_common()
+    )
+
+
+def _changed(folder: Path, a: Version, b: Version, rows: list[str]) -> tuple[Group, ...]:
+    """Rows of other content: by an edit, by the transforms, or in the source."""
+    if not rows:
+        return ()
+    from hone.data.patches import Patches
+
+    edited = {patch.row for patch in Patches.load(folder).all}
+    steps = [{key: value for key, value in step.items() if key != "changed"} for step in a.transforms]
+    other = [{key: value for key, value in step.items() if key != "changed"} for step in b.transforms]
+    why = "transforms differ" if steps != other else CHANGED_SOURCE
+    reason = {row: "edited by hand" if row in edited else why for row in rows}
+    shown = {name: [row for row in rows if reason[row] == name][:SAMPLES] for name in dict.fromkeys(reason.values())}
+    wanted = {row for some in shown.values() for row in some}
+    before = {row.id: row for row in _taken(folder, a.id, wanted)}
+    after = {row.id: row for row in _taken(folder, b.id, wanted)}
+    counts = Counter(reason.values())
+    return tuple(
+        Group(
+            reason=name,
+            count=count,
+            samples=tuple(
+                {"row": row, "evidence": "", "text": _change(before[row], after[row])} for row in shown[name]
+            ),
+        )
+        for name, count in counts.most_common()
+    )
+
+
+def _taken(folder: Path, version_id: str, wanted: set[str]) -> Iterator[Row]:
+    if not wanted:
+        return
+    left = len(wanted)
+    for _, row in version_rows(folder, version_id):
+        if row.id in wanted:
+            yield row
+            left -= 1
+            if not left:
+                return
+
+
+def _preview(row: Row) -> str:
+    return _short(canonical(row.fields))
+
+
+def _change(before: Row, after: Row) -> str:
+    names = [name for name in {**before.fields, **after.fields} if before.fields.get(name) != after.fields.get(name)]
+    return "; ".join(
+        f"{name}: {_short(canonical(before.fields.get(name)))} -> {_short(canonical(after.fields.get(name)))}"
+        for name in names
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= PREVIEW_CHARS else text[: PREVIEW_CHARS - 3] + "..."
+
+
+def _counts(a: Version, b: Version) -> list[Mapping[str, Any]]:
+    names = dict.fromkeys([*a.counts, *b.counts])
+    return [
+        {"name": f"rows.{name}", "a": a.counts.get(name, 0), "b": b.counts.get(name, 0)}
+        for name in names
+        if a.counts.get(name, 0) != b.counts.get(name, 0)
+    ]
+
+
+def _moved(a: Mapping[str, Mapping[str, Any]], b: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Figures of two profiles whose values differ, the largest relative change first."""
+    found = []
+    for name in dict.fromkeys([*a, *b]):
+        one, other = a.get(name, {}).get("value"), b.get(name, {}).get("value")
+        if one != other:
+            found.append({"name": name, "a": one, "b": other})
+    return sorted(found, key=lambda figure: -_size(figure["a"], figure["b"]))
+
+
+def _size(one: Any, other: Any) -> float:
+    if one is None or other is None:
+        return 1.0
+    return float(abs(other - one) / max(abs(one), abs(other), 1e-12))
