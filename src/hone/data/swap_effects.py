@@ -25,7 +25,7 @@ class _Sums:
 
 def swap_effects(
     texts: Iterable[str],
-    score: Callable[[Sequence[str]], Sequence[float]],
+    score: Callable[[Sequence[str]], Iterable[float]],
     *,
     threshold: float | None = None,
     swaps: Swaps | None = None,

@@ -27,10 +27,12 @@ from hone.task.scores import wilson
 
 FORMAT = "hone toxicity model, version 1"
 TOXIC, OTHER = "toxic", "other"
+FIT, CHOOSE, TEST = range(3)
 _MODEL, _ABOUT = "model.safetensors", "toxic.json"
 _BLOCK_PARTS = 512
 """Parts scored at once: about a million characters, whose features take some 50 MB."""
 _SWAPPED_ROWS = 5_000
+_TOLD = 5
 _LEAST = 20
 """Rows of each kind that a part needs: with fewer, its figures say next to nothing."""
 
@@ -99,24 +101,24 @@ def fit_toxic(
         InputError: labels that no row has, or too few rows of a kind in one of the parts.
     """
     is_toxic = _flags(texts, labels, toxic, held_out, false_positive_rate)
-    part = _split(texts, held_out)
+    part = part_of(texts, held_out)
     _check_parts(is_toxic, part)
-    fitted = np.flatnonzero(part == 0).tolist()
+    fitted = np.flatnonzero(part == FIT).tolist()
     say(f"fitting on {len(fitted):,} of {len(texts):,} rows, {int(is_toxic[fitted].sum()):,} of them toxic")
     names = np.where(is_toxic, TOXIC, OTHER)
     linear = fit([texts[row] for row in fitted], [str(names[row]) for row in fitted], seed)
     model = ToxicModel(linear=linear, threshold=0.5, digest="")
-    rest = np.flatnonzero(part > 0).tolist()
+    rest = np.flatnonzero(part != FIT).tolist()
     scores = np.full(len(texts), np.nan)
     scores[rest] = model.scores([texts[row] for row in rest])
-    threshold = _threshold(scores[(part == 1) & ~is_toxic], false_positive_rate)
+    threshold = _threshold(scores[(part == CHOOSE) & ~is_toxic], false_positive_rate)
     say(f"threshold {threshold:.4f}: strikes at most {false_positive_rate:.1%} of the harmless rows of the second part")
-    third = np.flatnonzero(part == 2).tolist()
+    third = np.flatnonzero(part == TEST).tolist()
     about = {
         "format": FORMAT,
         "toxic": sorted(set(toxic)),
         "harmless": sorted(set(labels) - set(toxic)),
-        "rows": {"fit": len(fitted), "threshold": int((part == 1).sum()), "test": len(third)},
+        "rows": {"fit": len(fitted), "threshold": int((part == CHOOSE).sum()), "test": len(third)},
         "threshold": threshold,
         "false_positive_rate_allowed": false_positive_rate,
         "held_out": held_out,
@@ -181,10 +183,10 @@ def _some(labels: Sequence[str]) -> str:
     )
 
 
-def _split(texts: Sequence[str], held_out: float) -> Any:
-    """(N,) 0 for rows to fit, 1 for the threshold, 2 for the figures."""
+def part_of(texts: Sequence[str], held_out: float) -> Any:
+    """(N,) the part of each text: :data:`FIT`, :data:`CHOOSE` (the threshold) or :data:`TEST` (the figures)."""
     place = np.array([position(fingerprint(text), "toxic") for text in texts])
-    return np.where(place >= held_out, 0, np.where(place >= held_out / 2, 1, 2))
+    return np.where(place >= held_out, FIT, np.where(place >= held_out / 2, CHOOSE, TEST))
 
 
 def _check_parts(is_toxic: Flags, part: Any) -> None:
@@ -249,14 +251,20 @@ def _tell(about: dict[str, Any], say: Callable[[str], None]) -> None:
     say(f"area under the ROC curve {about['auc']:.3f}")
     overall = about["false_positive_rate"]
     for rate in about["false_positive_rate_by_group"]:
-        if rate["low"] > overall["high"]:
+        if rate["n"] >= _LEAST and rate["low"] > overall["high"]:
             say(
                 f"harmless rows that name {rate['group']} ({rate['axis']}) are struck more often: {rate['share']:.1%} "
                 f"[{rate['low']:.1%}, {rate['high']:.1%}] of {rate['n']:,}, against {overall['share']:.1%} of all"
             )
-    for kind, effect in about["swaps"].items():
-        if effect["n"] >= _LEAST and (effect["low"] > 0 or effect["high"] < 0):
-            say(
-                f"swap {kind}: the score moves by {effect['mean']:+.3f} [{effect['low']:+.3f}, {effect['high']:+.3f}] "
-                f"over {effect['n']:,} rows; {effect['rises']} become toxic, {effect['falls']} harmless"
-            )
+    moved = [
+        (kind, effect)
+        for kind, effect in about["swaps"].items()
+        if effect["n"] >= _LEAST and (effect["low"] > 0 or effect["high"] < 0)
+    ]
+    for kind, effect in sorted(moved, key=lambda one: -abs(one[1]["mean"]))[:_TOLD]:
+        say(
+            f"swap {kind}: the score moves by {effect['mean']:+.3f} [{effect['low']:+.3f}, {effect['high']:+.3f}] "
+            f"over {effect['n']:,} rows; {effect['rises']} become toxic, {effect['falls']} harmless"
+        )
+    if len(moved) > _TOLD:
+        say(f"{len(moved) - _TOLD} more swaps move the score; {_ABOUT} lists all")
