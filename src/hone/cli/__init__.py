@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 VERBS = {
     "init": "make a task folder from data or a shipped example",
     "check": "validate a task folder: keys, data, labels, memory, time",
+    "look": "report on files or a task: what is wrong, what each rule removes, rows beside the proof",
     "clean": "clean the data as a version that can be undone",
     "data": "list, compare and trace data versions; edit single rows",
     "smoke": "the whole way on a shrunken model in seconds",

@@ -54,16 +54,14 @@ class _Look:
     options: LookOptions
 
     def rule(self, name: str, wish: str) -> dict[str, str]:
-        """What acts on rows that a rule removes: nothing more than looking where it is applied, else its lines."""
+        """What acts on rows that a rule removes: a look at them where it is applied, else the lines that add it."""
         if any(step["rule"] == name for step in self.document["waterfall"]["steps"]):
             return {"command": self.dropped(name), "why": f"The rule {name} of this preset removes them."}
         return {"yaml": f"clean: {{rules: {{{name}: {wish}}}}}"}
 
     def dropped(self, rule: str) -> str:
         """The command that pages through what a rule removes."""
-        test = ["--test", self.options.test] if self.options.test else []
-        preset = ["--preset", self.options.preset] if self.options.preset and self.options.files else []
-        return shlex.join(["hone", "look", *self.options.files, *test, *preset, "--dropped", rule])
+        return shlex.join([*self.options.command, "--dropped", rule])
 
 
 def alerts(document: Mapping[str, Any], options: LookOptions) -> list[Alert]:

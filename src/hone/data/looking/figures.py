@@ -28,7 +28,9 @@ class LookOptions:
     preset: str = ""
     """Name of the preset that the rules are from."""
     files: tuple[str, ...] = ()
-    """What was read, as the person named it: commands in the report repeat it."""
+    """What was read, as the person named it."""
+    command: tuple[str, ...] = ("hone", "look")
+    """The command of this look, which commands in the report repeat."""
     test: str = ""
     """The test that rows were compared with, as named; its rows are never shown."""
     test_labels: tuple[str, ...] = ()

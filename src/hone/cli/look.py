@@ -1,0 +1,129 @@
+"""``hone look``: a report on bare files or on a task's data, rows in tokens, dropped rows beside what proves it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hone.errors import InputError
+
+if TYPE_CHECKING:
+    from hone.cli.look_survey import Looked
+
+WHEN_STOPPED = "stopped; nothing is half written. Repeat the command to go on: what was measured is kept"
+SHOWN = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments; ``--json`` and ``--quiet`` are declared for every verb."""
+    parser.add_argument(
+        "sources",
+        nargs="*",
+        default=["."],
+        metavar="FOLDER|FILE",
+        help="the task folder (default: this one), or files, globs and addresses without a task",
+    )
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument(
+        "--tokens", action="store_true", help="show rows as tokens, prompt and supervised in two colours"
+    )
+    shown.add_argument("--dropped", metavar="RULE", help="page through the rows that a rule removes, beside the proof")
+    shown.add_argument("--tabular", action="store_true", help="profile columns of numbers too (fg-data-profiling)")
+    parser.add_argument("--out", metavar="DIR", help="folder of the report (default: look, in the task folder or here)")
+    parser.add_argument("--sensitive", action="store_true", help="show no text, label or value of a field anywhere")
+    parser.add_argument("--seed", type=int, default=0, help="of everything that is chosen at random (default 0)")
+    parser.add_argument("--rows", type=int, default=8, metavar="N", help="rows shown by --tokens (default 8)")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default 1)")
+    files = parser.add_argument_group("bare files")
+    files.add_argument("--sample", type=int, metavar="N", help="look at N rows; every figure then has an interval")
+    files.add_argument("--preset", choices=("task", "web", "none"), default="task", help="rules (default task)")
+    files.add_argument("--test", default="", metavar="FILE", help="rows that must not be trained on")
+    files.add_argument("--against", action="append", default=[], metavar="FILE", help="benchmark file; may be repeated")
+    files.add_argument("--bad-rows", choices=("error", "drop"), default="error", help="rows that cannot be used")
+    files.add_argument("--text", default="", metavar="COLUMN", help="column of the text, if not the one proposed")
+    files.add_argument("--answer", default="", metavar="COLUMN", help="column of the answer")
+    files.add_argument("--label", default="", metavar="COLUMN", help="column of the label")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the verb; the exit status."""
+    if args.workers < 1:
+        raise InputError(f"--workers {args.workers}: expected 1 or more processes")
+    if args.tokens:
+        from hone.cli.look_tokens import show_tokens
+
+        return show_tokens(args)
+    from hone.cli.look_survey import survey
+
+    if args.dropped is not None:
+        from hone.cli.look_dropped import show_dropped
+
+        return show_dropped(args, survey(args, looking=False))
+    if args.tabular:
+        from hone.cli.look_tabular import check_installed
+
+        check_installed()
+    looked = survey(args, looking=True)
+    return _report(args, looked)
+
+
+def _report(args: argparse.Namespace, looked: Looked) -> int:
+    from hone.data.looking.html import html
+    from hone.data.looking.of_survey import document_of
+    from hone.files import atomic_write
+
+    document = document_of(looked.survey, looked.options)
+    page = atomic_write(looked.out / f"{looked.stem}.html", html(document))
+    # Without indents: a reader of JSON is a program, and the document of a large corpus has thousands of lines.
+    record = atomic_write(looked.out / f"{looked.stem}.json", _json(document) + "\n")
+    out = sys.stderr if args.json else sys.stdout
+    say_headline(document, lambda line: print(line, file=out))
+    print(f"report: {page} (open it in a browser), {record}", file=out)
+    tabular = None
+    if args.tabular:
+        from hone.cli.look_tabular import write_profile
+
+        tabular = write_profile(looked)
+        print(f"columns: {tabular}", file=out)
+    if args.json:
+        told = {key: document[key] for key in ("title", "rows", "of", "headline", "alerts")}
+        told |= {"kept": document["waterfall"]["kept"], "report": str(page), "document": str(record)}
+        print(_json(told | ({"tabular": str(tabular)} if tabular else {})))
+    return 0
+
+
+def say_headline(document: dict[str, Any], say: Callable[[str], None]) -> None:
+    """Rows, what is wrong most, and what acts on it, for a terminal."""
+    from hone.data.looking.markup import number, percent
+
+    figures = []
+    for figure in document["headline"]:
+        value = percent(figure["value"]) if figure["unit"] == "share" else number(figure["value"])
+        if figure["low"] != figure["high"]:
+            low, high = (
+                percent(figure[end]) if figure["unit"] == "share" else number(figure[end]) for end in ("low", "high")
+            )
+            value = f"{value} ({low} to {high})"
+        name = figure["name"]
+        figures.append(f"{value} {name}" if figure["unit"] == "count" else f"{name} {value}")
+    say(f"{document['title']}: {', '.join(figures)}")
+    found = document["alerts"]
+    say("what is wrong most:" if found else "nothing that hone looks for is wrong")
+    for alert in found[:SHOWN]:
+        act = alert["command"] or (alert["yaml"] and f"hone.yaml: {alert['yaml']}")
+        say(f"  {percent(alert['share']):>8}  {alert['title']}" + (f"\n            {act}" if act else ""))
+    if len(found) > SHOWN:
+        say(f"  and {len(found) - SHOWN} more in the report")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def out_folder(args: argparse.Namespace, base: Path) -> Path:
+    """The folder of reports: as given, or ``look`` beside the data's task."""
+    return Path(args.out).expanduser() if args.out else base / "look"

@@ -1,0 +1,163 @@
+"""``hone look --dropped RULE``: the rows that a rule removes, each beside what proves it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hone.cli.look_survey import Looked
+from hone.data.looking.duplicates import compared
+from hone.data.looking.figures import Figures
+from hone.data.looking.samples import masked
+from hone.data.rules import Rule, evidence
+from hone.errors import InputError, nearest
+
+SHOWN_CHARS = 1_200
+PAGE = 200
+"""Rows whose texts are read together."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dropped:
+    """A removed row: its text (None where none may be shown), the evidence, other rules it fails, the row it repeats."""
+
+    row: str
+    text: str | None
+    evidence: str
+    also: tuple[str, ...]
+    survivor: str | None = None
+    survivor_text: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def show_dropped(args: argparse.Namespace, looked: Looked) -> int:
+    """Page through the rows on a terminal, list them elsewhere; the exit status."""
+    survey = looked.survey
+    rule = _rule(survey.plan.rules, args.dropped)
+    positions = np.flatnonzero(survey.decisions.failed[rule.name])
+    rows = dropped(looked, rule, positions, sensitive=args.sensitive)
+    head = f"{rule.name} removes {len(positions):,} of {survey.columns.num_rows:,} rows; keeps {rule.sentence()} ({rule.source})"
+    if args.json:
+        told = {"rule": rule.name, "keeps": rule.sentence(), "rows": len(positions)}
+        print(json.dumps({**told, "dropped": [row.to_json() for row in rows]}, ensure_ascii=False))
+        return 0
+    print(head)
+    if sys.stdout.isatty() and sys.stdin.isatty() and len(positions) > 1:
+        _page(list(positions), looked, rule, args.sensitive)
+        return 0
+    for number, row in enumerate(rows, 1):
+        print(f"\n{number:,} of {len(positions):,}")
+        print(shown(row, colour=sys.stdout.isatty()))
+    return 0
+
+
+def dropped(looked: Looked, rule: Rule, positions: Sequence[int] | Any, *, sensitive: bool) -> Iterator[Dropped]:
+    """Rows at some positions with their evidence; texts are read a page at a time."""
+    survey = looked.survey
+    figures = Figures(survey.columns)
+    places = _places(figures, rule)
+    for start in range(0, len(positions), PAGE):
+        page = [int(at) for at in positions[start : start + PAGE]]
+        others = {at: places.get(figures.word(rule.column, at) or "") for at in page} if places else {}
+        texts = {} if sensitive else _texts(looked, figures, [*page, *(at for at in others.values() if at is not None)])
+        for at in page:
+            other = others.get(at)
+            failed = (name for name, mask in survey.decisions.failed.items() if mask[at] and name != rule.name)
+            yield Dropped(
+                row=figures.word("row", at) or str(at),
+                text=texts.get(at),
+                # A column of the user's own may hold words of the text.
+                evidence=rule.sentence() if sensitive else evidence(rule, survey.columns, at),
+                also=tuple(failed),
+                survivor=figures.word(rule.column, at) if places else None,
+                survivor_text=None if other is None else texts.get(other),
+            )
+
+
+def shown(row: Dropped, *, colour: bool) -> str:
+    """A row for a terminal."""
+    lines = [_styled(row.row, "1", colour) + (f"  also fails {', '.join(row.also)}" if row.also else "")]
+    lines.append(f"  {row.evidence}")
+    if row.survivor_text is not None and row.text is not None:
+        lines += [f"  kept instead: {row.survivor}", *_side_by_side(row, colour)]
+    elif row.text is not None:
+        lines.append(_indented(row.text))
+    return "\n".join(lines)
+
+
+def _side_by_side(row: Dropped, colour: bool) -> list[str]:
+    """The survivor's text, and how the removed one differs: ``[-only there-]`` and ``{+only here+}``."""
+    found = compared(row.survivor_text or "", row.text or "")
+    if not found["only_survivor"] and not found["only_row"]:
+        return ["  every word is the same:", _indented(row.text or "")]
+    marks = {"removed": ("[-", "-]", "33"), "added": ("{+", "+}", "36"), "gap": ("... ", " ...", "2")}
+    words = []
+    for kind, text in found["pieces"]:
+        open_, close, style = marks.get(kind, ("", "", ""))
+        words.append(_styled(f"{open_}{text}{close}", style, colour and bool(style)))
+    more = "" if found["whole"] else " ... (longer than what is compared)"
+    return [_indented(" ".join(words) + more)]
+
+
+def _page(positions: list[int], looked: Looked, rule: Rule, sensitive: bool) -> None:
+    """One row at a time: Enter or n for the next, p for the one before, a number to go to, q to end."""
+    at = 0
+    while True:
+        row = next(dropped(looked, rule, positions[at : at + 1], sensitive=sensitive))
+        print(f"\n{at + 1:,} of {len(positions):,}\n{shown(row, colour=True)}\n")
+        try:
+            word = input("next [Enter], p(revious), a number, q(uit): ").strip().lower()
+        except EOFError:
+            return
+        if word in ("q", "quit"):
+            return
+        if word.isdigit():
+            at = int(word) - 1
+        else:
+            at += -1 if word.startswith("p") else 1
+        if at >= len(positions):
+            return
+        at = max(0, at)
+
+
+def _rule(rules: Sequence[Rule], name: str) -> Rule:
+    found = next((rule for rule in rules if rule.name == name), None)
+    if found is None:
+        raise InputError(f"--dropped {name}: no rule has this name; {nearest(name, [rule.name for rule in rules])}")
+    return found
+
+
+def _places(figures: Figures, rule: Rule) -> dict[str, int]:
+    """Where survivors stand, for rules over repeats; empty for every other rule."""
+    if not (rule.absent and rule.column.endswith(".survivor")):
+        return {}
+    wanted = set(figures.words(rule.column))
+    return {name: at for at, name in enumerate(figures.words("row")) if name is not None and name in wanted}
+
+
+def _texts(looked: Looked, figures: Figures, positions: Sequence[int]) -> dict[int, str]:
+    batch = looked.survey.measured.store.take(positions)
+    found = zip(positions, batch.column("text").to_pylist(), strict=True)
+    return {at: masked(text or "", figures.spans("pii.spans", at)) for at, text in found}
+
+
+def _indented(text: str) -> str:
+    cut = (
+        text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]} ... ({len(text) - SHOWN_CHARS:,} characters more)"
+    )
+    # A text may hold control sequences; on a terminal they would be carried out.
+    plain = "".join(sign if sign.isprintable() or sign in "\n\x1b" else "\N{REPLACEMENT CHARACTER}" for sign in cut)
+    return "\n".join(f"    {line}" for line in plain.splitlines()) or "    (no text)"
+
+
+def _styled(text: str, style: str, colour: bool) -> str:
+    return f"\x1b[{style}m{text}\x1b[0m" if colour else text

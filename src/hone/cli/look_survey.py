@@ -1,0 +1,145 @@
+"""What ``hone look`` looks at: a task folder or bare files, surveyed with progress shown."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hone.cli.look import out_folder
+from hone.cli.places import is_task_folder, task_folder
+from hone.data.looking.figures import LookOptions
+from hone.data.survey import Survey
+from hone.errors import InputError
+
+CACHE = Path(".hone") / "cache"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Looked:
+    """A survey, where its report goes and under which name."""
+
+    survey: Survey
+    options: LookOptions
+    out: Path
+    stem: str
+
+
+def survey(args: argparse.Namespace, *, looking: bool) -> Looked:
+    """Survey what a command line names.
+
+    Raises:
+        InputError: with every problem.
+    """
+    folders = [word for word in args.sources if is_task_folder(Path(word).expanduser())]
+    if folders or args.sources == ["."]:
+        if len(args.sources) > 1:
+            raise InputError(f"one task folder, please, or files alone; got {', '.join(args.sources)}")
+        _refuse_for_a_task(args)
+        return _of_task(args, task_folder(args.sources[0]), looking)
+    return _of_files(args, looking)
+
+
+def _of_task(args: argparse.Namespace, folder: Path, looking: bool) -> Looked:
+    from hone.cli.stages import Stages
+    from hone.data.looking.task_survey import survey_task
+    from hone.task.load import load_task
+
+    task = load_task(folder)
+    with Stages(quiet=args.quiet) as stages:
+        found = survey_task(
+            task, folder, folder / CACHE, _sayer(args), workers=args.workers, looking=looking, on_progress=stages.tell
+        )
+    options = LookOptions(
+        title=task.name,
+        sensitive=args.sensitive,
+        seed=args.seed,
+        preset=task.clean.preset,
+        test=task.data.test or "",
+        command=("hone", "look", str(folder)),
+    )
+    return Looked(survey=found, options=options, out=out_folder(args, folder), stem="report")
+
+
+def _of_files(args: argparse.Namespace, looking: bool) -> Looked:
+    from hone.cli.stages import Stages
+    from hone.data.survey import Wishes, survey_files
+    from hone.task.spec import Clean
+
+    if args.sample is not None and args.sample < 1:
+        raise InputError(f"--sample {args.sample}: expected 1 or more rows")
+    out = out_folder(args, Path())
+    wishes = Wishes(
+        text=args.text,
+        answer=args.answer,
+        label=args.label,
+        test=args.test,
+        sample=args.sample,
+        bad_rows=args.bad_rows,
+        workers=args.workers,
+        seed=args.seed,
+    )
+    section = Clean(preset=args.preset, against=args.against)
+    with Stages(quiet=args.quiet) as stages:
+        found = survey_files(
+            args.sources,
+            Path(),
+            section,
+            out / CACHE,
+            _sayer(args),
+            wishes=wishes,
+            looking=looking,
+            on_progress=stages.tell,
+        )
+    names = [Path(name).name for name in args.sources]
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    options = LookOptions(
+        title=", ".join(names[:2]) + more,
+        sensitive=args.sensitive,
+        seed=args.seed,
+        preset=args.preset,
+        files=tuple(args.sources),
+        test=args.test,
+        command=tuple(_command(args)),
+    )
+    return Looked(survey=found, options=options, out=out, stem=_stem(names))
+
+
+def _command(args: argparse.Namespace) -> list[str]:
+    """The options of this look that another one of the same rows needs."""
+    given = {"--preset": args.preset if args.preset != "task" else "", "--test": args.test, "--text": args.text}
+    given |= {"--answer": args.answer, "--label": args.label, "--out": args.out or ""}
+    given |= {"--bad-rows": args.bad_rows if args.bad_rows != "error" else ""}
+    named = [word for option, value in given.items() if value for word in (option, value)]
+    return ["hone", "look", *args.sources, *named, *(word for file in args.against for word in ("--against", file))]
+
+
+def _stem(names: list[str]) -> str:
+    """A file name for the report, out of the first source's."""
+    first = re.sub(r"(\.(gz|bz2|xz|zst))?$", "", names[0].rstrip("/")) or "data"
+    stem = re.sub(r"[^\w.-]+", "-", re.sub(r"\.\w+$", "", first)).strip("-.") or "data"
+    return stem if len(names) == 1 else f"{stem}-and-{len(names) - 1}-more"
+
+
+def _refuse_for_a_task(args: argparse.Namespace) -> None:
+    """A task folder says in hone.yaml what is read and how it is cleaned; options beside it would have no effect."""
+    given = {"--test": args.test, "--against": args.against, "--text": args.text, "--answer": args.answer}
+    given |= {"--label": args.label, "--sample": args.sample is not None}
+    named = [name for name, value in given.items() if value]
+    named += ["--preset"] if args.preset != "task" else []
+    named += ["--bad-rows"] if args.bad_rows != "error" else []
+    if named:
+        raise InputError(f"{', '.join(named)}: for bare files; a task folder says this in hone.yaml (data, clean)")
+
+
+def _sayer(args: argparse.Namespace) -> Callable[[str], None]:
+    out = sys.stderr if args.json else sys.stdout
+
+    def say(line: str) -> None:
+        if not args.quiet:
+            print(line, file=out)
+
+    return say

@@ -1,0 +1,46 @@
+"""From a survey to the report's document: the same builder for bare files and for a task."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from hone.data.looking.document import build
+from hone.data.looking.figures import LookOptions
+from hone.data.looking.sampling import order_by_hash
+from hone.data.signals.contamination import Contamination
+from hone.data.survey import Survey
+
+PROVED_ON = 32
+"""Rows into copies of which passages are planted for the self-test of the search for test text."""
+
+
+def document_of(survey: Survey, options: LookOptions) -> dict[str, Any]:
+    """The document of a survey (:func:`hone.data.looking.document.build`).
+
+    What the survey knows (sample, bad rows, labels of the test, parameters of signals) is filled into the options, and the
+    search for test text has to find planted passages first.
+    """
+    known = replace(
+        options,
+        of=survey.num_rows if survey.sampled else None,
+        bad=tuple((bad.id, bad.expected, bad.found) for bad in survey.bad),
+        test_labels=survey.test_labels,
+        canaries=_canaries(survey, options.seed),
+    )
+    measured = replace(survey.measured, columns=survey.columns)
+    return build(measured, survey.plan.rules, survey.decisions, known)
+
+
+def _canaries(survey: Survey, seed: int) -> tuple[dict[str, Any], ...]:
+    signal = next((signal for signal in survey.plan.signals if isinstance(signal, Contamination)), None)
+    if signal is None or not survey.measured.store.num_rows:
+        return ()
+    from hone.data.decontamination import prove
+
+    few = min(survey.measured.store.num_rows, 4 * PROVED_ON)
+    positions = np.asarray(order_by_hash([str(at) for at in range(few)], seed)[:PROVED_ON], np.int64)
+    texts = survey.measured.store.take(positions).column("text").to_pylist()
+    return prove(signal, [text or "" for text in texts]).canaries()
