@@ -5,7 +5,7 @@
 FOLDER holds ``techdocs/techdocs.jsonl.gz``, ``banking77/train.csv`` and ``hate_offensive/labeled_data.csv`` (Davidson
 et al. 2017). Rows are documentation paragraphs, banking questions, tweets whose annotators saw neither hate nor
 offence, and, because these name few groups, harmless sentences made from templates and every term of the groups (as in
-Dixon et al. 2018, doi:10.1145/3278721.3278729). The word list is applied to all of them. The classifier is fitted on
+Dixon et al., AIES 2018). The word list is applied to all of them. The classifier is fitted on
 half of the tweets by the hash of their folded text; its threshold is chosen on a quarter, and its figures are of the
 last quarter and of the other corpora.
 """
@@ -110,9 +110,8 @@ def _table(title: str, texts: Sequence[str], flags: Sequence[bool], *, terms: bo
         print("| axis | group | term | rows | struck | share | 95 % |\n|---|---|---|---|---|---|---|")
     for rate in rates:
         interval = f"{rate.low:.2%} to {rate.high:.2%}"
-        print(
-            f"| {rate.axis} | {rate.group} | {rate.term} | {rate.n:,} | {rate.count:,} | {rate.share:.2%} | {interval} |"
-        )
+        cells = (rate.axis, rate.group, rate.term, f"{rate.n:,}", f"{rate.count:,}", f"{rate.share:.2%}", interval)
+        print(f"| {' | '.join(cells)} |")
     print()
     return [rate.to_json() for rate in rates]
 

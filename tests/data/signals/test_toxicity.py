@@ -93,7 +93,7 @@ def test_a_batch_gives_what_its_rows_give_one_by_one() -> None:
 
 
 def test_the_shipped_lists_do_not_overlap_and_ambiguous_ones_are_of_the_first() -> None:
-    strong, ambiguous = shipped_words()
+    strong, ambiguous, _ = shipped_words()
     assert set(ambiguous) <= set(shipped("naughty_en"))
     assert not set(strong) & set(ambiguous)
     assert not set(shipped("inflected_en")) & set(shipped("naughty_en"))
@@ -124,9 +124,12 @@ def test_a_list_that_cannot_be_used(tmp_path: Path, content: bytes | None, says:
 
 
 def test_harmless_rows_are_not_struck() -> None:
-    """Every language has harmless words that hold a bad one: Scunthorpe, assess, cockpit, Matsushita."""
+    """Harmless words and phrases hold bad ones: Scunthorpe, assess, cockpit, Matsushita, same-sex couples."""
     texts = ["Scunthorpe assessed the cockpit", "class, assume, bass", "Matsushita", "analysis of canals", "Dickens"]
-    assert Toxicity().columns(batch(*texts)).column("toxicity.words").to_pylist() == [0] * len(texts)
+    texts += ["same-sex couples", "a Maine coon", "Moby Dick"]
+    columns = Toxicity().columns(batch(*texts))
+    assert columns.column("toxicity.words").to_pylist() == [0] * len(texts)
+    assert columns.column("toxicity.spans").to_pylist() == [[]] * len(texts)
 
 
 # ------------------------------------------------------------------------------------------------ the fitted model

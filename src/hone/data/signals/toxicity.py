@@ -25,7 +25,7 @@ from hone.data.toxic_model import open_toxic
 from hone.data.wordlists import read_list, shipped
 from hone.files import content_hash
 
-STRONG, AMBIGUOUS = "strong", "ambiguous"
+_KINDS = ("strong", "ambiguous")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,7 @@ class Toxicity:
     folder: Path | None = None
     strong: tuple[str, ...] = field(init=False, repr=False)
     ambiguous: tuple[str, ...] = field(init=False, repr=False)
+    harmless: tuple[str, ...] = field(init=False, repr=False)
     model_digest: str = field(init=False)
 
     name: ClassVar[str] = "toxicity"
@@ -54,9 +55,9 @@ class Toxicity:
 
     def __post_init__(self) -> None:
         folder = self.folder or Path()
-        strong, ambiguous = (read_list(folder / self.words), ()) if self.words else shipped_words()
-        object.__setattr__(self, "strong", strong)
-        object.__setattr__(self, "ambiguous", ambiguous)
+        listed = (read_list(folder / self.words), (), ()) if self.words else shipped_words()
+        for kind, phrases in zip(("strong", "ambiguous", "harmless"), listed, strict=True):
+            object.__setattr__(self, kind, phrases)
         object.__setattr__(self, "model_digest", open_toxic(folder / self.model).digest if self.model else "")
 
     @property
@@ -65,6 +66,7 @@ class Toxicity:
         return {
             "strong": content_hash(self.strong),
             "ambiguous": content_hash(self.ambiguous),
+            "harmless": content_hash(self.harmless),
             "splitter": SPLITTER,
             "model": self.model_digest,
         }
@@ -72,7 +74,7 @@ class Toxicity:
     def columns(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """One row each: counts, places, and the score where there is a model."""
         content = texts(rows)
-        found = _found(content, *_ready(self.strong, self.ambiguous))
+        found = _found(content, *_ready(self.strong, self.ambiguous, self.harmless))
         if self.model:
             scores = open_toxic((self.folder or Path()) / self.model).scores(content)
             empty = np.array([not text.strip() for text in content], bool)
@@ -81,27 +83,30 @@ class Toxicity:
 
 
 @cache
-def shipped_words() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The strong and the ambiguous phrases that come with hone."""
+def shipped_words() -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """The strong and the ambiguous phrases that come with hone, and phrases in which these mean no harm."""
     ambiguous = shipped("ambiguous_en")
     listed = (*shipped("naughty_en"), *shipped("inflected_en"))
-    return tuple(phrase for phrase in listed if phrase not in set(ambiguous)), ambiguous
+    return tuple(phrase for phrase in listed if phrase not in set(ambiguous)), ambiguous, shipped("harmless_en")
 
 
 @cache
-def _ready(strong: tuple[str, ...], ambiguous: tuple[str, ...]) -> tuple[PhraseTable, Any]:
-    return phrase_table((*strong, *ambiguous)), np.arange(len(strong) + len(ambiguous)) < len(strong)
+def _ready(*lists: tuple[str, ...]) -> tuple[PhraseTable, Any]:
+    """Phrases ready to be found, and for each the index of its list."""
+    phrases = tuple(phrase for listed in lists for phrase in listed)
+    return phrase_table(phrases), np.repeat(np.arange(len(lists)), [len(listed) for listed in lists])
 
 
-def _found(content: list[str], table: PhraseTable, is_strong: Any) -> dict[str, Any]:
+def _found(content: list[str], table: PhraseTable, list_of: Any) -> dict[str, Any]:
     found = [np.zeros((4, 0), np.int64)]
     for piece in pieces(content):
         hits = table.find(split_words(piece, SPLITTER))
         begin = piece.start[hits.text]
-        found.append(np.stack([hits.text + piece.first, hits.start - begin, hits.end - begin, is_strong[hits.phrase]]))
-    row, start, end, strong = np.concatenate(found, axis=1)
-    counts = (np.bincount(row[strong == wanted], minlength=len(content)).astype(np.int32) for wanted in (1, 0))
+        found.append(np.stack([hits.text + piece.first, hits.start - begin, hits.end - begin, list_of[hits.phrase]]))
+    rows = np.concatenate(found, axis=1)
+    row, start, end, kind = rows[:, rows[3] < len(_KINDS)]
+    counts = (np.bincount(row[kind == index], minlength=len(content)).astype(np.int32) for index in range(len(_KINDS)))
     return {
         **dict(zip(("toxicity.words", "toxicity.ambiguous"), map(pa.array, counts), strict=True)),
-        "toxicity.spans": span_lists(row, start, end, np.array([AMBIGUOUS, STRONG])[strong], len(content)),
+        "toxicity.spans": span_lists(row, start, end, np.array(_KINDS)[kind], len(content)),
     }
