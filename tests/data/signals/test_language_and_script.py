@@ -28,7 +28,7 @@ SENTENCES = {
     "it": "Il vecchio traghetto attraversa il fiume due volte al giorno, anche quando piove. Nessuno lo ricorda più.",
     "pt": "A velha balsa atravessa o rio duas vezes por dia, mesmo quando chove. Ninguém se lembra do construtor.",
     "pl": "Stary prom przepływa rzekę dwa razy dziennie, nawet gdy pada. Nikt nie pamięta, kto zbudował pomost.",
-    "ru": "Старый паром пересекает реку дважды в день, даже когда идёт дождь. Никто не помнит, кто его построил.",
+    "ru": "Старый паром пересекает реку дважды в день, даже когда идёт дождь. Никто не помнит имени мастера.",
     "zh": "旧渡船每天两次过河、下雨的时候也是如此。谁都不记得那座木码头是谁建造的。",
     "hi": "पुरानी नाव दिन में दो बार नदी पार करती है, बारिश में भी। किसी को याद नहीं कि घाट किसने बनाया था।",
     "ar": "تعبر العبارة القديمة النهر مرتين في اليوم حتى عندما تمطر. لا أحد يتذكر من بنى الرصيف الخشبي.",

@@ -22,7 +22,7 @@ from hone.data.table import texts
 DISCLAIMER, REFUSAL = "disclaimer", "refusal"
 
 DISCLAIMERS = (
-    "as an ai language model", "as an ai model", "as an ai assistant", "as an ai chatbot", "as an ai, i", "as an ai i",
+    "as an ai language model", "as an ai model", "as an ai assistant", "as an ai chatbot", "as an ai, i",
     "as a language model", "as a large language model", "as an artificial intelligence", "as a virtual assistant",
     "i am an ai language model", "i am an ai model", "i am an ai assistant", "i am just an ai", "i am only an ai",
     "i'm an ai language model", "i'm an ai model", "i'm an ai assistant", "i'm just an ai", "i'm only an ai",
