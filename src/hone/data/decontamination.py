@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,11 +29,11 @@ _EQUAL = 0
 class Proof:
     """How many planted passages the search found in copies of training rows.
 
-    ``missed``: which it did not; ``false_alarms``: copies without a passage where it claimed to see one.
+    ``passages``: for each length in words how many were planted and how many found; ``missed``: which were not;
+    ``false_alarms``: copies without a passage where it claimed to see one.
     """
 
-    planted: int
-    found: int
+    passages: Mapping[int, tuple[int, int]]
     missed: tuple[str, ...]
     false_alarms: int
 
@@ -43,12 +44,19 @@ class Proof:
 
     def sentence(self) -> str:
         """The proof as one line of a report."""
+        planted, found = (sum(side) for side in zip(*self.passages.values(), strict=True))
+        lengths = ", ".join(map(str, self.passages))
+        told = f"found {found} of {planted} planted passages of {lengths} words, with {self.false_alarms} false alarms"
         if self.ok:
-            return f"found {self.found} of {self.planted} planted passages (4 to 60 words), with no false alarm"
-        missed = f"; missed: {'; '.join(self.missed[:3])}" if self.missed else ""
-        return (
-            f"found {self.found} of {self.planted} planted passages, with {self.false_alarms} false alarms{missed}; "
-            "the figures on contamination cannot be trusted"
+            return told
+        missed = f" (missed: {'; '.join(self.missed[:3])})" if self.missed else ""
+        return f"{told}{missed}; the figures on contamination cannot be trusted"
+
+    def canaries(self) -> tuple[dict[str, Any], ...]:
+        """For the report: ``words``, ``planted``, ``times_found``, and whether all were ``found``, for each length."""
+        return tuple(
+            {"words": words, "planted": planted, "times_found": found, "found": planted == found}
+            for words, (planted, found) in self.passages.items()
         )
 
 
@@ -64,22 +72,24 @@ def prove(signal: Contamination, samples: Sequence[str]) -> Proof:
     """
     samples = list(samples[:_SAMPLES]) or [""]
     planted = list(_plantings(samples))
-    batch = _batch([*(text for _, text, _, _ in planted), *samples])
+    batch = _batch([*(text for _, _, text, _, _ in planted), *samples])
     columns = signal.columns(batch)
     spans, against = (columns[f"{signal.name}.{figure}"].to_pylist() for figure in ("spans", "against"))
+    passages: dict[int, tuple[int, int]] = {}
     missed = []
-    for index, (how, _, start, end) in enumerate(planted):
+    for index, (words, how, _, start, end) in enumerate(planted):
         covered = any(span["start"] <= start and span["end"] >= end for span in spans[index])
-        if not covered or PLANTED not in (against[index] or "").split(", "):
-            missed.append(how)
+        found = covered and PLANTED in (against[index] or "").split(", ")
+        times, times_found = passages.get(words, (0, 0))
+        passages[words] = (times + 1, times_found + found)
+        if not found:
+            missed.append(f"{words} words {how}")
     false_alarms = sum(PLANTED in (names or "").split(", ") for names in against[len(planted) :])
-    return Proof(
-        planted=len(planted), found=len(planted) - len(missed), missed=tuple(missed), false_alarms=false_alarms
-    )
+    return Proof(passages=passages, missed=tuple(missed), false_alarms=false_alarms)
 
 
-def _plantings(samples: Sequence[str]) -> Iterator[tuple[str, str, int, int]]:
-    """(how, text, start and end of the passage in it)."""
+def _plantings(samples: Sequence[str]) -> Iterator[tuple[int, str, str, int, int]]:
+    """(words of the passage, how it is planted, text, start and end of the passage in it)."""
     number = 0
     for passage in canaries():
         size = len(passage.split())
@@ -95,9 +105,9 @@ def _plantings(samples: Sequence[str]) -> Iterator[tuple[str, str, int, int]]:
                 cut = {"start": 0, "middle": len(sample) // 2, "end": len(sample), "alone": 0}[place]
                 before = sample[:cut] + "\n" if cut else ""
                 after = "\n" + sample[cut:] if cut < len(sample) else ""
-                how = f"{size} words {form}, {place}"
                 # Its closing mark is no word, so no span has to reach over it.
-                yield how, before + written + after, len(before), len(before) + len(written.rstrip("!"))
+                end = len(before) + len(written.rstrip("!"))
+                yield size, f"{form}, {place}", before + written + after, len(before), end
 
 
 def _batch(given: Sequence[str]) -> pa.RecordBatch:

@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 
 from hone.data.kernels.codepoints import pieces
-from hone.data.kernels.words import Bools, Hashes, Ints, Words, ngrams, span_hashes, split_words
+from hone.data.kernels.folding import folded
+from hone.data.kernels.words import Bools, Hashes, Ints, Words, ngrams, split_words
 from hone.errors import FailedError, InputError
 from hone.files import atomic_write
 
@@ -97,20 +98,11 @@ class Table:
         return np.repeat(np.arange(len(values)), count), self.row[at].astype(np.int64)
 
 
-def whole_hashes(words: Words, texts: Sequence[str]) -> tuple[Hashes, Bools]:
-    """(N,) a hash of all words of each text of a piece, and whether there is one.
-
-    A text without any word is compared as it stands, so that two smileys are not taken for one another; an empty one
-    has none. ``texts`` are those of the piece.
-    """
-    hashes = span_hashes(words.hash, words.first[:-1], words.first[1:])
-    some = np.ones(len(texts), np.bool_)
-    for index in np.flatnonzero(np.diff(words.first) == 0).tolist():
-        bare = texts[index].strip()
-        some[index] = bool(bare)
-        digest = hashlib.blake2b(bare.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        hashes[index] = int.from_bytes(digest, "little")
-    return hashes, some
+def whole_hashes(texts: Sequence[str]) -> tuple[Hashes, Bools]:
+    """(N,) a hash of each text after folding (:func:`hone.data.rows.fold`), and whether it has one: not if empty."""
+    keys = folded(texts)
+    digests = b"".join(hashlib.blake2b(key, digest_size=8).digest() for key in keys)
+    return np.frombuffer(digests, np.uint64).copy(), np.array([bool(key) for key in keys], np.bool_)
 
 
 def scanned(texts: Sequence[str]) -> Iterator[tuple[Words, Sequence[str], int]]:
@@ -136,6 +128,14 @@ class Fingerprints:
     whole: Table
     grams: Mapping[int, Table]
     common: Mapping[int, int]
+    digest: str = field(init=False)
+    """32 hex digits over everything: the cache key of what is measured with these fingerprints."""
+
+    def __post_init__(self) -> None:
+        digest = hashlib.blake2b(self._about().encode(), digest_size=16)
+        for name, array in self._arrays().items():
+            digest.update(f"{name}:{len(array)};".encode() + np.ascontiguousarray(array).tobytes())
+        object.__setattr__(self, "digest", digest.hexdigest())
 
     @classmethod
     def of(
@@ -176,14 +176,6 @@ class Fingerprints:
             raise InputError(problems)
         gathered.add([(text, text) for text in canaries()], len(tests))
         return gathered.fingerprints((*tests, PLANTED), max_matches)
-
-    @property
-    def digest(self) -> str:
-        """32 hex digits over everything: the cache key of what is measured with these fingerprints."""
-        digest = hashlib.blake2b(self._about().encode(), digest_size=16)
-        for name, array in self._arrays().items():
-            digest.update(f"{name}:{len(array)};".encode() + np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
 
     def rows_of(self, name: str) -> int:
         """How many rows a test has."""
@@ -262,7 +254,7 @@ class _Gathered:
 
     def _add(self, texts: Sequence[str], first: int) -> None:
         for words, own, begin in scanned(texts):
-            hashes, some = whole_hashes(words, own)
+            hashes, some = whole_hashes(own)
             self._whole.append((hashes[some], np.flatnonzero(some) + begin + first))
             count = np.diff(words.first)
             for size, found in self._grams.items():

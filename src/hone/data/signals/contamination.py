@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +27,8 @@ class Matches:
     """What one piece of a batch shares with the tests.
 
     ``words`` of the piece, whose first text has index ``first`` in the batch; ``cover`` (W,): for each word the
-    length of the longest n-gram over it that matched, else 0; ``places`` (N,): matched places; ``text``, ``row``,
+    length of the longest n-gram over it that matched, else 0; ``places`` (N,): matches of the longest
+    n-grams that are looked for; ``text``, ``row``,
     ``size`` (M,): index in the batch, test row and length of each match; ``equal`` (2, E): index in the batch and
     test row where a whole text equals a test row.
     """
@@ -48,13 +49,14 @@ class Contamination:
 
     ``share`` of the words under a match (null without words); ``whole``: the text or its input equals a test row
     after folding; ``spans``: matches that touch, merged and named after the longest; ``against``: names of the tests,
-    null where none; ``ngrams``: matched places.
+    null where none; ``ngrams``: how many of the longest n-grams (13
+    words) matched, the only ones that a rule should drop rows for.
     """
 
-    fingerprints: Fingerprints
+    name: ClassVar[str] = "contamination"
+    version: ClassVar[str] = "1"
 
-    name = "contamination"
-    version = "1"
+    fingerprints: Fingerprints
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -109,10 +111,11 @@ class Contamination:
                     continue
                 edges = np.bincount(word, minlength=len(cover)) - np.bincount(word + size, minlength=len(cover))
                 cover[np.cumsum(edges) > 0] = size  # ascending sizes: the longest is written last
-                places += np.bincount(words.text[word], minlength=len(own))
+                if size == self.fingerprints.n[0]:
+                    places += np.bincount(words.text[word], minlength=len(own))
                 value, row = table.rows(grams[hit])
                 found.append(np.stack([words.text[word[value]] + first, row, np.full(len(row), size)]))
-            equal = self._equal(words, own) + np.array([[first], [0]])
+            equal = self._equal(own) + np.array([[first], [0]])
             text, row, length = np.concatenate(found, axis=1)
             yield Matches(words, first, cover[:-1], places, text, row, length, equal)
 
@@ -122,14 +125,11 @@ class Contamination:
         Most documents are their own input; those are left to :meth:`matches`.
         """
         other = np.array([index for index, text in enumerate(inputs) if text != given[index]], np.int64)
-        found = [np.zeros((2, 0), np.int64)]
-        for words, own, first in scanned([inputs[index] for index in other.tolist()]):
-            text, row = self._equal(words, own)
-            found.append(np.stack([other[text + first], row]))
-        return np.concatenate(found, axis=1)
+        text, row = self._equal([inputs[index] for index in other.tolist()])
+        return np.stack([other[text], row])
 
-    def _equal(self, words: Words, own: Sequence[str]) -> Ints:
-        hashes, some = whole_hashes(words, own)
+    def _equal(self, own: Sequence[str]) -> Ints:
+        hashes, some = whole_hashes(own)
         same = np.flatnonzero(some & self.fingerprints.whole.holds(hashes))
         value, row = self.fingerprints.whole.rows(hashes[same])
         return np.stack([same[value], row])
