@@ -3,8 +3,8 @@
     python benchmarks/data/bias.py --data FOLDER [--out FILE]
 
 FOLDER holds ``crows_pairs/crows_pairs_anonymized.csv`` (Nangia et al. 2020: 1,508 pairs that people wrote, each naming
-two groups), ``english_novels/*.txt.gz`` (nineteenth and early twentieth century) and ``hate_offensive/labeled_data.csv``.
-The share of a pair's swaps that the shipped list makes is a check of the list, not of anybody's bias: many pairs of
+two groups), ``english_novels/*.txt.gz`` (nineteenth and early twentieth century, when "gay" meant merry and "queer"
+strange: a list knows no century) and ``hate_offensive/labeled_data.csv`` (0 hate, 1 offence, 2 neither). The share of a pair's swaps that the shipped list makes is a check of the list, not of anybody's bias: many pairs of
 CrowS-Pairs change a name, a place or a whole phrase.
 """
 
@@ -59,7 +59,7 @@ def _paragraphs(data: Path) -> list[str]:
 
 
 def _swaps(data: Path) -> dict[str, Any]:
-    """For each type of bias: pairs, those whose first sentence names a group of the list, those swapped as people did."""
+    """For each type of bias: pairs, those that name a listed group, those that are swapped as people did."""
     pairs, named, same = Counter[str](), Counter[str](), Counter[str]()
     for row in _rows(data / "crows_pairs/crows_pairs_anonymized.csv"):
         kind = row["bias_type"]
@@ -119,10 +119,8 @@ def _print(summary: dict[str, Any]) -> None:
     rates = [r for r in summary["labels"]["rates"] if r["named"]["low"] > r["others"]["high"]]
     for rate in rates:
         named, others = rate["named"], rate["others"]
-        print(
-            f"- label {rate['label']}: {named['share']:.1%} [{named['low']:.1%}, {named['high']:.1%}] of {named['n']:,} "
-            f"rows that name {rate['group']}, {others['share']:.1%} of the others"
-        )
+        share = f"{named['share']:.1%} [{named['low']:.1%}, {named['high']:.1%}] of {named['n']:,}"
+        print(f"- label {rate['label']}: {share} rows that name {rate['group']}, {others['share']:.1%} of the others")
     if rates:
         print()
 

@@ -33,6 +33,8 @@ MOST_LABELS = 200
 """With more labels than these, rates per label would only be noise; they are left out and said."""
 LEAST = 20
 """Mentions (for labels: rows) on both sides of a comparison: with fewer an interval of this kind says too much."""
+LEAST_SEEN = 5
+"""Mentions in a company, on both sides together, for a comparison."""
 SHOWN = 20
 
 
@@ -192,12 +194,12 @@ def _summary(counts: _Counts, groups: tuple[Group, ...], qualities: Qualities, w
 def _comparisons(
     counts: _Counts, groups: tuple[Group, ...], named: Sequence[int]
 ) -> Iterator[tuple[int, list[int], int]]:
-    """A group, the others of its axis, and each company that one of them was seen in; where mentions are enough."""
+    """A group, the others of its axis, and each company that they were seen in; where there are mentions enough."""
     for index in named:
         others = [other for other in named if other != index and groups[other].axis == groups[index].axis]
         if counts.mentions[index] >= LEAST and counts.mentions[others].sum() >= LEAST:
             seen = counts.with_[index] + counts.with_[others].sum(axis=0)
-            yield from ((index, others, thing) for thing in np.flatnonzero(seen).tolist())
+            yield from ((index, others, thing) for thing in np.flatnonzero(seen >= LEAST_SEEN).tolist())
 
 
 def _log_odds(counts: _Counts, index: int, others: list[int], thing: int, z: float) -> dict[str, Any]:
