@@ -57,13 +57,9 @@ def transforms_of(clean: Clean, kind: str) -> tuple[Transform, ...]:
         steps = [step for wish in clean.transforms for step in _steps(wish)]
     if not steps:
         return ()
-    from hone.data.transforms.registry import transform
+    from hone.data.transforms.registry import open_transforms
 
-    problems: list[str] = []
-    made = [_tried(partial(transform, name, **params), problems) for name, params in steps]
-    if problems:
-        raise InputError(problems)
-    return tuple(one for one in made if one is not None)
+    return tuple(open_transforms(steps))
 
 
 def plan_of(clean: Clean, kind: str, given: Given, *, looking: bool = False) -> Plan:

@@ -160,9 +160,8 @@ def changed(rules: Sequence[Rule], wishes: Mapping[str, Mapping[str, Any] | bool
     for name, wish in wishes.items():
         if isinstance(wish, bool):
             if name not in known:
-                problems.append(
-                    f"clean.rules.{name}: no rule of the preset has this name; {nearest(name, list(known))}"
-                )
+                hint = nearest(name, [rule.name for rule in rules])
+                problems.append(f"clean.rules.{name}: no rule of the preset has this name; {hint}")
             elif not wish:
                 del known[name]
             continue
@@ -182,14 +181,11 @@ def _wished(name: str, old: Rule | None, wish: Mapping[str, Any]) -> Rule:
     new = {key: value for key, value in wish.items() if value is not None}
     if old is None and "column" not in new:
         raise ValueError("a rule of your own needs `column` and one of `min`, `max`, `one_of`, `absent`")
-    words: Iterable[str] = new.get("one_of", ())
-    bounds: dict[str, Any] = {
-        "low": new.get("min"),
-        "high": new.get("max"),
-        "one_of": tuple(words),
-        "absent": bool(new.get("absent")),
-    }
-    given: dict[str, Any] = {key: value for key, value in bounds.items() if value not in (None, (), False)}
+    given: dict[str, Any] = {end: new[key] for key, end in (("min", "low"), ("max", "high")) if key in new}
+    if new.get("one_of"):
+        given["one_of"] = tuple(new["one_of"])
+    if new.get("absent"):
+        given["absent"] = True
     if not given:
         raise ValueError("says no threshold; expected one of `min`, `max`, `one_of`, `absent`")
     source = str(new.get("source", "hone.yaml"))
