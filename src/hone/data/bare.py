@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hone.data.formats import converted
 from hone.data.ingest import SplitRow
-from hone.data.read import find, read
+from hone.data.read import Progress, find, read
 from hone.data.rows import Bad
 from hone.data.split import position
 from hone.errors import InputError
@@ -33,12 +33,15 @@ class BareFiles:
     def rows(self) -> Iterator[SplitRow]:
         """Good rows, in order; field schemas are converted, which is said."""
         for file in self.files:
-            for row in converted(read(file, self._base, self._prefixes[file]), self._say):
+            progress = Progress()
+            for row in converted(read(file, self._base, self._prefixes[file], progress), self._say):
                 self.counts[row.id.rpartition(":")[0]] += 1
                 if isinstance(row, Bad):
                     self.bad.append(row)
                 else:
                     yield SPLIT, row
+            for line in progress.said():
+                self._say(line)
 
     def check(self) -> None:
         """Refuse what was read when rows of it cannot be used.

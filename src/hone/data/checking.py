@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hone.data.rows import Bad, Row, kind_of
@@ -59,11 +59,12 @@ class BadRows:
 
 
 class Checker:
-    """Checks rows of one source and keeps what is wrong, to be said all at once."""
+    """Checks rows of one source and keeps what is wrong, to be said all at once; ``on_bad`` is handed each fault."""
 
-    def __init__(self, task: Task, source: str) -> None:
+    def __init__(self, task: Task, source: str, on_bad: Callable[[Bad], None] | None = None) -> None:
         self.source = source
         self.rows = 0
+        self._on_bad = on_bad
         self.bad = BadRows()
         self._missing: dict[str, list[str]] = {}
         self._seen: dict[str, None] = {}
@@ -81,9 +82,14 @@ class Checker:
         for row in rows:
             self.rows += 1
             if isinstance(row, Bad):
-                self.bad.add(row)
+                self._add(row)
             elif self._is_good(row):
                 yield row
+
+    def _add(self, bad: Bad) -> None:
+        self.bad.add(bad)
+        if self._on_bad is not None:
+            self._on_bad(bad)
 
     def _is_good(self, row: Row) -> bool:
         fields, good = row.fields, True
@@ -94,11 +100,13 @@ class Checker:
             if column not in fields:
                 self._missing.setdefault(column, []).append(row.id)
                 self._seen.update(dict.fromkeys(fields))
+                if self._on_bad is not None:
+                    self._on_bad(Bad(row.id, column, "a value", "no such column"))
                 good = False
                 continue
             as_answer = self._json_allowed and column not in self._inputs
             if not (_is_json(value) if as_answer else _is_text(value)):
-                self.bad.add(Bad(row.id, column, "a JSON value" if as_answer else "text", kind_of(value)))
+                self._add(Bad(row.id, column, "a JSON value" if as_answer else "text", kind_of(value)))
                 good = False
         return good
 

@@ -109,7 +109,7 @@ def prepare(
         labels=tuple(labels),
         test_only_labels=tuple(sorted(set(sealed.labels) - set(labels))),
         dev_only_labels=_labels_not_in(task, dev, labels),
-        ledger=_ledger(loaded, cleaned.entries, train, dev, sealed),
+        ledger=_ledger(loaded, (*loaded.bad, *cleaned.entries), train, dev, sealed),
         counts={**cleaned.counts, "train": len(train), "dev": len(dev), "test": sealed.n, "ood": len(loaded.ood)},
         making=Making.of(section, changing, cleaned, loaded),
     )
@@ -182,6 +182,8 @@ def _ledger(
     read = {"train": len(loaded.train), "dev": len(loaded.dev), "ood": len(loaded.ood)}
     if loaded.test is not None:
         read["test"] = loaded.test.n
+    for entry in loaded.bad:
+        read[entry.source] += 1
     kept = {"train": len(train), "dev": len(dev), "test": sealed.n, "ood": len(loaded.ood)}
     return Ledger(read={source: n for source, n in read.items() if n}, kept=kept, entries=entries)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from hone.data.checking import BadRows
 from hone.data.readers import (
     columnar,
     delimited,
@@ -19,15 +18,13 @@ from hone.data.readers import (
     text,
     warc,
 )
-from hone.data.readers.addresses import without_secrets
 from hone.data.readers.contents import SQLITE, plain_suffix
 from hone.data.readers.finding import Found, find
 from hone.data.readers.opening import DataFile
-from hone.data.readers.progress import OnProgress, Progress
+from hone.data.readers.progress import Progress
 from hone.data.rows import Bad, Row, kind_of
-from hone.errors import InputError
 
-__all__ = ["Found", "Progress", "find", "read", "read_all"]
+__all__ = ["Found", "Progress", "find", "read"]
 
 Source = str | Path | Iterable[Mapping[str, Any]]
 Reader = Callable[[DataFile, Progress], Iterator[Row | Bad]]
@@ -97,51 +94,3 @@ def _from_iterable(source: Iterable[Any]) -> Iterator[Row | Bad]:
             yield Row(row_id, dict(fields))
         else:
             yield Bad(row_id, "", "a dict with one key per column", kind_of(fields))
-
-
-def read_all(
-    sources: Sequence[str | Path],
-    base: Path,
-    *,
-    bad_rows: Literal["error", "drop"] = "error",
-    say: Callable[[str], None],
-    on_bad: Callable[[Bad], None] | None = None,
-    on_progress: OnProgress | None = None,
-) -> Iterator[Row]:
-    """Stream the good rows of bare files, one source after the other; ids are unique over all of them.
-
-    Args:
-        sources: whatever :func:`find` takes.
-        base: paths are relative to it.
-        bad_rows: ``error`` raises at the end of a source that has bad rows, with all of them; ``drop`` counts and says
-            them.
-        say: takes a line for each source.
-        on_bad: is handed each bad row.
-        on_progress: is called with the bytes read and the bytes there are, over all sources.
-
-    Raises:
-        InputError: as :func:`read`; for a source without any row; with ``error`` for bad rows.
-    """
-    progress = Progress(on_progress)
-    seen: set[str] = set()
-    for number, source in enumerate(sources, 1):
-        names = find(source, base).names
-        prefix = f"{number}/" if names & seen else ""
-        seen |= names
-        shown, count, bad = without_secrets(str(source)), 0, BadRows()
-        for row in read(source, base, prefix, progress):
-            count += 1
-            if isinstance(row, Row):
-                yield row
-                continue
-            bad.add(row)
-            if on_bad is not None:
-                on_bad(row)
-        if count == 0:
-            raise InputError("; ".join((f"{shown}: holds no rows, expected at least one", *progress.said())))
-        if len(bad) and bad_rows == "error":
-            raise InputError(bad.problems(shown, count))
-        say(f"{count:,} rows read from {shown}" + (f", {len(bad):,} of them bad and left out" if len(bad) else ""))
-        for line in (*(bad.problems(shown, count) if len(bad) else ()), *progress.said()):
-            say(line)
-        progress.notes.clear()

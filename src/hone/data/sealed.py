@@ -14,6 +14,7 @@ from pathlib import Path
 from hone.data.changing import Changing
 from hone.data.formats import converted
 from hone.data.read import read
+from hone.data.readers.addresses import without_secrets
 from hone.data.rows import Row, canonical
 from hone.errors import InputError
 
@@ -24,7 +25,7 @@ class SealedTest:
 
     ``fingerprints`` of the folded prompts; ``labels`` sorted (classify); ``n`` rows; ``digest`` over the rows'
     content; ``source`` as the task names it, relative to ``base``; ``only``: ids of its rows where the split was
-    hashed out of train, else None; ``changing``: what happens to rows when they are read; ``columns``:
+    hashed out of train, or bad rows of it were dropped, else None; ``changing``: what happens to rows when they are read; ``columns``:
     those that the task names, by which :func:`hone.data.formats.converted` knows whether to convert.
     """
 
@@ -56,8 +57,8 @@ class SealedTest:
             digest.add(row)
         if digest.hex() != self.digest:
             raise InputError(
-                f"{self.source}: the test rows have changed since they were sealed ({self.n:,} rows with digest "
-                f"{self.digest[:12]} then, {len(rows):,} with {digest.hex()[:12]} now); "
+                f"{without_secrets(self.source)}: the test rows have changed since they were sealed ({self.n:,} rows "
+                f"with digest {self.digest[:12]} then, {len(rows):,} with {digest.hex()[:12]} now); "
                 "put the file back, or prepare the data again: earlier scores do not belong to this test"
             )
         return rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 from hone.data.changing import Changing
 from hone.data.checking import Checker, input_columns, output_columns
 from hone.data.formats import converted
+from hone.data.ledger import BAD, Entry, Reason
 from hone.data.presets import preset
 from hone.data.read import Found, find, read
-from hone.data.rows import Row, fingerprint
+from hone.data.readers.addresses import without_secrets
+from hone.data.readers.progress import Progress
+from hone.data.rows import Bad, Row, fingerprint
 from hone.data.sealed import Digest, SealedTest
 from hone.errors import InputError, nearest
 from hone.files import atomic_write, content_hash
@@ -33,7 +36,7 @@ class Loaded:
 
     ``test`` is None where the task names no test; ``test_rows`` maps each fingerprint of the test to the id of its
     first row, ``test_counts`` to its number of rows; ``prefixes`` stand before the ids of a split; ``found`` is what
-    each split was read from.
+    each split was read from; ``bad`` the rows that ``data.bad_rows: drop`` left out.
     """
 
     train: tuple[Row, ...]
@@ -44,6 +47,7 @@ class Loaded:
     test_counts: Mapping[str, int]
     prefixes: Mapping[str, str]
     found: Mapping[str, Found]
+    bad: tuple[Entry, ...]
 
 
 class Summary:
@@ -93,39 +97,81 @@ def load(task: Task, folder: Path, say: Callable[[str], None], changing: Changin
     """
     named = _named(task)
     found, problems = _find_all(named, folder)
-    prefixes = prefixes_of(found)
-    rows: dict[str, tuple[Row, ...]] = {}
-    test = Summary(task)
+    prefixes = _prefixes(found)
+    rows: dict[str, list[Row]] = {split: [] for split in SPLITS}
+    test, kept_of_test = Summary(task), set[str]()
     changing = changing or Changing()
+    bad: list[Entry] = []
+
+    def take(split: str, row: Row) -> None:
+        if split == "test":
+            test.add(row)
+            kept_of_test.add(row.id)
+        else:
+            rows[split].append(row)
+
     for split in found:
-        checker = Checker(task, f"data.{split} ({named[split]})")
-        try:
-            read_rows = read(named[split], folder, prefixes[split])
-            good = checker.good(changing.over(split, converted(read_rows, _of(split, say), wanted=checker.columns)))
-            if split == "test":
-                for row in good:
-                    test.add(row)
-            else:
-                rows[split] = tuple(good)
-        except InputError as error:
-            problems += error.problems
-            continue
-        problems += checker.problems()
-        if checker.rows == 0:
-            problems.append(f"data.{split} ({named[split]}): holds no rows; expected at least one")
-        say(f"{split}: {checker.rows:,} rows read from {named[split]}{_files(found[split])}")
+        progress = Progress()
+        stream = read(named[split], folder, prefixes[split], progress)
+        more, left_out = _pass(task, split, stream, changing, take, progress, _files(found[split]), say)
+        problems += more
+        bad += left_out
     if problems:
         raise InputError(problems)
+    only = frozenset(kept_of_test) if any(entry.source == "test" for entry in bad) else None
     return Loaded(
-        train=rows["train"],
-        dev=rows.get("dev", ()),
-        ood=rows.get("ood", ()),
-        test=test.seal(named["test"], folder, prefixes["test"], changing.unedited()) if "test" in found else None,
+        train=tuple(rows["train"]),
+        dev=tuple(rows["dev"]),
+        ood=tuple(rows["ood"]),
+        test=test.seal(named["test"], folder, prefixes["test"], changing.unedited(), only) if "test" in found else None,
         test_rows=test.rows,
         test_counts=test.counts,
         prefixes=prefixes,
         found=found,
+        bad=tuple(bad),
     )
+
+
+def _pass(
+    task: Task,
+    split: str,
+    stream: Iterator[Row | Bad],
+    changing: Changing,
+    take: Callable[[str, Row], None],
+    progress: Progress,
+    files: str,
+    say: Callable[[str], None],
+) -> tuple[list[str], list[Entry]]:
+    """Hand each good row of a split to ``take``; what is wrong, and the rows that the task's ``bad_rows`` leaves out."""
+    dropped: dict[str, list[Reason]] = {}
+    drop = task.data.bad_rows == "drop"
+    shown = without_secrets(str(getattr(task.data, split)))
+    checker = Checker(task, f"data.{split} ({shown})", _into(dropped) if drop else None)
+    try:
+        for row in checker.good(changing.over(split, converted(stream, _of(split, say), wanted=checker.columns))):
+            take(split, row)
+    except InputError as error:
+        return [*checker.problems(), *error.problems], []
+    say(f"{split}: {checker.rows:,} rows read from {shown}{files}")
+    for line in progress.said():
+        say(f"{split}: {line}")
+    if checker.rows == len(dropped):
+        why = "; ".join(("expected at least one", *progress.said()))
+        empty = f"data.{split} ({shown}): holds no rows{' that can be used' if dropped else ''}; {why}"
+        return [*checker.problems(), empty], []
+    if not drop:
+        return checker.problems(), []
+    if dropped:
+        say(f"{split}: {len(dropped):,} bad rows left out: {'; '.join(checker.problems())}")
+    return [], [Entry(row=row_id, source=split, reasons=tuple(reasons)) for row_id, reasons in dropped.items()]
+
+
+def _into(dropped: dict[str, list[Reason]]) -> Callable[[Bad], None]:
+    def add(bad: Bad) -> None:
+        where = f'field "{bad.field}": ' if bad.field else ""
+        dropped.setdefault(bad.id, []).append(Reason(BAD, f"{where}expected {bad.expected}, found {bad.found}"))
+
+    return add
 
 
 def fingerprints(

@@ -55,6 +55,8 @@ class Data(Section):
     """Rows from elsewhere, scored beside dev."""
     split: SplitBy | None = None
     """How rows are chosen for dev and test; without it by the hash of their text."""
+    bad_rows: Literal["error", "drop"] = "error"
+    """What becomes of rows that cannot be used: ``error`` names them and stops, ``drop`` puts them into the ledger."""
 
     @field_validator("dev")
     @classmethod

@@ -8,8 +8,8 @@ from typing import Any
 
 from hone.data.readers.opening import LONGEST_ROW_BYTES, DataFile
 from hone.data.readers.progress import Progress
-from hone.data.readers.sql_text import BLANK, HEAD, columns_of, dialect_of, name_of, names_of, unescape_copied, value_of
-from hone.data.readers.utf8 import to_text, utf8_fault
+from hone.data.readers.sql_text import BLANK, HEAD, columns_of, dialect_of, name_of, names_of, copied_value, value_of
+from hone.data.readers.utf8 import decode, to_text
 from hone.data.readers.window import Window
 from hone.data.rows import Bad, Row
 from hone.errors import InputError, nearest
@@ -17,6 +17,7 @@ from hone.errors import InputError, nearest
 _HEAD_BYTES = 1 << 16
 _SPACES = re.compile(rb"\s*+")
 _CLOSING = ord(")")
+_COPY_END = re.compile(rb"^\\\.\r?(?:\n|\Z)", re.MULTILINE)
 
 
 def read_sql(file: DataFile, progress: Progress) -> Iterator[Row | Bad]:
@@ -156,7 +157,8 @@ class _Dump:
                         raise window.fault("a whole row")
                     values, end = self._values(1)
                 yield self._row(columns, values, at, end)
-                at = end
+                # Most rows follow each other without a space.
+                at = end + 1 if window.data[end : end + 2] == b",(" else end
             elif sign == b",":
                 at += 1
             elif sign:
@@ -192,7 +194,7 @@ class _Dump:
             try:
                 values.append(value_of(match, dialect, progress))
             except UnicodeDecodeError as error:
-                values.append(error)
+                values.append(error)  # named with its row, once the row is whole
             at = match.end() + 1
             if data[at - 1] == _CLOSING:
                 return values, at
@@ -224,43 +226,50 @@ class _Dump:
             return Bad(row_id, "", "literals (text, numbers, NULL)", f"{found} on line {line:,}")
         if len(values) != len(columns):
             return Bad(row_id, "", f"{len(columns)} values ({', '.join(columns)})", f"{len(values)}")
-        for column, value in zip(columns, values, strict=True):
-            if isinstance(value, UnicodeDecodeError):
-                fault = f"byte 0x{value.object[value.start]:02x} at byte {value.start:,} of the value ({value.reason})"
-                return Bad(row_id, column, "UTF-8 text", fault)
+        if UnicodeDecodeError in map(type, values):
+            return _broken_text(row_id, columns, values)
         return Row(row_id, dict(zip(columns, values, strict=True)))
 
     def _copied(self, columns: list[str], wanted: bool) -> Iterator[Row | Bad]:
         r"""The lines of a COPY block up to ``\.``; at the end the window stands behind it."""
         window = self._window
         while True:
-            cut = window.data.rfind(b"\n") + 1
-            if not cut and window.data and not window.ended:
-                if len(window.data) > LONGEST_ROW_BYTES:
-                    raise window.fault("the end of a line")
-                window.grow()
-                continue
-            offset = window.offset
-            lines = window.data[:cut].split(b"\n")[:-1]
-            for index, line in enumerate(lines):
-                if line.rstrip(b"\r") == b"\\.":
-                    window.drop(sum(map(len, lines[: index + 1])) + index + 1)
-                    return
-                if wanted:
-                    yield self._copied_row(columns, line, offset)
-                offset += len(line) + 1
-            window.drop(cut)
-            if not window.grow() and b"\n" not in window.data:
-                raise window.fault("\\. at the end of the COPY block")
+            end = _COPY_END.search(window.data)
+            cut = end.start() if end else window.data.rfind(b"\n") + 1
+            if cut and wanted:
+                yield from self._copied_rows(columns, window.data[:cut])
+            window.drop(end.end() if end else cut)
+            if end:
+                return
+            if len(window.data) > LONGEST_ROW_BYTES or not window.grow():
+                raise window.fault("a whole line, and \\. behind the last one")
 
-    def _copied_row(self, columns: list[str], line: bytes, offset: int) -> Row | Bad:
-        self._number += 1
-        row_id = f"{self._file.name}:{self._number}"
-        cells = line.split(b"\t")
-        if len(cells) != len(columns):
-            return Bad(row_id, "", f"{len(columns)} values ({', '.join(columns)})", f"{len(cells)}")
+    def _copied_rows(self, columns: list[str], block: bytes) -> Iterator[Row | Bad]:
+        offset = self._window.offset
         try:
-            values = [None if cell == b"\\N" else to_text(unescape_copied(cell), self._progress) for cell in cells]
-        except UnicodeDecodeError as error:
-            return Bad(row_id, "", "UTF-8 text", f"{utf8_fault(error, offset)}, or in the cell that begins there")
-        return Row(row_id, dict(zip(columns, values, strict=True)))
+            lines: list[str | Bad] = list(to_text(block, self._progress).split("\n"))
+        except UnicodeDecodeError:
+            lines = []
+            for raw in block.split(b"\n"):
+                lines.append(decode(raw, offset, "", self._progress))
+                offset += len(raw) + 1
+        for line in lines[:-1]:
+            self._number += 1
+            row_id = f"{self._file.name}:{self._number}"
+            if isinstance(line, Bad):
+                yield Bad(row_id, "", line.expected, line.found)
+                continue
+            cells: list[str | None] = list(line.split("\t"))
+            if "\\" in line:
+                cells = [cell if cell is None or "\\" not in cell else copied_value(cell) for cell in cells]
+            if len(cells) == len(columns):
+                yield Row(row_id, dict(zip(columns, cells, strict=True)))
+            else:
+                yield Bad(row_id, "", f"{len(columns)} values ({', '.join(columns)})", f"{len(cells)}")
+
+
+def _broken_text(row_id: str, columns: list[str], values: list[Any]) -> Bad:
+    pairs = zip(columns, values, strict=True)
+    column, error = next((column, value) for column, value in pairs if isinstance(value, UnicodeDecodeError))
+    fault = f"byte 0x{error.object[error.start]:02x} at byte {error.start:,} of the value ({error.reason})"
+    return Bad(row_id, column, "UTF-8 text", fault)

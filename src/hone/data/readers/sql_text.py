@@ -12,7 +12,7 @@ from hone.data.readers.utf8 import to_text
 NAME = rb'(?:`(?:[^`]|``)+`|"(?:[^"]|"")+"|\[[^\]]+\]|[\w$\x80-\xff]+)'
 _PLAIN = rb"'[^']*+(?:''[^']*+)*+'"
 _ESCAPED = rb"'[^'\\]*+(?:(?:''|\\.)[^'\\]*+)*+'"
-_REPLACED = rb"(?:replace\()++" + _PLAIN + rb"(?:,'[^']*',char\(\d+\)\))++"
+_REPLACED = rb"(?:(?i:replace)\()++" + _PLAIN + rb"(?:,'[^']*',char\(\d+\)\))++"
 
 HEAD = re.compile(
     rb"(?:(?:INSERT|REPLACE)\s+(?:(?:LOW_PRIORITY|DELAYED|HIGH_PRIORITY|IGNORE|OR\s+\w+)\s+)*INTO\s+(?P<insert>%(name)s"
@@ -39,6 +39,8 @@ _MYSQL = re.compile(
 )
 _ESCAPE = re.compile(rb"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{1,2}|.)", re.DOTALL)
 _CONTROL = {b"0": b"\0", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f", b"v": b"\v", b"Z": b"\x1a"}
+_COPIED = re.compile(r"\\(.)", re.DOTALL)
+_COPIED_CONTROL = {key.decode(): value.decode() for key, value in _CONTROL.items() if key in b"nrtbfv"}
 _UNISTR = re.compile(r"\\(?:u([0-9a-fA-F]{4})|\+([0-9a-fA-F]{6})|([0-9a-fA-F]{4})|(\\))")
 _REPLACEMENT = re.compile(rb",'([^']*)',char\((\d+)\)\)")
 
@@ -53,14 +55,16 @@ class Dialect:
 
     def __post_init__(self) -> None:
         text = _ESCAPED if self.backslashes else _PLAIN
+        # Text and numbers come first and know their case: nearly every value is one of them.
         value = (
-            rb"\s*+(?:(?P<null>NULL)|(?P<number>[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)|(?:_\w+\s*|N)?(?P<text>%s)"
-            rb"|(?P<true>TRUE)|(?P<false>FALSE)|(?P<hex>0x[0-9a-f]+|X'[0-9a-f]*')|E(?P<escaped>%s)|(?P<replaced>%s)"
-            rb"|unistr\((?P<unistr>%s)\))(?:::[\w .\"]+(?:\(\d+(?:,\d+)?\))?(?:\[\])?)?\s*+(?=[,)])"
-        ) % (text, _ESCAPED, _REPLACED, _PLAIN)
+            rb"\s*+(?:(?P<text>%s)|(?P<number>[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)|(?P<null>(?i:NULL))"
+            rb"|(?:_\w+\s*|[Nn])(?P<marked>%s)|(?P<true>(?i:TRUE))|(?P<false>(?i:FALSE))"
+            rb"|(?P<hex>0x[0-9a-fA-F]+|[xX]'[0-9a-fA-F]*')|[eE](?P<escaped>%s)|(?P<replaced>%s)"
+            rb"|(?i:unistr)\((?P<unistr>%s)\))(?:::[\w .\"]+(?:\(\d+(?:,\d+)?\))?(?:\[\])?)?\s*+(?=[,)])"
+        ) % (text, text, _ESCAPED, _REPLACED, _PLAIN)
         token = rb"(?:[^;()'\"`$/-]++|%s|\"[^\"]*+\"|`[^`]*+`|--[^\n]*+\n|/\*(?:[^*]++|\*(?!/))*+\*/" % text
         token += rb"|\$(\w*+)\$.*?\$\1\$|-(?=[^-])|/(?=[^*])|\$(?!\w*+(?:\$|\Z)))++"
-        object.__setattr__(self, "value", re.compile(value, re.IGNORECASE | re.DOTALL))
+        object.__setattr__(self, "value", re.compile(value, re.DOTALL))
         object.__setattr__(self, "token", re.compile(token, re.DOTALL))
 
 
@@ -120,12 +124,14 @@ def value_of(match: re.Match[bytes], dialect: Dialect, progress: Progress) -> An
     Raises:
         UnicodeDecodeError: for text that is not UTF-8.
     """
-    kind = match.lastgroup
-    if kind is None or kind == "null":
-        return None
+    kind = str(match.lastgroup)
     raw = match[kind]
-    if kind == "text":
+    if kind == "text" and b"\\" not in raw and raw.find(b"'", 1) == len(raw) - 1:
+        return to_text(raw[1:-1], progress)
+    if kind in ("text", "marked"):
         return to_text(_text(raw, dialect.backslashes), progress)
+    if kind == "null":
+        return None
     if kind == "number":
         return int(raw) if raw.lstrip(b"+-").isdigit() else float(raw)
     if kind in ("true", "false"):
@@ -160,9 +166,9 @@ def _unescaped(match: re.Match[bytes]) -> bytes:
     return match[0] if sign in (b"%", b"_") else _CONTROL.get(sign, sign)
 
 
-def unescape_copied(raw: bytes) -> bytes:
-    """A cell of ``COPY`` without its escapes."""
-    return _ESCAPE.sub(lambda match: _CONTROL.get(match[1], match[1]), raw) if b"\\" in raw else raw
+def copied_value(cell: str) -> str | None:
+    """A cell of ``COPY`` that holds a backslash, without its escapes; ``\\N`` is null."""
+    return None if cell == "\\N" else _COPIED.sub(lambda match: _COPIED_CONTROL.get(match[1], match[1]), cell)
 
 
 def _codepoint(match: re.Match[str]) -> str:

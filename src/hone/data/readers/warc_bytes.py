@@ -106,11 +106,11 @@ class WarcBytes:
                 raise self._missing()
 
     def ends_record(self) -> bool:
-        """Whether line ends and then a record (or nothing) follow here."""
+        """Whether a record ends here: two line ends follow, or what writers get wrong, other line ends and a record."""
         while len(self._held) - self._at < 16 and self._more():
             pass
-        rest = self._held[self._at : self._at + 16].lstrip(_BETWEEN)
-        return not rest or b"WARC/".startswith(rest[:5])
+        rest = self._held[self._at : self._at + 16]
+        return rest.startswith(b"\r\n\r\n") or b"WARC/".startswith(rest.lstrip(_BETWEEN)[:5])
 
     def seek_record(self) -> None:
         """Go to the next line that begins a record, or behind a gap."""
