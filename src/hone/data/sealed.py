@@ -25,8 +25,8 @@ class SealedTest:
 
     ``fingerprints`` of the folded prompts; ``labels`` sorted (classify); ``n`` rows; ``digest`` over the rows'
     content; ``source`` as the task names it, relative to ``base``; ``only``: ids of its rows where the split was
-    hashed out of train, or bad rows of it were dropped, else None; ``changing``: what happens to rows when they are read; ``columns``:
-    those that the task names, by which :func:`hone.data.formats.converted` knows whether to convert.
+    hashed out of train, or bad rows of it were dropped, else None; ``changing``: what happens to rows when they are
+    read; ``columns``: those that the task names, by which :func:`hone.data.formats.converted` knows whether to convert.
     """
 
     source: str

@@ -97,7 +97,7 @@ def load(task: Task, folder: Path, say: Callable[[str], None], changing: Changin
     """
     named = _named(task)
     found, problems = _find_all(named, folder)
-    prefixes = _prefixes(found)
+    prefixes = prefixes_of(found)
     rows: dict[str, list[Row]] = {split: [] for split in SPLITS}
     test, kept_of_test = Summary(task), set[str]()
     changing = changing or Changing()
@@ -142,7 +142,7 @@ def _pass(
     files: str,
     say: Callable[[str], None],
 ) -> tuple[list[str], list[Entry]]:
-    """Hand each good row of a split to ``take``; what is wrong, and the rows that the task's ``bad_rows`` leaves out."""
+    """Hand each good row of a split to ``take``; what is wrong, and the rows that ``data.bad_rows`` leaves out."""
     dropped: dict[str, list[Reason]] = {}
     drop = task.data.bad_rows == "drop"
     shown = without_secrets(str(getattr(task.data, split)))
