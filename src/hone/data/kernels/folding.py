@@ -11,6 +11,7 @@ import numpy as np
 from hone.data.rows import fold
 
 _GROUP_CHARS = 100_000
+_ASCII = 0x80
 _BMP = 0x10000
 _SPACE = ord(" ")
 _RARE = 0xFFFF
@@ -52,7 +53,12 @@ def _fold_ascii(texts: Sequence[str]) -> Iterator[bytes]:
 
 def _fold_unicode(texts: Sequence[str]) -> Iterator[bytes]:
     codes = np.frombuffer(("\n".join(texts) + "\n").encode("utf-32-le", "surrogatepass"), np.uint32)
-    looked_up = _table()[np.minimum(codes, _RARE)]
+    # Most of the text is ASCII even here: that part is looked up as bytes, and only the rest by its code points.
+    looked_up = np.frombuffer(codes.astype(np.uint8).tobytes().translate(_ascii_table()), np.uint8).astype(np.uint16)
+    high = np.flatnonzero(codes >= _ASCII)
+    looked_up[high] = _table()[np.minimum(codes[high], _RARE)]
+    beyond = high[codes[high] > _RARE]
+    looked_up[beyond] = _beyond(codes[beyond])
     starts = np.cumsum([0] + [len(text) + 1 for text in texts])
     rare = np.add.reduceat(looked_up == _RARE, starts[:-1])
     for text, part, is_rare in zip(texts, _squeezed(looked_up, texts), rare, strict=True):
@@ -73,6 +79,13 @@ def _squeezed(codes: Any, texts: Sequence[str]) -> Iterator[Any]:
         begin, start = begin + size, end
 
 
+def _beyond(codes: Any) -> Any:
+    """Signs beyond the basic plane: most are pictures, which are no words; letters are left to the formula."""
+    kinds, which = np.unique(codes, return_inverse=True)
+    found = [_RARE if chr(code).lower().isalnum() else _SPACE for code in kinds.tolist()]
+    return np.array(found, np.uint16)[which]
+
+
 def _word(code: int) -> int:
     """The lower case of a code point inside words, a space for any other."""
     lower = chr(code).lower()
@@ -83,11 +96,11 @@ def _word(code: int) -> int:
 
 @cache
 def _ascii_table() -> bytes:
-    return bytes(_word(code) if code < 128 else _SPACE for code in range(256))
+    return bytes(_word(code) if code < _ASCII else _SPACE for code in range(256))
 
 
 @cache
 def _table() -> np.ndarray[Any, np.dtype[np.uint16]]:
     table = np.array([_word(code) for code in range(_BMP)], np.uint16)
-    table[_RARE] = _RARE  # and everything beyond, which is looked up here
+    table[_RARE] = _SPACE  # no character
     return table

@@ -29,7 +29,7 @@ _HALF = np.uint64(32)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shingles:
-    """``values`` (S,) ascending and unique within each text; text ``i`` has those from ``first[i]`` to ``first[i + 1]``."""
+    """``values`` (S,) ascending and unique in each text; text ``i`` has those from ``first[i]`` to ``first[i + 1]``."""
 
     values: Hashes
     first: Ints
