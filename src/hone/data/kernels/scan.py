@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from hone.data.kernels.codepoints import LETTER, Piece
+from hone.data.kernels.codepoints import Piece
 from hone.data.kernels.lines import Lines, split_lines
 from hone.data.kernels.words import Bools, Ints, Words, split_words
 
@@ -46,11 +46,6 @@ class Scan:
     def lowered(self) -> str:
         """The piece as one string in lower case; a position in it is a position in the piece."""
         return self.piece.lower().tobytes().decode("utf-32-le", "surrogatepass")
-
-    @cached_property
-    def letters_before(self) -> Ints:
-        """(C + 1,) letters before each position."""
-        return before((self.piece.classes() & LETTER) != 0)
 
     def find(self, phrases: Sequence[str]) -> Ints:
         """Sorted positions at which one of some lower-case phrases begins, as part of a word too."""

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hone.data.kernels.codepoints import DIGIT, LETTER, MARK, pieces
-from hone.data.kernels.scan import Scan, before, group_sums, member, share
+from hone.data.kernels.scan import Scan, group_sums, member, share
 from hone.data.kernels.words import Bools, Hashes, Ints, Words, split_words
 from hone.data.signals.scanned import Figures, ScannedSignal
 from hone.errors import InputError
@@ -52,7 +52,8 @@ class Quality(ScannedSignal):
         """Columns ``quality.*``."""
         words = scan.words(self.splitter)
         num_words = np.diff(words.first)
-        real = _holding(scan, words, DIGIT | LETTER | MARK)
+        classes = _classes(scan, words)
+        real = classes != 0
         num_real = group_sums(real, words.first)
         sizes = np.where(real, words.end - words.start, 0)
         dots, dotted_lines = _ellipses(scan)
@@ -66,16 +67,18 @@ class Quality(ScannedSignal):
             "quality.ellipsis_ratio": share(dots, num_words),
             "quality.bullet_lines": share(bullets, num_lines),
             "quality.ellipsis_lines": share(dotted_lines, num_lines),
-            "quality.alphabetic_words": share(group_sums(_holding(scan, words, LETTER), words.first), num_words),
+            "quality.alphabetic_words": share(group_sums((classes & LETTER) != 0, words.first), num_words),
             "quality.stop_words": _distinct(words, self.stop_words, self.splitter),
         }
 
 
-def _holding(scan: Scan, words: Words, bits: int) -> Bools:
-    """(W,) words with a code point of one of some classes."""
-    counts = scan.letters_before if bits == LETTER else before((scan.piece.classes() & bits) != 0)
-    found: Bools = counts[words.end] > counts[words.start]
-    return found
+def _classes(scan: Scan, words: Words) -> Any:
+    """(W,) the classes of the code points of each word together, as far as words are made of them."""
+    if not len(words.start):
+        return np.zeros(0, np.uint8)
+    # From each word to the next: what stands between words is neither letter nor digit nor mark, by either splitter.
+    found: Any = np.bitwise_or.reduceat(scan.piece.classes(), words.start)
+    return found & (LETTER | DIGIT | MARK)
 
 
 def _ellipses(scan: Scan) -> tuple[Ints, Ints]:
