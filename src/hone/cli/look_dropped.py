@@ -25,7 +25,7 @@ PAGE = 200
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dropped:
-    """A removed row: its text (None where none may be shown), the evidence, other rules it fails, the row it repeats."""
+    """A removed row: text (None where none may be shown), evidence, other rules it fails, the row that it repeats."""
 
     row: str
     text: str | None
@@ -45,7 +45,8 @@ def show_dropped(args: argparse.Namespace, looked: Looked) -> int:
     rule = _rule(survey.plan.rules, args.dropped)
     positions = np.flatnonzero(survey.decisions.failed[rule.name])
     rows = dropped(looked, rule, positions, sensitive=args.sensitive)
-    head = f"{rule.name} removes {len(positions):,} of {survey.columns.num_rows:,} rows; keeps {rule.sentence()} ({rule.source})"
+    head = f"{rule.name} removes {len(positions):,} of {survey.columns.num_rows:,} rows"
+    head += f"; keeps {rule.sentence()} ({rule.source})"
     if args.json:
         told = {"rule": rule.name, "keeps": rule.sentence(), "rows": len(positions)}
         print(json.dumps({**told, "dropped": [row.to_json() for row in rows]}, ensure_ascii=False))

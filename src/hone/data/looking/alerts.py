@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hone.data.looking.figures import LookOptions
+from hone.data.looking.markup import file_name
 
 Alert = dict[str, Any]
 
@@ -108,7 +109,7 @@ def _contamination(look: _Look) -> Iterator[Alert]:
     if found["rows"]:
         whole = f", {found['whole']:,} of them whole" if found["whole"] else ""
         held = _rows(found["rows"], "holds", "hold")
-        title = f"{held} text of {look.options.test or 'the test'}{whole}"
+        title = f"{held} text of {file_name(look.options.test) or 'the test'}{whole}"
         act = look.rule("contaminated", "{column: contamination.ngrams, max: 0}")
         act["why"] = "A score on rows that were trained on says nothing. " + act.get("why", "")
         yield _alert("contaminated", found["rows"], title, "contamination", **act)

@@ -25,7 +25,7 @@ def languages(figures: Figures, options: LookOptions) -> dict[str, Any] | None:
     """Languages by rows, and how sure they are."""
     if not figures.has("language.code"):
         return None
-    found: dict[str, Any] = {"values": _shares(figures, "language.code", options)}
+    found = _shares(figures, "language.code", options)
     if figures.has("language.probability"):
         probability = figures.numbers("language.probability")
         unsure = int((probability < UNSURE).sum())
@@ -40,7 +40,7 @@ def scripts(figures: Figures, options: LookOptions) -> dict[str, Any] | None:
         return None
     mixed = int((np.nan_to_num(figures.numbers("script.mixed")) > 0).sum())
     return {
-        "values": _shares(figures, "script.main", options),
+        **_shares(figures, "script.main", options),
         "mixed": {"rows": mixed, "share": share(mixed, figures.n, options.of).to_json()},
     }
 
@@ -62,8 +62,21 @@ def lengths(figures: Figures, samples: Samples, options: LookOptions) -> dict[st
     return found
 
 
-def _shares(figures: Figures, name: str, options: LookOptions) -> list[dict[str, Any]]:
-    return [
-        {"value": value, "rows": count, "share": share(count, figures.n, options.of).to_json()}
-        for value, count in figures.counts(name)[: options.listed]
-    ]
+def _shares(figures: Figures, name: str, options: LookOptions) -> dict[str, Any]:
+    """Values by rows, as shares of the rows that have one: of a text without words nobody knows the language."""
+    counts = figures.counts(name)
+    rows = sum(count for _, count in counts)
+    return {
+        "rows": rows,
+        "unmeasured": figures.n - rows,
+        "distinct": len(counts),
+        "values": [
+            {"value": value, "rows": count, "share": share(count, rows, _of(rows, figures.n, options.of)).to_json()}
+            for value, count in counts[: options.listed]
+        ],
+    }
+
+
+def _of(rows: int, n: int, of: int | None) -> int | None:
+    """About how many rows of all have a value, where only a sample was looked at."""
+    return None if of is None or not n else max(rows, round(of * rows / n))

@@ -102,9 +102,10 @@ def _headline(document: dict[str, Any], figures: Figures) -> list[dict[str, Any]
     found.append({"name": "empty", **known["empty.share"], "unit": "share", "note": f"{empty:,} rows"})
     if document["languages"] and document["languages"]["values"]:
         first = document["languages"]["values"][0]
-        several = len(document["languages"]["values"]) - 1
-        note = f"and {several} more" if several else ""
-        found.append({"name": f"in {first['value']}", **first["share"], "unit": "share", "note": note})
+        several, short = document["languages"]["distinct"] - 1, document["languages"]["unmeasured"]
+        notes = [f"and {several} more"] if several else []
+        note = ", ".join([*notes, f"{short:,} rows too short to tell"] if short else notes)
+        found.append({"name": f"language {first['value']}", **first["share"], "unit": "share", "note": note})
     if document["labels"]:
         found.append(
             _figure("labels", document["labels"]["distinct"], f"evenness {document['labels']['evenness']:.2f}")

@@ -33,7 +33,7 @@ def duplicates(kind: str, figures: Figures, samples: Samples, options: LookOptio
     grouped = ~np.isnan(cluster)
     if kind == "near" and figures.has("exact.survivor"):
         # What says exactly the same is told as that.
-        grouped &= np.asarray(figures.table.column("exact.survivor").is_null().to_numpy(), bool)
+        grouped &= ~figures.given("exact.survivor")
     members = np.flatnonzero(grouped)
     removed = np.asarray([at for at in members if cluster[at] != at], np.int64)
     groups = _groups(cluster, members)

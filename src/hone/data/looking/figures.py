@@ -99,6 +99,10 @@ class Figures:
         values = self.numbers(name)
         return ~np.isnan(values) & (values != 0)
 
+    def given(self, name: str) -> Flags:
+        """(N,) bool: not null."""
+        return np.asarray(self.table.column(name).is_valid().to_numpy(), bool)
+
     def words(self, name: str) -> list[str | None]:
         """A column of strings."""
         return [] if name not in self._known else list(_plain(self.table.column(name)).to_pylist())

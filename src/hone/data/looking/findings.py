@@ -15,17 +15,22 @@ _PII_WHOLE = ("pii.count", "pii.spans")
 
 
 def contamination(figures: Figures, samples: Samples, options: LookOptions) -> dict[str, Any] | None:
-    """Training rows that hold text of the test, the most covered first, what they share highlighted."""
+    """Training rows that hold text of the test, the most covered first, what they share highlighted.
+
+    A whole test row or a run of the longest n-gram (13 words) is evidence; a shorter run alone is a ``hint``, because
+    ready phrases are shared without anybody having copied.
+    """
     if not figures.has("contamination.share"):
         return None
     shares, whole = figures.numbers("contamination.share"), figures.flags("contamination.whole")
-    hit = whole | (np.nan_to_num(figures.numbers("contamination.ngrams")) > 0) | (np.nan_to_num(shares) > 0)
-    positions = np.flatnonzero(hit)
-    order = positions[np.lexsort((positions, -np.nan_to_num(shares[positions]), ~whole[positions]))]
+    strong = whole | (np.nan_to_num(figures.numbers("contamination.ngrams")) > 0)
+    positions = np.flatnonzero(strong | (np.nan_to_num(shares) > 0))
+    order = positions[np.lexsort((positions, -np.nan_to_num(shares[positions]), ~strong[positions], ~whole[positions]))]
     return {
-        "rows": len(positions),
+        "rows": int(strong.sum()),
         "whole": int(whole.sum()),
-        "share": share(len(positions), figures.n, options.of).to_json(),
+        "hints": len(positions) - int(strong.sum()),
+        "share": share(int(strong.sum()), figures.n, options.of).to_json(),
         "against": figures.counts("contamination.against"),
         "canaries": [dict(canary) for canary in options.canaries],
         "samples": [
@@ -34,6 +39,7 @@ def contamination(figures: Figures, samples: Samples, options: LookOptions) -> d
                 [(start, end, "shared") for _, start, end in figures.spans("contamination.spans", int(at))],
                 share=None if np.isnan(shares[at]) else float(shares[at]),
                 whole=bool(whole[at]),
+                hint=not strong[at],
                 against=figures.word("contamination.against", int(at)),
             )
             for at in order[: options.listed]

@@ -73,7 +73,12 @@ def estimate(figure: Json, unit: str = "share") -> str:
 
 def rows(count: int) -> str:
     """``1 row``, ``12 rows``."""
-    return f"{count:,} row" if count == 1 else f"{count:,} rows"
+    return counted(count, "row")
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 word``, ``12 words``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def table(heads: Sequence[str], body: Iterable[Row], *, right: Sequence[int] = (), class_: str = "") -> str:
@@ -156,9 +161,21 @@ def marked(shown: str, marks: Sequence[Sequence[Any]]) -> str:
     return "".join(parts) + text(shown[at:])
 
 
-def samples(shown: Sequence[Json], empty: str = "no such row") -> str:
+def samples(shown: Sequence[Json]) -> str:
     """Some rows below each other."""
-    return "".join(map(sample, shown)) if shown else tag("p", text(empty), class_="hidden")
+    return "".join(map(sample, shown)) if shown else tag("p", "none", class_="hidden")
+
+
+def several(made: Sequence[str], first: int = 10) -> str:
+    """A list of which the first are seen and the others can be opened."""
+    if len(made) <= first + 2:
+        return "".join(made)
+    return "".join(made[:first]) + fold(f"{len(made) - first} more", "".join(made[first:]))
+
+
+def file_name(path: str) -> str:
+    """The last part of a path or address, which is what people call it by."""
+    return path.rstrip("/").rpartition("/")[2] or path
 
 
 def chip(label: str, class_: str = "chip") -> str:

@@ -20,8 +20,8 @@ PROVED_ON = 32
 def document_of(survey: Survey, options: LookOptions) -> dict[str, Any]:
     """The document of a survey (:func:`hone.data.looking.document.build`).
 
-    What the survey knows (sample, bad rows, labels of the test, parameters of signals) is filled into the options, and the
-    search for test text has to find planted passages first.
+    What the survey knows (sample, bad rows, labels of the test) is filled into the options, and the search for test
+    text has to find planted passages first.
     """
     known = replace(
         options,

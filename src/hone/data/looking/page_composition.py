@@ -34,6 +34,7 @@ def languages(document: Json) -> str:
     parts = []
     if found is not None:
         parts.append(bars(shares(found["values"])))
+        parts.append(_others(found))
         if "unsure" in found:
             unsure = f"{rows(found['unsure']['rows'])} ({percent(found['unsure']['share']['value'])})"
             told = f"Below a probability of {found['unsure']['below']:g} a language is a guess: {unsure}."
@@ -43,8 +44,17 @@ def languages(document: Json) -> str:
     if scripts is not None:
         mixed = scripts["mixed"]
         told = note(f"{rows(mixed['rows'])} ({percent(mixed['share']['value'])}) hold words that mix scripts.")
-        parts.append(sub("Scripts", bars(shares(scripts["values"])), told))
+        parts.append(sub("Scripts", bars(shares(scripts["values"])), _others(scripts), told))
     return section("languages", "Languages and scripts", "", *parts) if parts else ""
+
+
+def _others(found: Json) -> str:
+    """What the bars leave out."""
+    said = (
+        [f"{found['distinct'] - len(found['values'])} rarer ones"] if found["distinct"] > len(found["values"]) else []
+    )
+    said += [f"{rows(found['unmeasured'])} with too little text to tell"] if found["unmeasured"] else []
+    return note(f"Not shown: {', '.join(said)}. Shares are of the other rows.") if said else ""
 
 
 def lengths(document: Json) -> str:

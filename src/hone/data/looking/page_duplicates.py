@@ -6,7 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from hone.data.looking.charts import bars
-from hone.data.looking.markup import chip, estimate, note, percent, row_id, rows, sample, section, sub, tag, text
+from hone.data.looking.markup import (
+    chip,
+    counted,
+    estimate,
+    note,
+    percent,
+    row_id,
+    rows,
+    sample,
+    section,
+    sub,
+    tag,
+    text,
+)
 
 Json = Mapping[str, Any]
 _TITLES = {"exact": "Exact, case and punctuation aside", "near": "Nearly the same"}
@@ -64,7 +77,7 @@ def _member(member: Json, sensitive: bool) -> str:
     if not member["only_survivor"] and not member["only_row"]:
         head += chip("every word the same")
     else:
-        head += chip(f"{member['only_survivor']:,} words only there, {member['only_row']:,} only here")
+        head += chip(f"{counted(member['only_survivor'], 'word')} only there, {member['only_row']:,} only here")
     body = "".join(_piece(kind, words) for kind, words in member["pieces"])
     body += "" if member["whole"] else tag("i", " … the rest is longer than what is compared", class_="cut")
     return tag(

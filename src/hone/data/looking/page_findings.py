@@ -7,9 +7,9 @@ from typing import Any
 
 from hone.data.looking.charts import bars, histogram, shares
 from hone.data.looking.markup import (
-    NONE,
     chip,
     estimate,
+    file_name,
     fold,
     note,
     number,
@@ -18,6 +18,7 @@ from hone.data.looking.markup import (
     sample,
     samples,
     section,
+    several,
     sub,
     table,
     tag,
@@ -32,27 +33,29 @@ def contamination(document: Json) -> str:
     found = document["contamination"]
     if found is None:
         return ""
-    against = document["test"] or "the test"
+    against = file_name(document["test"]) or "the test"
     lead = (
         f"Rows that share runs of words with {against}. Only these are shown; the test is read as fingerprints alone."
     )
     parts = [_canaries(found["canaries"])]
-    if not found["rows"]:
-        return section(
-            "contamination",
-            "Test text in these rows",
-            lead,
-            *parts,
-            tag("p", "No row shares text with it.", class_="hidden"),
-        )
-    told = f"{rows(found['rows'])} ({estimate(found['share'])}), {found['whole']:,} of them whole."
+    title = "Test text in these rows"
+    if not found["rows"] and not found["hints"]:
+        return section("contamination", title, lead, *parts, tag("p", "No row shares text with it.", class_="hidden"))
+    told = f"{rows(found['rows'])} ({estimate(found['share'])}) share 13 words or more, or all of a test row: "
+    told += f"{found['whole']:,} are whole."
     parts.append(tag("p", told))
+    if found["hints"]:
+        parts.append(note(f"{rows(found['hints'])} share a shorter run alone: a hint, for ready phrases are nobody's."))
     if len(found["against"]) > 1:
-        parts.append(bars([(name, count, percent(count / found["rows"])) for name, count in found["against"]]))
-    for row in found["samples"]:
-        how = "whole" if row["whole"] else f"{percent(row['share'])} of its words" if row["share"] is not None else ""
-        parts.append(sample(row, chip(how) if how else ""))
-    return section("contamination", "Test text in these rows", lead, *parts)
+        total = found["rows"] + found["hints"]
+        parts.append(bars([(name, count, percent(count / total)) for name, count in found["against"]]))
+    parts.append(several([_shared(row) for row in found["samples"]]))
+    return section("contamination", title, lead, *parts)
+
+
+def _shared(row: Json) -> str:
+    how = "whole" if row["whole"] else f"{percent(row['share'])} of its words" if row["share"] is not None else ""
+    return sample(row, (chip(how) if how else "") + (chip("hint") if row["hint"] else ""))
 
 
 def _canaries(found: list[Json]) -> str:
@@ -65,7 +68,7 @@ def _canaries(found: list[Json]) -> str:
     state = "Self-test failed" if missed else "Self-test passed"
     return tag(
         "p",
-        f"{chip(state, 'chip bad' if missed else 'chip good')} texts planted as if the test held them: {text(lengths)}.",
+        f"{chip(state, 'chip bad' if missed else 'chip good')} texts planted as if of the test: {text(lengths)}.",
     )
 
 
@@ -100,16 +103,14 @@ def _suspect(found: Json | None) -> str:
         "A quick model that had not seen the row finds its label unlikely. Some are right: it is a list to read, the "
         "least likely first."
     )
-    body = [
+    shown = several(
         [
-            sample(row),
-            text(row["given"]),
-            text(row["suggested"]),
-            NONE if row["probability"] is None else f"{row['probability']:.3f}",
+            sample(
+                row, _label("given", row["given"]) + _label("suggested", row["suggested"]) + _odds(row["probability"])
+            )
+            for row in found["samples"]
         ]
-        for row in found["samples"]
-    ]
-    shown = table(["row", "given", "suggested", "probability of the given"], body, right=(3,), class_="labels")
+    )
     more = found["rows"] - len(found["samples"])
     rest = note(f"and {more:,} more") if more else ""
     return sub(f"To check: {rows(found['rows'])}", told, shown, rest, anchor="labels-suspect")
@@ -118,11 +119,23 @@ def _suspect(found: Json | None) -> str:
 def _conflicts(found: Json | None) -> str:
     if not found or not found["rows"]:
         return ""
-    body = [[sample(row), text(row["given"]), text(", ".join(map(str, row["others"])))] for row in found["samples"]]
-    shown = table(["row", "given", "the same text elsewhere"], body, class_="labels")
+    shown = several(
+        [
+            sample(row, _label("here", row["given"]) + "".join(_label("elsewhere", name) for name in row["others"]))
+            for row in found["samples"]
+        ]
+    )
     more = found["rows"] - len(found["samples"])
     rest = note(f"and {more:,} more") if more else ""
     return sub(f"The same text, other labels: {rows(found['rows'])}", shown, rest, anchor="labels-conflicts")
+
+
+def _label(where: str, name: str | None) -> str:
+    return tag("span", f"{where} {tag('b', text(name))}", class_="value")
+
+
+def _odds(probability: float | None) -> str:
+    return "" if probability is None else tag("span", f"probability of the given {probability:.3f}", class_="size")
 
 
 def personal(document: Json) -> str:
@@ -178,8 +191,8 @@ def _groups(found: Json) -> str:
     if found["overall"]:
         heads += ["with an unwanted word", "share of these"]
         told = note(
-            f"Of all rows {percent(found['overall']['value'])} hold an unwanted word. Where the interval of a group lies "
-            "above that, its rows are worse than the others."
+            f"Of all rows {percent(found['overall']['value'])} hold an unwanted word. Where the interval of a group "
+            "lies above that, its rows are worse than the others."
         )
     return table(heads, body, right=(1, 2, 3, 4), class_="compact") + told
 

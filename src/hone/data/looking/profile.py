@@ -19,8 +19,9 @@ def profile(figures: Figures, decisions: Decisions, options: LookOptions) -> dic
     """Figures by name.
 
     Returns:
-        Name to ``value``, ``low`` and ``high`` (an interval of 95 %; all equal where every row was measured) and ``n``,
-        the rows that it was computed from. Names end in their unit: ``rows``, ``share``, ``mean``, ``median``, ``total``.
+        Name to ``value``, ``low`` and ``high`` (an interval of 95 %; all equal where every row was measured) and
+        ``n``, the rows it was computed from. Names end in their unit: ``rows``, ``share``, ``mean``, ``median``,
+        ``total``.
     """
     found: dict[str, Estimate] = {"rows": _rows(figures, options)}
     found |= _lengths(figures, options)
@@ -67,12 +68,14 @@ def _median(values: np.ndarray[Any, Any], options: LookOptions) -> Estimate:
 
 
 def _repeats(figures: Figures, options: LookOptions) -> dict[str, Estimate]:
+    """Exact repeats, and near ones that are no exact ones."""
     found = {}
+    exact = np.zeros(figures.n, bool)
     for kind in ("exact", "near"):
-        name = f"{kind}.survivor"
-        if figures.has(name):
-            removed = figures.n - figures.table.column(name).null_count
-            found[f"duplicates.{kind}.share"] = repeats(removed, figures.n, options.of)
+        if figures.has(f"{kind}.survivor"):
+            removed = figures.given(f"{kind}.survivor") & ~exact
+            found[f"duplicates.{kind}.share"] = repeats(int(removed.sum()), figures.n, options.of)
+            exact = removed
     return found
 
 
@@ -102,7 +105,7 @@ def _flags(figures: Figures, options: LookOptions) -> dict[str, Estimate]:
 def empty_rows(figures: Figures) -> np.ndarray[Any, Any]:
     """(N,) bool: rows with nothing but white space in them."""
     if figures.has("content.missing"):
-        return np.asarray(figures.table.column("content.missing").is_valid().to_numpy(), bool)
+        return figures.given("content.missing")
     for name in ("length.words", "length.chars"):
         if figures.has(name):
             return np.asarray(figures.numbers(name) == 0)
