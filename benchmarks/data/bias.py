@@ -4,7 +4,9 @@
 
 FOLDER holds ``crows_pairs/crows_pairs_anonymized.csv`` (Nangia et al. 2020: 1,508 pairs that people wrote, each naming
 two groups), ``english_novels/*.txt.gz`` (nineteenth and early twentieth century, when "gay" meant merry and "queer"
-strange: a list knows no century) and ``hate_offensive/labeled_data.csv`` (0 hate, 1 offence, 2 neither). The share of a pair's swaps that the shipped list makes is a check of the list, not of anybody's bias: many pairs of
+strange: a list knows no century) and ``hate_offensive/labeled_data.csv`` (0 hate, 1 offence, 2 neither).
+
+The share of pairs whose swap the shipped list makes is a check of the list, not of anybody's bias: many pairs of
 CrowS-Pairs change a name, a place or a whole phrase.
 """
 
