@@ -1,9 +1,10 @@
 """Cut the small real data sets of ``tests/data`` out of the whole ones. Running it twice gives the same bytes.
 
-    python tools/make_fixtures.py --banking FOLDER --shakespeare FILE
+    python tools/make_fixtures.py --banking FOLDER --shakespeare FILE --llamafactory FOLDER
 
-``FOLDER`` holds banking77's ``train.csv`` and ``test.csv``, ``FILE`` is tinyshakespeare's ``input.txt``; the voice
-rows come out of the example that ships with the package. Defects of the originals that tests rely on are kept.
+``--banking`` holds banking77's ``train.csv`` and ``test.csv``, ``--shakespeare`` is tinyshakespeare's ``input.txt``,
+``--llamafactory`` holds the demonstration files of LLaMA-Factory; the voice rows come out of the example that ships
+with the package. Defects of the originals that tests rely on are kept.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ BANKING_LABELS = (
     "activate_my_card", "age_limit", "card_arrival", "card_linking",
     "exchange_rate", "lost_or_stolen_card", "terminate_account", "top_up_failed",
 )  # fmt: skip
+
+FORMATS = ("alpaca_en_demo", "dpo_en_demo", "kto_en_demo", "glaive_toolcall_en_demo")
 
 
 def fold(text: str) -> str:
@@ -84,6 +87,21 @@ def cut_shakespeare(source: Path) -> dict[str, int]:
     return {"train": first, "test": second - first}
 
 
+def cut_formats(source: Path) -> dict[str, int]:
+    """The six shortest different rows of each demonstration file; of the tool calls those with a call."""
+    counts = {}
+    for name in FORMATS:
+        rows = json.loads((source / f"{name}.json").read_text(encoding="utf-8"))
+        if "toolcall" in name:
+            rows = [row for row in rows if any(turn["from"] == "function_call" for turn in row["conversations"])]
+        different = {json.dumps(row): row for row in rows}
+        kept = [different[text] for text in sorted(different, key=lambda text: (len(text), text))[:6]]
+        text = json.dumps(kept, ensure_ascii=False, indent=1) + "\n"
+        (FIXTURES / "formats" / f"{name}.json").write_text(text, encoding="utf-8")
+        counts[name] = len(kept)
+    return counts
+
+
 def _jsonl(path: Path) -> Iterable[dict[str, Any]]:
     with gzip.open(path, "rt", encoding="utf-8") as handle:
         yield from map(json.loads, handle)
@@ -107,17 +125,19 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]
 
 
 def main() -> None:
-    """Write the three cuts; the last line is one JSON document with the counts."""
+    """Write the cuts; the last line is one JSON document with the counts."""
     parser = argparse.ArgumentParser(description="Cut the data of tests/data.")
     parser.add_argument("--banking", type=Path, required=True, help="folder with banking77's train.csv and test.csv")
     parser.add_argument("--shakespeare", type=Path, required=True, help="tinyshakespeare's input.txt")
+    parser.add_argument("--llamafactory", type=Path, required=True, help="folder with LLaMA-Factory's demo files")
     arguments = parser.parse_args()
-    for name in ("voice", "banking", "shakespeare"):
+    for name in ("voice", "banking", "shakespeare", "formats"):
         (FIXTURES / name).mkdir(parents=True, exist_ok=True)
     counts = {
         "voice": cut_voice(),
         "banking": cut_banking(arguments.banking),
         "shakespeare": cut_shakespeare(arguments.shakespeare),
+        "formats": cut_formats(arguments.llamafactory),
     }
     print(json.dumps(counts))
 

@@ -61,6 +61,22 @@ def test_language_model_proposes_a_target_below_the_best_baseline(here, fixtures
     assert 1.5 < task.target < 3
 
 
+def test_rows_of_a_known_schema_bring_kind_and_templates(here, fixtures, capsys):
+    for name, kind, prompt, answer in (
+        ("alpaca_en_demo", "generate", "{prompt}", "{completion}"),
+        ("dpo_en_demo", "generate", "{prompt}", "{chosen_text}"),
+        ("glaive_toolcall_en_demo", "generate", "{tools}\n\n{prompt}", "{completion}"),
+        ("kto_en_demo", "classify", "{prompt}\n\n{completion}", "{kto_label}"),
+    ):
+        assert main(["init", name, "--data", str(fixtures / f"formats/{name}.json"), "--yes", "--target", "0.5"]) == 0
+        task = load_task(name)
+        assert (task.kind, task.input, task.output) == (kind, prompt, answer)
+        assert "data: recognised as " in capsys.readouterr().err
+    words = ["--kind", "generate", "--input", "instruction", "--output", "output", "--target", "0.5"]
+    assert main(["init", "own", "--data", str(fixtures / "formats/alpaca_en_demo.json"), *words]) == 0
+    assert "recognised" not in capsys.readouterr().err, "nothing is converted where the rows' own columns are named"
+
+
 def test_data_beside_the_folder_is_named_relative_and_elsewhere_absolute(here, fixtures):
     (here / "rows.csv").write_text("text,label\n" + "".join(f"w{n},{n % 2}\n" for n in range(40)))
     assert main(["init", "t", "--data", "rows.csv", "--kind", "classify", "--target", "0.9"]) == 0
