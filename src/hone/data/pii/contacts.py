@@ -12,6 +12,7 @@ EMAIL = re.compile(
     r"(?![\w@])",
     re.IGNORECASE,
 )
+_DOMAIN = re.compile(r"[^\W_][\w\-]{0,62}\.[^\W_]")
 _NOT_DOMAINS = {
     "png", "jpg", "jpeg", "gif", "svg", "webp", "ico", "js", "mjs", "ts", "css", "scss", "json", "html", "htm", "py",
     "yml", "yaml", "xml", "md", "txt", "jar", "so", "dll", "exe", "zip", "pdf", "local", "service", "target",
@@ -32,18 +33,22 @@ _THREE_DIGIT_CODES = re.compile(r"2[1-69]\d|3[578]\d|42[0-3]|5[09]\d|6[789]\d|8[
 
 _GAP = r"[ \u00a0.\-\u2010-\u2013/]"
 INTERNATIONAL = re.compile(
-    rf"(?<![\w+])\+ ?[1-9]\d{{0,14}}(?:{_GAP}{{0,2}}\(0?\d{{1,5}}\))?(?:{_GAP}{{1,2}}\d{{1,8}}){{0,6}}(?![\w])"
+    rf"(?<![\w+])\+ ?[1-9]\d{{0,14}}(?:{_GAP}?\(\d{{1,5}}\){_GAP}?\d{{1,12}})?(?:{_GAP}\d{{1,12}}){{0,6}}(?![\w])"
 )
 PREFIX_00 = re.compile(rf"(?<![\w.,\-])00[1-9]\d{{0,2}}(?:{_GAP}?\d{{1,8}}){{1,6}}(?!\w)")
 # Shapes that say "phone" by themselves: an area in brackets; 3-3-4 as in North America; a trunk 0 and groups.
-_BEGIN, _END = r"(?<![\w+(.,])(?<![\w.,][/\-])(?<!\d:)", r"(?![\w(])(?![.,/\-]\d)"
-BRACKETS = re.compile(rf"(?<![\w+])(?:1[ \-])?\(0?[1-9]\d{{1,4}}\){_GAP}?\d{{2,5}}(?:{_GAP}?\d{{2,5}}){{0,3}}{_END}")
+_BEGIN, _END = r"(?<![\w+.])(?<![\w.,][/\-])(?<!\d:)", r"(?![\w(])(?![./\-]\d)"
+BRACKETS = re.compile(
+    rf"(?<![\w+])(?:1[ \-])?\((?:0[1-9]\d{{0,3}}|[1-9]\d{{1,4}})\){_GAP}?\d{{2,5}}(?:{_GAP}?\d{{2,5}}){{0,3}}{_END}"
+)
 AMERICAN = re.compile(rf"{_BEGIN}(?<!\d )(?:1[\-. ])?[2-9]\d\d(?:([\-. ])[2-9]\d\d\1|/[2-9]\d\d-)\d{{4}}{_END}(?! \d)")
 TRUNK = re.compile(rf"{_BEGIN}(?<!\d )0[1-9]\d{{0,4}}(?:{_GAP}\d{{2,8}}){{1,5}}{_END}(?! \d)")
 ANY = re.compile(rf"{_BEGIN}\+?[(]?\d[\d)]*(?:{_GAP}{{1,2}}[(]?\d[\d)]*){{0,6}}(?!\w)")
-# Days, decimal numbers, and lists of short numbers
+# Days, spans of years and of hours, decimal numbers, and lists of short numbers.
 _NO_PHONE = re.compile(
-    r"\d{1,2}([./\- ])\d{1,2}\1(?:19|20)\d\d|(?:19|20)\d\d([./\- ])\d{1,2}\2\d{1,2}(?!\d)|\d+\.\d+$|\d(?: \d{1,4})+$"
+    r"\d{1,2}([./\- ])\d{1,2}\1(?:19|20)\d\d|(?:19|20)\d\d([./\- ])\d{1,2}\2\d{1,2}(?!\d)"
+    r"|(?:1[0-9]|20)\d\d ?[\-\u2010-\u2013/] ?(?:1[0-9]|20)\d\d(?!\d)|\d{1,2}[.:]\d\d ?[\-\u2010-\u2013] ?\d{1,2}[.:]\d\d"
+    r"|\d+\.\d+$|\d(?: \d{1,4})+$"
 )
 
 
@@ -51,7 +56,7 @@ def emails(text: str) -> Iterator[tuple[str, int, int]]:
     """Addresses of the form local@domain.tld; ``name [at] domain`` is not one, nor is a remote such as ``git@host:path``."""
     at, low = text.find("@"), 0
     while at >= 0:
-        found = EMAIL.search(text, max(low, at - 64), min(len(text), at + 260))
+        found = EMAIL.search(text, max(low, at - 64), min(len(text), at + 260)) if _DOMAIN.match(text, at + 1) else None
         if found is None or not found.start() < at < found.end():
             at = text.find("@", at + 1)
             continue
@@ -106,7 +111,8 @@ def _national(number: str, pattern: re.Pattern[str]) -> bool:
     if pattern is AMERICAN:
         return True
     year = pattern is BRACKETS and re.match(r"\((?:19|20)\d\d\)", number) is not None
-    return 9 <= len(digits) <= 11 and not year and not _NO_PHONE.match(number)
+    postal = re.fullmatch(r"\d{5}-\d{4}", number) is not None  # the United States' ZIP+4
+    return 9 <= len(digits) <= 11 and not year and not postal and not _NO_PHONE.match(number)
 
 
 def _named_otherwise(text: str, start: int, end: int) -> bool:

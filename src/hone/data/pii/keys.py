@@ -40,8 +40,9 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _IN_URL = re.compile(r"://[^\s/:@\"'<>{}]{1,64}:([^\s/@\"'<>{}$]{3,128})@[\w\-]+")
-_TWO_DIGITS = re.compile(r"[0-9][^0-9]*[0-9]")
-_NO_DIGITS = dict.fromkeys(map(ord, "0123456789"))
+_DIGIT = re.compile("[0-9]")
+_CHANGE = re.compile(r"(?<=[0-9])[A-Za-z]|(?<=[A-Za-z])[0-9]|(?<=[a-z])[A-Z]")
+_MIN_CHANGES = 0.22
 _MIN_BITS = 3.3
 """Shannon entropy per character; a random hexadecimal string of 32 has about 3.6, English words about 3 with no digits."""
 
@@ -70,7 +71,7 @@ def _assigned(text: str) -> Iterator[tuple[str, int, int]]:
     for found in _ASSIGNED.finditer(text):
         value = found.group(1)
         if (
-            _TWO_DIGITS.search(value)
+            _DIGIT.search(value)
             and _NAMED.search(text, max(0, found.start() - 24), found.start())
             and _looks_random(value)
         ):
@@ -78,14 +79,16 @@ def _assigned(text: str) -> Iterator[tuple[str, int, int]]:
 
 
 def _looks_random(value: str) -> bool:
-    """Letters and digits mixed with high entropy, and not a path, a dotted name or an identifier of words."""
-    digits = len(value) - len(value.translate(_NO_DIGITS))
-    if digits < 2 or digits == len(value) or value.count("/") > 2 or value.count(".") > 2:
+    """High entropy and classes of characters that change often: not a path, a dotted name or an identifier of words.
+
+    A change is a step between a digit and a letter, or from a small letter to a capital; words in camel case make one
+    in five characters, random letters and digits nearly one in two.
+    """
+    if value.isdigit() or not any(char.isdigit() for char in value) or value.count("/") > 3 or value.count(".") > 2:
         return False
     counts = Counter(value)
     bits = -sum(n / len(value) * math.log2(n / len(value)) for n in counts.values())
-    words = re.findall(r"[a-z]{4,}|[A-Z]{5,}|[A-Z][a-z]{3,}", value)
-    return bits >= _MIN_BITS and sum(map(len, words)) < 0.6 * len(value)
+    return bits >= _MIN_BITS and len(_CHANGE.findall(value)) >= _MIN_CHANGES * len(value)
 
 
 def _looks_secret(value: str) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hone.data.pii import checks
 from hone.data.pii.words import meaning
 
-_BEGIN, _END = r"(?<![\w+])(?<!\w[.,/\-])(?<!\d )", r"(?!\w)(?![.,/\-]\w)(?! \d)"
+_BEGIN, _END = r"(?<![\w+])(?<!\w[./\-])(?<!\d )", r"(?!\w)(?![./\-]\w)(?! \d)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

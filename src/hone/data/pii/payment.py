@@ -9,7 +9,7 @@ from hone.data.pii.checks import luhn, mod_97
 from hone.data.pii.words import meaning
 
 CARD = re.compile(
-    r"(?<![\w.+])(?<!\d[ \-,])(?:\d{13,19}|\d{4}([ \-])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{3})?|\d{4}([ \-])\d{6}\2\d{4,5})(?![\w])(?![ \-.,]\d)"
+    r"(?<![\w.+])(?<!\d[ \-])(?:\d{13,19}|\d{4}([ \-])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{3})?|\d{4}([ \-])\d{6}\2\d{4,5})(?![\w])(?![ \-.]\d)"
 )
 # Issuer ranges: first digits and lengths (ISO/IEC 7812; the schemes' published ranges).
 _ISSUERS = tuple(
@@ -27,7 +27,7 @@ _ISSUERS = tuple(
 )
 
 IBAN = re.compile(
-    r"[A-Z]{2}[0-9]{2}(?:([ \-\u00a0]?)[A-Z0-9]{4}(?:\1[A-Z0-9]{4}){2,6}(?:\1[A-Z0-9]{1,4})?)(?![A-Za-z0-9])"
+    r"[A-Z]{2}[0-9]{2}(?:([ \-\u00a0]?)[A-Z0-9]{4}(?:\1[A-Z0-9]{4}){1,7}(?:\1[A-Z0-9]{1,4})?)(?![A-Za-z0-9])"
 )
 # Characters of an account number by country (SWIFT IBAN registry).
 _IBAN_LENGTHS = {

@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from hone.data.transforms.page_text import is_layout
+
 _NEVER = {
     "script", "style", "noscript", "template", "svg", "iframe", "object", "embed", "canvas", "audio", "video", "button",
     "select", "input", "textarea", "dialog", "nav", "head", "title", "link", "meta", "menu", "datalist", "map", "applet",
@@ -159,7 +161,8 @@ def _is_frame(element: _Element, body: _Element) -> bool:
         return False
     if given.get("role") in _FRAME_ROLES:
         return True
-    if element.tag in _FRAME_OF_PAGE:
+    most = element.score >= 0.5 * body.score
+    if element.tag in _FRAME_OF_PAGE and not (element.tag == "header" and most):  # some pages put all they say in one
         content = {"article", "main"} & element.inside
         return not content or (element.tag == "footer" and "blockquote" not in element.inside)
     tokens = _tokens(element)
@@ -167,7 +170,7 @@ def _is_frame(element: _Element, body: _Element) -> bool:
     if element.tag == "code" or "pre" in element.inside or not (tokens & _FRAME_WORDS or names & _FRAME_CLASSES):
         return False
     # A class that says frame on what holds most of the text is about the layout ("with-sidebar"), unless it says comments.
-    return bool(tokens & _COMMENTS) or element.score < 0.5 * body.score
+    return bool(tokens & _COMMENTS) or not most
 
 
 def _invisible(given: Any) -> bool:
@@ -191,17 +194,11 @@ def _densest(element: _Element) -> _Element:
     while element.children:
         top = max(element.children, key=lambda child: child.score)
         direct = sum(child.score for child in element.children if child.tag in _DIRECT and not child.frame)
-        layout = top.tag not in _STRUCTURE or (top.tag == "table" and _is_layout(top))
+        layout = top.tag not in _STRUCTURE or (top.tag == "table" and is_layout(top.node))
         if not layout or top.score < _ALL_OF_IT * element.score or direct > 0.02 * element.score:
             break
         element = top
     return element
-
-
-def _is_layout(table: _Element) -> bool:
-    """A table whose cells hold paragraphs, headings or tables is there for the layout."""
-    blocks = table.node.css("td p, td h1, td h2, td h3, td h4, td pre, td table, td ul, td div")
-    return len(blocks) > 0
 
 
 def _within(element: _Element, ancestor: _Element) -> bool:

@@ -13,6 +13,8 @@ _BLOCKS = {
 _HEADINGS = {f"h{level}": "#" * level + " " for level in range(1, 7)}
 _SPACES = re.compile(r"[ \t\n\r\f\v]+")
 _LANGUAGE = re.compile(r"(?:language|lang|highlight|brush:?)[-_ ]([\w+#.-]+)")
+_UNSEEN = " \n\u200b\u200c\u200d\ufeff\u00a0"
+"""What page builders put into paragraphs that are meant to be empty."""
 _DEEP = 150
 """Elements nested deeper than this are read as one run of text."""
 
@@ -48,7 +50,7 @@ def _is_block(node: Any) -> bool:
 def _end_run(run: list[str], blocks: list[str]) -> None:
     lines = (_SPACES.sub(" ", line).strip() for line in "".join(run).split("\v"))
     text = "\n".join(lines).strip("\n")
-    if text.strip():
+    if text.strip(_UNSEEN):
         blocks.append(re.sub(r"\n{2,}", "\n\n", text))
     run.clear()
 
@@ -126,7 +128,7 @@ def _quote(node: Any, depth: int) -> str:
 
 def _table(node: Any, depth: int) -> str:
     """Rows of cells between bars; a table of the layout is read cell by cell."""
-    if node.css_first("td p + p, td h1, td h2, td h3, td h4, td pre, td table, td div") is not None:
+    if is_layout(node):
         cells = [
             child
             for child in node.traverse()
@@ -142,6 +144,13 @@ def _table(node: Any, depth: int) -> str:
                 rows.append("|" + " --- |" * len(cells))
     captions = [_line(caption, depth) for caption in node.css("caption")]
     return "\n".join([*filter(None, captions), *rows])
+
+
+def is_layout(table: Any) -> bool:
+    """True for a table whose cells hold paragraphs, headings, code or tables: it is there for the layout."""
+    if table.css_first("td p + p, td h1, td h2, td h3, td h4, td pre, td div") is not None:
+        return True
+    return any(inner.mem_id != table.mem_id for inner in table.css("table"))
 
 
 def _table_of(cell: Any) -> int | None:

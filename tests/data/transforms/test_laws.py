@@ -1,0 +1,55 @@
+"""Laws that every transform keeps, whatever the text."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hone.data.transforms.base import Transform
+from hone.data.transforms.registry import TRANSFORMS, apply_all, open_transforms
+
+# Pieces that make transforms act: mojibake, escapes, marks to compose, spaces, tags, numbers that pass their checks.
+PIECES = st.sampled_from(
+    ["Ã©", "â€™", "Ã\u00a0", "\x1b[31m", "e\u0301", "\r", "\r\n", "\u2028", "\u00a0", "  \n", "\n\n\n\n", "\t", "\x85", "\ufeff", "&lt;", "&amp;lt;"]
+    + ["<!doctype html>", "<html>", "<body>", "<p>", "</p>", "<pre>", "<code>", "<li>", "<table><tr><td>", "<nav>", "<main>", "&lt;html&gt;", "<!--"]
+    + ["a@b.org", "+44 20 7946 0958", "4111 1111 1111 1111", "8.8.8.8", "123-45-6789", "DE89370400440532013000", "phone", "Tel. ", "order "]
+    + ["AKIAIOSFODNN7EXAMPLE", "api_key=", "a8F3kq9Zx2LmP0vTrB7y", "@", ".", "1", "-", " ", "x", "\U0001f469\u200d\U0001f4bb", "“q”"]
+)  # fmt: skip
+TEXTS = st.one_of(st.text(), st.lists(PIECES, max_size=12).map("".join))
+
+
+@pytest.fixture(scope="module", params=[(name, {}) for name in TRANSFORMS] + [("html", {"fragments": True})], ids=str)
+def transform(request: pytest.FixtureRequest) -> Transform:
+    name, params = request.param
+    return TRANSFORMS[name](**params)
+
+
+@settings(max_examples=150, deadline=None)
+@given(text=TEXTS)
+def test_the_second_time_changes_nothing(transform: Transform, text: str) -> None:
+    once = transform.apply(text)
+    assert transform.apply(once) == once
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=TEXTS)
+def test_the_whole_chain_a_second_time_changes_nothing_in_what_it_measures(text: str) -> None:
+    chain = open_transforms(["html", "unicode", "whitespace", "redact"])
+    (once,), _ = apply_all(chain, [text])
+    _, (*_, redacted) = apply_all(chain, [once])
+    assert redacted.spans == 0
+
+
+def test_a_transform_can_go_to_another_process_and_into_a_cache_key(transform: Transform) -> None:
+    assert isinstance(transform, Transform)
+    assert pickle.loads(pickle.dumps(transform)) == transform
+    assert json.loads(json.dumps(transform.params)) == transform.params
+
+
+@pytest.mark.parametrize("text", ["", "plain words", "def f(x):\n    return x\n\n\nf(1)", "if a < b and c > d: pass"])
+def test_plain_text_and_code_stay_as_they_are(transform: Transform, text: str) -> None:
+    assert transform.apply(text) == text

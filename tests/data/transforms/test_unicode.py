@@ -1,0 +1,51 @@
+"""Unicode repair: what is broken is mended, what is meant stays."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+
+from hone.data.transforms.unicode import Unicode
+
+
+@pytest.mark.parametrize("text", ["naïve café", "Größe 42 €", "Привет, мир", "l’été “ici”", "日本語", "…—–"])
+@pytest.mark.parametrize("misread", ["cp1252", "latin-1"])
+def test_utf8_that_was_read_as_something_else_is_read_anew(text: str, misread: str) -> None:
+    try:
+        broken = text.encode().decode(misread)
+    except UnicodeDecodeError:
+        pytest.skip("some bytes mean nothing in this encoding")
+    assert Unicode().apply(broken) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "👩‍💻 and 👨‍👩‍👧‍👦 and 🏳️‍🌈",  # joined by U+200D and U+FE0F
+        "“curled” ‘quotes’ and «these»",
+        "&lt;b&gt; is how HTML writes <b>",
+        "ﬁne ligatures, ｆｕｌｌ width, ½, ™",
+        "x\tindented\n\twith tabs",
+        "می‌خواهم",  # a zero-width non-joiner that Persian needs
+    ],
+)
+def test_what_is_meant_stays(text: str) -> None:
+    assert Unicode().apply(text) == text
+
+
+def test_line_ends_controls_and_composition() -> None:
+    assert Unicode().apply("a\r\nb\rc\u2028d") == "a\nb\nc\nd"
+    assert Unicode().apply("a\x00b\x07c\x1b[31mred\x1b[0m\ufeff") == "abcred"
+    assert Unicode().apply("e\u0301") == "é"
+    assert Unicode().apply("\ud83d\ude00") == "😀"  # a pair of surrogates is one character
+
+
+def test_the_output_is_nfc() -> None:
+    text = "A\u030a \u1112\u1161\u11ab \u0958"
+    assert unicodedata.is_normalized("NFC", Unicode().apply(text))
+
+
+def test_the_parameters_name_the_version_that_decides() -> None:
+    assert Unicode().params["ftfy"]
+    assert Unicode().params["uncurl_quotes"] is False
