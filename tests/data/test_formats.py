@@ -130,6 +130,11 @@ def test_real_rows_are_whole_after_converting(name: str, schema: str) -> None:
         {"text": "good film", "label": True},
         {"messages": "three new messages"},
         {"chosen": 3, "rejected": 4},
+        {"chosen": "model a", "rejected": "model b"},
+        {"prompt": "2 + 2?", "chosen": ["4", "four"], "rejected": ["5"]},
+        {"title": "t", "paragraphs": ["One.", "Two."]},
+        {"data": []},
+        {"messages": []},
         {},
     ],
 )
@@ -215,6 +220,7 @@ def test_tool_calls_have_one_form_whoever_writes_them() -> None:
         ([ASKED, {"content": "4"}], "messages with role one of", "turn 2 without role"),
         ([], "at least one message", "an empty conversation"),
         ("hello", "a list of messages", "str 'hello'"),
+        (["hello"], "a list of messages", "str 'hello' as turn 1"),
         ([ASKED, TALK[2], ASKED], "whose last turn is the assistant's", 'turn 3 of 3 from "user"'),
         ([TALK[2]], "a turn before the assistant's answer", "one turn only"),
         (
@@ -375,7 +381,7 @@ def test_one_wrong_question_leaves_the_others_of_its_article() -> None:
     article["paragraphs"][0]["qas"][0]["answers"][0]["answer_start"] = 0
     first, second = format_of(ARTICLE).convert(Row("s.json:1", article))
     assert isinstance(first, Bad)
-    assert first.field == "question a: answers"
+    assert (first.id, first.field) == ("s.json:1#a", "answers")
     assert isinstance(second, Row)
 
 

@@ -34,11 +34,11 @@ MOSTLY = 0.8
 
 
 class Fault(Exception):  # noqa: N818  (it never leaves a format: it becomes a bad row)
-    """Why a row does not fit its schema: which field, what was expected and found."""
+    """Why a row does not fit its schema: which field, what was expected and found; ``suffix`` as in :class:`Made`."""
 
-    def __init__(self, field: str, expected: str, found: str) -> None:
+    def __init__(self, field: str, expected: str, found: str, suffix: str = "") -> None:
         super().__init__(field, expected, found)
-        self.field, self.expected, self.found = field, expected, found
+        self.field, self.expected, self.found, self.suffix = field, expected, found, suffix
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,12 +99,12 @@ class Format:
     @property
     def input(self) -> str:
         """Template of the prompt."""
-        return str(self._named(self.schema.input))
+        return str(self._in_names(self.schema.input))
 
     @property
     def output(self) -> Any:
         """Template of the answer."""
-        return self._named(self.schema.output)
+        return self._in_names(self.schema.output)
 
     @property
     def also(self) -> tuple[str, ...]:
@@ -122,7 +122,7 @@ class Format:
         try:
             for item in self.schema.read(row.fields):
                 if isinstance(item, Fault):
-                    made.append(Bad(row.id, item.field, item.expected, item.found))
+                    made.append(Bad(_named(row.id, item.suffix), item.field, item.expected, item.found))
                 else:
                     made.append(self._placed(row, item))
         except Fault as fault:
@@ -131,7 +131,7 @@ class Format:
 
     def _placed(self, row: Row, item: Made) -> Row | Bad:
         fields = dict(row.fields if item.own is None else item.own)
-        row_id = f"{row.id}#{item.suffix}" if item.suffix else row.id
+        row_id = _named(row.id, item.suffix)
         for key, name in self.columns.items():
             value = item.canonical[key]
             if fields.get(name) is None:  # a null says nothing that could be lost
@@ -141,12 +141,16 @@ class Format:
                 return Bad(row_id, name, expected, kind_of(fields[name]))
         return Row(row_id, fields)
 
-    def _named(self, template: Any) -> Any:
+    def _in_names(self, template: Any) -> Any:
         if isinstance(template, dict):
-            return {key: self._named(part) for key, part in template.items()}
+            return {key: self._in_names(part) for key, part in template.items()}
         for key, name in self.columns.items():
             template = template.replace(f"{{{key}}}", f"{{{name}}}")
         return template
+
+
+def _named(row_id: str, suffix: str) -> str:
+    return f"{row_id}#{suffix}" if suffix else row_id
 
 
 def is_mostly(sample: Sequence[Fields], fits: Callable[[Fields], bool]) -> bool:

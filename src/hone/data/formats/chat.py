@@ -38,22 +38,24 @@ def schema(sample: Sequence[Fields]) -> Schema | None:
         name=f"{style} with tools" if with_tools else style,
         how=_HOW + extra,
         fits=partial(_fits, column),
-        read=partial(_read, column=column, own=own),
+        read=partial(_read, column=column, own=own, with_tools=with_tools),
         adds=("prompt", "completion", "messages", "system", "tools"),
         input="{tools}\n\n{prompt}" if with_tools else "{prompt}",
     )
 
 
 def conversation_column(sample: Sequence[Fields]) -> str | None:
-    """The column that holds conversations in most rows."""
-    return next((name for name in COLUMNS if is_mostly(sample, partial(_fits, name))), None)
+    """The column that holds conversations in most rows, and not only empty ones."""
+    fitting = (name for name in COLUMNS if is_mostly(sample, partial(_fits, name)))
+    return next((name for name in fitting if any(fields.get(name) for fields in sample)), None)
 
 
 def _fits(column: str, fields: Fields) -> bool:
-    return looks_openai(fields.get(column)) or looks_sharegpt(fields.get(column))
+    value = fields.get(column)
+    return value == [] or looks_openai(value) or looks_sharegpt(value)
 
 
-def _read(fields: Fields, *, column: str, own: frozenset[str]) -> Iterator[Made]:
+def _read(fields: Fields, *, column: str, own: frozenset[str], with_tools: bool) -> Iterator[Made]:
     messages = conversation(fields, column, own)
     check_ends(messages, column)
     yield Made(
@@ -62,7 +64,7 @@ def _read(fields: Fields, *, column: str, own: frozenset[str]) -> Iterator[Made]
             "completion": turn_text(messages[-1]),
             "messages": messages,
             "system": system_of(messages),
-            "tools": tools_text(fields),
+            "tools": tools_text(fields, strict=with_tools),
         }
     )
 

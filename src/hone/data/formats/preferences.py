@@ -14,13 +14,22 @@ from typing import Any
 from hone.data.formats import chat, instructions
 from hone.data.formats.base import Fault, Fields, Made, Schema, is_mostly
 from hone.data.formats.chat import tools_text, with_system
-from hone.data.formats.turns import check_ends, prompt_of, read_turns, system_of, turn_text
+from hone.data.formats.turns import (
+    check_ends,
+    looks_openai,
+    looks_sharegpt,
+    prompt_of,
+    read_turns,
+    system_of,
+    turn_text,
+)
 from hone.data.rows import kind_of
 
 ANSWERS = ("chosen", "rejected")
 _VERDICTS = ("kto_tag", "label")
 _QUESTIONS = ("question", "query", "prompt")
 """``prompt`` last, because converting adds it."""
+_BEFORE = (*_QUESTIONS, *chat.COLUMNS, "instruction")
 _SPEAKER = re.compile(r"(?:\A|\n\n)(Human|Assistant):")
 _SPEAKERS = {"Human": "user", "Assistant": "assistant"}
 _TRANSCRIPT = 'a transcript of turns "\\n\\nHuman: ..." and "\\n\\nAssistant: ..."'
@@ -85,7 +94,7 @@ def _read_pair(fields: Fields, *, transcripts: bool) -> Iterator[Made]:
             "rejected": turn_text(rejected[-1]),
             "messages": chosen,
             "system": system_of(chosen),
-            "tools": tools_text(fields),
+            "tools": tools_text(fields, strict=False),
         }
     )
 
@@ -143,7 +152,16 @@ def _difference(chosen: Sequence[Mapping[str, Any]], rejected: Sequence[Mapping[
 
 
 def _has_answers(fields: Fields) -> bool:
-    return all(isinstance(fields.get(name), str | dict | list) for name in ANSWERS)
+    values = [fields.get(name) for name in ANSWERS]
+    if all(isinstance(value, str) for value in values):
+        return _are_transcripts(fields) or any(fields.get(name) for name in _BEFORE)
+    return all(isinstance(value, str) or _is_message(value) for value in values)
+
+
+def _is_message(value: Any) -> bool:
+    """Whether a value is a message or a list of messages."""
+    turns = [value] if isinstance(value, dict) else value
+    return looks_openai(turns) or looks_sharegpt(turns)
 
 
 def _are_transcripts(fields: Fields) -> bool:

@@ -34,13 +34,17 @@ def schema(sample: Sequence[Fields]) -> Schema | None:
 
 
 def _fits(fields: Fields) -> bool:
-    if isinstance(fields.get("data"), list):
-        return all(isinstance(article, Mapping) and "paragraphs" in article for article in fields["data"])
-    if isinstance(fields.get("paragraphs"), list) or isinstance(fields.get("qas"), list):
+    if _holds(fields, "data", "paragraphs") or _holds(fields, "paragraphs", "qas") or _holds(fields, "qas", "question"):
         return True
     return all(isinstance(fields.get(name), str) for name in ("context", "question")) and isinstance(
         fields.get("answers"), dict | list
     )
+
+
+def _holds(fields: Fields, key: str, inner: str) -> bool:
+    """Whether a field is a list of objects that have a key of their own."""
+    value = fields.get(key)
+    return isinstance(value, list) and any(isinstance(part, Mapping) and inner in part for part in value)
 
 
 def _read(fields: Fields) -> Iterator[Made | Fault]:
@@ -55,7 +59,7 @@ def _read(fields: Fields) -> Iterator[Made | Fault]:
         try:
             made = _question(question, context)
         except Fault as fault:
-            yield Fault(f"question {name}: {fault.field}", fault.expected, fault.found)
+            yield Fault(fault.field, fault.expected, fault.found, suffix=name)
             continue
         yield Made(canonical=made.canonical, suffix=name, own={**own, **question})
 
