@@ -2,9 +2,9 @@
 
     python benchmarks/data/presets.py --data FOLDER [--out FILE]
 
-FOLDER holds ``banking77`` (train.csv, test.csv) and ``gsm8k`` (train.jsonl, test.jsonl); Snips is the voice example that
-ships with hone. Non-duplicate rows are counted here, by code of their own: different texts after folding. Those that
-also stand in the test are told apart, because training on them is what no default may allow.
+FOLDER holds ``banking77`` (train.csv, test.csv) and ``gsm8k`` (train.jsonl, test.jsonl); Snips is the voice example
+that ships with hone. Non-duplicate rows are counted here, by code of their own: different texts after folding. Those
+that also stand in the test are told apart, because training on them is what no default may allow.
 """
 
 from __future__ import annotations

@@ -99,11 +99,11 @@ def bias_summary(
     table = phrase_table(qualities.words)
     counts = _Counts.empty(len(groups), len(qualities.words) + len(qualities.classes))
     for batch in batches:
-        content = texts(batch)
+        content, labels = texts(batch), batch.column("label").to_pylist()
         for piece in pieces(content):
-            _count(counts, piece, groups, table, qualities, window, batch.column("label").to_pylist())
+            _count(counts, piece, groups, table, qualities, window, labels)
         counts.num_rows += len(content)
-        counts.labels.update(label for label in batch.column("label").to_pylist() if label is not None)
+        counts.labels.update(label for label in labels if label is not None)
     return _summary(counts, groups, qualities, window)
 
 

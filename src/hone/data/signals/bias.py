@@ -8,19 +8,17 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import pyarrow as pa
 
 from hone.data.groups import SHIPPED, Group, group_table, read_groups
-from hone.data.kernels.codepoints import pieces
 from hone.data.kernels.phrases import SPLITTER
-from hone.data.kernels.words import split_words
+from hone.data.kernels.scan import Scan
+from hone.data.signals.scanned import Figures, ScannedSignal
 from hone.data.signals.spans import span_lists
-from hone.data.table import texts
 from hone.files import content_hash
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bias:
+class Bias(ScannedSignal):
     """Columns ``bias.<group>`` (int32, how often each group is named) and ``bias.spans`` (kind: the group).
 
     ``groups`` is a list of one's own (a path, see :func:`hone.data.groups.read_groups`) in place of the shipped one; a
@@ -47,21 +45,14 @@ class Bias:
         listed = [[group.axis, group.name, list(group.terms)] for group in self.read]
         return {"groups": content_hash(listed), "splitter": SPLITTER}
 
-    def columns(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        """One row each: how often each group is named, and where."""
-        content = texts(rows)
+    def figures(self, scan: Scan) -> Figures:
+        """How often each group is named, and where."""
         ready = group_table(self.read)
         width = len(self.read)
-        found = [np.zeros((4, 0), np.int64)]
-        for piece in pieces(content):
-            hits = ready.table.find(split_words(piece, SPLITTER))
-            begin = piece.start[hits.text]
-            found.append(
-                np.stack([hits.text + piece.first, hits.start - begin, hits.end - begin, ready.group[hits.phrase]])
-            )
-        row, start, end, group = np.concatenate(found, axis=1)
-        counts = np.bincount(row * width + group, minlength=len(content) * width).reshape(len(content), width)
+        hits = ready.table.find(scan.words(SPLITTER))
+        group, begin = ready.group[hits.phrase], scan.piece.start[hits.text]
+        counts = np.bincount(hits.text * width + group, minlength=scan.num_texts * width).reshape(-1, width)
         names = np.array([group.name for group in self.read])
-        columns = {f"bias.{name}": pa.array(counts[:, at].astype(np.int32)) for at, name in enumerate(names.tolist())}
-        columns["bias.spans"] = span_lists(row, start, end, names[group], len(content))
-        return pa.RecordBatch.from_pydict(columns)
+        spans = span_lists(hits.text, hits.start - begin, hits.end - begin, names[group], scan.num_texts)
+        columns = {f"bias.{name}": counts[:, index] for index, name in enumerate(names.tolist())}
+        return {**columns, "bias.spans": spans}

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import pyarrow as pa
 
-from hone.data.kernels.codepoints import pieces
 from hone.data.kernels.phrases import SPLITTER, PhraseTable, phrase_table
-from hone.data.kernels.words import split_words
+from hone.data.kernels.scan import Scan
+from hone.data.signals.scanned import Figures, ScannedSignal
 from hone.data.signals.spans import span_lists
 from hone.data.table import texts
 from hone.data.toxic_model import open_toxic
@@ -29,7 +28,7 @@ _KINDS = ("strong", "ambiguous")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Toxicity:
+class Toxicity(ScannedSignal):
     """Counts of toxic words, their places, and a model's score.
 
     Columns ``toxicity.words`` and ``toxicity.ambiguous`` (int32 counts), ``toxicity.spans``, and with a model
@@ -71,15 +70,26 @@ class Toxicity:
             "model": self.model_digest,
         }
 
-    def columns(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        """One row each: counts, places, and the score where there is a model."""
-        content = texts(rows)
-        found = _found(content, *_ready(self.strong, self.ambiguous, self.harmless))
+    def figures(self, scan: Scan) -> Figures:
+        """Counts, places, and the score where there is a model."""
+        table, list_of = _ready(self.strong, self.ambiguous, self.harmless)
+        hits = table.find(scan.words(SPLITTER))
+        kind = list_of[hits.phrase]
+        listed = kind < len(_KINDS)
+        text, kind = hits.text[listed], kind[listed]
+        begin = scan.piece.start[text]
+        names = np.array(_KINDS)[kind]
+        found: dict[str, Any] = {
+            column: np.bincount(text[kind == index], minlength=scan.num_texts)
+            for index, column in enumerate(("toxicity.words", "toxicity.ambiguous"))
+        }
+        spans = span_lists(text, hits.start[listed] - begin, hits.end[listed] - begin, names, scan.num_texts)
+        found["toxicity.spans"] = spans
         if self.model:
+            content = texts(scan.rows)
             scores = open_toxic((self.folder or Path()) / self.model).scores(content)
-            empty = np.array([not text.strip() for text in content], bool)
-            found["toxicity.score"] = pa.array(scores.astype(np.float32), mask=empty)
-        return pa.RecordBatch.from_pydict(found)
+            found["toxicity.score"] = np.where([bool(text.strip()) for text in content], scores, np.nan)
+        return found
 
 
 @cache
@@ -95,18 +105,3 @@ def _ready(*lists: tuple[str, ...]) -> tuple[PhraseTable, Any]:
     """Phrases ready to be found, and for each the index of its list."""
     phrases = tuple(phrase for listed in lists for phrase in listed)
     return phrase_table(phrases), np.repeat(np.arange(len(lists)), [len(listed) for listed in lists])
-
-
-def _found(content: list[str], table: PhraseTable, list_of: Any) -> dict[str, Any]:
-    found = [np.zeros((4, 0), np.int64)]
-    for piece in pieces(content):
-        hits = table.find(split_words(piece, SPLITTER))
-        begin = piece.start[hits.text]
-        found.append(np.stack([hits.text + piece.first, hits.start - begin, hits.end - begin, list_of[hits.phrase]]))
-    rows = np.concatenate(found, axis=1)
-    row, start, end, kind = rows[:, rows[3] < len(_KINDS)]
-    counts = (np.bincount(row[kind == index], minlength=len(content)).astype(np.int32) for index in range(len(_KINDS)))
-    return {
-        **dict(zip(("toxicity.words", "toxicity.ambiguous"), map(pa.array, counts), strict=True)),
-        "toxicity.spans": span_lists(row, start, end, np.array(_KINDS)[kind], len(content)),
-    }

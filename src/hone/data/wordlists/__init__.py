@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 from hone.errors import InputError
@@ -38,7 +39,7 @@ def read_list(path: Path) -> tuple[str, ...]:
 
 
 def lines(path: Path) -> list[tuple[int, str]]:
-    """Number and content of each line of a list that says something.
+    """Number and content (composed, NFC) of each line of a list that says something.
 
     Raises:
         InputError: no file, or not UTF-8.
@@ -49,5 +50,6 @@ def lines(path: Path) -> list[tuple[int, str]]:
         raise InputError(f"{path}: the word list cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: the word list is not UTF-8 at byte {error.start:,}") from error
-    stripped = ((number, line.strip()) for number, line in enumerate(content.splitlines(), start=1))
+    composed = unicodedata.normalize("NFC", content)
+    stripped = ((number, line.strip()) for number, line in enumerate(composed.splitlines(), start=1))
     return [(number, line) for number, line in stripped if line and not line.startswith("#")]
