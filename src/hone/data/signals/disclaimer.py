@@ -50,7 +50,7 @@ _REFUSED = (
 
 REFUSALS = (
     *(" ".join(pair) for pair in product(_CANNOT, _REFUSED)),
-    "i must decline", "i have to decline", "i must respectfully decline", "i apologize, but i cannot",
+    "i have to decline", "i must respectfully decline", "i apologize, but i cannot",
     "i apologize, but i can't", "i apologize, but i am unable to", "i apologize, but i'm unable to",
     "i apologise, but i cannot", "i apologise, but i can't",
 )  # fmt: skip
