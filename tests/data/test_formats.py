@@ -345,6 +345,14 @@ def test_articles_become_one_row_per_question(wrap: Any) -> None:
     assert one(first.fields) == first.fields
 
 
+def test_rows_of_one_article_have_ids_of_their_own() -> None:
+    article = json.loads(json.dumps(ARTICLE))
+    for question in article["paragraphs"][0]["qas"]:
+        question["id"] = "a:b"
+    rows = format_of(article).convert(Row("s.json:1", article))
+    assert [row.id for row in rows] == ["s.json:1#a.b", "s.json:1#a.b~2"]
+
+
 def test_one_question_per_row_has_the_same_columns() -> None:
     made = one(SQUAD)
     assert (made["answer"], made["answer_start"], made["question"]) == ("1924", 34, "When?")

@@ -6,6 +6,7 @@ code points from 0. Questions without an answer (2.0, arXiv:1806.03822) have an 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -52,10 +53,12 @@ def _read(fields: Fields) -> Iterator[Made | Fault]:
     if "question" in fields:
         yield _question(fields, text_of(fields, "context"))
         return
-    count = 0
-    for own, context, question in _questions(fields):
-        count += 1
-        name = str(question.get("id", count))
+    names: Counter[str] = Counter()
+    for number, (own, context, question) in enumerate(_questions(fields), 1):
+        # A colon would be read as the end of the file's name, and two questions of one id are two rows.
+        name = str(question.get("id", number)).replace(":", ".")
+        names[name] += 1
+        name += f"~{names[name]}" if names[name] > 1 else ""
         try:
             made = _question(question, context)
         except Fault as fault:
