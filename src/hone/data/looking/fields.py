@@ -28,7 +28,8 @@ class _Seen:
 
     filled: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
-    values: Counter[str] = field(default_factory=Counter)
+    values: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By kind and text: the number 1 and the text "1" are two values."""
     chars: int = 0
 
 
@@ -76,11 +77,13 @@ def _note(seen: _Seen, value: Any) -> None:
     if value is None or value == "":
         return
     seen.filled += 1
-    seen.kinds[_kind(value)] += 1
+    kind = _kind(value)
+    seen.kinds[kind] += 1
     shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
     seen.chars += len(shown)
     # A long text is known by its beginning, length and end; two that share them all count as one value.
-    key = shown if len(shown) <= 200 else f"{shown[:120]} … ({len(shown):,} characters) … {shown[-60:]}"
+    known = shown if len(shown) <= 200 else f"{shown[:120]} … ({len(shown):,} characters) … {shown[-60:]}"
+    key = (kind, known)
     if key in seen.values or len(seen.values) < MOST_DISTINCT:
         seen.values[key] += 1
 
@@ -102,7 +105,7 @@ def _column(name: str, seen: _Seen, rows: int, of: int | None, options: LookOpti
         "missing_share": share(rows - seen.filled, rows, of).to_json(),
         "distinct": distinct,
         "distinct_capped": distinct >= MOST_DISTINCT,
-        "constant": distinct == 1 and rows > 1,
+        "constant": distinct == 1 and seen.filled > 1,
         "unique": distinct == seen.filled and seen.filled > 1,
         "kinds": dict(seen.kinds.most_common()),
         "mean_chars": seen.chars / seen.filled if seen.filled else 0.0,
@@ -110,7 +113,7 @@ def _column(name: str, seen: _Seen, rows: int, of: int | None, options: LookOpti
         if options.sensitive
         else [
             {"value": value[:EXAMPLE_CHARS] + ("…" if len(value) > EXAMPLE_CHARS else ""), "rows": n}
-            for value, n in common
+            for (_, value), n in common
         ],
     }
 
@@ -127,6 +130,7 @@ def _licences(seen: dict[str, _Seen], rows: int, of: int | None, options: LookOp
         "values": []
         if options.sensitive
         else [
-            {"value": value[:EXAMPLE_CHARS], "rows": n, "share": share(n, rows, of).to_json()} for value, n in values
+            {"value": value[:EXAMPLE_CHARS], "rows": n, "share": share(n, rows, of).to_json()}
+            for (_, value), n in values
         ],
     }

@@ -44,7 +44,7 @@ def languages(document: Json) -> str:
     if scripts is not None:
         mixed = scripts["mixed"]
         told = note(f"{rows(mixed['rows'])} ({percent(mixed['share']['value'])}) hold words that mix scripts.")
-        parts.append(sub("Scripts", bars(shares(scripts["values"])), _others(scripts), told))
+        parts.append(sub("Scripts", bars(shares(scripts["values"])), _others(scripts), told, anchor="scripts"))
     return section("languages", "Languages and scripts", "", *parts) if parts else ""
 
 
@@ -127,7 +127,7 @@ def fields(document: Json) -> str:
             ]
         )
     heads = ["column", "types", "missing", "distinct", "mean characters", "most frequent"]
-    lead = f"Of {rows(found['rows'])}. Missing: absent, null or the empty text. Distinct: values as text."
+    lead = f"Of {rows(found['rows'])}. Missing: absent, null or the empty text."
     parts = [table(heads, body, right=(2, 3, 4), class_="fields")]
     licences = found["licences"]
     if licences and licences["values"]:

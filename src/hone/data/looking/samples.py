@@ -85,7 +85,7 @@ def excerpt(text: str, marks: Sequence[Mark], chars: int = SHOWN_CHARS) -> dict[
     inside = sorted((max(0, start), min(len(text), end), kind) for start, end, kind in marks if start < end)
     begin = 0
     if len(text) > chars and inside:
-        begin = max(0, min(inside[0][0] - LEAD_CHARS, len(text) - chars))
+        begin = max(0, min(inside[0][0] - min(LEAD_CHARS, chars // 4), len(text) - chars))
     end = min(len(text), begin + chars)
     kept = [
         [max(start, begin) - begin, min(stop, end) - begin, kind]

@@ -1,0 +1,209 @@
+"""The page is one file that loads nothing, runs its own script alone, and treats text as data."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import time
+from html.parser import HTMLParser
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from hone.data.looking import charts
+from hone.data.looking.document import SCHEMA, build
+from hone.data.looking.figures import LookOptions
+from hone.data.looking.html import html
+from hone.data.rules import Rule, decide
+
+HOSTILE = (
+    '<script>alert("x")</script>',
+    "<img src=x onerror=alert(1)> and more words to read",
+    '"><svg/onload=alert(2)>',
+    "</blockquote></section></style><style>body{display:none}</style>",
+    "javascript:alert(3) <a href='javascript:alert(4)'>press</a>",
+    "{{ template }} ${code} <!-- comment -->",
+)
+RULES = (
+    Rule(name="short", column="length.chars", low=40, source="<b>source</b>"),
+    Rule(name="duplicate", column="exact.survivor", absent=True, source="folded"),
+    Rule(name="language", column="language.code", one_of=("en",), source="test"),
+)
+
+
+class Seen(HTMLParser):
+    """What a browser would take for elements."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def _columns(texts: list[str]) -> dict[str, Any]:
+    n = len(texts)
+    half = n // 2
+    return {
+        "exact.survivor": [None] * half + [f"rows.csv:{at + 1}" for at in range(n - half)],
+        "exact.cluster": list(range(half)) + list(range(n - half)),
+        "language.code": ["en"] * (n - 1) + ["<b>"],
+        "language.probability": [0.9] * n,
+        "script.main": ["Latin"] * n,
+        "pii.count": [1] * n,
+        "pii.email": [1] * n,
+        "pii.spans": [[("email", 0, 3)]] * n,
+        "toxicity.words": [1] * n,
+        "toxicity.spans": [[("word", 1, 4)]] * n,
+        "disclaimer.count": [1] * n,
+        "disclaimer.spans": [[("phrase", 0, 4)]] * n,
+        "contamination.share": [0.5] * n,
+        "contamination.whole": [False] * n,
+        "contamination.ngrams": [1] * n,
+        "contamination.spans": [[("13-gram", 0, 9)]] * n,
+        "contamination.against": ["test"] * n,
+        "labels.conflict": [True] * n,
+        "labels.others": [["<i>other</i>"]] * n,
+        "labels.suspect": [True] * n,
+        "labels.probability": [0.2] * n,
+        "labels.suggested": ["<i>other</i>"] * n,
+    }
+
+
+@pytest.fixture
+def measured(make_measured: Any) -> Any:
+    texts = [f"{text} number {at}" for text in HOSTILE for at in range(4)]
+    names = [f"<u>label {at % 3}</u>" for at in range(len(texts))]
+    fields = [{"<em>text</em>": text, "licence": "<tt>free</tt>"} for text in texts]
+    return make_measured(texts, _columns(texts), labels=names, fields=fields)
+
+
+def _document(measured: Any, **options: Any) -> dict[str, Any]:
+    return build(measured, RULES, decide(measured.columns, RULES), LookOptions(title="<h1>rows</h1>", **options))
+
+
+def test_text_never_becomes_markup(measured: Any) -> None:
+    page = html(_document(measured))
+    seen = Seen()
+    seen.feed(page)
+    assert not set(seen.tags) & {"img", "u", "em", "tt", "iframe", "link", "object"}
+    assert (seen.tags.count("script"), seen.tags.count("style"), seen.tags.count("h1")) == (1, 1, 1)
+    assert not [name for name, _ in seen.attributes if name.startswith("on")]
+    assert all(value.startswith("#") for name, value in seen.attributes if name in ("href", "src", "action"))
+    assert "style" not in dict(seen.attributes), "a style attribute would be refused by the policy"
+    told = "".join(seen.text)
+    assert all(text[4:] in told for text in HOSTILE), "the texts are shown as they are (their first signs are masked)"
+
+
+def test_the_policy_allows_the_page_s_own_script_and_style_alone(measured: Any) -> None:
+    page = html(_document(measured))
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page)
+    assert policy is not None
+    assert policy[1].startswith("default-src 'none'")
+    for tag in ("script", "style"):
+        inside = re.search(rf"<{tag}>(.*?)</{tag}>", page, re.S)
+        assert inside is not None
+        digest = base64.b64encode(hashlib.sha256(inside[1].encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy[1]
+
+
+def test_links_inside_the_page_lead_somewhere(measured: Any) -> None:
+    page = html(_document(measured))
+    anchors = set(re.findall(r'id="([^"]+)"', page))
+    assert set(re.findall(r'href="#([^"]+)"', page)) <= anchors
+    assert len(anchors) == len(re.findall(r' id="', page)), "an anchor is there twice"
+
+
+def test_the_document_is_json_and_the_same_every_time(measured: Any) -> None:
+    first, second = (json.dumps(_document(measured), allow_nan=False, ensure_ascii=False) for _ in range(2))
+    assert first == second
+    document = json.loads(first)
+    assert document["schema"] == SCHEMA
+    assert html(document) == html(_document(measured))
+    for name, figure in document["profile"].items():
+        assert set(figure) == {"value", "low", "high", "n"}, name
+        assert figure["low"] <= figure["value"] <= figure["high"], name
+
+
+def test_sensitive_shows_no_text_label_or_value(measured: Any) -> None:
+    document = _document(measured, sensitive=True, bad=(("rows.csv:99", "an object", "secret remains"),))
+    told = html(document) + json.dumps(document, ensure_ascii=False)
+    secrets = [*HOSTILE, *(text[:12] for text in HOSTILE), "label 0", "<i>other</i>", "free", "secret remains"]
+    for secret in secrets:
+        escaped = secret.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        assert secret not in told
+        assert escaped not in told
+        assert json.dumps(secret)[1:-1] not in told
+    assert document["labels"]["distinct"] == 3, "figures stay"
+
+
+def test_personal_data_is_masked_in_every_part(make_measured: Any) -> None:
+    texts = [f"jane{at}@mail.org wrote this text that is a little longer {at}" for at in range(12)]
+    columns = _columns(texts) | {"pii.spans": [[("email", 0, text.index(" "))] for text in texts]}
+    measured = make_measured(texts, columns)
+    document = build(measured, RULES, decide(measured.columns, RULES))
+    # The source's own columns are shown as they are: no signal has measured them.
+    told = json.dumps({key: value for key, value in document.items() if key != "fields"}, ensure_ascii=False)
+    assert "mail.org" not in told
+    assert "@••••.•••" in told
+
+
+def test_with_a_sample_every_figure_has_an_interval(measured: Any) -> None:
+    document = _document(measured, of=10_000)
+    exact = [name for name, figure in document["profile"].items() if figure["low"] == figure["high"]]
+    # What is the same in every row of the sample has no spread; a share of none or all still has an interval.
+    assert all(name == "rows" or name.endswith((".mean", ".median", ".total")) for name in exact)
+    assert "estimate" in html(document)
+    assert document["profile"]["rows"]["value"] == 10_000
+
+
+def test_no_rows_and_no_rules_make_a_page_too(make_measured: Any) -> None:
+    empty = make_measured([])
+    assert "<h1>" in html(build(empty, (), decide(empty.columns, ())))
+    alone = make_measured(["one row"])
+    assert "one row" in html(build(alone, (), decide(alone.columns, ())))
+
+
+def test_charts_are_well_formed_and_lie_inside_their_box() -> None:
+    from hone.data.looking.histogram import histogram
+
+    random = np.random.default_rng(0)
+    for values, line in ((random.lognormal(5, 2, 500), 900.0), (random.random(500), 0.3), (np.zeros(5), 1.0)):
+        drawn = charts.histogram(histogram(values, [line]), "unit <&>", low=line)
+        root = ElementTree.fromstring(drawn)
+        width = float(root.find("svg").get("viewBox").split()[2])  # type: ignore[union-attr]
+        bars = [rect for rect in root.iter("rect")]
+        assert bars
+        assert all(0 <= float(bar.get("x", -1)) <= width for bar in bars)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 37), (3, 1_250_000), (-4.2, 0.7)])
+def test_ticks_are_round_and_inside(low: float, high: float) -> None:
+    ticks = charts.nice(low, high, 5)
+    assert 3 <= len(ticks) <= 8
+    assert all(low <= tick <= high for tick in ticks)
+    steps = {round((b - a) / (ticks[1] - ticks[0]), 6) for a, b in zip(ticks, ticks[1:], strict=False)}
+    assert steps == {1.0}
+
+
+def test_a_thousand_rows_cost_little(make_measured: Any) -> None:
+    random = np.random.default_rng(0)
+    words = np.asarray([f"word{at}" for at in range(3_000)])
+    texts = [" ".join(random.choice(words, 60)) for _ in range(1_000)]
+    measured = make_measured(texts, _columns(texts))
+    decisions = decide(measured.columns, RULES)
+    begin = time.process_time()
+    page = html(build(measured, RULES, decisions))
+    assert time.process_time() - begin < 1.0
+    assert len(page) < 1_000_000

@@ -1,0 +1,69 @@
+"""Intervals hold what they say, over many seeded samples of known populations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hone.data.looking.sampling import Estimate, mean, order_by_hash, repeats, share, total
+
+
+@pytest.mark.parametrize("truth", [0.01, 0.2, 0.5])
+def test_the_interval_of_a_share_holds_the_share_of_all_rows(truth: float) -> None:
+    random = np.random.default_rng(0)
+    population = np.arange(5_000) < truth * 5_000
+    hits = 0
+    for _ in range(400):
+        drawn = random.choice(population, 400, replace=False)
+        found = share(int(drawn.sum()), 400, of=5_000)
+        hits += found.low <= truth <= found.high
+    assert 0.92 <= hits / 400 <= 0.995
+
+
+def test_the_interval_of_a_mean_holds_the_mean_of_all_rows() -> None:
+    random = np.random.default_rng(1)
+    population = random.gamma(3.0, 20.0, 5_000)
+    hits = sum(
+        found.low <= population.mean() <= found.high
+        for found in (mean(random.choice(population, 300, replace=False), of=5_000) for _ in range(400))
+    )
+    assert 0.92 <= hits / 400 <= 0.99
+
+
+def test_figures_of_all_rows_have_no_interval() -> None:
+    values = np.asarray([1.0, 2.0, np.nan, 6.0])
+    assert share(1, 4) == Estimate(value=0.25, low=0.25, high=0.25, n=4)
+    assert share(1, 4, of=4).exact
+    assert mean(values) == Estimate(value=3.0, low=3.0, high=3.0, n=3)
+    assert total(values) == Estimate(value=9.0, low=9.0, high=9.0, n=4)
+
+
+def test_a_sum_is_scaled_up_from_a_sample() -> None:
+    found = total(np.full(100, 7.0), of=1_000)
+    assert found.value == pytest.approx(7_000) == found.low == found.high
+
+
+def test_a_sample_of_nothing_says_nothing() -> None:
+    assert (share(0, 0, of=10).low, share(0, 0, of=10).high) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("group", [2, 3, 10, 100])
+def test_the_interval_of_repeats_reaches_up_to_the_true_share(group: int) -> None:
+    """In a sample most repeats are unseen: of pairs only the share ``p``."""
+    random = np.random.default_rng(2)
+    clusters = np.concatenate([np.repeat(np.arange(1_200 // group), group), np.arange(10_000, 13_600)])
+    truth = (len(clusters) - len(np.unique(clusters))) / len(clusters)
+    found = []
+    for _ in range(100):
+        drawn = random.choice(clusters, 1_200, replace=False)
+        found.append(repeats(len(drawn) - len(np.unique(drawn)), len(drawn), of=len(clusters)))
+    assert np.mean([one.value for one in found]) < truth
+    assert sum(one.low <= truth <= one.high for one in found) >= 95
+
+
+def test_a_seeded_order_does_not_depend_on_where_rows_stand() -> None:
+    names = [f"a.csv:{at}" for at in range(50)]
+    forward = [names[at] for at in order_by_hash(names, 3)]
+    turned = names[::-1]
+    assert [turned[at] for at in order_by_hash(turned, 3)] == forward
+    assert [names[at] for at in order_by_hash(names, 4)] != forward
