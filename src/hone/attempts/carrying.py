@@ -71,7 +71,7 @@ def carry_out(  # noqa: PLR0913  (five things are needed; the others are named a
             say=say,
         )
         keep = result.status == "finished" or (result.status == "stopped" and result.step > 0 and time_is_up())
-        report = _report(run, bench, model, result, keep)
+        report = _report(run, bench, model, result, keep, on_event)
         if result.status == "finished":
             run.finish({**report.to_json(), "recipe_id": recipe.id})
     return report
@@ -118,7 +118,9 @@ class _Reporter:
             self.on_event({"kind": "step", "steps": self.recipe.steps, **record.to_json()})
 
 
-def _report(run: Run, bench: Bench, model: nn.Module, result: Any, keep: bool) -> AttemptReport:
+def _report(
+    run: Run, bench: Bench, model: nn.Module, result: Any, keep: bool, on_event: Callable[[dict[str, Any]], None]
+) -> AttemptReport:
     from hone.hardware import peak_rss_bytes
 
     rate = result.tokens / result.seconds if result.seconds else 0.0
@@ -143,6 +145,8 @@ def _report(run: Run, bench: Bench, model: nn.Module, result: Any, keep: bool) -
         _load_best(model, result)
     _save_model(run, bench, model)
     evaluation = score_model(bench, model, bench.data.dev)
+    # What a paired comparison needs: the metric on each row, aligned with the dev rows (or windows of them).
+    on_event({"kind": "scored", "values": [answer.value for answer in evaluation.answers]})
     return AttemptReport(
         **common,
         score=evaluation.scores[evaluation.metric],

@@ -16,6 +16,7 @@ VERBS = {
     "look": "report on files or a task: what is wrong, what each rule removes, rows beside the proof",
     "clean": "clean the data as a version that can be undone",
     "data": "list, compare and trace data versions; edit single rows",
+    "ablate": "does a cleaning rule help? trains with and without it",
     "smoke": "the whole way on a shrunken model in seconds",
     "solve": "hone a model until the task is solved and the device budget holds",
     "train": "carry out one recipe",

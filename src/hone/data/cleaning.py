@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from hone.data import rules as deciding
 from hone.data.measure import AnySignal
-from hone.data.presets import Preset, Step, preset
+from hone.data.presets import OPTIONAL, Preset, Step, preset
 from hone.data.rules import Rule
 from hone.data.signals import registry
 from hone.data.transforms.base import Transform
@@ -78,7 +78,7 @@ def plan_of(clean: Clean, kind: str, given: Given, *, looking: bool = False) -> 
     base = preset(clean.preset, kind)
     transforms = _tried(partial(transforms_of, clean, kind), problems) or ()
     wishes = {name: wish if isinstance(wish, bool) else _wish(wish) for name, wish in clean.rules.items()}
-    rules = _tried(partial(deciding.changed, base.rules, wishes), problems) or ()
+    rules = _tried(partial(deciding.changed, base.rules, wishes, OPTIONAL), problems) or ()
     rules, notes = _possible(rules, given)
     names = _signal_names(base, clean, rules, given, looking)
     signals = [_tried(partial(_signal, name, base, clean, given), problems) for name in names]
@@ -128,6 +128,7 @@ def _handed(name: str, given: Given) -> dict[str, Any]:
         "exact": {"with_answer": given.with_answer},
         "contamination": {"fingerprints": given.fingerprints},
         "toxicity": {"folder": given.folder},
+        "bias": {"folder": given.folder},
     }
     return handed.get(name, {})
 

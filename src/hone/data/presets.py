@@ -140,6 +140,37 @@ PRESETS: dict[str, Preset] = {
 """What each preset of ``clean:`` stands for."""
 
 
+_FURTHER = (
+    Rule(
+        name="label-suspect",
+        column="labels.suspect",
+        high=0,
+        source="confident learning (arXiv 1911.00068): another label is likelier, out of fold",
+        evidence=("labels.suggested", "labels.probability"),
+    ),
+    Rule(
+        name="label-conflict",
+        column="labels.conflict",
+        high=0,
+        source="the same text carries different labels",
+        evidence=("labels.others",),
+    ),
+    Rule(
+        name="toxic-words",
+        column="toxicity.words",
+        high=0,
+        source="strong words of a list",
+        evidence=("toxicity.spans",),
+    ),
+    Rule(name="personal-data", column="pii.count", high=0, source="personal data found", evidence=("pii.spans",)),
+    Rule(name="chance-10", column="chance.value", low=0.1, source="a tenth of the rows by chance: a control"),
+)
+OPTIONAL: dict[str, Rule] = {
+    rule.name: rule for rule in (*(one for found in PRESETS.values() for one in found.rules), DISCLAIMER, *_FURTHER)
+}
+"""Every rule that ``clean: {rules: {NAME: true}}`` can add to a preset, by its name."""
+
+
 def preset(name: str, kind: str | None = None) -> Preset:
     """The preset of a name, for a kind of task.
 

@@ -149,24 +149,31 @@ def _shown(value: Any) -> str:
     return str(value)
 
 
-def changed(rules: Sequence[Rule], wishes: Mapping[str, Mapping[str, Any] | bool]) -> tuple[Rule, ...]:
+def changed(
+    rules: Sequence[Rule], wishes: Mapping[str, Mapping[str, Any] | bool], optional: Mapping[str, Rule] | None = None
+) -> tuple[Rule, ...]:
     """Rules after a person's wishes: another threshold for a rule, ``False`` to leave one out, or a rule of their own.
+
+    ``True`` adds a rule of ``optional``.
 
     Raises:
         InputError: an unknown rule to change, or a rule of one's own that lacks a column or threshold.
     """
     known = {rule.name: rule for rule in rules}
+    more = optional or {}
     problems: list[str] = []
     for name, wish in wishes.items():
         if isinstance(wish, bool):
-            if name not in known:
-                hint = nearest(name, [rule.name for rule in rules])
-                problems.append(f"clean.rules.{name}: no rule of the preset has this name; {hint}")
-            elif not wish:
-                del known[name]
+            if name not in known and name not in more:
+                hint = nearest(name, [*[rule.name for rule in rules], *more])
+                problems.append(f"clean.rules.{name}: no rule has this name; {hint}")
+            elif wish:
+                known.setdefault(name, more.get(name) or known[name])
+            else:
+                known.pop(name, None)
             continue
         try:
-            known[name] = _wished(name, known.get(name), wish)
+            known[name] = _wished(name, known.get(name, more.get(name)), wish)
         except ValueError as error:
             hint = f"; or {nearest(name, [rule.name for rule in rules])}" if rules else ""
             problems.append(f"clean.rules.{name}: {error}{hint}")

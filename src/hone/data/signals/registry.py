@@ -17,6 +17,7 @@ SIGNALS: dict[str, str] = {
     "bias": "hone.data.signals.bias:Bias",
     "boilerplate": "hone.data.signals.boilerplate:Boilerplate",
     "c4": "hone.data.signals.c4:C4",
+    "chance": "hone.data.signals.chance:Chance",
     "contamination": "hone.data.signals.contamination:Contamination",
     "content": "hone.data.signals.content:Content",
     "disclaimer": "hone.data.signals.disclaimer:Disclaimer",

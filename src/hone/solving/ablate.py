@@ -1,0 +1,343 @@
+"""Does a cleaning rule help? The same small model with the rule and without it, equal tokens, several seeds.
+
+Both arms are judged on the same dev rows, which the rules do not touch. What remains between them is the rule, the
+luck of the seed and the choice of the rows; the interval counts both kinds of luck.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hone import processes
+from hone.attempts import calibrate, carry_out
+from hone.data.ledger import Ledger
+from hone.data.prepare import DataVersion, prepare
+from hone.errors import FailedError, InputError
+from hone.evaluate.effects import Effect, crossed_effect
+from hone.files import content_hash, read_json, write_json
+from hone.hardware import usable_cores
+from hone.lab.lab import Lab
+from hone.processes import Channel
+from hone.solving.defaults import default_recipe
+from hone.task.load import load_task
+from hone.task.own_metric import load_metric
+from hone.task.recipe import Recipe
+from hone.task.render import task_prompt
+from hone.task.spec import Clean, Task
+
+LEAST_SEEDS, MOST_SEEDS = 3, 10
+MOST_EPOCHS = 4.0
+"""A proxy shows what rows are worth long before it is done learning."""
+LEAST_STEPS = 60
+CALIBRATE_S = 4.0
+PLANNED_SHARE = 0.8
+"""Share of the box that the least number of seeds is planned to take: several workers slow each other down."""
+BASE = "without"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """A training set: the name of the rule that made it (or ``without``), its data, its steps for equal tokens."""
+
+    name: str
+    data: DataVersion
+    removed: int
+    steps: int = 0
+
+
+@dataclass(kw_only=True)
+class Trials:
+    """Values on each dev row by arm and seed, kept on disk as they come."""
+
+    path: Path
+    steps: dict[str, int] = field(default_factory=dict)
+    values: dict[str, list[float]] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, path: Path) -> Trials:
+        """What an earlier call kept, or nothing."""
+        return cls(path=path, **read_json(path)) if path.is_file() else cls(path=path)
+
+    def save(self) -> None:
+        """Write all of it."""
+        plain = {"steps": self.steps, "values": self.values, "scores": self.scores, "seconds": self.seconds}
+        write_json(self.path, plain)
+
+    def seeds(self, arm: str) -> list[int]:
+        """Seeds for which this arm and the one without rules are done."""
+        done = {
+            name: {int(key.rpartition("#")[2]) for key in self.values if key.startswith(f"{name}#")}
+            for name in (arm, BASE)
+        }
+        return sorted(done[arm] & done[BASE])
+
+
+def ablate(
+    folder: Path,
+    rules: Sequence[str],
+    *,
+    minutes: float = 10.0,
+    seeds: int = LEAST_SEEDS,
+    say: Say = lambda line: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Compare each rule with leaving all of them out.
+
+    Args:
+        folder: the task folder.
+        rules: names of rules: of the task's preset, of its own, or optional ones.
+        minutes: the box, over all calls with the same rules, data and box.
+        seeds: the least number; more are trained while the box has room.
+        say: takes each line.
+        should_stop: asked while workers run; what is done is kept.
+
+    Returns:
+        Per rule the rows it removes and its :class:`~hone.evaluate.effects.Effect` on the metric of a row.
+
+    Raises:
+        InputError: unknown rules, a rule that removes nothing, fewer than 3 seeds.
+        FailedError: when the box ends before 3 seeds of an arm are done.
+    """
+    if seeds < LEAST_SEEDS:
+        raise InputError(f"--seeds {seeds}: an interval over seeds needs at least {LEAST_SEEDS}")
+    begin = time.monotonic()
+    processes.warm_up()
+    task = load_task(folder)
+    arms = _arms(task, folder, list(dict.fromkeys(rules)), say)
+    recipe = default_recipe(task, arms[0].data, seed=0, threads=1)
+    key = content_hash([[arm.data.id for arm in arms], recipe.model_dump(mode="json"), minutes])
+    place = folder / ".hone" / "ablations" / key
+    trials = Trials.open(place / "trials.json")
+    slots = min(usable_cores(), len(arms) * seeds)
+    deadline = begin + 60 * minutes
+    if not trials.steps:
+        rate = processes.run("calibrate", calibrate, _order(place, task, arms[0], recipe, folder))
+        room = (deadline - time.monotonic()) * PLANNED_SHARE * slots / (len(arms) * seeds)
+        most = round(MOST_EPOCHS * rate["steps_per_epoch"])
+        steps = max(LEAST_STEPS, min(most, int((room - rate["final_s"] - 2) / rate["step_s"])))
+        trials.steps = {arm.name: _equal_steps(task, arms[0], arm, steps) for arm in arms}
+        trials.save()
+        say(
+            f"plan: {len(arms)} training sets, {seeds} seeds or more, {steps:,} steps of {recipe.batch_size} rows "
+            f"({steps / rate['steps_per_epoch']:.1f} epochs without rules), {slots} at a time, {minutes:g} minutes"
+        )
+    arms = [replace(arm, steps=trials.steps[arm.name]) for arm in arms]
+    _Box(
+        arms=arms,
+        trials=trials,
+        task=task,
+        recipe=recipe,
+        folder=folder,
+        seeds=seeds,
+        slots=slots,
+        deadline=deadline,
+        say=say,
+        stop=should_stop,
+    ).run()
+    return _result(task, folder, arms, trials, begin)
+
+
+def _arms(task: Task, folder: Path, rules: list[str], say: Say) -> list[Arm]:
+    """The data without any of the rules, and without the training rows that each rule removes."""
+    off = dict.fromkeys(rules, False)
+    base = _prepared(task, folder, off)
+    arms = [Arm(name=BASE, data=base, removed=0)]
+    problems = []
+    for name in rules:
+        ledger = _prepared(task, folder, {**off, name: True}).ledger
+        failing = {entry.row for entry in ledger.entries if any(reason.name == name for reason in entry.reasons)}
+        kept = tuple(row for row in base.train if row.id not in failing)
+        removed = len(base.train) - len(kept)
+        say(f"{name}: removes {removed:,} of {len(base.train):,} training rows; the {len(base.dev):,} dev rows stay")
+        if not removed or not kept:
+            problems.append(
+                f"{name} removes {removed:,} of {len(base.train):,} training rows: there is nothing to compare"
+            )
+            continue
+        books = Ledger(read={"train": len(kept)}, kept={"train": len(kept)})
+        version = replace(base, id=content_hash([base.id, name, sorted(failing)]), train=kept, ledger=books)
+        arms.append(Arm(name=name, data=version, removed=removed))
+    if problems:
+        raise InputError(problems)
+    # Every arm has its own books: rows that are too long for the context are counted in each.
+    books = Ledger(read={"train": len(base.train)}, kept={"train": len(base.train)})
+    return [replace(arms[0], data=replace(base, ledger=books)), *arms[1:]]
+
+
+def _prepared(task: Task, folder: Path, wishes: dict[str, bool]) -> DataVersion:
+    own = {
+        name: wish
+        for name, wish in task.clean.rules.items()
+        if wishes.get(name) is not True or not isinstance(wish, bool)
+    }
+    rules = {**own, **{name: wish for name, wish in wishes.items() if not (wish and name in own)}}
+    section = Clean.model_validate({**task.clean.model_dump(exclude_none=True), "rules": _plain(rules)})
+    changed = task.model_copy(update={"clean": section})
+    return prepare(changed, folder, folder / ".hone" / "cache", lambda line: None)
+
+
+def _plain(rules: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: wish if isinstance(wish, bool) else wish.model_dump(exclude_none=True) for name, wish in rules.items()
+    }
+
+
+def _equal_steps(task: Task, base: Arm, arm: Arm, steps: int) -> int:
+    """Steps of an arm for as many tokens as the first sees, by the mean length of their rows."""
+    ours, theirs = (_mean_chars(task, one.data) for one in (base, arm))
+    return max(1, round(steps * ours / theirs))
+
+
+def _mean_chars(task: Task, data: DataVersion) -> float:
+    return float(np.mean([len(task_prompt(task, row.fields)) + 1 for row in data.train]))
+
+
+def _order(place: Path, task: Task, arm: Arm, recipe: Recipe, folder: Path) -> dict[str, Any]:
+    return {
+        "folder": str(folder),
+        "place": str(place),
+        "task": task,
+        "data": arm.data,
+        "recipe": recipe.child(data=arm.data.id),
+        "name": arm.name,
+        "seconds": CALIBRATE_S,
+    }
+
+
+def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
+    """Train and score one arm with one seed, in a worker; the metric on each dev row comes back."""
+    task, data, recipe = order["task"], order["data"], order["recipe"]
+    folder = Path(order["folder"])
+    load_metric(task.metric, folder)
+    lab = Lab(Path(order["place"]), say=lambda line: None)
+    run = lab.new_run(
+        recipe, task.name, data.id, name=f"{order['name']}-s{recipe.seed}-{os.getpid()}", metric=task.metric
+    )
+    values: list[float] = []
+
+    def take(event: dict[str, Any]) -> None:
+        if event["kind"] == "scored":
+            values.extend(event["values"])
+
+    begin = time.monotonic()
+    report = carry_out(
+        run, task, data, recipe, folder / ".hone" / "cache", on_event=take, should_stop=channel.should_stop
+    )
+    score = report.score.mean if report.score is not None else None
+    return {"values": values, "score": score, "seconds": time.monotonic() - begin}
+
+
+@dataclass(kw_only=True)
+class _Box:
+    """Workers that train arm by arm and seed by seed while the box lasts; a seed counts when all its arms are done."""
+
+    arms: Sequence[Arm]
+    trials: Trials
+    task: Task
+    recipe: Recipe
+    folder: Path
+    seeds: int
+    slots: int
+    deadline: float
+    say: Say
+    stop: Callable[[], bool]
+    running: dict[str, processes.Worker] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Train until the box has no room for another seed, or ends."""
+        names = itertools.product(range(MOST_SEEDS), self.arms)
+        waiting = ((seed, arm) for seed, arm in names if f"{arm.name}#{seed}" not in self.trials.values)
+        workers = [worker for _ in range(self.slots) if (worker := self._start(waiting)) is not None]
+        for _ in processes.events(workers):
+            if self.stop() or time.monotonic() > self.deadline:
+                for worker in workers:
+                    worker.kill()
+                break
+            for name in [name for name, worker in self.running.items() if worker.done]:
+                self._keep(name, processes.result_of(self.running.pop(name)))
+                if (worker := self._start(waiting)) is not None:
+                    workers.append(worker)
+        if self.stop():
+            raise KeyboardInterrupt
+
+    def _start(self, waiting: Iterator[tuple[int, Arm]]) -> processes.Worker | None:
+        for seed, arm in waiting:
+            if arm is self.arms[0] and seed >= self.seeds and not self._has_room():
+                return None
+            steps = arm.steps
+            child = self.recipe.child(seed=seed, steps=steps, eval_every=steps, warmup_steps=max(1, steps // 20))
+            order = _order(self.trials.path.parent, self.task, arm, child, self.folder)
+            name = f"{arm.name}#{seed}"
+            self.running[name] = processes.start(name, work, order)
+            return self.running[name]
+        return None
+
+    def _keep(self, name: str, found: dict[str, Any]) -> None:
+        self.trials.values[name], self.trials.scores[name] = found["values"], found["score"]
+        self.trials.seconds.append(found["seconds"])
+        self.trials.save()
+        shown = name.replace("#", ", seed ")
+        self.say(f"{shown}: {self.task.metric} {found['score']:.3f} on dev, {found['seconds']:.0f} s")
+
+    def _has_room(self) -> bool:
+        """Whether one more seed of all arms fits into what is left of the box."""
+        if not self.trials.seconds:
+            return True
+        arms = len(self.arms)
+        longest = max(self.trials.seconds[-2 * arms :])
+        return time.monotonic() + 1.1 * longest * -(-arms // self.slots) < self.deadline
+
+
+def _result(task: Task, folder: Path, arms: Sequence[Arm], trials: Trials, begin: float) -> dict[str, Any]:
+    metric = load_metric(task.metric, folder)
+    sign = 1.0 if metric.higher_is_better else -1.0
+    found = []
+    for arm in arms[1:]:
+        seeds = trials.seeds(arm.name)
+        if len(seeds) < LEAST_SEEDS:
+            raise FailedError(
+                f"{arm.name}: {len(seeds)} seeds were done when the box ended and an interval needs {LEAST_SEEDS}; "
+                "repeat the command with a larger --minutes"
+            )
+        effect = _effect(trials, arm.name, seeds, sign)
+        found.append(
+            {
+                "rule": arm.name,
+                "removed": arm.removed,
+                "with": _mean(trials, arm.name, seeds),
+                "without": _mean(trials, BASE, seeds),
+                "difference": effect.to_json(),
+                "steps": arm.steps,
+            }
+        )
+    return {
+        "metric": task.metric,
+        "higher_is_better": metric.higher_is_better,
+        "train": len(arms[0].data.train),
+        "steps_without": arms[0].steps,
+        "rules": found,
+        "seconds": round(time.monotonic() - begin, 1),
+    }
+
+
+def _effect(trials: Trials, arm: str, seeds: Sequence[int], sign: float) -> Effect:
+    ours = np.array([trials.values[f"{arm}#{seed}"] for seed in seeds])
+    theirs = np.array([trials.values[f"{BASE}#{seed}"] for seed in seeds])
+    if ours.shape != theirs.shape:
+        raise FailedError(f"{arm}: {ours.shape[1]} dev rows were scored, and {theirs.shape[1]} without the rule")
+    return crossed_effect(sign * (ours - theirs))
+
+
+def _mean(trials: Trials, arm: str, seeds: Sequence[int]) -> float:
+    return float(np.mean([trials.scores[f"{arm}#{seed}"] for seed in seeds]))
