@@ -1,8 +1,8 @@
 """Labels that contradict each other, and labels that a quick model finds unlikely.
 
-A label is suspect by confident learning (Northcutt, Jiang and Chuang 2021, arXiv:1911.00068): a model that has not
-seen the row gives another class at least the probability that this class has, on average, on rows that carry its
-label. The model is :mod:`hone.data.linear`, fitted three times, each time without a third of the rows. Equal texts
+A label is suspect in the manner of confident learning (Northcutt, Jiang and Chuang 2021, arXiv:1911.00068): a model
+that has not seen the row gives another class about the probability that this class has, on average, on rows that carry
+its label. The model is :mod:`hone.data.linear`, fitted three times, each time without a third of the rows. Equal texts
 are in the same third, so that no row is judged by its own copy.
 """
 
@@ -33,8 +33,13 @@ FEW_ROWS = 2_000
 """Up to this many rows a smaller model is as good and four times faster."""
 MOST_LIKELY = 10
 """Only this many classes of a row may be suggested: the memory does not grow with the labels."""
-DOUBT = 0.5
-"""A suspect label also has less than this part of what its own class has on average: fewer false suspects, none lost."""
+BELIEF, DOUBT = 0.6, 0.2
+"""A label is suspect where another class has at least this part of its own average, and the label under this part.
+
+The paper asks for the whole average (1, and no bound below). With 5 % of banking77's labels shuffled that finds 64 % of
+them; these two find 88 %, and as much of what they find is right (benchmarks/data/labels.py). A lower second part would
+be surer, but miss labels that are confused again and again.
+"""
 _TEXT_CHARS = 1_000
 _BLOCK_ROWS = 20_000
 
@@ -118,7 +123,7 @@ class Labels:
         column = sketches.column("features")
         own, likely, most = self._out_of_fold(column, labelled[judged], keys[judged], classes, len(known))
         confidence = np.bincount(classes, own) / np.bincount(classes)
-        over = np.where(most >= confidence[likely], most, -1)
+        over = np.where(most >= BELIEF * confidence[likely], most, -1)
         best = likely[np.arange(len(judged)), over.argmax(axis=1)]
         objection = (over.max(axis=1) >= 0) & (best != classes) & (own < DOUBT * confidence[classes])
         probability[judged] = own
@@ -154,8 +159,11 @@ class Labels:
     ) -> list[LinearModel]:
         """One model for each fold, fitted on the others."""
         few = len(rows) <= FEW_ROWS
+        # Half the usual step and fewer epochs: a model that learns wrong labels by heart cannot object to them.
         settings = Settings(
-            max_features=min(2048 if few else 8192, max(1024, MAX_WEIGHTS // num_classes)), epochs=4 if few else 3
+            max_features=min(2048 if few else 8192, max(1024, MAX_WEIGHTS // num_classes)),
+            epochs=4 if few else 3,
+            learning_rate=0.5,
         )
         size = pc.list_value_length(column).to_numpy()[rows]
         order = np.random.default_rng(self.seed).permutation(len(rows))
