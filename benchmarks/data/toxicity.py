@@ -4,7 +4,7 @@
 
 FOLDER holds ``techdocs/techdocs.jsonl.gz``, ``banking77/train.csv`` and ``hate_offensive/labeled_data.csv`` (Davidson
 et al. 2017). Rows are documentation paragraphs, banking questions, tweets whose annotators saw neither hate nor
-offence, and, because these name few groups, harmless sentences made from templates and every term of the groups (as in
+offence, and, because these name few groups, harmless sentences about every term of the groups (as in
 Dixon et al., AIES 2018). The word list is applied to all of them. The classifier is fitted on
 half of the tweets by the hash of their folded text; its threshold is chosen on a quarter, and its figures are of the
 last quarter and of the other corpora.
@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hone.data.groups import rates_by_group, read_groups
+from hone.data.groups import probe_sentences, rates_by_group, read_groups
 from hone.data.signals.toxicity import Toxicity
 from hone.data.table import TextRow, batches
 from hone.data.toxic_model import TEST, fit_toxic, open_toxic, part_of
@@ -33,12 +33,6 @@ TOXIC = ("0", "1")
 FEWEST = 5
 """Groups that fewer rows name are counted in the total alone: one row of two is no rate."""
 PARAGRAPH_CHARS = 200
-TEMPLATES = (
-    "The article mentions {} twice.", "We talked about {} over lunch.", "My essay is about {} in the city.",
-    "The word on the poster was {}.", "She wrote a book on {} and history.", "A film about {} is on tonight.",
-    "The survey has a question on {}.", "There is a museum about {} near the river.", "He reads a lot about {}.",
-    "Our course covers {} in the spring.", "I learned something about {} today.", "The law also protects {}.",
-)  # fmt: skip
 
 
 def main() -> None:
@@ -51,7 +45,11 @@ def main() -> None:
     tweets = list(csv.DictReader((options.data / "hate_offensive/labeled_data.csv").open(encoding="utf-8", newline="")))
     texts, labels = [row["tweet"] for row in tweets], [row["class"] for row in tweets]
     neutral = [text for text, label in zip(texts, labels, strict=True) if label not in TOXIC]
-    corpora = {"techdocs": _paragraphs(options.data), "banking77": _banking(options.data), "templates": _templates()}
+    corpora = {
+        "techdocs": _paragraphs(options.data),
+        "banking77": _banking(options.data),
+        "sentences": probe_sentences(read_groups()),
+    }
     found: dict[str, Any] = {"lists": {}, "classifier": {}}
     print("## By word list\n")
     for name, rows in {**corpora, "hate_offensive, neutral": neutral}.items():
@@ -73,10 +71,6 @@ def main() -> None:
     found["model"] = about
     if options.out:
         write_json(options.out, found)
-
-
-def _templates() -> list[str]:
-    return [template.format(term) for group in read_groups() for term in group.terms for template in TEMPLATES]
 
 
 def _paragraphs(data: Path) -> list[str]:

@@ -80,6 +80,12 @@ def _expanded(terms: Sequence[str], persons: Sequence[str]) -> tuple[str, ...]:
     return tuple(whole)
 
 
+def probe_sentences(groups: Sequence[Group]) -> list[str]:
+    """Harmless English sentences about every term, which real rows name too seldom for a rate (Dixon et al. 2018)."""
+    frames = [line for _, line in lines(FOLDER / "harmless_sentences_en.txt")]
+    return [frame.replace("{}", term) for group in groups for term in group.terms for frame in frames]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class GroupTable:
     """Terms ready to be found; ``group`` (P,) is the index of the group that phrase ``p`` of the table names."""

@@ -2,8 +2,8 @@
 
 Three parts, by the hash of the folded text, so that equal texts stay together: the model is fitted on the first, its
 threshold is chosen on the second, and every figure is of the third. The threshold is the lowest one that strikes at
-most a stated share of harmless rows: unlike precision, that share does not depend on how many toxic rows there are, so
-it is what carries over to other data.
+most a stated share of harmless rows: unlike precision, that share does not depend on how many toxic rows there are. On
+texts of another kind it is another one; ``probe`` gives a first idea.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from hone.data.groups import Group, rates_by_group, read_groups
+from hone.data.groups import Group, read_groups
 from hone.data.linear import LinearModel, fit
 from hone.data.rows import fingerprint
 from hone.data.split import position
 from hone.data.swap_effects import swap_effects
+from hone.data.toxic_figures import LEAST, Flags, Floats, figures, probe, tell
 from hone.errors import FailedError, InputError
 from hone.files import atomic_folder, file_hash, read_json, write_json
-from hone.task.scores import wilson
 
 FORMAT = "hone toxicity model, version 1"
 TOXIC, OTHER = "toxic", "other"
@@ -32,12 +32,6 @@ _MODEL, _ABOUT = "model.safetensors", "toxic.json"
 _BLOCK_PARTS = 512
 """Parts scored at once: about a million characters, whose features take some 50 MB."""
 _SWAPPED_ROWS = 5_000
-_TOLD = 5
-_LEAST = 20
-"""Rows of each kind that a part needs: with fewer, its figures say next to nothing."""
-
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -95,7 +89,9 @@ def fit_toxic(
     Returns:
         What ``toxic.json`` says: counts, threshold, and over the third part precision, recall and the false-positive
         rate with 95 % intervals, the area under the ROC curve, the false-positive rate per group and per term, and
-        what exchanging groups in a text does to its score (:func:`hone.data.swap_effects.swap_effects`).
+        what exchanging groups in a text does to its score (:func:`hone.data.swap_effects.swap_effects`). ``probe``:
+        the same rates over harmless sentences about every term of the shipped list
+        (:func:`hone.data.groups.probe_sentences`), because few real rows name a group.
 
     Raises:
         InputError: labels that no row has, or too few rows of a kind in one of the parts.
@@ -123,13 +119,14 @@ def fit_toxic(
         "false_positive_rate_allowed": false_positive_rate,
         "held_out": held_out,
         "seed": seed,
-        **_figures([texts[row] for row in third], scores[third], is_toxic[third], threshold, groups or read_groups()),
+        **figures([texts[row] for row in third], scores[third], is_toxic[third], threshold, groups or read_groups()),
+        "probe": None if groups else probe(model.scores, threshold),
         "swaps": swap_effects((texts[row] for row in third[:_SWAPPED_ROWS]), model.scores, threshold=threshold),
     }
     with atomic_folder(out) as folder:
         linear.save(folder / _MODEL)
         write_json(folder / _ABOUT, about)
-    _tell(about, say)
+    tell(about, say)
     return about
 
 
@@ -191,13 +188,13 @@ def part_of(texts: Sequence[str], held_out: float) -> Any:
 
 def _check_parts(is_toxic: Flags, part: Any) -> None:
     problems = [
-        f"{name}: {count:,} {kind} rows; at least {_LEAST} are needed for a model worth having"
+        f"{name}: {count:,} {kind} rows; at least {LEAST} are needed for a model worth having"
         for index, name in enumerate(("rows to fit", "rows for the threshold", "rows for the figures"))
         for kind, count in (
             ("toxic", int((is_toxic & (part == index)).sum())),
             ("harmless", int((~is_toxic & (part == index)).sum())),
         )
-        if count < _LEAST
+        if count < LEAST
     ]
     if problems:
         raise InputError(problems)
@@ -208,63 +205,3 @@ def _threshold(harmless: Floats, allowed: float) -> float:
     order = np.sort(harmless)[::-1]
     may = int(allowed * len(order))
     return float(np.nextafter(order[may], np.inf))
-
-
-def auc(scores: Floats, positive: Flags) -> float:
-    """Area under the ROC curve: the share of pairs in which the positive row scores higher, ties counting half."""
-    values, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = np.cumsum(counts) - (counts - 1) / 2
-    n, m = int(positive.sum()), int((~positive).sum())
-    return float((ranks[inverse][positive].sum() - n * (n + 1) / 2) / (n * m)) if len(values) > 1 else 0.5
-
-
-def _figures(
-    texts: list[str], scores: Floats, is_toxic: Flags, threshold: float, groups: tuple[Group, ...]
-) -> dict[str, Any]:
-    struck = scores >= threshold
-    right = int((struck & is_toxic).sum())
-    harmless = np.flatnonzero(~is_toxic).tolist()
-    clean, flags = [texts[row] for row in harmless], struck[harmless]
-    return {
-        "precision": _share(right, int(struck.sum())),
-        "recall": _share(right, int(is_toxic.sum())),
-        "false_positive_rate": _share(int(flags.sum()), len(harmless)),
-        "auc": round(auc(scores, is_toxic), 6),
-        "false_positive_rate_by_group": [rate.to_json() for rate in rates_by_group(clean, flags, groups)],
-        "false_positive_rate_by_term": [rate.to_json() for rate in rates_by_group(clean, flags, groups, terms=True)],
-    }
-
-
-def _share(count: int, n: int) -> dict[str, Any]:
-    if not n:
-        return {"share": None, "low": None, "high": None, "count": 0, "n": 0}
-    low, high = wilson(count, n)
-    return {"share": round(count / n, 6), "low": round(low, 6), "high": round(high, 6), "count": count, "n": n}
-
-
-def _tell(about: dict[str, Any], say: Callable[[str], None]) -> None:
-    for name in ("precision", "recall", "false_positive_rate"):
-        figure = about[name]
-        if figure["n"]:
-            interval = f"[{figure['low']:.3f}, {figure['high']:.3f}]"
-            say(f"{name.replace('_', ' ')} {figure['share']:.3f} {interval}, n={figure['n']:,}, on rows held out")
-    say(f"area under the ROC curve {about['auc']:.3f}")
-    overall = about["false_positive_rate"]
-    for rate in about["false_positive_rate_by_group"]:
-        if rate["n"] >= _LEAST and rate["low"] > overall["high"]:
-            say(
-                f"harmless rows that name {rate['group']} ({rate['axis']}) are struck more often: {rate['share']:.1%} "
-                f"[{rate['low']:.1%}, {rate['high']:.1%}] of {rate['n']:,}, against {overall['share']:.1%} of all"
-            )
-    moved = [
-        (kind, effect)
-        for kind, effect in about["swaps"].items()
-        if effect["n"] >= _LEAST and (effect["low"] > 0 or effect["high"] < 0)
-    ]
-    for kind, effect in sorted(moved, key=lambda one: -abs(one[1]["mean"]))[:_TOLD]:
-        say(
-            f"swap {kind}: the score moves by {effect['mean']:+.3f} [{effect['low']:+.3f}, {effect['high']:+.3f}] "
-            f"over {effect['n']:,} rows; {effect['rises']} become toxic, {effect['falls']} harmless"
-        )
-    if len(moved) > _TOLD:
-        say(f"{len(moved) - _TOLD} more swaps move the score; {_ABOUT} lists all")

@@ -19,7 +19,8 @@ from hone.data.kernels.phrases import SPLITTER, phrase_table
 from hone.data.kernels.words import split_words
 from hone.data.signals.toxicity import Toxicity, shipped_words
 from hone.data.table import TextRow, text_batch
-from hone.data.toxic_model import auc, fit_toxic, open_toxic
+from hone.data.toxic_figures import auc
+from hone.data.toxic_model import fit_toxic, open_toxic
 from hone.data.wordlists import read_list, shipped
 from hone.errors import InputError
 
@@ -161,6 +162,8 @@ def test_a_model_is_fitted_and_says_what_it_does_on_rows_it_has_not_seen(
     assert about["recall"]["low"] <= about["recall"]["share"] <= about["recall"]["high"]
     assert about["false_positive_rate"]["n"] + about["recall"]["n"] == about["rows"]["test"]
     assert [rate["group"] for rate in about["false_positive_rate_by_group"]] == ["muslim"]
+    assert about["swaps"]["religion: muslim -> jewish"]["mean"] < 0  # the word stood beside toxic ones
+    assert {rate["axis"] for rate in about["probe"]["false_positive_rate_by_group"]} >= {"religion", "age", "gender"}
     assert any("area under the ROC curve" in line for line in lines)
     model = open_toxic(tmp_path / "model")
     toxic, fine, long = model.scores(["please zorg the table", "please paint the table", "paint " * 999 + "zorg blick"])
@@ -170,14 +173,14 @@ def test_a_model_is_fitted_and_says_what_it_does_on_rows_it_has_not_seen(
 
 def test_the_same_rows_give_the_same_model(labelled: tuple[list[str], list[str]], tmp_path: Path) -> None:
     for name in ("a", "b"):
-        fit_toxic(*labelled, {"hate", "abuse"}, tmp_path / name)
+        fit_toxic(*labelled, {"hate", "abuse"}, tmp_path / name, groups=read_groups())
     a, b = open_toxic(tmp_path / "a"), open_toxic(tmp_path / "b")
     assert (a.digest, a.threshold) == (b.digest, b.threshold)
     assert {path.suffix for path in (tmp_path / "a").iterdir()} == {".safetensors", ".json"}
 
 
 def test_the_signal_gives_the_models_scores(labelled: tuple[list[str], list[str]], tmp_path: Path) -> None:
-    fit_toxic(*labelled, {"hate", "abuse"}, tmp_path / "model")
+    fit_toxic(*labelled, {"hate", "abuse"}, tmp_path / "model", groups=read_groups())
     signal = Toxicity(model="model", folder=tmp_path)
     score = signal.columns(batch("please zorg the table", " \n", "please paint the table")).column("toxicity.score")
     assert score.null_count == 1
