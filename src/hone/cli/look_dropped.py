@@ -87,26 +87,26 @@ def dropped(looked: Looked, rule: Rule, positions: Sequence[int] | Any, *, sensi
 def shown(row: Dropped, *, colour: bool) -> str:
     """A row for a terminal."""
     lines = [_styled(row.row, "1", colour) + (f"  also fails {', '.join(row.also)}" if row.also else "")]
-    lines.append(f"  {row.evidence}")
+    lines.append(f"  {_plain(row.evidence)}")
     if row.survivor_text is not None and row.text is not None:
         lines += [f"  kept instead: {row.survivor}", *_side_by_side(row, colour)]
     elif row.text is not None:
-        lines.append(_indented(row.text))
+        lines.append(_indented(_plain(row.text)))
     return "\n".join(lines)
 
 
 def _side_by_side(row: Dropped, colour: bool) -> list[str]:
     """The survivor's text, and how the removed one differs: ``[-only there-]`` and ``{+only here+}``."""
-    found = compared(row.survivor_text or "", row.text or "")
+    found = compared(_plain(row.survivor_text or ""), _plain(row.text or ""))
     if not found["only_survivor"] and not found["only_row"]:
-        return ["  every word is the same:", _indented(row.text or "")]
+        return ["  every word is the same:", _indented(_plain(row.text or ""))]
     marks = {"removed": ("[-", "-]", "33"), "added": ("{+", "+}", "36"), "gap": ("... ", " ...", "2")}
     words = []
     for kind, text in found["pieces"]:
         open_, close, style = marks.get(kind, ("", "", ""))
         words.append(_styled(f"{open_}{text}{close}", style, colour and bool(style)))
     more = "" if found["whole"] else " ... (longer than what is compared)"
-    return [_indented(" ".join(words) + more)]
+    return [f"    {line}" for line in (" ".join(words) + more).splitlines()]
 
 
 def _page(positions: list[int], looked: Looked, rule: Rule, sensitive: bool) -> None:
@@ -155,9 +155,12 @@ def _indented(text: str) -> str:
     cut = (
         text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]} ... ({len(text) - SHOWN_CHARS:,} characters more)"
     )
-    # A text may hold control sequences; on a terminal they would be carried out.
-    plain = "".join(sign if sign.isprintable() or sign in "\n\x1b" else "\N{REPLACEMENT CHARACTER}" for sign in cut)
-    return "\n".join(f"    {line}" for line in plain.splitlines()) or "    (no text)"
+    return "\n".join(f"    {line}" for line in cut.splitlines()) or "    (no text)"
+
+
+def _plain(text: str) -> str:
+    """Text without control sequences, which a terminal would carry out."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
 def _styled(text: str, style: str, colour: bool) -> str:

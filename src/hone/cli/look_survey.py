@@ -60,6 +60,7 @@ def _of_task(args: argparse.Namespace, folder: Path, looking: bool) -> Looked:
         preset=task.clean.preset,
         test=task.data.test or "",
         command=("hone", "look", str(folder)),
+        folder=str(folder),
     )
     return Looked(survey=found, options=options, out=out_folder(args, folder), stem="report")
 

@@ -8,6 +8,7 @@ import json
 import re
 import time
 from html.parser import HTMLParser
+from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
 
@@ -112,7 +113,7 @@ def test_the_policy_allows_the_page_s_own_script_and_style_alone(measured: Any) 
     assert policy is not None
     assert policy[1].startswith("default-src 'none'")
     for tag in ("script", "style"):
-        inside = re.search(rf"<{tag}>(.*?)</{tag}>", page, re.S)
+        inside = re.search(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
         assert inside is not None
         digest = base64.b64encode(hashlib.sha256(inside[1].encode()).digest()).decode()
         assert f"{tag}-src 'sha256-{digest}'" in policy[1]
@@ -183,7 +184,7 @@ def test_charts_are_well_formed_and_lie_inside_their_box() -> None:
         drawn = charts.histogram(histogram(values, [line]), "unit <&>", low=line)
         root = ElementTree.fromstring(drawn)
         width = float(root.find("svg").get("viewBox").split()[2])  # type: ignore[union-attr]
-        bars = [rect for rect in root.iter("rect")]
+        bars = list(root.iter("rect"))
         assert bars
         assert all(0 <= float(bar.get("x", -1)) <= width for bar in bars)
 
@@ -193,7 +194,7 @@ def test_ticks_are_round_and_inside(low: float, high: float) -> None:
     ticks = charts.nice(low, high, 5)
     assert 3 <= len(ticks) <= 8
     assert all(low <= tick <= high for tick in ticks)
-    steps = {round((b - a) / (ticks[1] - ticks[0]), 6) for a, b in zip(ticks, ticks[1:], strict=False)}
+    steps = {round((b - a) / (ticks[1] - ticks[0]), 6) for a, b in pairwise(ticks)}
     assert steps == {1.0}
 
 

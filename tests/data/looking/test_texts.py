@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hone.data.looking.duplicates import compared
 from hone.data.looking.samples import excerpt, masked
 
-WORDS = st.lists(st.sampled_from("the cat sat on a mat while dogs ran away home".split()), max_size=40).map(" ".join)
+SIGNS = ["the", "cat", "sat", "on", "a", "mat", "while", "dogs", "ran"]
+WORDS = st.lists(st.sampled_from(SIGNS), max_size=40).map(" ".join)
 
 
 @settings(max_examples=60, deadline=None)

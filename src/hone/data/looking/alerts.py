@@ -146,8 +146,11 @@ def _labels(look: _Look) -> Iterator[Alert]:
     ):
         rows = found[key]["rows"] if found[key] else 0
         if rows:
-            edit = "hone data edit ROW label=LABEL"
-            yield _alert(name, rows, f"{_rows(rows, 'has', 'have')} {title}", f"labels-{key}", command=edit)
+            edit = ["hone", "data", "edit", "ROW", f"{look.options.label_column}=LABEL"]
+            act = {"command": shlex.join([*edit, *([look.options.folder] if look.options.folder else [])])}
+            if not look.options.folder:
+                act["why"] = "A label is corrected in a task folder, where the edit is recorded; hone init makes one."
+            yield _alert(name, rows, f"{_rows(rows, 'has', 'have')} {title}", f"labels-{key}", **act)
     if found["imbalance"] >= _IMBALANCE and found["distinct"] > 1:
         title = f"the most frequent label has {found['imbalance']:,.0f} times the rows of the rarest"
         why = "Accuracy then says little about rare labels."

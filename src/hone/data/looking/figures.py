@@ -31,6 +31,10 @@ class LookOptions:
     """What was read, as the person named it."""
     command: tuple[str, ...] = ("hone", "look")
     """The command of this look, which commands in the report repeat."""
+    folder: str = ""
+    """The task folder; "" for bare files."""
+    label_column: str = "label"
+    """The rows' column that holds the label."""
     test: str = ""
     """The test that rows were compared with, as named; its rows are never shown."""
     test_labels: tuple[str, ...] = ()

@@ -12,6 +12,8 @@ from hone.data.looking.figures import LookOptions
 from hone.data.looking.sampling import order_by_hash
 from hone.data.signals.contamination import Contamination
 from hone.data.survey import Survey
+from hone.data.view import Of
+from hone.task.templates import columns as template_columns
 
 PROVED_ON = 32
 """Rows into copies of which passages are planted for the self-test of the search for test text."""
@@ -29,9 +31,18 @@ def document_of(survey: Survey, options: LookOptions) -> dict[str, Any]:
         bad=tuple((bad.id, bad.expected, bad.found) for bad in survey.bad),
         test_labels=survey.test_labels,
         canaries=_canaries(survey, options.seed),
+        label_column=_label_column(survey) or options.label_column,
     )
     measured = replace(survey.measured, columns=survey.columns)
     return build(measured, survey.plan.rules, survey.decisions, known)
+
+
+def _label_column(survey: Survey) -> str:
+    """The column of the label, where the label is one column as it stands."""
+    if isinstance(survey.view.label, str):
+        columns = template_columns(survey.view.label)
+        return columns[0] if len(columns) == 1 else ""
+    return survey.view.label.column if isinstance(survey.view.label, Of) else ""
 
 
 def _canaries(survey: Survey, seed: int) -> tuple[dict[str, Any], ...]:

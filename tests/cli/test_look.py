@@ -1,0 +1,201 @@
+"""``hone look`` on bare files and on task folders, through the command line."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hone.cli import main
+
+DATA = Path(__file__).resolve().parent.parent / "data"
+
+
+@pytest.fixture
+def banking(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(DATA / "banking", tmp_path / "banking"))
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    """Thirty different requests, one of them three times (another case, other signs), one empty row."""
+    texts = [f"please set alarm number {at} for the {at + 3}th of may" for at in range(30)]
+    texts += ["PLEASE set alarm number 0 for the 3th of may", "please set alarm, number 0, for the 3th of may!", ""]
+    path = tmp_path / "requests.jsonl"
+    path.write_text("".join(json.dumps({"text": text, "from": "app"}) + "\n" for text in texts), encoding="utf-8")
+    return path
+
+
+def _run(capsys: pytest.CaptureFixture[str], *words: str | Path, status: int = 0) -> str:
+    assert main(["look", *map(str, words)]) == status
+    captured = capsys.readouterr()
+    return captured.out if status == 0 else captured.err
+
+
+def _document(page: str) -> Any:
+    return json.loads(Path(page).with_suffix(".json").read_text(encoding="utf-8"))
+
+
+def test_bare_files_need_no_task(banking: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    told = _run(capsys, banking / "train.csv", "--test", banking / "test.csv", "--out", out)
+    assert "320 rows" in told
+    assert str(out / "train.html") in told
+    page = (out / "train.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    # One row of this cut repeats another (counted with the folding of the test data's own page).
+    with (banking / "train.csv").open(encoding="utf-8") as handle:
+        folded = [(re.sub(r"\W+", " ", row["text"].lower()).strip(), row["category"]) for row in csv.DictReader(handle)]
+    document = _document(str(out / "train.html"))
+    assert document["duplicates"]["exact"]["removed"] == len(folded) - len(set(folded))
+    assert document["rows"] == 320
+    assert document["labels"]["distinct"] == 8
+    assert [canary["found"] for canary in document["contamination"]["canaries"]] == [True] * 4
+
+
+def test_a_task_folder_is_looked_at_as_hone_yaml_says(banking: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = json.loads(_run(capsys, banking, "--json").splitlines()[-1])
+    assert told["rows"] == 320
+    assert Path(told["report"]) == banking / "look" / "report.html"
+    document = _document(told["report"])
+    assert document["profile"]["kept.share"]["value"] == pytest.approx(told["kept"] / 320)
+    assert document["schema"] == "hone.look/1"
+
+
+def test_json_is_the_last_line_and_people_read_beside_it(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["look", str(rows), "--json", "--out", str(rows.parent / "out")]) == 0
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 1
+    assert {"headline", "alerts", "report", "document", "kept"} <= set(json.loads(captured.out))
+    assert "what is wrong most" in captured.err
+
+
+def test_a_sample_gives_intervals_that_hold_the_figures_of_all_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "many.jsonl"
+    lines = [{"text": ("" if at % 10 == 0 else f"request {at} about {'a' * (at % 40)}")} for at in range(600)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    out = tmp_path / "out"
+    told = _run(capsys, path, "--sample", "200", "--out", out)
+    assert "600 rows" in told
+    assert re.search(r"empty [\d.]+ % \([\d.]+ % to [\d.]+ %\)", told)
+    document = _document(str(out / "many.html"))
+    assert (document["rows"], document["of"]) == (200, 600)
+    empty, chars = document["profile"]["empty.share"], document["profile"]["length.chars.mean"]
+    assert empty["low"] <= 0.1 <= empty["high"]
+    assert chars["low"] <= sum(len(line["text"]) for line in lines) / 600 <= chars["high"]
+
+
+def test_sensitive_writes_no_text(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = rows.parent / "out"
+    told = _run(capsys, rows, "--sensitive", "--out", out)
+    written = told + "".join((out / f"requests.{kind}").read_text(encoding="utf-8") for kind in ("html", "json"))
+    for line in rows.read_text(encoding="utf-8").splitlines():
+        text = json.loads(line)["text"]
+        assert not text or text not in written
+    assert "alarm" not in written
+    assert '"app"' not in written
+
+
+def test_dropped_rows_stand_beside_what_they_repeat(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = _run(capsys, rows, "--dropped", "duplicate", "--out", rows.parent / "out")
+    assert "duplicate removes 2 of 33 rows" in told
+    assert "kept instead: requests.jsonl:1" in told
+    assert "[-please-] {+PLEASE+}" in told
+    document = json.loads(
+        _run(capsys, rows, "--dropped", "duplicate", "--json", "--out", rows.parent / "out").splitlines()[-1]
+    )
+    assert [row["row"] for row in document["dropped"]] == ["requests.jsonl:31", "requests.jsonl:32"]
+    assert {row["survivor"] for row in document["dropped"]} == {"requests.jsonl:1"}
+
+
+def test_dropped_rows_of_other_rules_come_with_their_evidence(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = _run(capsys, rows, "--dropped", "empty", "--out", rows.parent / "out")
+    assert "requests.jsonl:33" in told
+    assert "content.missing input" in told
+    assert "(no text)" in told
+
+
+def test_an_unknown_rule_names_the_nearest(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = _run(capsys, rows, "--dropped", "duplicates", "--out", rows.parent / "out", status=2)
+    assert 'did you mean "duplicate"?' in told
+
+
+def test_paging_goes_on_back_and_ends(
+    rows: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter(["", "p", "2", "q"])
+    monkeypatch.setattr("builtins.input", lambda _: next(answers))
+    for stream in (sys.stdout, sys.stdin):
+        monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    told = _run(capsys, rows, "--dropped", "duplicate", "--out", rows.parent / "out")
+    assert re.findall(r"^(\d) of 2$", told, re.MULTILINE) == ["1", "2", "1", "2"]
+
+
+def test_control_sequences_of_a_text_reach_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "rows.jsonl"
+    text = "clear \x1b[2J the screen \x07 now"
+    path.write_text("".join(json.dumps({"text": one}) + "\n" for one in (text, text, "other")), encoding="utf-8")
+    told = _run(capsys, path, "--dropped", "duplicate", "--out", tmp_path / "out")
+    assert "the screen" in told
+    assert "\x1b" not in told
+    assert "\x07" not in told
+
+
+def test_tokens_show_prompt_and_supervised_apart(banking: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = _run(capsys, banking, "--tokens", "--rows", "4")
+    assert told.count("[[") == 5, "the legend, and one supervised part in each row"
+    rows = json.loads(_run(capsys, banking, "--tokens", "--rows", "4", "--json").splitlines()[-1])["rows"]
+    assert len(rows) == 4
+    for row in rows:
+        assert sum(piece["tokens"] for piece in row["pieces"] if piece["supervised"]) == row["num_supervised"]
+
+
+def test_looking_imports_no_torch(rows: Path) -> None:
+    code = (
+        "import sys; from hone.cli import main; assert main(sys.argv[1:]) == 0; "
+        "print(*sorted({'torch', 'transformers', 'pandas', 'matplotlib', 'tokenizers'} & set(sys.modules)), 'end')"
+    )
+    words = ["look", str(rows), "--out", str(rows.parent / "out")]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.splitlines()[-1] == "end"
+
+
+def test_tabular_without_its_package_says_how_to_add_it(
+    rows: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert "pip install" in _run(capsys, rows, "--tabular", status=2)
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--sample", "5"], "--sample: for bare files"),
+        (["--preset", "web", "--label", "x"], "--label, --preset: for bare files"),
+        (["--workers", "0"], "--workers 0: expected 1 or more"),
+        (["--tokens", "--sensitive"], "cannot go with --sensitive"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(
+    banking: Path, capsys: pytest.CaptureFixture[str], words: list[str], part: str
+) -> None:
+    assert part in _run(capsys, banking, *words, status=2)
+
+
+def test_a_missing_file_and_a_folder_without_a_task_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "nothing.jsonl" in _run(capsys, "nothing.jsonl", status=2)
+    assert "hone.yaml" in _run(capsys, status=2)
+    assert list(tmp_path.iterdir()) == [], "nothing is written for what cannot be read"
