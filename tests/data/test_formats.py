@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hone.data.formats import Format, converted, recognise
@@ -504,3 +504,43 @@ def test_bad_rows_of_a_schema_stop_a_task_with_where_and_what(tmp_path: Path) ->
     assert "1 bad row of 20" in problem
     assert 'field "messages": expected a conversation whose last turn is the assistant\'s' in problem
     assert 'train.jsonl:8 has turn 1 of 1 from "user"' in problem
+
+
+# Whatever a row holds.
+
+_KEYS = ["role", "content", "from", "value", "name", "arguments", "function", "tool_calls", "text", "type", "id"]
+_TEXTS = st.sampled_from(["", "user", "gpt", "{"])
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.floats(allow_nan=False) | _TEXTS,
+    lambda part: st.lists(part, max_size=3) | st.dictionaries(st.sampled_from(_KEYS), part, max_size=3),
+    max_leaves=8,
+)
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in items:
+        yield (*path, key)
+        yield from _places(part, (*path, key))
+
+
+@pytest.mark.parametrize("name", [*SAMPLES, "articles", "calls"])
+@settings(max_examples=30)
+@given(data=st.data())
+def test_any_value_anywhere_gives_a_row_or_a_bad_row(name: str, data: st.DataObject) -> None:
+    calls = [ASKED, {"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{}"}}]}]
+    more = {"articles": ARTICLE, "calls": {"messages": calls, "tools": [{"name": "f"}]}}
+    good = {**SAMPLES, **more}[name]
+    found = format_of(good)
+    fields = json.loads(json.dumps(good))
+    *path, last = data.draw(st.sampled_from(list(_places(fields))))
+    part = fields
+    for key in path:
+        part = part[key]
+    part[last] = data.draw(_JSON)
+    made = found.convert(Row("f:1", fields))
+    assert all(isinstance(row, Row | Bad) for row in made)
+    recognise([fields] * 3)
+    for row in made:
+        if isinstance(row, Row):
+            assert set(row.fields) >= set(found.columns.values())
