@@ -21,7 +21,7 @@ def read_parquet(file: DataFile, progress: Progress) -> Iterator[Row | Bad]:
     import pyarrow
     from pyarrow import parquet
 
-    with on_disk(file, progress) as path:
+    with on_disk(file) as path:
         try:
             # A buffer makes Arrow read column chunks piece by piece, and one thread keeps one arena of memory.
             with parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False, memory_map=False) as table:
@@ -40,7 +40,7 @@ def read_arrow(file: DataFile, progress: Progress, start: int = 0) -> Iterator[R
     """Rows of an Arrow IPC file or stream; ids count them from ``start`` + 1."""
     import pyarrow
 
-    with on_disk(file, progress) as path:
+    with on_disk(file) as path:
         try:
             with pyarrow.OSFile(str(path), "rb") as handle:
                 done = start

@@ -19,6 +19,7 @@ from hone.errors import InputError, nearest
 
 _KEY = re.compile(rb'\s*("(?:[^"\\]|\\.)*")\s*:\s*', re.DOTALL)
 _LOOK_BYTES = 8 << 20
+_LONGEST_KEY_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def _check_arrays(file: DataFile, found: list[str]) -> None:
 
 def _key(window: Window) -> str:
     while (match := _KEY.match(window.data)) is None or match.end() == len(window.data):
-        if len(window.data) > _LOOK_BYTES or not window.grow():
+        if len(window.data) > _LONGEST_KEY_BYTES or not window.grow():
             raise window.fault("a key and a colon")
     try:
         key: str = json.loads(match[1])

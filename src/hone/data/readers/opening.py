@@ -124,7 +124,7 @@ def _decompressed(stored: IO[bytes], suffix: str) -> Any:
 
 
 @contextmanager
-def on_disk(file: DataFile, progress: Progress) -> Iterator[Path]:
+def on_disk(file: DataFile) -> Iterator[Path]:
     """The file as a path that can be read at any position; what is compressed or in a store is unpacked for the time.
 
     Raises:
@@ -135,7 +135,7 @@ def on_disk(file: DataFile, progress: Progress) -> Iterator[Path]:
             yield file.path
         return
     with tempfile.NamedTemporaryFile(prefix="hone-", suffix=Path(file.stored_name).suffix) as copy:
-        with open_binary(file, progress) as handle:
+        with open_binary(file, Progress()) as handle:
             shutil.copyfileobj(handle, copy, BLOCK_BYTES)
         copy.flush()
         yield Path(copy.name)
@@ -191,10 +191,10 @@ def mark_bytes(block: bytes) -> int:
 
 
 def _between_characters(data: bytes) -> int:
-    """The last position, three bytes or fewer from the end, at which a UTF-8 character may start."""
-    end = len(data)
-    while end > len(data) - 3 and data[end - 1] >= 0x80:
-        end -= 1
-        if data[end] >= 0xC0:
-            break
-    return end
+    """The last position at which a UTF-8 character may begin: at the last lead byte, or behind plain ASCII."""
+    for at in range(len(data) - 1, max(len(data) - 5, -1), -1):
+        if data[at] >= 0xC0:
+            return at
+        if data[at] < 0x80:
+            return at + 1
+    return len(data)

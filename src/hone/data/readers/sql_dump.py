@@ -37,6 +37,8 @@ class _Dump:
     def __init__(self, file: DataFile, progress: Progress) -> None:
         self._file, self._progress = file, progress
         self._window = Window(file, progress)
+        while len(self._window.data) < _HEAD_BYTES and self._window.grow():
+            pass
         self._dialect = dialect_of(self._window.data)
         self._columns: dict[str, list[str]] = {}
         self._with_rows: dict[str, None] = {}

@@ -30,7 +30,7 @@ def read_sqlite(file: DataFile, progress: Progress) -> Iterator[Row | Bad]:
     Raises:
         InputError: for several tables without a name (listing them), an unknown name, a damaged file.
     """
-    with on_disk(file, progress) as path:
+    with on_disk(file) as path:
         try:
             address = f"file:{quote(str(path.absolute()))}?mode=ro"
             with closing(sqlite3.connect(address, uri=True)) as database:
