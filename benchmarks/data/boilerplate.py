@@ -1,7 +1,7 @@
-"""How much real text the page transform keeps, and how much of a page's frame it removes; beside trafilatura's settings.
+"""How much real text the page transform keeps and how much of a page's frame it removes, beside trafilatura.
 
-Documentation pages (Markdown, rendered to HTML) are wrapped in the five page templates of ``templates/``: cookie banners,
-navigation, sidebars, comments, related links, footers. Real text is every word of the rendered page outside the template,
+Documentation pages (Markdown, rendered to HTML) are wrapped in the five page templates of ``templates/``: cookie
+banners, navigation, sidebars, comments, related links, footers. Real text is every word of the rendered page,
 code, tables, headings and lists included; the template's words are those of the empty template.
 
 A word of the output counts as real up to the number of times the document has it, and as the template's beyond that, so
@@ -110,10 +110,8 @@ def main() -> None:
             for path in TEMPLATES:
                 row = measured(extract, path.read_text(encoding="utf-8"), pages)
                 rows.append({"candidate": name, "template": path.stem, **row})
-                print(
-                    f"{name:22} {path.stem:10} {row['recall']:8.4f} {row['removed']:8.4f} {row['worst_page_recall']:7.3f}"
-                    f" {row['pages_per_cpu_second']:12.0f}"
-                )
+                figures = f"{row['recall']:8.4f} {row['removed']:8.4f} {row['worst_page_recall']:7.3f}"
+                print(f"{name:22} {path.stem:10} {figures} {row['pages_per_cpu_second']:12.0f}")
     if given.json:
         print(json.dumps({"pages": len(pages), "rows": rows}))
 

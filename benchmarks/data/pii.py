@@ -18,21 +18,64 @@ from pathlib import Path
 
 import pii_cases as made
 from pii_cases import Case
+from pii_keys import KEYS, random_value
 from pii_national import NATIONAL, SPOKEN
 from pii_traps import TRAPS
 
 OPEN = [
-    "{v}", "Hi team, {v} is what she gave me yesterday.", "Please use {v} from now on.", "- {v}", "({v})", "Contact details: {v}.",
-    "Sent from {v}, I think, but ask Maria to be sure.", "name,age,contact\nLiu,41,{v}\n", "He wrote \"{v}\" on the form.",
-    "Reach out to {v} or come by the office; we close at 18:00.", "<td>{v}</td>", "In 2019 we wrote down {v} and forgot it.",
-    "{v}\nKind regards,\nOskar", "Her old one was wrong: {v} is right!", "see {v}, please", "* customer: {v}", "user={v}",
-]  # fmt: skip
-CALL = ["Tel. {v}", "Phone: {v}", "my mobile is {v}", "call me at {v} after six", "Telefon {v}", "fax {v}", "WhatsApp {v}, any time",
-        "phone_number: {v}", "Tél : {v}", "móvil {v}", "cell {v}", "Handy: {v}", "You can phone us on {v}."]  # fmt: skip
-NAMED = ["{n}: {v}", "{n} {v}", "My {n} is {v}.", "the {n} of the applicant, {v}, was wrong", "Please enter your {n} ({v}).",
-         "{n} = {v}"]  # fmt: skip
-ASSIGNED = ["api_key = \"{v}\"", "API_KEY={v}", "secret: {v}", "\"access_token\": \"{v}\"", "Authorization: Bearer {v}",
-            "client_secret='{v}'", "export AUTH_TOKEN={v}", "password = \"{v}\"", "auth-key: {v}", "x-api-key: {v}"]  # fmt: skip
+    "{v}",
+    "Hi team, {v} is what she gave me yesterday.",
+    "Please use {v} from now on.",
+    "- {v}",
+    "({v})",
+    "Contact details: {v}.",
+    "Sent from {v}, I think, but ask Maria to be sure.",
+    "name,age,contact\nLiu,41,{v}\n",
+    'He wrote "{v}" on the form.',
+    "Reach out to {v} or come by the office; we close at 18:00.",
+    "<td>{v}</td>",
+    "In 2019 we wrote down {v} and forgot it.",
+    "{v}\nKind regards,\nOskar",
+    "Her old one was wrong: {v} is right!",
+    "see {v}, please",
+    "* customer: {v}",
+    "user={v}",
+]
+CALL = [
+    "Tel. {v}",
+    "Phone: {v}",
+    "my mobile is {v}",
+    "call me at {v} after six",
+    "Telefon {v}",
+    "fax {v}",
+    "WhatsApp {v}, any time",
+    "phone_number: {v}",
+    "Tél : {v}",
+    "móvil {v}",
+    "cell {v}",
+    "Handy: {v}",
+    "You can phone us on {v}.",
+]
+NAMED = [
+    "{n}: {v}",
+    "{n} {v}",
+    "My {n} is {v}.",
+    "the {n} of the applicant, {v}, was wrong",
+    "Please enter your {n} ({v}).",
+    "{n} = {v}",
+]
+ASSIGNED = [
+    'api_key = "{v}"',
+    "API_KEY={v}",
+    "secret: {v}",
+    '"access_token": "{v}"',
+    "Authorization: Bearer {v}",
+    "client_secret='{v}'",
+    "export AUTH_TOKEN={v}",
+    'password = "{v}"',
+    "auth-key: {v}",
+    "x-api-key: {v}",
+]
 
 Make = Callable[[random.Random], str]
 ROWS: list[tuple[str, str, Make, list[str]]] = [
@@ -54,8 +97,8 @@ ROWS: list[tuple[str, str, Make, list[str]]] = [
         (kind, kind, NATIONAL[kind], [t.replace("{n}", n) for t in NAMED for n in names])
         for kind, names in SPOKEN.items()
     ),
-    *((kind, kind, make, OPEN) for kind, make in made.KEYS.items()),
-    ("key.secret", "key.secret", made.random_value, ASSIGNED),
+    *((kind, kind, make, OPEN) for kind, make in KEYS.items()),
+    ("key.secret", "key.secret", random_value, ASSIGNED),
 ]
 
 

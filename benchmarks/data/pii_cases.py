@@ -1,18 +1,14 @@
 """Labelled sentences with personal data, made from public specifications, and sentences that only look like it.
 
 Nothing here is taken from the finder. Check digits are computed from their definitions; phone numbers are drawn from
-numbering plans; keys from what their providers document. A number that its format alone cannot tell from an order number
-(nine bare digits) stands in a sentence that names it, as a reader would need it too; all others stand in any sentence.
+numbering plans; keys from what their providers document. A number that its format alone cannot tell from an order
+number (nine bare digits) stands in a sentence that names it, which a reader would need too; all others in any sentence.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import random
 import string
-import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -85,16 +81,69 @@ def iban_of(country: str, account: str) -> str:
 def email(rng: Rng) -> str:
     """Local parts and hosts as people have them."""
     first = rng.choice(
-        "anna ben chloe dmitri elena farid grace hiro ines jonas kofi lena mateo nadia omar petra".split()
+        [
+            "anna",
+            "ben",
+            "chloe",
+            "dmitri",
+            "elena",
+            "farid",
+            "grace",
+            "hiro",
+            "ines",
+            "jonas",
+            "kofi",
+            "lena",
+            "mateo",
+            "nadia",
+            "omar",
+            "petra",
+        ]
     )
-    last = rng.choice("smith garcia müller tanaka okafor rossi novak dubois o'neil van-dijk lee silva".split())
+    last = rng.choice(
+        [
+            "smith",
+            "garcia",
+            "müller",
+            "tanaka",
+            "okafor",
+            "rossi",
+            "novak",
+            "dubois",
+            "o'neil",
+            "van-dijk",
+            "lee",
+            "silva",
+        ]
+    )
     last = last.replace("ü", "ue")
-    local = rng.choice(["{f}.{l}", "{f}_{l}", "{f}{n}", "{i}{l}", "{f}+{t}", "{l}-{f}", "{f}", "{F}.{L}", "{n}{f}"]).format(
-        f=first, l=last, i=first[0], n=rng.randrange(1, 2000), t=rng.choice(["news", "work", "shop1"]),
-        F=first.title(), L=last.title(),
-    )  # fmt: skip
-    host = rng.choice(["gmail.com", "mail.example.org", "uni-bonn.de", "bbc.co.uk", "acme.io", "my-shop.com.br", "x9.dev",
-                       "post.museum", "k12.wa.us", "firma24.at", "EXAMPLE.COM", "mx1.corp.internal.net"])  # fmt: skip
+    local = rng.choice(
+        ["{f}.{l}", "{f}_{l}", "{f}{n}", "{i}{l}", "{f}+{t}", "{l}-{f}", "{f}", "{F}.{L}", "{n}{f}"]
+    ).format(
+        f=first,
+        l=last,
+        i=first[0],
+        n=rng.randrange(1, 2000),
+        t=rng.choice(["news", "work", "shop1"]),
+        F=first.title(),
+        L=last.title(),
+    )
+    host = rng.choice(
+        [
+            "gmail.com",
+            "mail.example.org",
+            "uni-bonn.de",
+            "bbc.co.uk",
+            "acme.io",
+            "my-shop.com.br",
+            "x9.dev",
+            "post.museum",
+            "k12.wa.us",
+            "firma24.at",
+            "EXAMPLE.COM",
+            "mx1.corp.internal.net",
+        ]
+    )
     return f"{local}@{host}"
 
 
@@ -107,16 +156,43 @@ def phone_international(rng: Rng) -> str:
         f"+1{by}{first}{d(2)}{by}{rng.choice('23456789')}{d(2)}{by}{d(4)}",
         f"+1 ({first}{d(2)}) {rng.choice('23456789')}{d(2)}-{d(4)}",
         f"+1{first}{d(2)}{rng.choice('23456789')}{d(6)}",
-        f"+44 20 7{d(3)} {d(4)}", f"+44 (0)20 7{d(3)} {d(4)}", f"+44 7{d(3)} {d(6)}", f"+447{d(9)}",
-        f"+49 30 {d(3)}{d(4)}", f"+49 (0) 171 {d(7)}", f"+49 89/{d(6)}", f"+49-151-{d(8)}",
-        f"+33 6 {d(2)} {d(2)} {d(2)} {d(2)}", f"+33 (0)1 {d(2)} {d(2)} {d(2)} {d(2)}", f"+336{d(8)}",
-        f"+34 6{d(2)} {d(3)} {d(3)}", f"+34 91 {d(3)} {d(2)} {d(2)}", f"+39 06 {d(4)} {d(4)}", f"+39 3{d(2)} {d(7)}",
-        f"+31 6 {d(8)}", f"+31 20 {d(3)} {d(4)}", f"+48 5{d(2)} {d(3)} {d(3)}", f"+46 70 {d(3)} {d(2)} {d(2)}",
-        f"+91 9{d(4)} {d(5)}", f"+91-9{d(9)}", f"+55 11 9{d(4)}-{d(4)}", f"+55 (21) 9{d(4)}-{d(4)}", f"+52 55 {d(4)} {d(4)}",
-        f"+61 4{d(2)} {d(3)} {d(3)}", f"+61 2 9{d(3)} {d(4)}", f"+81 3-5{d(3)}-{d(4)}", f"+81 90 {d(4)} {d(4)}",
-        f"+86 13{d(1)} {d(4)} {d(4)}", f"+7 9{d(2)} {d(3)}-{d(2)}-{d(2)}", f"+65 9{d(3)} {d(4)}", f"+353 1 {d(3)} {d(4)}",
-        f"+41 44 {d(3)} {d(2)} {d(2)}", f"+972 54-{d(3)}-{d(4)}", f"+234 80{d(1)} {d(3)} {d(4)}", f"+45 {first}{d(1)} {d(2)} {d(2)} {d(2)}",
-    ]  # fmt: skip
+        f"+44 20 7{d(3)} {d(4)}",
+        f"+44 (0)20 7{d(3)} {d(4)}",
+        f"+44 7{d(3)} {d(6)}",
+        f"+447{d(9)}",
+        f"+49 30 {d(3)}{d(4)}",
+        f"+49 (0) 171 {d(7)}",
+        f"+49 89/{d(6)}",
+        f"+49-151-{d(8)}",
+        f"+33 6 {d(2)} {d(2)} {d(2)} {d(2)}",
+        f"+33 (0)1 {d(2)} {d(2)} {d(2)} {d(2)}",
+        f"+336{d(8)}",
+        f"+34 6{d(2)} {d(3)} {d(3)}",
+        f"+34 91 {d(3)} {d(2)} {d(2)}",
+        f"+39 06 {d(4)} {d(4)}",
+        f"+39 3{d(2)} {d(7)}",
+        f"+31 6 {d(8)}",
+        f"+31 20 {d(3)} {d(4)}",
+        f"+48 5{d(2)} {d(3)} {d(3)}",
+        f"+46 70 {d(3)} {d(2)} {d(2)}",
+        f"+91 9{d(4)} {d(5)}",
+        f"+91-9{d(9)}",
+        f"+55 11 9{d(4)}-{d(4)}",
+        f"+55 (21) 9{d(4)}-{d(4)}",
+        f"+52 55 {d(4)} {d(4)}",
+        f"+61 4{d(2)} {d(3)} {d(3)}",
+        f"+61 2 9{d(3)} {d(4)}",
+        f"+81 3-5{d(3)}-{d(4)}",
+        f"+81 90 {d(4)} {d(4)}",
+        f"+86 13{d(1)} {d(4)} {d(4)}",
+        f"+7 9{d(2)} {d(3)}-{d(2)}-{d(2)}",
+        f"+65 9{d(3)} {d(4)}",
+        f"+353 1 {d(3)} {d(4)}",
+        f"+41 44 {d(3)} {d(2)} {d(2)}",
+        f"+972 54-{d(3)}-{d(4)}",
+        f"+234 80{d(1)} {d(3)} {d(4)}",
+        f"+45 {first}{d(1)} {d(2)} {d(2)} {d(2)}",
+    ]
     return rng.choice(forms)
 
 
@@ -125,23 +201,46 @@ def phone_national(rng: Rng) -> str:
     d = lambda n: some(rng, DIGITS, n)  # noqa: E731
     area, exchange = rng.choice("23456789") + d(2), rng.choice("23456789") + d(2)
     forms = [
-        f"({area}) {exchange}-{d(4)}", f"({area}){exchange}-{d(4)}", f"{area}-{exchange}-{d(4)}", f"{area}.{exchange}.{d(4)}",
-        f"1-800-{exchange}-{d(4)}", f"{area}/{exchange}-{d(4)}",
-        f"020 7{d(3)} {d(4)}", f"(020) 7{d(3)} {d(4)}", f"07{d(3)} {d(6)}", f"0161 {rng.choice('23456789')}{d(2)} {d(4)}",
-        f"030 {rng.choice('23456789')}{d(6)}", f"0171/{d(7)}", f"089-{rng.choice('23456789')}{d(6)}", f"(0221) {d(6)}",
-        f"06 {d(2)} {d(2)} {d(2)} {d(2)}", f"01.{d(2)}.{d(2)}.{d(2)}.{d(2)}", f"06-{d(8)}", f"020-{d(3)} {d(4)}",
-        f"(11) 9{d(4)}-{d(4)}", f"(02) 9{d(3)} {d(4)}", f"0{rng.choice('45')}{d(2)} {d(3)} {d(3)}", f"03-5{d(3)}-{d(4)}",
+        f"({area}) {exchange}-{d(4)}",
+        f"({area}){exchange}-{d(4)}",
+        f"{area}-{exchange}-{d(4)}",
+        f"{area}.{exchange}.{d(4)}",
+        f"1-800-{exchange}-{d(4)}",
+        f"{area}/{exchange}-{d(4)}",
+        f"020 7{d(3)} {d(4)}",
+        f"(020) 7{d(3)} {d(4)}",
+        f"07{d(3)} {d(6)}",
+        f"0161 {rng.choice('23456789')}{d(2)} {d(4)}",
+        f"030 {rng.choice('23456789')}{d(6)}",
+        f"0171/{d(7)}",
+        f"089-{rng.choice('23456789')}{d(6)}",
+        f"(0221) {d(6)}",
+        f"06 {d(2)} {d(2)} {d(2)} {d(2)}",
+        f"01.{d(2)}.{d(2)}.{d(2)}.{d(2)}",
+        f"06-{d(8)}",
+        f"020-{d(3)} {d(4)}",
+        f"(11) 9{d(4)}-{d(4)}",
+        f"(02) 9{d(3)} {d(4)}",
+        f"0{rng.choice('45')}{d(2)} {d(3)} {d(3)}",
+        f"03-5{d(3)}-{d(4)}",
         f"090-{d(4)}-{d(4)}",
-    ]  # fmt: skip
+    ]
     return rng.choice(forms)
 
 
 def phone_bare(rng: Rng) -> str:
     """Digits that only a word beside them makes a phone number."""
     d = lambda n: some(rng, DIGITS, n)  # noqa: E731
-    forms = [f"{rng.choice('23456789')}{d(2)}{rng.choice('23456789')}{d(6)}", f"9{d(4)} {d(5)}", f"6{d(2)} {d(2)} {d(2)} {d(2)}",
-             f"5{d(2)} {d(3)} {d(3)}", f"07{d(9)}", f"138 {d(4)} {d(4)}", f"{rng.choice('23456789')}{d(2)}-{d(4)}",
-             f"{rng.choice('23456789')}{d(2)} {rng.choice('23456789')}{d(2)} {d(4)}"]  # fmt: skip
+    forms = [
+        f"{rng.choice('23456789')}{d(2)}{rng.choice('23456789')}{d(6)}",
+        f"9{d(4)} {d(5)}",
+        f"6{d(2)} {d(2)} {d(2)} {d(2)}",
+        f"5{d(2)} {d(3)} {d(3)}",
+        f"07{d(9)}",
+        f"138 {d(4)} {d(4)}",
+        f"{rng.choice('23456789')}{d(2)}-{d(4)}",
+        f"{rng.choice('23456789')}{d(2)} {rng.choice('23456789')}{d(2)} {d(4)}",
+    ]
     return rng.choice(forms)
 
 
@@ -157,20 +256,38 @@ def ipv6(rng: Rng) -> str:
     """Global unicast of the registries' blocks, whole, shortened, upper case."""
     head = rng.choice(["2001:4860", "2a00:1450", "2606:4700", "2400:cb00", "2a02:26f0", "2804:14c", "2c0f:fb50"])
     group = lambda: f"{rng.randrange(1, 0xFFFF):x}"  # noqa: E731
-    tail = rng.choice([
-        ":".join(group() for _ in range(6)), f"{group()}::{group()}", f":{group()}", f"{group()}:{group()}::{group()}:{group()}",
-    ])  # fmt: skip
+    tail = rng.choice(
+        [
+            ":".join(group() for _ in range(6)),
+            f"{group()}::{group()}",
+            f":{group()}",
+            f"{group()}:{group()}::{group()}:{group()}",
+        ]
+    )
     address = f"{head}:{tail}"
     return address.upper() if rng.random() < 0.2 else address
 
 
 def card(rng: Rng) -> str:
     """Numbers of the schemes' ranges, with spaces, hyphens or nothing."""
-    prefix, length = rng.choice([
-        ("4", 16), ("4", 16), ("4", 13), (f"5{rng.randrange(1, 6)}", 16), (str(rng.randrange(2221, 2721)), 16), ("34", 15),
-        ("37", 15), ("6011", 16), (str(rng.randrange(644, 660)), 16), (str(rng.randrange(3528, 3590)), 16),
-        (f"30{rng.randrange(6)}", 14), ("36", 14), ("62", 16), ("6759", 16),
-    ])  # fmt: skip
+    prefix, length = rng.choice(
+        [
+            ("4", 16),
+            ("4", 16),
+            ("4", 13),
+            (f"5{rng.randrange(1, 6)}", 16),
+            (str(rng.randrange(2221, 2721)), 16),
+            ("34", 15),
+            ("37", 15),
+            ("6011", 16),
+            (str(rng.randrange(644, 660)), 16),
+            (str(rng.randrange(3528, 3590)), 16),
+            (f"30{rng.randrange(6)}", 14),
+            ("36", 14),
+            ("62", 16),
+            ("6759", 16),
+        ]
+    )
     body = prefix + some(rng, DIGITS, length - len(prefix) - 1)
     number = body + luhn_digit(body)
     by = rng.choice([" ", "-", "", ""])
@@ -184,10 +301,27 @@ def card(rng: Rng) -> str:
 def iban(rng: Rng) -> str:
     """Accounts by the registry's structures of twenty countries."""
     structures = {
-        "DE": "18n", "FR": "10n11c2n", "GB": "4a14n", "NL": "4a10n", "ES": "20n", "IT": "1a10n12c", "BE": "12n", "CH": "5n12c",
-        "AT": "16n", "PL": "24n", "PT": "21n", "SE": "20n", "NO": "11n", "DK": "14n", "FI": "14n", "IE": "4a14n", "MT": "4a5n18c",
-        "BR": "23n1a1c", "SA": "2n18c", "TR": "5n1n16c",
-    }  # fmt: skip
+        "DE": "18n",
+        "FR": "10n11c2n",
+        "GB": "4a14n",
+        "NL": "4a10n",
+        "ES": "20n",
+        "IT": "1a10n12c",
+        "BE": "12n",
+        "CH": "5n12c",
+        "AT": "16n",
+        "PL": "24n",
+        "PT": "21n",
+        "SE": "20n",
+        "NO": "11n",
+        "DK": "14n",
+        "FI": "14n",
+        "IE": "4a14n",
+        "MT": "4a5n18c",
+        "BR": "23n1a1c",
+        "SA": "2n18c",
+        "TR": "5n1n16c",
+    }
     country = rng.choice(list(structures))
     account, count = "", ""
     for char in structures[country]:
@@ -202,63 +336,6 @@ def iban(rng: Rng) -> str:
     return " ".join(number[i : i + 4] for i in range(0, len(number), 4))
 
 
-def key_block(rng: Rng) -> str:
-    """A PEM block of random bytes."""
-    name = rng.choice(
-        ["RSA PRIVATE KEY", "PRIVATE KEY", "EC PRIVATE KEY", "OPENSSH PRIVATE KEY", "ENCRYPTED PRIVATE KEY"]
-    )
-    body = base64.encodebytes(rng.randbytes(rng.randrange(200, 900))).decode().strip()
-    return f"-----BEGIN {name}-----\n{body}\n-----END {name}-----"
-
-
-def jwt(rng: Rng) -> str:
-    """Header, claims and signature (RFC 7519)."""
-
-    def part(value: bytes) -> str:
-        return base64.urlsafe_b64encode(value).decode().rstrip("=")
-
-    claims = {"sub": some(rng, DIGITS, 10), "iat": rng.randrange(1_500_000_000, 1_900_000_000)}
-    return ".".join(
-        [
-            part(json.dumps({"alg": "HS256", "typ": "JWT"}).encode()),
-            part(json.dumps(claims).encode()),
-            part(rng.randbytes(32)),
-        ]
-    )
-
-
-def slack(rng: Rng) -> str:
-    """A bot or user token."""
-    return f"xox{rng.choice('bp')}-{some(rng, DIGITS, 12)}-{some(rng, DIGITS, 12)}-{some(rng, ALNUM, 24)}"
-
-
-def random_value(rng: Rng) -> str:
-    """What a generator of secrets gives: hexadecimal, base 64, or letters and digits."""
-    return rng.choice([
-        rng.randbytes(16).hex(), rng.randbytes(20).hex(), base64.b64encode(rng.randbytes(30)).decode(), some(rng, ALNUM, 24),
-        some(rng, ALNUM, 32), base64.urlsafe_b64encode(rng.randbytes(24)).decode().rstrip("="),
-    ])  # fmt: skip
-
-
-KEYS: dict[str, Callable[[Rng], str]] = {
-    "key.aws": lambda rng: rng.choice(["AKIA", "ASIA"]) + some(rng, UPPER + "234567", 16),
-    "key.github": lambda rng: rng.choice([
-        f"gh{rng.choice('pousr')}_{some(rng, ALNUM, 36)}", f"github_pat_{some(rng, ALNUM, 22)}_{some(rng, ALNUM, 59)}",
-    ]),
-    "key.slack": slack,
-    "key.stripe": lambda rng: f"{rng.choice('sr')}k_{rng.choice(['live', 'test'])}_{some(rng, ALNUM, rng.choice([24, 99]))}",
-    "key.google": lambda rng: "AIza" + some(rng, ALNUM + "_-", 34) + rng.choice(ALNUM),
-    "key.openai": lambda rng: rng.choice(["sk-", "sk-proj-", "sk-ant-api03-"]) + some(rng, ALNUM, 48),
-    "key.jwt": jwt,
-    "key.private_key": key_block,
-}  # fmt: skip
-
-
 def day(rng: Rng) -> date:
     """A day of birth."""
     return date(1935, 1, 1) + timedelta(days=rng.randrange(75 * 365))
-
-
-def numeric_id(rng: Rng, uid: bool = False) -> str:
-    """What machines number things with."""
-    return str(uuid.UUID(int=rng.getrandbits(128))) if uid else some(rng, DIGITS, rng.randrange(6, 14))

@@ -63,14 +63,10 @@ def fr_nir(rng: Rng) -> str:
     """Sex, year, month, department, commune, order, and 97 minus the number modulo 97 (INSEE)."""
     born = day(rng)
     department = rng.choice([f"{n:02d}" for n in range(1, 96) if n != 20] + ["2A", "2B", "99"])
-    body = f"{rng.choice('12')}{born.year % 100:02d}{born.month:02d}{department}{rng.randrange(1, 991):03d}{rng.randrange(1, 1000):03d}"
-    numeric = (
-        int(body.replace("2A", "19"))
-        if "2A" in department
-        else int(body.replace("2B", "18"))
-        if department == "2B"
-        else int(body)
-    )
+    born_where = f"{born.year % 100:02d}{born.month:02d}{department}{rng.randrange(1, 991):03d}"
+    body = f"{rng.choice('12')}{born_where}{rng.randrange(1, 1000):03d}"
+    # The number counts Corsica's departments as 19 and 18 (2A: minus one million, 2B: minus two, of those with 0).
+    numeric = int(body[:5] + {"2A": "19", "2B": "18"}.get(department, department) + body[7:])
     number = f"{body}{97 - numeric % 97:02d}"
     return rng.choice([number, grouped(number, 1, 2, 2, 2, 3, 3, 2)])
 
@@ -86,7 +82,7 @@ def de_tax(rng: Rng) -> str:
     product = 10
     for digit in body:
         total = (int(digit) + product) % 10
-        product = (2 * (total if total else 10)) % 11
+        product = (2 * (total or 10)) % 11
     check = 11 - product
     number = body + str(0 if check == 10 else check)
     return rng.choice([number, grouped(number, 2, 3, 3, 3)])
@@ -160,10 +156,23 @@ def cn_resident(rng: Rng) -> str:
 NATIONAL: dict[str, Callable[[Rng], str]] = {
     f"national_id.{make.__name__}": make
     for make in (
-        us_ssn, uk_nino, es_dni, es_nie, it_cf, fr_nir, de_tax, nl_bsn, br_cpf, in_aadhaar, ca_sin, pl_pesel, be_national,
-        ch_ahv, cn_resident,
+        us_ssn,
+        uk_nino,
+        es_dni,
+        es_nie,
+        it_cf,
+        fr_nir,
+        de_tax,
+        nl_bsn,
+        br_cpf,
+        in_aadhaar,
+        ca_sin,
+        pl_pesel,
+        be_national,
+        ch_ahv,
+        cn_resident,
     )
-}  # fmt: skip
+}
 
 # Names by which a person would say what a bare number is.
 SPOKEN = {

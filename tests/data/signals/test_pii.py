@@ -123,15 +123,33 @@ def test_what_only_looks_like_it_is_left_alone(text: str) -> None:
 
 
 REFERENCE = {
-    "us.ssn": checks.us_ssn, "es.dni": checks.es_letter, "it.codicefiscale": checks.it_cf, "fr.nir": checks.fr_nir,
-    "de.idnr": checks.de_tax, "nl.bsn": checks.nl_bsn, "br.cpf": checks.br_cpf, "in_.aadhaar": checks.in_aadhaar,
-    "pl.pesel": checks.pl_pesel, "ch.ssn": checks.ch_ahv, "luhn": checks.luhn, "verhoeff": checks.verhoeff,
-}  # fmt: skip
+    "us.ssn": checks.us_ssn,
+    "es.dni": checks.es_letter,
+    "it.codicefiscale": checks.it_cf,
+    "fr.nir": checks.fr_nir,
+    "de.idnr": checks.de_tax,
+    "nl.bsn": checks.nl_bsn,
+    "br.cpf": checks.br_cpf,
+    "in_.aadhaar": checks.in_aadhaar,
+    "pl.pesel": checks.pl_pesel,
+    "ch.ssn": checks.ch_ahv,
+    "luhn": checks.luhn,
+    "verhoeff": checks.verhoeff,
+}
 SHAPES = {
-    "us.ssn": "9" * 9, "es.dni": "9" * 8 + "A", "it.codicefiscale": "RSSMRA85T10A562A", "fr.nir": "180127545108999",
-    "de.idnr": "9" * 11, "nl.bsn": "9" * 9, "br.cpf": "9" * 11, "in_.aadhaar": "9" * 12, "pl.pesel": "99019999999",
-    "ch.ssn": "7569999999999", "luhn": "9" * 12, "verhoeff": "9" * 10,
-}  # fmt: skip
+    "us.ssn": "9" * 9,
+    "es.dni": "9" * 8 + "A",
+    "it.codicefiscale": "RSSMRA85T10A562A",
+    "fr.nir": "180127545108999",
+    "de.idnr": "9" * 11,
+    "nl.bsn": "9" * 9,
+    "br.cpf": "9" * 11,
+    "in_.aadhaar": "9" * 12,
+    "pl.pesel": "99019999999",
+    "ch.ssn": "7569999999999",
+    "luhn": "9" * 12,
+    "verhoeff": "9" * 10,
+}
 
 
 @pytest.mark.parametrize("name", REFERENCE)
@@ -174,7 +192,10 @@ def test_spans_count_characters_not_bytes() -> None:
 
 
 def batch(*texts: str) -> pa.RecordBatch:
-    rows = [TextRow(row=str(i), source="s", split="train", text=t, input=t, answer=None, label=None, fields="{}") for i, t in enumerate(texts)]  # fmt: skip
+    rows = [
+        TextRow(row=str(i), source="s", split="train", text=t, input=t, answer=None, label=None, fields="{}")
+        for i, t in enumerate(texts)
+    ]
     return text_batch(rows)
 
 
@@ -213,7 +234,19 @@ def test_a_thousand_short_rows_take_no_time() -> None:
     assert time.process_time() - began < 0.5  # 0.01 on a quiet core; the bound is for a busy one
 
 
-@pytest.mark.parametrize("text", ["1" * 50_000, "1 " * 50_000, "a@" * 20_000, "AB12 " * 20_000, "x=" + "a1" * 40_000, "1.2." * 20_000, ":1" * 40_000, "-----BEGIN PRIVATE KEY-----\n" * 500])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1" * 50_000,
+        "1 " * 50_000,
+        "a@" * 20_000,
+        "AB12 " * 20_000,
+        "x=" + "a1" * 40_000,
+        "1.2." * 20_000,
+        ":1" * 40_000,
+        "-----BEGIN PRIVATE KEY-----\n" * 500,
+    ],
+)
 def test_hostile_text_takes_time_in_proportion(text: str) -> None:
     began = time.process_time()
     find(text)

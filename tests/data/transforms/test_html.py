@@ -12,7 +12,7 @@ from hone.data.transforms.html import Html
 
 TEMPLATES = sorted((Path(__file__).parents[3] / "benchmarks" / "data" / "templates").glob("*.html"))
 CONTENT = """<h1>Tuning a lathe</h1>
-<p>Before the first cut, check that the tailstock is in line with the headstock &amp; that the gibs are snug.</p>
+<p>Before the first cut, check that the tailstock is in line with the headstock &amp; that the gibs fit.</p>
 <p>A test bar tells more than any <em>feeling</em>: mount it and read the dial at both ends, twice.</p>
 <h2>What you need</h2>
 <ul><li>a dial gauge</li><li>a test bar
@@ -24,10 +24,10 @@ CONTENT = """<h1>Tuning a lathe</h1>
     return 0</code></pre>
 <table><thead><tr><th>Speed</th><th>Cut</th></tr></thead><tbody><tr><td>300</td><td>0.5 mm</td></tr></tbody></table>
 <blockquote><p>Measure twice.</p></blockquote>
-<p>Then lock the carriage, turn the spindle by hand once more, and only now switch the motor on for the first pass.</p>"""
+<p>Then lock the carriage, turn the spindle by hand once more, and only now start the motor for the first pass.</p>"""
 TEXT = """# Tuning a lathe
 
-Before the first cut, check that the tailstock is in line with the headstock & that the gibs are snug.
+Before the first cut, check that the tailstock is in line with the headstock & that the gibs fit.
 
 A test bar tells more than any feeling: mount it and read the dial at both ends, twice.
 
@@ -52,7 +52,7 @@ def drift(near, far):
 
 > Measure twice.
 
-Then lock the carriage, turn the spindle by hand once more, and only now switch the motor on for the first pass."""
+Then lock the carriage, turn the spindle by hand once more, and only now start the motor for the first pass."""
 
 
 def words(text: str) -> Counter[str]:
@@ -76,7 +76,7 @@ def test_the_text_of_a_page_is_kept_whole_and_its_frame_is_left_out(path: Path) 
 @pytest.mark.parametrize(
     "text",
     [
-        "<p align='center'><img src='logo.png'></p>\n\n# A Markdown page\n\n```html\n<html><body>code</body></html>\n```",
+        "<p align='center'><img src='logo.png'></p>\n\n# Markdown\n\n```html\n<html><body>code</body></html>\n```",
         "<b>bold</b> claims",
         "A page begins with <!doctype html> and then <html>.",
         "def f(a): return a <body> b",
@@ -100,7 +100,7 @@ def test_fragments_are_read_when_asked_for() -> None:
 
 
 def test_hidden_text_scripts_and_links_are_not_text() -> None:
-    page = "<html><body><main><p>Seen <a href='/x'>twice</a><script>let a</script><span hidden>no</span></p></main></body></html>"
+    page = "<html><body><main><p>Seen <a href='/x'>twice</a><script>let a</script><span hidden>no</span></p></main>"
     assert Html().apply(page) == "Seen twice"
 
 

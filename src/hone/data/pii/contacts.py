@@ -24,16 +24,16 @@ _NATIONAL_DIGITS = {
     "1": (10, 10), "7": (10, 10), "20": (8, 10), "27": (9, 9), "30": (10, 10), "31": (9, 9), "32": (8, 9), "33": (9, 9),
     "34": (9, 9), "36": (8, 9), "39": (6, 11), "40": (9, 9), "41": (9, 9), "43": (7, 13), "44": (9, 10), "45": (8, 8),
     "46": (7, 10), "47": (8, 8), "48": (9, 9), "49": (6, 12), "52": (10, 11), "54": (10, 11), "55": (10, 11),
-    "61": (9, 9), "64": (8, 10), "65": (8, 8), "66": (8, 9), "81": (9, 10), "82": (8, 10), "86": (9, 11), "90": (10, 10),
-    "91": (10, 10), "351": (9, 9), "353": (7, 10), "358": (6, 11), "420": (9, 9), "421": (9, 9), "852": (8, 8),
-    "971": (8, 9), "972": (8, 9),
+    "61": (9, 9), "64": (8, 10), "65": (8, 8), "66": (8, 9), "81": (9, 10), "82": (8, 10), "86": (9, 11),
+    "90": (10, 10), "91": (10, 10), "351": (9, 9), "353": (7, 10), "358": (6, 11), "420": (9, 9), "421": (9, 9),
+    "852": (8, 8), "971": (8, 9), "972": (8, 9),
 }  # fmt: skip
-_TWO_DIGIT_CODES = set(["20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46", "47", "48", "49", "51", "52", "53", "54", "55", "56", "57", "58", "60", "61", "62", "63", "64", "65", "66", "81", "82", "84", "86", "90", "91", "92", "93", "94", "95", "98"])  # fmt: skip
+_TWO_DIGIT_CODES = re.compile(r"2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]")
 _THREE_DIGIT_CODES = re.compile(r"2[1-69]\d|3[578]\d|42[0-3]|5[09]\d|6[789]\d|8[058]\d|9[679]\d")
 
 _GAP = r"[ \u00a0.\-\u2010-\u2013/]"
 INTERNATIONAL = re.compile(
-    rf"(?<![\w+])\+ ?[1-9]\d{{0,14}}(?:{_GAP}?\(\d{{1,5}}\){_GAP}?\d{{1,12}})?(?:{_GAP}\d{{1,12}}){{0,6}}(?![\w])"
+    rf"(?<![\w+])\+[1-9]\d{{0,14}}(?:{_GAP}?\(\d{{1,5}}\){_GAP}?\d{{1,12}})?(?:{_GAP}\d{{1,12}}){{0,6}}(?![\w])"
 )
 PREFIX_00 = re.compile(rf"(?<![\w.,\-])00[1-9]\d{{0,2}}(?:{_GAP}?\d{{1,8}}){{1,6}}(?!\w)")
 # Shapes that say "phone" by themselves: an area in brackets; 3-3-4 as in North America; a trunk 0 and groups.
@@ -43,17 +43,23 @@ BRACKETS = re.compile(
 )
 AMERICAN = re.compile(rf"{_BEGIN}(?<!\d )(?:1[\-. ])?[2-9]\d\d(?:([\-. ])[2-9]\d\d\1|/[2-9]\d\d-)\d{{4}}{_END}(?! \d)")
 TRUNK = re.compile(rf"{_BEGIN}(?<!\d )0[1-9]\d{{0,4}}(?:{_GAP}\d{{2,8}}){{1,5}}{_END}(?! \d)")
-ANY = re.compile(rf"{_BEGIN}\+?[(]?\d[\d)]*(?:{_GAP}{{1,2}}[(]?\d[\d)]*){{0,6}}(?!\w)")
+ANY = re.compile(rf"{_BEGIN}(?:\(\d+\){_GAP}?)?\d+(?:{_GAP}{{1,2}}\d+){{0,6}}(?!\w)")
+# What stands around numbers that are reckoned with, and before those that stand for a character.
+_FORMULA_BEFORE, _FORMULA_AFTER = (
+    re.compile(r"(?:<<|[$€£*\u00d7+#]|[*/=<] | [-+] )$"),
+    re.compile(r" ?(?:[=*\u00d7+%]|<<)"),
+)
 # Days, spans of years and of hours, decimal numbers, and lists of short numbers.
 _NO_PHONE = re.compile(
     r"\d{1,2}([./\- ])\d{1,2}\1(?:19|20)\d\d|(?:19|20)\d\d([./\- ])\d{1,2}\2\d{1,2}(?!\d)"
-    r"|(?:1[0-9]|20)\d\d ?[\-\u2010-\u2013/] ?(?:1[0-9]|20)\d\d(?!\d)|\d{1,2}[.:]\d\d ?[\-\u2010-\u2013] ?\d{1,2}[.:]\d\d"
+    r"|(?:1[0-9]|20)\d\d ?[\-\u2010-\u2013/] ?(?:1[0-9]|20)\d\d(?!\d)"
+    r"|\d{1,2}[.:]\d\d ?[\-\u2010-\u2013] ?\d{1,2}[.:]\d\d"
     r"|\d+\.\d+$|\d(?: \d{1,4})+$"
 )
 
 
 def emails(text: str) -> Iterator[tuple[str, int, int]]:
-    """Addresses of the form local@domain.tld; ``name [at] domain`` is not one, nor is a remote such as ``git@host:path``."""
+    """Addresses of the form local@domain.tld; not ``name [at] domain``, nor a remote such as ``git@host:path``."""
     at, low = text.find("@"), 0
     while at >= 0:
         found = EMAIL.search(text, max(low, at - 64), min(len(text), at + 260)) if _DOMAIN.match(text, at + 1) else None
@@ -83,11 +89,14 @@ def phones(text: str, low: int, high: int) -> Iterator[tuple[str, int, int]]:
             yield "phone", *found.span()
     for pattern in (BRACKETS, AMERICAN, TRUNK):
         for found in pattern.finditer(text, low, high):
-            if _national(found.group(), pattern) and not _named_otherwise(text, *found.span()):
+            said = _national(found.group(), pattern) and not _named_otherwise(text, *found.span())
+            if said and not _reckoned(text, *found.span()):
                 yield "phone", *found.span()
     for found in ANY.finditer(text, low, high):
-        digits = sum(char.isdigit() for char in found.group())
-        if 7 <= digits <= 13 and not _NO_PHONE.match(found.group()) and meaning(text, *found.span()) == "phone":
+        number = found.group()
+        digits = sum(char.isdigit() for char in number)
+        said = 7 <= digits <= 13 and ("/" not in number or number[0] == "0") and not _NO_PHONE.match(number)
+        if said and meaning(text, *found.span()) == "phone" and not _reckoned(text, *found.span()):
             yield "phone", *found.span()
 
 
@@ -96,7 +105,7 @@ def _calling_code(number: str) -> bool:
     for size in (1, 2, 3):
         code = digits[:size]
         assigned = (
-            code in {"1", "7"} or code in _TWO_DIGIT_CODES or (size == 3 and bool(_THREE_DIGIT_CODES.match(code)))
+            code in {"1", "7"} or bool(_TWO_DIGIT_CODES.fullmatch(code)) or bool(_THREE_DIGIT_CODES.fullmatch(code))
         )
         if assigned:
             low, high = _NATIONAL_DIGITS.get(code, (6, 12))
@@ -112,7 +121,11 @@ def _national(number: str, pattern: re.Pattern[str]) -> bool:
         return True
     year = pattern is BRACKETS and re.match(r"\((?:19|20)\d\d\)", number) is not None
     postal = re.fullmatch(r"\d{5}-\d{4}", number) is not None  # the United States' ZIP+4
-    return 9 <= len(digits) <= 11 and not year and not postal and not _NO_PHONE.match(number)
+    return 9 <= len(digits) <= 11 and number.count("/") < 2 and not year and not postal and not _NO_PHONE.match(number)
+
+
+def _reckoned(text: str, start: int, end: int) -> bool:
+    return bool(_FORMULA_BEFORE.search(text, max(0, start - 3), start) or _FORMULA_AFTER.match(text, end))
 
 
 def _named_otherwise(text: str, start: int, end: int) -> bool:

@@ -29,14 +29,16 @@ _FORMS = tuple(
     )
 )
 _BLOCK = re.compile(
-    r"-----BEGIN ((?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?)-----[\s\S]{0,16000}?(?:-----END \1-----|\Z|(?=\n[ \t]*\n\S))"
+    r"-----BEGIN ((?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?)-----"
+    r"[\s\S]{0,16000}?(?:-----END \1-----|\Z|(?=\n[ \t]*\n\S))"
 )
 _ASSIGNED = re.compile(
     r"[:=](?:[ \t]{0,3}(?:Bearer |Basic |token )?[\"'`]?)([A-Za-z0-9+/_\-.~]{16,512}={0,2})(?![A-Za-z0-9])"
 )
 _NAMED = re.compile(
     r"(?:api|secret|access|auth|private|client|signing|encryption|account|storage|service|bearer|session|refresh|app|master)"
-    r"[_\- ]?(?:key|token|secret)[\w\"'\]]{0,4} ?$|(?:authorization|passw(?:or)?d|passphrase|pwd|token|secret|credentials?)[\w\"'\]]{0,4} ?$",
+    r"[_\- ]?(?:key|token|secret)[\w\"'\]]{0,4} ?$"
+    r"|(?:authorization|passw(?:or)?d|passphrase|pwd|token|secret|credentials?)[\w\"'\]]{0,4} ?$",
     re.IGNORECASE,
 )
 _IN_URL = re.compile(r"://[^\s/:@\"'<>{}]{1,64}:([^\s/@\"'<>{}$]{3,128})@[\w\-]+")
@@ -44,11 +46,11 @@ _DIGIT = re.compile("[0-9]")
 _CHANGE = re.compile(r"(?<=[0-9])[A-Za-z]|(?<=[A-Za-z])[0-9]|(?<=[a-z])[A-Z]")
 _MIN_CHANGES = 0.22
 _MIN_BITS = 3.3
-"""Shannon entropy per character; a random hexadecimal string of 32 has about 3.6, English words about 3 with no digits."""
+"""Shannon entropy per character; 32 random hexadecimal digits have about 3.6 bits, an English word about 3."""
 
 
 def keys(text: str) -> Iterator[tuple[str, int, int]]:
-    """Tokens by their providers' prefixes, private key blocks, passwords in URLs, and random values that are called keys."""
+    """Tokens by their providers' prefixes, private keys, passwords in URLs, and random values that are called keys."""
     for name, markers, form, random in _FORMS:
         if any(marker in text for marker in markers):
             for found in form.finditer(text):

@@ -9,7 +9,9 @@ from hone.data.pii.checks import luhn, mod_97
 from hone.data.pii.words import meaning
 
 CARD = re.compile(
-    r"(?<![\w.+])(?<!\d[ \-])(?:\d{13,19}|\d{4}([ \-])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{3})?|\d{4}([ \-])\d{6}\2\d{4,5})(?![\w])(?![ \-.]\d)"
+    r"(?<![\w.+])(?<!\d[ \-])"
+    r"(?:\d{13,19}|\d{4}([ \-])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{3})?|\d{4}([ \-])\d{6}\2\d{4,5})"
+    r"(?![\w])(?![ \-.]\d)"
 )
 # Issuer ranges: first digits and lengths (ISO/IEC 7812; the schemes' published ranges).
 _ISSUERS = tuple(
@@ -33,10 +35,11 @@ IBAN = re.compile(
 _IBAN_LENGTHS = {
     country: length
     for length, countries in {
-        15: "NO", 16: "BE BI", 18: "DK FI FO GL NL FK SD", 19: "MK SI", 20: "AT BA EE KZ LT LU XK MN", 21: "CH HR LI LV",
-        22: "BG BH CR DE GB GE IE ME RS VA", 23: "AE GI IL IQ OM SO TL", 24: "AD CZ ES MD PK RO SA SE SK TN VG LY YE",
-        25: "PT ST", 26: "IS TR", 27: "FR GR IT MC MR SM DJ", 28: "AL AZ BY CY DO GT HU LB PL SV NI", 29: "BR EG PS QA UA",
-        30: "JO KW MU", 31: "MT SC", 32: "LC", 33: "RU",
+        15: "NO", 16: "BE BI", 18: "DK FI FO GL NL FK SD", 19: "MK SI", 20: "AT BA EE KZ LT LU XK MN",
+        21: "CH HR LI LV", 22: "BG BH CR DE GB GE IE ME RS VA",
+        23: "AE GI IL IQ OM SO TL", 24: "AD CZ ES MD PK RO SA SE SK TN VG LY YE",
+        25: "PT ST", 26: "IS TR", 27: "FR GR IT MC MR SM DJ", 28: "AL AZ BY CY DO GT HU LB PL SV NI",
+        29: "BR EG PS QA UA", 30: "JO KW MU", 31: "MT SC", 32: "LC", 33: "RU",
     }.items()
     for country in countries.split()
 }  # fmt: skip
@@ -57,7 +60,7 @@ def cards(text: str, low: int, high: int) -> Iterator[tuple[str, int, int]]:
 
 
 def iban(text: str, start: int) -> tuple[str, int, int] | None:
-    """The bank account number that begins at ``start``: its country's length and mod 97; spaced in fours or not at all."""
+    """The account number that begins at ``start``: its country's length, mod 97; spaced in fours or not at all."""
     length = _IBAN_LENGTHS.get(text[start : start + 2])
     found = IBAN.match(text, start) if length else None
     if found is None or length is None:

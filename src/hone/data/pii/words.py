@@ -12,8 +12,9 @@ OTHER_CHARS = 18
 """How far before a number a word may be that says it is no personal data ("order number is")."""
 
 _MEANINGS: dict[str, str] = {
-    "phone": r"tele?(?:ph?one?|fon[oe]?|foon)?|phones?|mobiles?|mobil|cell(?:phone|ular)?|celular|m[oó]vil|handy|portable|"
-    r"t[ée]l(?:[ée]phone)?|tel[ée]fono|fax|whats ?app|sms|hotline|helpline|(?:call|ring|text)(?: me| us| her| him| them| at| on|:)|dial|ph|"
+    "phone": r"tele?(?:ph?one?|fon[oe]?|foon)?|phone|mobiles?|mobil|cell(?:phone|ular)?|celular|m[oó]vil|handy|"
+    r"portable|t[ée]l(?:[ée]phone)?|tel[ée]fono|fax|whats ?app|sms|hotline|helpline|"
+    r"(?:call|ring|text)(?: me| us| her| him| them| at| on|:)|dial|ph|"
     r"telefon\w*|telefoonnummer|rufnummer|numer telefonu|gsm|тел|телефон\w*|appel\w*|ll[aá]m\w+|chiama\w*|anrufen|bel|"
     r"contact (?:number|no)|callback",
     "us_ssn": r"ssn|social[ -]security(?: number| no)?|soc\.? ?sec",
@@ -22,7 +23,8 @@ _MEANINGS: dict[str, str] = {
     "es_nie": r"n\.?i\.?e|foreigner\w*",
     "it_cf": r"codice fiscale|c\.f",
     "fr_nir": r"nir|s[ée]curit[ée] sociale|num[ée]ro de s[ée]cu",
-    "de_tax": r"steuer\W{0,2}id\w*(?:[ -]?n(?:umme)?r)?|steuernummer|id\W?nr|tin|tax (?:id\w*|number)(?: number)?|identifikationsnummer",
+    "de_tax": r"steuer\W{0,2}id\w*(?:[ -]?n(?:umme)?r)?|steuernummer|id\W?nr|tin|tax (?:id\w*|number)(?: number)?|"
+    r"identifikationsnummer",
     "nl_bsn": r"bsn(?:[ -]nummer)?|burgerservice\w*|sofi\W?n\w+|citizen service number",
     "br_cpf": r"cpf|cadastro de pessoas?",
     "in_aadhaar": r"aadh?aa?r|uid(?:ai)?",
@@ -31,15 +33,15 @@ _MEANINGS: dict[str, str] = {
     "be_national": r"rijksregister\w*|registre national|national register(?: number)?|niss|insz",
     "ch_ahv": r"ahv\w*|avs|navs13",
     "cn_resident": r"resident id\w*|id card(?: number)?",
-    "ip": r"ip(?:v[46])?(?:[ -]?addr\w*)?|addr(?:ess)?|hosts?|servers?|dns|ping|gateway|client|remote|login from|nameserver|"
-    r"resolver|traceroute|ssh|connect\w*|requests? from|traffic|firewall|peer|endpoint",
+    "ip": r"ip(?:v[46])?(?:[ -]?addr\w*)?|addr(?:ess)?|hosts?|servers?|dns|ping|gateway|client|remote|login from|"
+    r"nameserver|resolver|traceroute|ssh|connect\w*|requests? from|traffic|firewall|peer|endpoint",
     "card": r"(?:credit|debit|bank)?[ -]?cards?|visa|master ?card|amex|american express|pan|kreditkarte|carte|tarjeta",
-    "version": r"v(?:er(?:sion)?s?)?|release[ds]?|rev(?:ision)?|build|firmware|driver|sdk|package|upgrade[ds]?|updated?|section|"
-    r"chapter|clause|figure|fig|oid|install(?:ed)?|sec|paragraph|article|requires?|patch|changelog|table|step",
-    "other": r"orders?|invoices?|parts?|p/n|s/n|sku|serial|model|isbn(?:-1[03])?|issn|ticket|case|ref(?:erence)?|tracking|"
-    r"catalog(?:ue)?|item|products?|batch|lot|doi|patent|po|shipment|parcel|barcode|ean|upc|gtin|hash|uuid|guid|sha\d*|md5|"
-    r"commit|checksum|bytes|timestamp|epoch|coordinates?|latitude|longitude|lat|lon|pixels?|price|usd|eur|gbp|population|"
-    r"transaction|asin|hex|job|run|seed|dates?|rows?|values?|totals?|measure\w*|results?|readings?|"
+    "version": r"v(?:er(?:sion)?s?)?|release[ds]?|rev(?:ision)?|build|firmware|driver|sdk|package|upgrade[ds]?|update|"
+    r"section|chapter|clause|figure|fig|oid|install(?:ed)?|sec|paragraph|article|requires?|patch|changelog|table|step",
+    "other": r"orders?|invoices?|parts?|p/n|s/n|sku|serial|model|isbn(?:-1[03])?|issn|ticket|case|ref(?:erence)?|"
+    r"tracking|catalog(?:ue)?|item|products?|batch|lot|doi|patent|po|shipment|parcel|barcode|ean|upc|gtin|hash|"
+    r"uuid|guid|sha\d*|md5|commit|checksum|bytes|timestamp|epoch|coordinates?|latitude|longitude|lat|lon|pixels?|price|usd|eur|"
+    r"population|transaction|asin|hex|job|run|seed|dates?|rows?|values?|totals?|measure\w*|results?|readings?|"
     r"weights?|scores?|offsets?|docket|bestell\w+|rechnung\w*|commande|pedido|factura|asset|claim|policy|request id|"
     r"session id|thread|pid|process|port|meter|licen[sc]e|vol(?:ume)?|arxiv|pmid|cve",
 }  # fmt: skip

@@ -16,7 +16,7 @@ from hone.errors import InputError, nearest
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pii:
-    """Columns ``pii.count``, ``pii.<kind>`` for each of ``kinds`` (int32), and ``pii.spans`` (list of spans in ``text``)."""
+    """Columns ``pii.count`` and ``pii.<kind>`` for each of ``kinds`` (int32), and ``pii.spans`` (in ``text``)."""
 
     kinds: tuple[str, ...] = KINDS
     """Which kinds are looked for, of email, phone, ip, card, iban, national_id and key."""

@@ -21,10 +21,10 @@ _ROUNDS = 8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Html:
-    """The main text of a page as light Markdown: headings, lists, tables and fenced code; the frame around it is left out."""
+    """The main text of a page as light Markdown (headings, lists, tables, fenced code), without the frame around it."""
 
     fragments: bool = False
-    """Also turn text that begins with a block tag and ends with a closing one (``<p>...</p>``) into plain text, whole."""
+    """Also turn text that begins with a block tag and ends with a closing one (``<p>...</p>``) into text, whole."""
 
     name: ClassVar[str] = "html"
     version: ClassVar[str] = "1"

@@ -1,9 +1,9 @@
 """Which part of a page is its content.
 
-First what is frame by its meaning goes (navigation, dialogs, comments, by tag, role and class). Then the content is what
-the page itself calls so (``main``, ``article``, ``articleBody``), or else where its text is: from the body down to the
-element that holds it all, counting words outside links, more where they stand in paragraphs, lists, tables and code
-(the idea of text and link density: C. Kohlschütter et al., Boilerplate Detection using Shallow Text Features, WSDM 2010).
+First what is frame by its meaning goes (navigation, dialogs, comments, by tag, role and class). Then the content is
+what the page itself calls so (``main``, ``article``, ``articleBody``), or else where its text is: from the body down to
+the element that holds it all, counting words outside links, more where they stand in paragraphs, lists, tables and code
+(text and link density: C. Kohlschütter et al., Boilerplate Detection using Shallow Text Features, WSDM 2010).
 """
 
 from __future__ import annotations
@@ -15,22 +15,24 @@ from typing import Any
 from hone.data.transforms.page_text import is_layout
 
 _NEVER = {
-    "script", "style", "noscript", "template", "svg", "iframe", "object", "embed", "canvas", "audio", "video", "button",
-    "select", "input", "textarea", "dialog", "nav", "head", "title", "link", "meta", "menu", "datalist", "map", "applet",
+    "script", "style", "noscript", "template", "svg", "iframe", "object", "embed", "canvas", "audio", "video",
+    "button", "select", "input", "textarea", "dialog", "nav", "head", "title", "link", "meta", "menu", "datalist",
+    "map", "applet",
 }  # fmt: skip
 _FRAME_OF_PAGE = {"header", "footer", "aside"}
 """Frame unless they stand inside an article or the main part (a footer there is frame all the same)."""
 _FRAME_ROLES = {
-    "navigation", "banner", "contentinfo", "complementary", "search", "dialog", "alertdialog", "menu", "menubar", "toolbar",
-    "tablist",
+    "navigation", "banner", "contentinfo", "complementary", "search", "dialog", "alertdialog", "menu", "menubar",
+    "toolbar", "tablist",
 }  # fmt: skip
 _FRAME_WORDS = {
-    "nav", "navbar", "navigation", "navi", "menu", "menus", "submenu", "sidebar", "sidenav", "footer", "foot", "comment",
-    "comments", "disqus", "respond", "reply", "cookie", "cookies", "consent", "gdpr", "ccpa", "banner", "related", "breadcrumb",
-    "breadcrumbs", "crumbs", "share", "sharing", "sharedaddy", "social", "promo", "advert", "advertisement", "ads", "sponsor",
-    "sponsored", "newsletter", "subscribe", "signup", "popup", "modal", "pagination", "pager", "masthead", "widget", "login",
-    "announcement", "versions", "feedback", "trending", "recommended", "recommendations", "outbrain", "taboola", "skip",
-    "relatedposts", "skiplink", "copyright", "colophon", "addthis", "topbar", "languages", "permalink", "headerlink",
+    "nav", "navbar", "navigation", "navi", "menu", "menus", "submenu", "sidebar", "sidenav", "footer", "foot",
+    "comment", "comments", "disqus", "respond", "reply", "cookie", "cookies", "consent", "gdpr", "ccpa", "banner",
+    "related", "breadcrumb", "breadcrumbs", "crumbs", "share", "sharing", "sharedaddy", "social", "promo", "advert",
+    "advertisement", "ads", "sponsor", "sponsored", "newsletter", "subscribe", "signup", "popup", "modal",
+    "pagination", "pager", "masthead", "widget", "login", "announcement", "versions", "feedback", "trending",
+    "recommended", "recommendations", "outbrain", "taboola", "skip", "relatedposts", "skiplink", "copyright",
+    "colophon", "addthis", "topbar", "languages", "permalink", "headerlink",
 }  # fmt: skip
 _FRAME_CLASSES = {
     "entry-meta",
@@ -44,8 +46,8 @@ _FRAME_CLASSES = {
 }
 _COMMENTS = {"comment", "comments", "respond", "disqus"}
 _CONTENT_CLASSES = {
-    "entry-content", "post-content", "post-body", "article-body", "article-content", "article__body", "markdown-body",
-    "mw-parser-output", "story-body", "td-post-content", "rst-content", "theme-doc-markdown",
+    "entry-content", "post-content", "post-body", "article-body", "article-content", "article__body",
+    "markdown-body", "mw-parser-output", "story-body", "td-post-content", "rst-content", "theme-doc-markdown",
 }  # fmt: skip
 _STRUCTURE = {"p", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "blockquote", "ul", "ol", "dl", "table", "figure", "hr"}
 _DIRECT = {"p", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "blockquote", "ul", "ol"}
@@ -60,9 +62,10 @@ _TOKEN = re.compile(r"[a-z]+|[A-Z][a-z]*|[A-Z]+(?![a-z])")
 
 @dataclass(slots=True, eq=False)
 class _Element:
-    """An element of the page. ``score``: weighted words outside links; ``marked``: it holds what the page calls its content.
+    """An element of the page.
 
-    ``own_words`` and ``own_score`` are of the text that stands directly in it; the others include its descendants.
+    ``score``: weighted words outside links; ``marked``: it holds what the page calls its content; ``own_words``
+    and ``own_score`` are of the text that stands directly in it; the others include its descendants.
     """
 
     node: Any
@@ -169,7 +172,7 @@ def _is_frame(element: _Element, body: _Element) -> bool:
     names = set((given.get("class") or "").split())
     if element.tag == "code" or "pre" in element.inside or not (tokens & _FRAME_WORDS or names & _FRAME_CLASSES):
         return False
-    # A class that says frame on what holds most of the text is about the layout ("with-sidebar"), unless it says comments.
+    # On what holds most of the text, a class that says frame is about the layout ("with-sidebar"); comments are frame.
     return bool(tokens & _COMMENTS) or not most
 
 

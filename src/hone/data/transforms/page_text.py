@@ -6,9 +6,10 @@ import re
 from typing import Any
 
 _BLOCKS = {
-    "address", "article", "aside", "blockquote", "body", "center", "dd", "details", "dir", "div", "dl", "dt", "fieldset",
-    "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "html", "li", "main", "nav",
-    "ol", "p", "pre", "section", "summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul", "caption", "hgroup",
+    "address", "article", "aside", "blockquote", "body", "center", "dd", "details", "dir", "div", "dl", "dt",
+    "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr",
+    "html", "li", "main", "nav", "ol", "p", "pre", "section", "summary", "table", "tbody", "td", "tfoot", "th",
+    "thead", "tr", "ul", "caption", "hgroup",
 }  # fmt: skip
 _HEADINGS = {f"h{level}": "#" * level + " " for level in range(1, 7)}
 _SPACES = re.compile(r"[ \t\n\r\f\v]+")
@@ -97,7 +98,8 @@ def _heading(node: Any, depth: int) -> str:
 def _code(node: Any, depth: int) -> str:
     """A fenced block; its white space stays. The fence is longer than any inside."""
     del depth
-    text = "".join("\n" if child.tag == "br" else child.text_content or "" for child in node.traverse(include_text=True) if child.tag in {"br", "-text"})  # fmt: skip
+    parts = (child for child in node.traverse(include_text=True) if child.tag in {"br", "-text"})
+    text = "".join("\n" if part.tag == "br" else part.text_content or "" for part in parts)
     if not text.strip():
         return ""
     inner = node.css_first("code")

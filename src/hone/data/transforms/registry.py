@@ -64,7 +64,7 @@ def open_transforms(named: Iterable[str | tuple[str, Mapping[str, Any]]]) -> lis
     """Make transforms from names, or names with parameters, in the default order whatever order they are given in.
 
     Raises:
-        InputError: a name or a parameter is unknown, a parameter is wrong, or a name is given twice; all problems at once.
+        InputError: a name or parameter is unknown, a parameter is wrong, a name is given twice; all problems at once.
     """
     problems: list[str] = []
     made: dict[str, Transform] = {}
