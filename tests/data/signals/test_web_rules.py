@@ -161,7 +161,7 @@ def slow_fineweb(text: str) -> dict[str, float]:
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     again = sum(len(line) for at, line in enumerate(lines) if line in lines[:at])
     return {
-        "terminal_lines": sum(line.endswith(tuple(".!?\"'…»")) for line in lines) / len(lines),
+        "terminal_lines": sum(line.endswith(tuple(".!?\"'»")) for line in lines) / len(lines),
         "short_lines": sum(len(line) <= 30 for line in lines) / len(lines),
         "dup_line_chars": again / len(text.replace("\n", "")),
         "newline_ratio": text.count("\n") / len(text.split()),

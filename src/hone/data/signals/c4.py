@@ -3,6 +3,7 @@
 Every line rule is counted by itself, over all lines that hold something. Nothing is removed and nothing ends early:
 a text with a curly brace still has its sentences counted. Definitions:
 
+* ``{`` counts wherever it stands, as the paper has it; C4's code overlooks those in lines that other rules removed;
 * a line's words are those of ``str.split``, as in C4's code;
 * a line ends properly in one of ``terminals`` after citations at its end are taken away, and not in ``...``;
 * "javascript", "lorem ipsum" and the policy phrases are found inside words too ("javascripts"), in any case;

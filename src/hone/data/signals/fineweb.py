@@ -15,9 +15,10 @@ from hone.data.kernels.repetition import seen_before
 from hone.data.kernels.scan import Scan, group_sums, member, share
 from hone.data.signals.scanned import Figures, ScannedSignal
 
-TERMINALS = ".!?\"'\u2026\u201d\u2019\u00bb\u3002\uff01\uff1f\u061f\u06d4\u0964\u0965\u0589\u1362"
-"""Characters that end a line properly: those of C4, the ellipsis, closing quotes, and the ends of sentences in
-Chinese, Arabic, Urdu, Devanagari, Armenian and Ethiopic."""
+TERMINALS = ".!?\"'\u201d\u2019\u00bb\u3002\uff01\uff1f\u061f\u06d4\u0964\u0965\u0589\u1362"
+"""Characters that end a line properly: those of C4, which FineWeb's first code took, closing quotes, and the ends of
+sentences in Chinese, Arabic, Urdu, Devanagari, Armenian and Ethiopic. datatrove 0.10 takes Unicode's sentence ends and
+no quotes, so that a line of speech ends badly there."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,8 @@
 Definitions, where implementations differ:
 
 * Lines and paragraphs (runs of lines between empty ones) count as duplicates from their second occurrence on, and are
-  compared exactly, but for white space at their ends. Their characters are divided by all characters of the text.
+  compared exactly, but for white space at their ends; lines of white space are none (datatrove counts them, so a page
+  with a few no-break spaces fails there). Their characters are divided by all characters of the text.
 * ``top_<n>gram``: of the n-grams that occur at least twice, the most frequent one; its characters times its count. Of
   equally frequent ones the longest counts. Nothing that occurs once counts (datatrove has no minimum count, so a text
   of one long n-gram fails there). Occurrences that overlap count each; the share ends at 1.
