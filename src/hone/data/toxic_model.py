@@ -9,7 +9,7 @@ texts of another kind it is another one; ``probe`` gives a first idea.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -103,12 +103,11 @@ def fit_toxic(
     say(f"fitting on {len(fitted):,} of {len(texts):,} rows, {int(is_toxic[fitted].sum()):,} of them toxic")
     names = np.where(is_toxic, TOXIC, OTHER)
     linear = fit([texts[row] for row in fitted], [str(names[row]) for row in fitted], seed)
+    harmless = np.flatnonzero((part == CHOOSE) & ~is_toxic).tolist()
     model = ToxicModel(linear=linear, threshold=0.5, digest="")
-    rest = np.flatnonzero(part != FIT).tolist()
-    scores = np.full(len(texts), np.nan)
-    scores[rest] = model.scores([texts[row] for row in rest])
-    threshold = _threshold(scores[(part == CHOOSE) & ~is_toxic], false_positive_rate)
+    threshold = _threshold(model.scores([texts[row] for row in harmless]), false_positive_rate)
     say(f"threshold {threshold:.4f}: strikes at most {false_positive_rate:.1%} of the harmless rows of the second part")
+    model = replace(model, threshold=threshold)
     third = np.flatnonzero(part == TEST).tolist()
     about = {
         "format": FORMAT,
@@ -119,15 +118,22 @@ def fit_toxic(
         "false_positive_rate_allowed": false_positive_rate,
         "held_out": held_out,
         "seed": seed,
-        **figures([texts[row] for row in third], scores[third], is_toxic[third], threshold, groups or read_groups()),
-        "probe": None if groups else probe(model.scores, threshold),
-        "swaps": swap_effects((texts[row] for row in third[:_SWAPPED_ROWS]), model.scores, threshold=threshold),
+        **_judged(model, [texts[row] for row in third], is_toxic[third], groups),
     }
     with atomic_folder(out) as folder:
         linear.save(folder / _MODEL)
         write_json(folder / _ABOUT, about)
     tell(about, say)
     return about
+
+
+def _judged(model: ToxicModel, texts: list[str], is_toxic: Flags, groups: tuple[Group, ...] | None) -> dict[str, Any]:
+    """All figures of the third part."""
+    return {
+        **figures(texts, model.scores(texts), is_toxic, model.threshold, groups or read_groups()),
+        "probe": None if groups else probe(model.scores, model.threshold),
+        "swaps": swap_effects(texts[:_SWAPPED_ROWS], model.scores, threshold=model.threshold),
+    }
 
 
 def open_toxic(folder: Path) -> ToxicModel:
