@@ -89,9 +89,8 @@ def fit_toxic(
     Returns:
         What ``toxic.json`` says: counts, threshold, and over the third part precision, recall and the false-positive
         rate with 95 % intervals, the area under the ROC curve, the false-positive rate per group and per term, and
-        what exchanging groups in a text does to its score (:func:`hone.data.swap_effects.swap_effects`). ``probe``:
-        the same rates over harmless sentences about every term of the shipped list
-        (:func:`hone.data.groups.probe_sentences`), because few real rows name a group.
+        what exchanging groups does (:mod:`hone.data.swap_effects`). ``probe``: the same rates over harmless sentences
+        about every term of the shipped list (:func:`hone.data.groups.probe_sentences`).
 
     Raises:
         InputError: labels that no row has, or too few rows of a kind in one of the parts.
@@ -101,13 +100,11 @@ def fit_toxic(
     _check_parts(is_toxic, part)
     fitted = np.flatnonzero(part == FIT).tolist()
     say(f"fitting on {len(fitted):,} of {len(texts):,} rows, {int(is_toxic[fitted].sum()):,} of them toxic")
-    names = np.where(is_toxic, TOXIC, OTHER)
-    linear = fit([texts[row] for row in fitted], [str(names[row]) for row in fitted], seed)
+    linear = fit([texts[row] for row in fitted], [TOXIC if is_toxic[row] else OTHER for row in fitted], seed)
     harmless = np.flatnonzero((part == CHOOSE) & ~is_toxic).tolist()
     model = ToxicModel(linear=linear, threshold=0.5, digest="")
     threshold = _threshold(model.scores([texts[row] for row in harmless]), false_positive_rate)
     say(f"threshold {threshold:.4f}: strikes at most {false_positive_rate:.1%} of the harmless rows of the second part")
-    model = replace(model, threshold=threshold)
     third = np.flatnonzero(part == TEST).tolist()
     about = {
         "format": FORMAT,
@@ -118,13 +115,17 @@ def fit_toxic(
         "false_positive_rate_allowed": false_positive_rate,
         "held_out": held_out,
         "seed": seed,
-        **_judged(model, [texts[row] for row in third], is_toxic[third], groups),
+        **_judged(replace(model, threshold=threshold), [texts[row] for row in third], is_toxic[third], groups),
     }
+    _write(out, linear, about)
+    tell(about, say)
+    return about
+
+
+def _write(out: Path, linear: LinearModel, about: dict[str, Any]) -> None:
     with atomic_folder(out) as folder:
         linear.save(folder / _MODEL)
         write_json(folder / _ABOUT, about)
-    tell(about, say)
-    return about
 
 
 def _judged(model: ToxicModel, texts: list[str], is_toxic: Flags, groups: tuple[Group, ...] | None) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def test_phrases_are_whole_words_in_any_case_and_the_longest_first(text: str, ex
 
 
 @given(st.lists(st.sampled_from(["ax", "bo", "c", "ax bo", "bo c ax", "AX", ",", "\n", "c-c"]), max_size=30))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_it_agrees_with_a_regular_expression(words: list[str]) -> None:
     text = " ".join(words)
     phrases = ["ax bo c", "bo c", "ax", "c c"]
@@ -87,7 +87,7 @@ def test_columns_count_strong_and_ambiguous_words_apart_and_show_where() -> None
 def test_a_batch_gives_what_its_rows_give_one_by_one() -> None:
     random.seed(0)
     vocabulary = [*shipped("naughty_en")[::9], "the", "cat", "\U0001f595", "é", "\n"]
-    texts = [" ".join(random.choices(vocabulary, k=random.randint(0, 3000))) for _ in range(60)]  # several pieces
+    texts = [" ".join(random.choices(vocabulary, k=random.randint(0, 9000))) for _ in range(12)]  # several pieces
     whole = Toxicity().columns(batch(*texts))
     alone = pa.Table.from_batches([Toxicity().columns(batch(text)) for text in texts]).combine_chunks()
     assert pa.Table.from_batches([whole]).equals(alone)
