@@ -8,9 +8,15 @@ import numpy as np
 
 from hone.data.looking.figures import Figures, LookOptions
 from hone.data.looking.repeated import repeated
+from hone.data.looking.searched import searched
 
 PHRASE = "please rate this answer from one to five stars before you leave"
 LINE = "Subscribe to our newsletter"
+
+
+def _repeated(measured: Any, *, sensitive: bool = False) -> dict[str, Any]:
+    figures, options = Figures(measured.columns), LookOptions(sensitive=sensitive)
+    return repeated(searched(measured.store, figures, options), figures, options)
 
 
 def _texts(count: int) -> list[str]:
@@ -26,7 +32,7 @@ def _texts(count: int) -> list[str]:
 
 def test_a_planted_phrase_is_shown_once_and_whole(make_measured: Any) -> None:
     measured = make_measured(_texts(200))
-    found = repeated(measured.store, Figures(measured.columns), LookOptions())
+    found = _repeated(measured)
     phrases = [item for item in found["ngrams"] if "rate this answer" in item["text"]]
     assert [(item["text"], item["rows"]) for item in phrases] == [(PHRASE, 50)]
     assert [(item["text"], item["rows"]) for item in found["lines"]] == [(LINE, 40)]
@@ -37,11 +43,11 @@ def test_words_by_chance_repeat_nothing(make_measured: Any) -> None:
     random = np.random.default_rng(1)
     texts = [" ".join(f"w{at}" for at in random.integers(0, 5_000, 40)) for _ in range(100)]
     measured = make_measured(texts)
-    found = repeated(measured.store, Figures(measured.columns), LookOptions())
+    found = _repeated(measured)
     assert found["ngrams"] == found["lines"] == []
 
 
 def test_counts_stay_where_no_text_may_be_shown(make_measured: Any) -> None:
     measured = make_measured(_texts(200))
-    found = repeated(measured.store, Figures(measured.columns), LookOptions(sensitive=True))
+    found = _repeated(measured, sensitive=True)
     assert [(item["text"], item["rows"]) for item in found["lines"]] == [(None, 40)]

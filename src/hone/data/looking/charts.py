@@ -74,6 +74,22 @@ def strip(parts: Sequence[tuple[float, float, str]], label: str) -> str:
     return tag("svg", inside, viewBox="0 0 1000 12", preserveAspectRatio="none", class_="strip", role="img")
 
 
+def interval(low: float, value: float, high: float, reach: float) -> str:
+    """A value with its interval on a line from ``-reach`` to ``reach``, zero in the middle."""
+
+    def at(x: float) -> float:
+        return 500 + 490 * max(-1.0, min(1.0, x / reach))
+
+    kind = "alone" if low > 0 or high < 0 else "shared"
+    inside = (
+        f"<title>{value:+.2f}, between {low:+.2f} and {high:+.2f}</title>"
+        '<rect class="zero" x="498" y="0" width="4" height="12"/>'
+        f'<rect class="{kind}" x="{at(low):.0f}" y="5" width="{max(3.0, at(high) - at(low)):.0f}" height="2"/>'
+        f'<rect class="{kind}" x="{at(value) - 7:.0f}" y="2" width="14" height="8"/>'
+    )
+    return tag("svg", inside, viewBox="0 0 1000 12", preserveAspectRatio="none", class_="strip interval", role="img")
+
+
 def overlaps(found: Sequence[Json]) -> str:
     """Which rules fail together: a column for each combination, a dot for each rule in it, a bar for its rows."""
     shown = [combination for combination in found if combination["rules"]]

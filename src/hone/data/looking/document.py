@@ -17,6 +17,8 @@ from hone.data.looking.profile import empty_rows, profile
 from hone.data.looking.removal import rule_pages, waterfall
 from hone.data.looking.repeated import repeated
 from hone.data.looking.samples import Samples
+from hone.data.looking.searched import searched
+from hone.data.looking.spoken_of import bias
 from hone.data.measure import Measured
 from hone.data.rules import Decisions, Rule
 
@@ -42,6 +44,7 @@ def build(
     options = options or LookOptions()
     figures = Figures(measured.columns)
     samples = Samples(measured.store, figures, options.sensitive)
+    rows = searched(measured.store, figures, options)
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "title": options.title,
@@ -63,10 +66,10 @@ def build(
         "languages": composition.languages(figures, options),
         "scripts": composition.scripts(figures, options),
         "lengths": composition.lengths(figures, samples, options),
-        "repeated": repeated(measured.store, figures, options),
+        "repeated": repeated(rows, figures, options),
         "pii": findings.personal(figures, samples, options),
         "toxicity": findings.toxicity(figures, samples, options),
-        "bias": findings.bias(figures, options),
+        "bias": bias(figures, rows, options),
         "disclaimers": findings.disclaimers(figures, samples, options),
         "fields": fields(measured.store, figures, options),
     }

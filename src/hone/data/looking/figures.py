@@ -45,6 +45,8 @@ class LookOptions:
     """The self-test of the search for test text: words of a planted text, and whether it was found."""
     signals: Mapping[str, Any] = field(default_factory=dict)
     """Name to version and parameters, as recorded when measuring."""
+    tests: tuple[Mapping[str, Any], ...] = ()
+    """For each test: how many of its rows these rows hold."""
     samples: int = 3
     """Rows shown on each side of a threshold."""
     clusters: int = 20

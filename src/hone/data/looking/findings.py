@@ -1,4 +1,4 @@
-"""What was found inside texts: test text, personal data, unwanted words, groups of people, an assistant's phrases."""
+"""What was found inside texts: test text, personal data, unwanted words, an assistant's phrases."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def contamination(figures: Figures, samples: Samples, options: LookOptions) -> d
         "share": share(int(strong.sum()), figures.n, options.of).to_json(),
         "against": figures.counts("contamination.against"),
         "canaries": [dict(canary) for canary in options.canaries],
+        "tests": [dict(test) for test in options.tests],
         "samples": [
             samples.at(
                 int(at),
@@ -89,31 +90,6 @@ def toxicity(figures: Figures, samples: Samples, options: LookOptions) -> dict[s
     return found
 
 
-def bias(figures: Figures, options: LookOptions) -> dict[str, Any] | None:
-    """How often each group of people is spoken of, and how often rows that do hold a listed word."""
-    names = [name for name in figures.named("bias.") if figures.is_number(name)]
-    if not names:
-        return None
-    toxic = np.nan_to_num(figures.numbers("toxicity.words")) > 0
-    groups = []
-    for name in names:
-        rows = np.nan_to_num(figures.numbers(name)) > 0
-        if not rows.any():
-            continue
-        group: dict[str, Any] = {
-            "group": name.partition(".")[2],
-            "rows": int(rows.sum()),
-            "share": share(int(rows.sum()), figures.n, options.of).to_json(),
-        }
-        if figures.has("toxicity.words"):
-            group["toxic"] = int((rows & toxic).sum())
-            group["toxic_share"] = _always_interval(int((rows & toxic).sum()), int(rows.sum()))
-        groups.append(group)
-    groups.sort(key=lambda group: -group["rows"])
-    overall = _always_interval(int(toxic.sum()), figures.n) if figures.has("toxicity.words") else None
-    return {"groups": groups, "overall": overall}
-
-
 def disclaimers(figures: Figures, samples: Samples, options: LookOptions) -> dict[str, Any] | None:
     """Rows in which an assistant speaks of being one."""
     if not figures.has("disclaimer.count"):
@@ -136,8 +112,3 @@ def _some(rows: Any, figures: Figures, options: LookOptions) -> list[int]:
     few = rows[:20_000]
     names = [figures.word("row", int(at)) or "" for at in few] if len(few) < 2_000 else [str(at) for at in few]
     return [int(few[at]) for at in order_by_hash(names, options.seed)[: 2 * options.samples]]
-
-
-def _always_interval(count: int, n: int) -> dict[str, float | int]:
-    """A share among few rows, with its interval also where every row was read: a comparison of groups needs it."""
-    return share(count, n, of=2**62).to_json()

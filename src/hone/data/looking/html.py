@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hone.data.looking import page_composition, page_duplicates, page_findings, page_overview, page_rules
+from hone.data.looking import page_composition, page_duplicates, page_findings, page_groups, page_overview, page_rules
 from hone.data.looking.markup import tag, text
 
 PAGE = Path(__file__).parent / "page"
@@ -26,7 +26,7 @@ _PARTS = (
     page_composition.lengths,
     page_composition.repeated,
     page_findings.personal,
-    page_findings.toxicity,
+    page_groups.toxicity,
     page_findings.disclaimers,
     page_composition.fields,
     page_composition.reading,

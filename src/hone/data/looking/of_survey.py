@@ -15,6 +15,8 @@ from hone.data.survey import Survey
 from hone.data.view import Of
 from hone.task.templates import columns as template_columns
 
+MOST_SHARING = 20_000
+"""Rows that share text with a test, of which the shared runs are looked up again."""
 PROVED_ON = 32
 """Rows into copies of which passages are planted for the self-test of the search for test text."""
 
@@ -31,6 +33,7 @@ def document_of(survey: Survey, options: LookOptions) -> dict[str, Any]:
         bad=tuple((bad.id, bad.expected, bad.found) for bad in survey.bad),
         test_labels=survey.test_labels,
         canaries=_canaries(survey, options.seed),
+        tests=_tests(survey),
         label_column=_label_column(survey) or options.label_column,
     )
     measured = replace(survey.measured, columns=survey.columns)
@@ -45,8 +48,35 @@ def _label_column(survey: Survey) -> str:
     return survey.view.label.column if isinstance(survey.view.label, Of) else ""
 
 
+def _contamination(survey: Survey) -> Contamination | None:
+    return next((signal for signal in survey.plan.signals if isinstance(signal, Contamination)), None)
+
+
+def _tests(survey: Survey) -> tuple[dict[str, Any], ...]:
+    """How much of each test is in these rows; not where so many share text that all would be read again."""
+    signal = _contamination(survey)
+    if signal is None:
+        return ()
+    against = survey.columns.column("contamination.against")
+    if len(against) - against.null_count > MOST_SHARING:
+        return ()
+    from hone.data.decontamination import overlaps
+
+    found = overlaps(signal, survey.columns, survey.measured.store.take)
+    return tuple(
+        {
+            "test": one.test,
+            "rows": one.test_rows,
+            "equal": one.test_rows_equal,
+            "sharing": dict(one.test_rows_sharing),
+            "causes": [{"row": row, "test_rows": count} for _, row, _, count in one.causes if count > 1],
+        }
+        for one in found
+    )
+
+
 def _canaries(survey: Survey, seed: int) -> tuple[dict[str, Any], ...]:
-    signal = next((signal for signal in survey.plan.signals if isinstance(signal, Contamination)), None)
+    signal = _contamination(survey)
     if signal is None or not survey.measured.store.num_rows:
         return ()
     from hone.data.decontamination import prove

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hone.data.looking.charts import bars, histogram, shares
+from hone.data.looking.charts import bars, shares
 from hone.data.looking.markup import (
     chip,
     estimate,
@@ -46,11 +46,30 @@ def contamination(document: Json) -> str:
     parts.append(tag("p", told))
     if found["hints"]:
         parts.append(note(f"{rows(found['hints'])} share a shorter run alone: a hint, for ready phrases are nobody's."))
+    parts.append(_tests(found["tests"]))
     if len(found["against"]) > 1:
         total = found["rows"] + found["hints"]
         parts.append(bars([(name, count, percent(count / total)) for name, count in found["against"]]))
     parts.append(several([_shared(row) for row in found["samples"]]))
     return section("contamination", title, lead, *parts)
+
+
+def _tests(found: list[Json]) -> str:
+    """How much of each test is in the rows."""
+    body = [
+        [
+            text(file_name(test["test"])),
+            f"{test['rows']:,}",
+            f"{test['equal']:,}",
+            *(f"{count:,}" for count in test["sharing"].values()),
+        ]
+        for test in found
+    ]
+    if not body:
+        return ""
+    kinds = [f"share {'all of a short row' if kind == 'whole' else f'a {kind}'}" for kind in found[0]["sharing"]]
+    heads = ["test", "its rows", "equal a row here", *kinds]
+    return table(heads, body, right=tuple(range(1, len(heads))), class_="compact")
 
 
 def _shared(row: Json) -> str:
@@ -154,47 +173,6 @@ def personal(document: Json) -> str:
     parts.append(table(["kind", "rows", "share of rows", "finds"], body, right=(1, 2, 3), class_="compact"))
     parts += [fold(f"{text(kind['kind'])}: rows", samples(kind["samples"])) for kind in found["kinds"]]
     return section("personal", "Personal data", lead, *parts)
-
-
-def toxicity(document: Json) -> str:
-    """Rows with unwanted words, and how groups of people fare."""
-    found, groups = document["toxicity"], document["bias"]
-    if found is None and groups is None:
-        return ""
-    parts = []
-    if found is not None:
-        parts.append(
-            tag(
-                "p",
-                f"{rows(found['rows'])} ({estimate(found['share'])}) hold a word of the list. "
-                "A list is no judge: it knows words, not what is said.",
-            )
-        )
-        if "score" in found:
-            parts.append(histogram(found["score"], "score of the fitted classifier", high=0.5))
-        if found["rows"]:
-            parts.append(fold("some of these rows (offensive text)", samples(found["samples"])))
-    if groups is not None and groups["groups"]:
-        parts.append(sub("Groups of people", _groups(groups), anchor="bias"))
-    return section("toxicity", "Unwanted words and groups of people", "", *parts)
-
-
-def _groups(found: Json) -> str:
-    body = []
-    for group in found["groups"]:
-        cells = [text(group["group"]), f"{group['rows']:,}", estimate(group["share"])]
-        if "toxic" in group:
-            cells += [f"{group['toxic']:,}", estimate(group["toxic_share"])]
-        body.append(cells)
-    heads = ["rows that name", "rows", "share"]
-    told = ""
-    if found["overall"]:
-        heads += ["with an unwanted word", "share of these"]
-        told = note(
-            f"Of all rows {percent(found['overall']['value'])} hold an unwanted word. Where the interval of a group "
-            "lies above that, its rows are worse than the others."
-        )
-    return table(heads, body, right=(1, 2, 3, 4), class_="compact") + told
 
 
 def disclaimers(document: Json) -> str:

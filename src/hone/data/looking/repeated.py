@@ -9,15 +9,11 @@ from typing import Any
 import numpy as np
 
 from hone.data.looking.figures import Figures, LookOptions
-from hone.data.looking.samples import masked
-from hone.data.looking.sampling import order_by_hash, share
+from hone.data.looking.sampling import share
+from hone.data.looking.searched import Searched
 
 WORDS = 5
 """Length of the runs of words that are counted; what is shown is as long as the rows agree."""
-MOST_CHARS = 1_500_000
-"""Characters of text that are read for this."""
-MOST_CHARS_OF_ROW = 20_000
-MOST_ROWS = 5_000
 LEAST_ROWS = 3
 LINE_CHARS = 12
 """Shorter lines (a brace, a dash) repeat without meaning anything."""
@@ -31,14 +27,19 @@ MOST_RUNS = 2_000
 _MIX = np.int64(0x100000001B3)
 
 
-def repeated(store: Any, figures: Figures, options: LookOptions) -> dict[str, Any]:
+def repeated(searched: Searched, figures: Figures, options: LookOptions) -> dict[str, Any]:
     """Phrases of at least five words and whole lines that the most rows share.
+
+    Args:
+        searched: the rows that are looked through.
+        figures: of all rows.
+        options: how much may be shown.
 
     Returns:
         ``rows`` looked at, ``ngrams`` and ``lines``: each with its rows and their share (an estimate where not every
         row was looked at). Where no text may be shown the counts stay.
     """
-    texts = _texts(store, figures, options)
+    texts = searched.masked(figures)
     of = options.of or (figures.n if figures.n > len(texts) else None)
     kinds = {"ngrams": _phrases(texts)[: options.listed], "lines": _lines(texts)[: options.listed]}
     return {
@@ -55,21 +56,6 @@ def repeated(store: Any, figures: Figures, options: LookOptions) -> dict[str, An
             for kind, found in kinds.items()
         },
     }
-
-
-def _texts(store: Any, figures: Figures, options: LookOptions) -> list[str]:
-    """Texts of a seeded sample of rows, personal data masked, up to a number of characters."""
-    names = figures.words("row") if figures.n <= 100_000 else [str(at) for at in range(figures.n)]
-    order = order_by_hash([name or "" for name in names], options.seed)[:MOST_ROWS]
-    if figures.has("length.chars"):
-        chars = np.minimum(np.nan_to_num(figures.numbers("length.chars")[order]), MOST_CHARS_OF_ROW)
-        order = order[: max(1, int(np.searchsorted(np.cumsum(chars), MOST_CHARS, side="right")))]
-    positions = np.sort(np.asarray(order, np.int64))
-    found = store.take(positions).column("text").to_pylist()
-    return [
-        masked(text or "", figures.spans("pii.spans", int(at)))[:MOST_CHARS_OF_ROW]
-        for at, text in zip(positions, found, strict=True)
-    ]
 
 
 def _lines(texts: Sequence[str]) -> list[tuple[str, int]]:
