@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hone.data.clusters import Edges, on_behalf
-from hone.data.kernels.bands import CROWD, Pairs, candidates, unique_pairs
+from hone.data.kernels.bands import CROWD, Pairs, candidates
 from hone.data.kernels.jaccard import Floats
-from hone.data.kernels.words import Hashes, Ints
+from hone.data.kernels.words import Bools, Hashes, Ints
 
 MOST_LEADERS = 64
 """Leaders of a bucket that are compared with the others at once; the first round takes one, the next two."""
@@ -60,55 +60,67 @@ def verified(
     found = candidates(bands, crowd)
     known = _Known(compare, count)
     known.similarity(found.pairs)
-    left = 1_000_000 + BUDGET_PER_ROW * count if budget is None else budget
-    left += known.compared
-    while True:
+    left = known.compared + (1_000_000 + BUDGET_PER_ROW * count if budget is None else budget)
+    crowded = _Crowded(found.crowded)
+    whole = True
+    while whole:
         edges = known.edges(threshold)
-        kept = on_behalf(count, edges)[0] == np.arange(count)
-        buckets = [members[kept[members]] for members in found.crowded]
-        before = known.compared
-        whole = _compare_leaders(buckets, known, threshold, left)
-        closed = len(known.edges(threshold).pairs) == len(edges.pairs)
-        if closed or known.compared == before or not whole:
+        whole = crowded.compare_leaders(_kept(count, edges), known, threshold, left)
+        if len(known.edges(threshold).pairs) == len(edges.pairs):
             break
     edges = known.edges(threshold)
-    uncompared = np.zeros(count, np.int64)
-    if not whole:
-        kept = on_behalf(count, edges)[0] == np.arange(count)
-        for bucket in found.crowded:
-            members = bucket[kept[bucket]]
-            uncompared[members] = np.maximum(uncompared[members], len(members) - 1)
+    uncompared = np.zeros(count, np.int64) if whole else crowded.sizes(_kept(count, edges))
     return Verified(edges=edges, compared=known.compared, uncompared=uncompared)
 
 
-def _compare_leaders(buckets: Sequence[Ints], known: _Known, threshold: float, left: int) -> bool:
-    """Compare each bucket leader by leader; False when the budget was spent before the end."""
-    leaders = 1
-    buckets = [bucket for bucket in buckets if len(bucket) > 1]
-    while buckets:
-        asked = [_pairs_of_leaders(bucket, leaders) for bucket in buckets]
-        if known.compared + sum(map(len, asked)) > left and known.compared + known.unknown(asked) > left:
-            return False
-        known.similarity(unique_pairs(np.concatenate(asked)))
-        remaining = []
-        for bucket, pairs in zip(buckets, asked, strict=True):
-            tied = np.unique(pairs[known.similarity(pairs) >= threshold][:, 1])
-            rest = np.setdiff1d(bucket[leaders:], tied, assume_unique=True)
-            if len(rest) > 1:
-                remaining.append(rest)
-        buckets = remaining
-        leaders = min(2 * leaders, MOST_LEADERS)
-    return True
+def _kept(count: int, edges: Edges) -> Bools:
+    return on_behalf(count, edges)[0] == np.arange(count)
 
 
-def _pairs_of_leaders(bucket: Ints, leaders: int) -> Pairs:
-    """The first rows of a bucket paired with all that come after each."""
-    return np.concatenate(
-        [
-            np.stack([np.full(len(bucket) - at - 1, leader), bucket[at + 1 :]], axis=1)
-            for at, leader in enumerate(bucket[:leaders])
-        ]
-    )
+class _Crowded:
+    """Crowded buckets, one behind the other: the rows of each, and which of them have met all other settled ones."""
+
+    def __init__(self, buckets: Sequence[Ints]) -> None:
+        self._rows = np.concatenate([np.zeros(0, np.int64), *buckets])
+        self._bucket = np.repeat(np.arange(len(buckets)), [len(rows) for rows in buckets])
+        self._settled = np.zeros(len(self._rows), bool)
+
+    def compare_leaders(self, kept: Bools, known: _Known, threshold: float, left: int) -> bool:
+        """Compare the kept rows of all buckets leader by leader; False when the budget was spent before the end.
+
+        A row that is like a leader is compared no further: it will go, unless the leader goes itself, and then the
+        next pass meets it again.
+        """
+        here = kept[self._rows]
+        again = np.unique(self._bucket[here & ~self._settled])
+        open_ = np.flatnonzero(here & np.isin(self._bucket, again))
+        leaders = 1
+        while len(open_):
+            bucket = self._bucket[open_]
+            begin = np.searchsorted(bucket, bucket)
+            within = np.arange(len(open_)) - begin
+            later = [np.flatnonzero(within > at) for at in range(min(leaders, int(within.max())))]
+            ahead = [begin[places] + at for at, places in enumerate(later)]
+            second = np.concatenate([np.zeros(0, np.int64), *later])
+            first = np.concatenate([np.zeros(0, np.int64), *ahead])
+            pairs = np.stack([self._rows[open_[first]], self._rows[open_[second]]], axis=1)
+            if known.compared + known.unknown(pairs) > left:
+                return False
+            tied = np.zeros(len(open_), bool)
+            tied[second[known.similarity(pairs) >= threshold]] = True
+            lead = within < leaders
+            self._settled[open_[lead]] = True
+            open_ = open_[~lead & ~tied]
+            leaders = min(2 * leaders, MOST_LEADERS)
+        return True
+
+    def sizes(self, kept: Bools) -> Ints:
+        """(N,) for each kept row how many other kept rows its largest bucket has."""
+        here = np.flatnonzero(kept[self._rows])
+        others = np.bincount(self._bucket[here])[self._bucket[here]] - 1
+        found = np.zeros(len(kept), np.int64)
+        np.maximum.at(found, self._rows[here], others)
+        return found
 
 
 class _Known:
@@ -134,9 +146,9 @@ class _Known:
             self._values = np.insert(self._values, at, values)
         return self._values[np.searchsorted(self._codes, codes)]
 
-    def unknown(self, asked: Sequence[Pairs]) -> int:
-        codes = np.unique(self._code(np.concatenate(asked)))
-        return int((~self._has(codes)).sum())
+    def unknown(self, pairs: Pairs) -> int:
+        codes = self._code(pairs)
+        return len(np.unique(codes[~self._has(codes)]))
 
     def edges(self, threshold: float) -> Edges:
         over = np.flatnonzero(self._values >= threshold)
@@ -145,6 +157,6 @@ class _Known:
     def _code(self, pairs: Pairs) -> Ints:
         return pairs[:, 0] * self._count + pairs[:, 1]
 
-    def _has(self, codes: Ints) -> np.ndarray:
+    def _has(self, codes: Ints) -> Bools:
         at = np.minimum(np.searchsorted(self._codes, codes), max(0, len(self._codes) - 1))
         return self._codes[at] == codes if len(self._codes) else np.zeros(len(codes), bool)

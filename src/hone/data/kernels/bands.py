@@ -14,7 +14,7 @@ import numpy as np
 
 from hone.data.kernels.words import Hashes, Ints
 
-CROWD = 8
+CROWD = 32
 """Texts in a bucket from which on it is crowded."""
 
 Pairs = np.ndarray[Any, np.dtype[np.int64]]
