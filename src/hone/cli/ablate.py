@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "words",
         nargs="+",
         metavar="RULE ... [FOLDER]",
-        help="names of rules, as hone look and hone data show them, or optional ones such as label-suspect; a word that "
-        "is a task folder is FOLDER (default: this one)",
+        help="names of rules, as hone look and hone data show them, or optional ones such as label-suspect; a word "
+        "that is a task folder is FOLDER (default: this one)",
     )
     parser.add_argument("--minutes", type=float, default=10.0, help="the box (default 10)")
     parser.add_argument("--seeds", type=int, default=3, help="the least number; more if there is time (default 3)")
@@ -61,11 +61,12 @@ def lines(result: dict[str, Any]) -> list[str]:
     }
     found = []
     for rule in result["rules"]:
-        effect = rule["difference"]
+        effect, metric = rule["difference"], result["metric"]
+        interval = f"{effect['mean']:+.3f} [{effect['low']:+.3f}, {effect['high']:+.3f}] better"
         found.append(
-            f"{rule['rule']}: {words[effect['verdict']]}. {result['metric']} {rule['with']:.3f} with it, "
-            f"{rule['without']:.3f} without: {effect['mean']:+.3f} [{effect['low']:+.3f}, {effect['high']:+.3f}] better, "
-            f"{effect['seeds']} seeds, {effect['rows']:,} dev rows; it removes {rule['removed']:,} of {result['train']:,} "
-            f"training rows; a difference of {effect['detectable']:.3f} could have been seen"
+            f"{rule['rule']}: {words[effect['verdict']]}. {metric} {rule['with']:.3f} with it, {rule['without']:.3f} "
+            f"without: {interval}, {effect['seeds']} seeds, {effect['rows']:,} dev rows; it removes "
+            f"{rule['removed']:,} of {result['train']:,} training rows; a difference of {effect['detectable']:.3f} "
+            "could have been seen"
         )
     return found
