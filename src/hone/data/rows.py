@@ -59,13 +59,13 @@ def canonical(value: Any) -> str:
 
 
 def _is_written_one_way(value: Any) -> bool:
-    """Whether the fast writer gives the same text as ``json``: not for floats (1e-7 and 1e-07 are both right)."""
+    """Whether the fast writer gives the same text as ``json``: not for floats with an exponent (1e-7 and 1e-07)."""
     kind = type(value)
     if kind is dict:
         return all(type(part) in _PLAIN or _is_written_one_way(part) for part in value.values())
     if kind is list:
         return all(type(part) in _PLAIN or _is_written_one_way(part) for part in value)
-    return kind in _PLAIN
+    return kind in _PLAIN or (kind is float and (value == 0 or 1e-4 <= abs(value) < 1e16))
 
 
 def rows_digest(rows: Iterable[Row]) -> str:
