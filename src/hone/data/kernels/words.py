@@ -99,7 +99,9 @@ def span_hashes(codes: Any, start: Ints, end: Ints) -> Hashes:
     """
     powers, inverses = _powers(len(codes))
     sums = np.zeros(len(codes) + 1, np.uint64)
-    np.cumsum((codes.astype(np.uint64) + np.uint64(1)) * powers[: len(codes)], out=sums[1:])
+    terms = codes + np.uint64(1)
+    terms *= powers[: len(codes)]
+    np.cumsum(terms, out=sums[1:])
     return mixed((sums[end] - sums[start]) * inverses[start])
 
 

@@ -53,7 +53,7 @@ def _utf8_bytes(scan: Scan) -> Any:
         beyond = codes >= limit
         if not beyond.any():
             break
-        extra += scan.sum_per_text(beyond)
+        extra += scan.count_per_text(beyond)
     return scan.chars + extra
 
 

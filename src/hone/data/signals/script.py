@@ -68,7 +68,7 @@ def _letters_by_script(scan: Scan) -> Any:
     letter = (scan.piece.classes() & LETTER) != 0
     plain = codes < 0x80
     counts = np.zeros((scan.num_texts, len(NAMES)), np.int64)
-    counts[:, _LATIN] = scan.sum_per_text(letter & plain)
+    counts[:, _LATIN] = scan.count_per_text(letter & plain)
     at = np.flatnonzero(letter & ~plain)
     if len(at):
         script = scripts_of(codes[at])
