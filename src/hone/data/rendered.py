@@ -176,11 +176,13 @@ def as_terminal(rows: Sequence[RenderedRow], width: int = 100, *, colour: bool =
     from rich.console import Console
     from rich.text import Text
 
+    page = StringIO()
     console = Console(
-        file=StringIO(),
+        file=page,
         width=width,
         force_terminal=colour,
         color_system="standard" if colour else None,
+        no_color=not colour,
         highlight=False,
     )
     console.print(_legend(Text, colour))
@@ -192,8 +194,7 @@ def as_terminal(rows: Sequence[RenderedRow], width: int = 100, *, colour: bool =
             opens, closes = _marks(row.pieces, index) if not colour else ("", "")
             text.append(opens + visible(piece.text, piece.special) + closes, style=_style(piece, index))
         console.print(text)
-    console.file.flush()
-    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+    return page.getvalue()
 
 
 def as_html(rows: Sequence[RenderedRow]) -> str:
