@@ -94,11 +94,13 @@ def attempt(  # noqa: PLR0913  (two things are needed; the others are named and 
         InputError: wrong task, data or recipe. FailedError: non-finite values, a full disk. BusyError.
     """
     from hone.attempts import AttemptReport, carry_out
+    from hone.data.making import record
     from hone.lab.lab import Lab
 
     folder, tell = Path(folder), say or _unsaid
     task, task_id = _load(folder)
     data = _prepare(task, folder, tell)
+    record(folder, data)
     lab = Lab(folder, trackers=trackers, say=tell)
     recipe = recipe.child(data=data.id)
     run = _same_run(lab, recipe, name, task_id)

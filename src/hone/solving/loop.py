@@ -10,6 +10,7 @@ from typing import Any
 
 from hone import processes
 from hone.attempts import calibrate, untouched
+from hone.data.making import record
 from hone.errors import InputError
 from hone.evaluate.baselines import baselines as baselines_of
 from hone.files import clear_parts, content_hash, locked, write_json
@@ -89,6 +90,7 @@ class _Solve:
         """All stages in order."""
         checked = check(self.folder, self.seed, self.show.say, self.show.heading, self._warm, whole_schema=False)
         self.task, self.data = checked.task, checked.data
+        record(self.folder, self.data)
         key = content_hash([self.task.to_json(), self.data.id, self.seed])
         self.state, line = SolveState.open(self.folder / ".hone" / "solve.json", key)
         self.state.start_clock(self.started)
