@@ -76,6 +76,7 @@ def decide(columns: pa.Table, rules: Sequence[Rule]) -> Decisions:
         InputError: a rule over a column that was not measured, or a threshold on words, all at once.
     """
     failed: dict[str, Mask] = {}
+    inside: dict[tuple[str, ...], Mask] = {}
     problems: list[str] = []
     for rule in rules:
         if rule.column not in columns.column_names:
@@ -89,7 +90,9 @@ def decide(columns: pa.Table, rules: Sequence[Rule]) -> Decisions:
         if (rule.low is not None or rule.high is not None) and not ordered:
             problems.append(f"rule {rule.name}: {rule.column} holds {column.type}, which has no smaller and larger")
             continue
-        failed[rule.name] = _fails(rule, column) & _in_splits(columns, rule.splits)
+        if rule.splits not in inside:
+            inside[rule.splits] = _in_splits(columns, rule.splits)
+        failed[rule.name] = _fails(rule, column) & inside[rule.splits]
     if problems:
         raise InputError(problems)
     keep = np.ones(columns.num_rows, bool)
