@@ -83,12 +83,11 @@ def _frozen(found: Any) -> Any:
 
 def _looked_up(codes: Any, table: Any, rare: Callable[[int], int]) -> Any:
     """A table look-up for the first 65,536 code points; the others are rare and go through Python once each."""
-    high = codes >= _BMP
-    if not high.any():
-        return table[codes]
-    found = table[np.where(high, 0, codes)]
-    kinds, inverse = np.unique(codes[high], return_inverse=True)
-    found[high] = np.array([rare(int(code)) for code in kinds], dtype=table.dtype)[inverse]
+    found = table.take(codes, mode="clip")  # twice as fast as an index
+    if len(codes) and codes.max() >= _BMP:
+        high = np.flatnonzero(codes >= _BMP)
+        kinds, inverse = np.unique(codes[high], return_inverse=True)
+        found[high] = np.array([rare(int(code)) for code in kinds], dtype=table.dtype)[inverse]
     return found
 
 

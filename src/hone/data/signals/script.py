@@ -52,13 +52,12 @@ class Script(ScannedSignal):
 
 def scripts_of(codes: Any) -> Any:
     """(C,) uint8 index into ``NAMES`` of each letter's script, 255 where it has none. Only letters are meant."""
-    high = codes >= _BMP
-    if not high.any():
-        return _table()[codes]
-    found = _table()[np.where(high, 0, codes)]
-    ranges = np.array(RANGES)
-    at = np.searchsorted(ranges[:, 0], codes[high], side="right") - 1
-    found[high] = np.where(codes[high] <= ranges[at, 1], ranges[at, 2], _NONE)
+    found = _table().take(codes, mode="clip")
+    high = np.flatnonzero(codes >= _BMP)
+    if len(high):
+        ranges = np.array(RANGES)
+        at = np.searchsorted(ranges[:, 0], codes[high], side="right") - 1
+        found[high] = np.where(codes[high] <= ranges[at, 1], ranges[at, 2], _NONE)
     return found
 
 
