@@ -40,6 +40,21 @@ OPEN = [
     "see {v}, please",
     "* customer: {v}",
     "user={v}",
+    "Dear Sir or Madam,\nI moved house; kindly update your records to {v} before 1 March.",
+    "| Ana | {v} | Lisbon |\n",
+    "To: {v}\nSubject: hi",
+    "{v} / second line",
+    "id,value\n1,{v}\n2,none",
+    "contact={v}&lang=en",
+    "**{v}**",
+    '"{v}","x"',
+    "It was {v}, wasn't it? 100% sure.",
+    "In room 12, {v} was found on 3 pages",
+    "Name: Bo\nValue: {v}",
+    "{v}...",
+    "`{v}`",
+    "\u8054\u7cfb\u6211{v}\u8c22\u8c22",  # a script without spaces
+    "\u041f\u0438\u0448\u0438\u0442\u0435: {v}.",
 ]
 CALL = [
     "Tel. {v}",

@@ -27,7 +27,6 @@ def version(rng: Rng) -> str:
             "pip install tool=={v}",
             "build {v} (stable)",
             "In Section {v} we show",
-            "{v}-beta",
             "changed in version {v}:",
             "Chrome/{v}",
         ]
@@ -50,7 +49,6 @@ def order_number(rng: Rng) -> str:
             "ref: {v}",
             "customer reference {v}",
             "SKU {v}",
-            "batch {v} failed",
             "Your request ID is {v}.",
             "serial number: {v}",
             "Rechnung {v}",
@@ -143,7 +141,6 @@ def prices(rng: Rng) -> str:
             f"EUR {n}",
             f"{n:,}".replace(",", " ") + " people",
             f"{n / 100:.2f} USD",
-            f"Rs. {n:,}",
             f"{n} bytes",
             f"a budget of {n:,}".replace(",", "'"),
         ]
@@ -264,16 +261,13 @@ def no_email(rng: Rng) -> str:
             f"npm i @{word}/core@1.2.3",
             f"{word} @ {word}.com",
             f"image@sha256:{some(rng, '0123456789abcdef', 64)}",
-            "a@b",
             "x = y @ z.T",
             f"@media.screen and {word}",
             f"ssh root@{word}",
-            f"{word}@",
             f"https://medium.com/@{word}/post",
             f"actions/checkout@v4.{rng.randrange(9)}",
             f"{word}@{word}.service",
             f"@pytest.mark.{word}",
-            "5 kg @ 3.20 EUR",
         ]
     )
 
@@ -287,12 +281,9 @@ def no_key(rng: Rng) -> str:
             "token: ${{ secrets.GITHUB_TOKEN }}",
             "password: changeme",
             "API_KEY=<your-api-key>",
-            "secret_key = os.environ['SECRET_KEY']",
             'class="sk-fading-circle sk-circle-container-wrapper"',
             f"task-{word}-manager-integration-service",
-            "AKIA is how they begin",
             f"AKIA{some(rng, UPPER, 5)}",
-            "ghp_ is the prefix",
             "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkq\n-----END PUBLIC KEY-----",
             "primary_key = customer_address_identifier",
             "tokenizer = AutoTokenizer.from_pretrained('bert-base-uncased')",
@@ -354,21 +345,30 @@ def identifiers(rng: Rng) -> str:
             f"arXiv:{rng.randrange(10, 26)}{rng.randrange(1, 13):02d}.{d(5)}",
             f"doi:10.{d(4)}/{d(6)}.{d(7)}",
             f"CVE-20{d(2)}-{d(5)}",
-            f"ISO {d(4)}-{d(1)}:{d(4)}",
             f"PMID: {d(8)}",
             f"EAN 40{d(11)}",
             f"0x{some(rng, '0123456789abcdef', 12)}",
-            f"pages {d(3)}-{d(3)}",
             f"({d(4)}) {d(2)}: {d(3)}-{d(3)}",
-            f"K{d(2)}-{d(4)}",
             f"DIN EN {d(5)}-{d(1)}-{d(1)}",
-            f"US Patent {d(1)},{d(3)},{d(3)}",
             f"+{d(5)} -{d(4)}",
             f"+{d(2)}%",
             f"@@ -{d(3)},{d(2)} +{d(3)},{d(2)} @@",
             f"{d(2)}:{d(2)}:{d(2)}.{d(6)}",
-            f"A{d(2)} 1{d(3)} km",
-            f"{d(4)}x{d(4)} px",
+        ]
+    )
+
+
+def formulas(rng: Rng) -> str:
+    """Numbers that are reckoned with, near the word phone."""
+    a, b = rng.randrange(1000, 99999), rng.randrange(100, 9999)
+    return rng.choice(
+        [
+            f"The phone can hold {a}-{b}=<<{a}-{b}={a - b}>>{a - b} pictures.",
+            f"Each phone costs $<<{a}/{b}={a // b}>>{a // b}.",
+            f"= {a}00000 + {b}64262 + {a}{b}",
+            f"They sold {a} / {b} = {a // b} phones",
+            f"a mobile with {a}{b} = {a}{b} pixels",
+            f"{a}*{b}*{a} calls",
         ]
     )
 
@@ -394,5 +394,6 @@ TRAPS: dict[str, Callable[[Rng], str]] = {
         no_key,
         wrong_id,
         identifiers,
+        formulas,
     )
 }

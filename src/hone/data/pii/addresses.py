@@ -6,16 +6,16 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from hone.data.pii.words import meaning
+from hone.data.pii.words import RIGHT, meaning
 
 # Begins with what is rarest, so that the scan runs at memory speed; then the whole address around it.
 _DOTS = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]")
-V4 = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(?![\w]|\.\d)")
+V4 = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(?!\.\d)" + RIGHT)
 _PROTOCOLS = ipaddress.ip_network("192.0.0.0/24")  # RFC 6890; older Pythons call most of it global
 _COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:")
-V6 = re.compile(r"[23][0-9A-Fa-f]{3}:(?:[0-9A-Fa-f]{0,4}:){1,6}[0-9A-Fa-f]{0,4}(?![\w:]|\.\d)")
-_BEFORE_V4 = re.compile(r"(?:[\w@#$&]|[^\W_][\-./_]|\.|[<>=~!^]= ?|[~^])$")
-_BEFORE_V6 = re.compile(r"[\w:.]")
+V6 = re.compile(r"[23][0-9A-Fa-f]{3}:(?:[0-9A-Fa-f]{0,4}:){1,6}[0-9A-Fa-f]{0,4}(?!:|\.\d)" + RIGHT)
+_BEFORE_V4 = re.compile(r"(?:[0-9A-Za-z@#$&]|[^\W_][\-./_]|\.|[<>=~!^]= ?|[~^])$")
+_BEFORE_V6 = re.compile(r"(?:[0-9A-Za-z:.]|[0-9A-Za-z]_)$")
 _NETWORK = re.compile(r"/(?:[0-9]|[12][0-9]|3[01])(?![0-9./])")
 
 
@@ -42,7 +42,7 @@ def addresses(text: str) -> Iterator[tuple[str, int, int]]:
     for colons in _COLONS.finditer(text):
         start = colons.start() - 4
         found = V6.match(text, start) if start >= last else None
-        if found is None or (start and _BEFORE_V6.match(text, start - 1)):
+        if found is None or _BEFORE_V6.search(text, max(0, start - 2), start):
             continue
         last = found.end()
         if _is_global(found.group()) and not _is_net6(text, last):

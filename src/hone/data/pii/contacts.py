@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from hone.data.pii.words import meaning
+from hone.data.pii.words import LEFT, RIGHT, meaning
 
+_LETTER = "A-Za-z\u00c0-\u024f"
+"""Latin letters. Scripts that are written without spaces touch an address without being part of it."""
 EMAIL = re.compile(
-    r"(?<![\w.+%'\-])[^\W_](?:[\w.+%'\-]{0,62}[\w+\-])?@(?:[^\W_](?:[\w\-]{0,61}[^\W_])?\.){1,6}(?:xn--[a-z0-9\-]{2,}|[^\W\d_]{2,24})"
-    r"(?![\w@])",
-    re.IGNORECASE,
+    rf"(?<![{_LETTER}0-9.+%'\-])(?<![{_LETTER}0-9]_)[{_LETTER}0-9](?:[{_LETTER}0-9_.+%'\-]{{0,62}}[{_LETTER}0-9_+\-])?"
+    rf"@(?:[{_LETTER}0-9](?:[{_LETTER}0-9_\-]{{0,61}}[{_LETTER}0-9])?\.){{1,6}}(?:xn--[a-z0-9\-]{{2,}}|[{_LETTER}]{{2,24}})"
+    rf"(?![{_LETTER}0-9@])(?!_[{_LETTER}0-9])"
 )
 _DOMAIN = re.compile(r"[^\W_][\w\-]{0,62}\.[^\W_]")
 _NOT_DOMAINS = {
@@ -33,22 +35,20 @@ _THREE_DIGIT_CODES = re.compile(r"2[1-69]\d|3[578]\d|42[0-3]|5[09]\d|6[789]\d|8[
 
 _GAP = r"[ \u00a0.\-\u2010-\u2013/]"
 INTERNATIONAL = re.compile(
-    rf"(?<![\w+])\+[1-9]\d{{0,14}}(?:{_GAP}?\(\d{{1,5}}\){_GAP}?\d{{1,12}})?(?:{_GAP}\d{{1,12}}){{0,6}}(?![\w])"
+    rf"{LEFT}(?<!\+)\+[1-9]\d{{0,14}}(?:{_GAP}?\(\d{{1,5}}\){_GAP}?\d{{1,12}})?(?:{_GAP}\d{{1,12}}){{0,6}}{RIGHT}"
 )
-PREFIX_00 = re.compile(rf"(?<![\w.,\-])00[1-9]\d{{0,2}}(?:{_GAP}?\d{{1,8}}){{1,6}}(?!\w)")
+PREFIX_00 = re.compile(rf"{LEFT}(?<![.,\-])00[1-9]\d{{0,2}}(?:{_GAP}?\d{{1,8}}){{1,6}}{RIGHT}")
 # Shapes that say "phone" by themselves: an area in brackets; 3-3-4 as in North America; a trunk 0 and groups.
-_BEGIN, _END = r"(?<![\w+.])(?<![\w.,][/\-])(?<!\d:)", r"(?![\w(])(?![./\-]\d)"
+_BEGIN, _END = rf"{LEFT}(?<![+.])(?<![\w.,][/\-])(?<!\d:)", rf"{RIGHT}(?!\()(?![./\-]\d)"
 BRACKETS = re.compile(
-    rf"(?<![\w+])(?:1[ \-])?\((?:0[1-9]\d{{0,3}}|[1-9]\d{{1,4}})\){_GAP}?\d{{2,5}}(?:{_GAP}?\d{{2,5}}){{0,3}}{_END}"
+    rf"{LEFT}(?<!\+)(?:1[ \-])?\((?:0[1-9]\d{{0,3}}|[1-9]\d{{1,4}})\){_GAP}?\d{{2,5}}(?:{_GAP}?\d{{2,5}}){{0,3}}{_END}"
 )
 AMERICAN = re.compile(rf"{_BEGIN}(?<!\d )(?:1[\-. ])?[2-9]\d\d(?:([\-. ])[2-9]\d\d\1|/[2-9]\d\d-)\d{{4}}{_END}(?! \d)")
 TRUNK = re.compile(rf"{_BEGIN}(?<!\d )0[1-9]\d{{0,4}}(?:{_GAP}\d{{2,8}}){{1,5}}{_END}(?! \d)")
-ANY = re.compile(rf"{_BEGIN}(?:\(\d+\){_GAP}?)?\d+(?:{_GAP}{{1,2}}\d+){{0,6}}(?!\w)")
+ANY = re.compile(rf"{_BEGIN}(?:\(\d+\){_GAP}?)?\d+(?:{_GAP}{{1,2}}\d+){{0,6}}{RIGHT}")
 # What stands around numbers that are reckoned with, and before those that stand for a character.
-_FORMULA_BEFORE, _FORMULA_AFTER = (
-    re.compile(r"(?:<<|[$€£*\u00d7+#]|[*/=<] | [-+] )$"),
-    re.compile(r" ?(?:[=*\u00d7+%]|<<)"),
-)
+_FORMULA_BEFORE = re.compile(r"(?:<<|[$€£#+]|\d ?[*\u00d7/+=] ?| [-+] )$")
+_FORMULA_AFTER = re.compile(r" ?(?:[=%]|<<|[*\u00d7+] ?\d)")
 # Days, spans of years and of hours, decimal numbers, and lists of short numbers.
 _NO_PHONE = re.compile(
     r"\d{1,2}([./\- ])\d{1,2}\1(?:19|20)\d\d|(?:19|20)\d\d([./\- ])\d{1,2}\2\d{1,2}(?!\d)"
@@ -125,8 +125,8 @@ def _national(number: str, pattern: re.Pattern[str]) -> bool:
 
 
 def _reckoned(text: str, start: int, end: int) -> bool:
-    return bool(_FORMULA_BEFORE.search(text, max(0, start - 3), start) or _FORMULA_AFTER.match(text, end))
+    return bool(_FORMULA_BEFORE.search(text, max(0, start - 4), start) or _FORMULA_AFTER.match(text, end))
 
 
 def _named_otherwise(text: str, start: int, end: int) -> bool:
-    return meaning(text, start, end) not in {None, "phone", "ip", "card"}
+    return meaning(text, start, end) not in {None, "phone", "ip", "card", "version"}

@@ -11,12 +11,13 @@ from hone.data.pii.contacts import emails, phones
 from hone.data.pii.keys import keys
 from hone.data.pii.national import coded, numbers
 from hone.data.pii.payment import cards, iban
+from hone.data.pii.words import touches
 
 KINDS = ("email", "phone", "ip", "card", "iban", "national_id", "key")
 """What is told apart in columns and markers. A span's kind may be finer: ``national_id.us_ssn``, ``key.aws``."""
 
-# Six digits or more, with separators or a capital between them: what every number but an IP address has.
-_STRETCH = re.compile(r"[0-9](?:[A-Z .\-/()\u00a0\u2010-\u2013]{0,3}[0-9]){5,}")
+# Six digits or more, with separators or capitals between them: what every number but an IP address has.
+_STRETCH = re.compile(r"[0-9](?:[A-Z .\-/()\u00a0\u2010-\u2013]{0,7}[0-9]){5,}")
 _CODED = re.compile(r"[A-Z][A-Z][ \-]?[0-9][0-9]")
 # Where two kinds claim the same characters, the one with more proof wins; then the longer.
 _BY_DIGITS = (("phone", phones), ("card", cards), ("national_id", numbers))
@@ -71,7 +72,7 @@ def _claims(text: str, kinds: Collection[str]) -> Iterator[tuple[str, int, int]]
 def _after_capitals(text: str, low: int, high: int, kinds: Collection[str]) -> Iterator[tuple[str, int, int]]:
     for anchor in _CODED.finditer(text, low, high):
         start = anchor.start()
-        if "iban" in kinds and not text[start - 1 : start].isalnum() and (found := iban(text, start)):
+        if "iban" in kinds and not touches(text, start - 1) and (found := iban(text, start)):
             yield found
         if "national_id" in kinds and (found := coded(text, start)):
             yield found

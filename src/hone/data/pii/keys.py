@@ -7,12 +7,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from hone.data.pii.words import RIGHT
+
 _W = r"[A-Za-z0-9_\-]"
-_CLOSE = r"(?![A-Za-z0-9_])"
+_INSIDE = re.compile(r"(?:[0-9A-Za-z]|[0-9A-Za-z]_)$")
 
 # Name, what a text must hold at all, the form (as each provider documents it), and whether it must look random.
 _FORMS = tuple(
-    (name, markers, re.compile(form + _CLOSE), random)
+    (name, markers, re.compile(form + RIGHT), random)
     for name, markers, form, random in (
         ("aws", ("AKIA", "ASIA"), r"A[KS]IA[A-Z0-9]{16}", False),
         ("github", ("gh",), r"gh[pousr]_[A-Za-z0-9]{36,251}", False),
@@ -21,7 +23,7 @@ _FORMS = tuple(
         ("slack", ("xox",), r"xox[abeoprs]-(?:[A-Za-z0-9]+-)*[A-Za-z0-9]{10,}", False),
         ("stripe", ("k_live_", "k_test_"), r"[srp]k_(?:live|test)_[A-Za-z0-9]{16,247}", False),
         ("google", ("AIza",), rf"AIza{_W}{{35}}", False),
-        ("openai", ("sk-",), rf"sk-(?:proj-|svcacct-|admin-|ant-[a-z0-9]+-)?{_W}{{20,}}", True),
+        ("openai", ("sk-",), rf"sk-(?:proj-|svcacct-|admin-|ant-[a-z0-9]+-)?{_W}{{19,}}[A-Za-z0-9]", True),
         ("huggingface", ("hf_",), r"hf_[A-Za-z]{34}", False),
         ("npm", ("npm_",), r"npm_[A-Za-z0-9]{36}", False),
         ("sendgrid", ("SG.",), rf"SG\.{_W}{{22}}\.{_W}{{43}}", False),
@@ -55,8 +57,9 @@ def keys(text: str) -> Iterator[tuple[str, int, int]]:
         if any(marker in text for marker in markers):
             for found in form.finditer(text):
                 # A look-behind in the form would take the scan its speed.
-                before = text[found.start() - 1 : found.start()]
-                if not (before.isalnum() or before == "_") and (not random or _looks_random(found.group())):
+                if not _INSIDE.search(text, max(0, found.start() - 2), found.start()) and (
+                    not random or _looks_random(found.group())
+                ):
                     yield f"key.{name}", *found.span()
     if "PRIVATE KEY" in text:
         for found in _BLOCK.finditer(text):

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from hone.data.pii import checks
-from hone.data.pii.words import meaning
+from hone.data.pii.words import LEFT, RIGHT, meaning, touches
 
-_BEGIN, _END = r"(?<![\w+])(?<!\w[./\-])(?<!\d )", r"(?!\w)(?![./\-]\w)(?! \d)"
+_BEGIN, _END = rf"{LEFT}(?<!\+)(?<!\w[./\-])(?<!\d )", rf"{RIGHT}(?![./\-]\w)(?! \d)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,8 +55,10 @@ BY_DIGITS = (
 )  # fmt: skip
 """Numbers that begin with a digit (NIE: with X, Y or Z)."""
 
-NINO = re.compile(r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]([ \-]?)\d\d\1\d\d\1\d\d\1[A-D](?!\w)")
-CODICE_FISCALE = re.compile(r"[A-Z]{3}([ ]?)[A-Z]{3}\1\d\d[A-EHLMPRST][0-7]\d\1[A-Z]\d{3}[A-Z](?!\w)")
+NINO = re.compile(
+    LEFT + r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]([ \-]?)\d\d\1\d\d\1\d\d\1[A-D]" + RIGHT
+)
+CODICE_FISCALE = re.compile(r"[A-Z]{3}([ ]?)[A-Z]{3}\1\d\d[A-EHLMPRST][0-7]\d\1[A-Z]\d{3}[A-Z]" + RIGHT)
 
 _SEPARATORS = re.compile(r"[ .\-/]")
 
@@ -72,17 +74,17 @@ def numbers(text: str, low: int, high: int) -> Iterator[tuple[str, int, int]]:
 
 
 def _said(named: str | None, kind: str, *, weak: bool) -> bool:
-    return named == kind if weak else named not in {"other", "version"}
+    return named == kind if weak else named != "other"
 
 
 def coded(text: str, start: int) -> tuple[str, int, int] | None:
     """A UK insurance number that begins at ``start``, or an Italian codice fiscale whose first digits follow there."""
     found = NINO.match(text, start)
-    if found is not None and meaning(text, *found.span()) not in {"other", "version"}:
+    if found is not None and meaning(text, *found.span()) != "other":
         return "national_id.uk_nino", *found.span()
     for back in (4, 5):
         begin = start - back
-        found = CODICE_FISCALE.match(text, begin) if begin >= 0 and not text[begin - 1 : begin].isalnum() else None
+        found = CODICE_FISCALE.match(text, begin) if begin >= 0 and not touches(text, begin - 1) else None
         if found is not None and checks.it_cf(found.group().replace(" ", "")):
             return "national_id.it_cf", *found.span()
     return None

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator
 
 from hone.data.pii.checks import luhn, mod_97
-from hone.data.pii.words import meaning
+from hone.data.pii.words import LEFT, RIGHT, meaning, touches
 
 CARD = re.compile(
-    r"(?<![\w.+])(?<!\d[ \-])"
+    LEFT + r"(?<![.+])(?<!\d[ \-])"
     r"(?:\d{13,19}|\d{4}([ \-])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{3})?|\d{4}([ \-])\d{6}\2\d{4,5})"
-    r"(?![\w])(?![ \-.]\d)"
+    r"(?![ \-.]\d)" + RIGHT
 )
 # Issuer ranges: first digits and lengths (ISO/IEC 7812; the schemes' published ranges).
 _ISSUERS = tuple(
@@ -50,12 +50,7 @@ def cards(text: str, low: int, high: int) -> Iterator[tuple[str, int, int]]:
     for found in CARD.finditer(text, low, high):
         digits = re.sub(r"\D", "", found.group())
         issued = any(first.match(digits) and len(digits) in lengths for first, lengths in _ISSUERS)
-        if (
-            issued
-            and luhn(digits)
-            and len(set(digits)) > 1
-            and meaning(text, *found.span()) not in {"other", "version"}
-        ):
+        if issued and luhn(digits) and len(set(digits)) > 1 and meaning(text, *found.span()) != "other":
             yield "card", *found.span()
 
 
@@ -70,6 +65,6 @@ def iban(text: str, start: int) -> tuple[str, int, int] | None:
         held += text[end].isalnum()
         end += 1
     account = "".join(char for char in text[start:end] if char.isalnum())
-    if len(account) != length or text[end : end + 1].isalnum() or not mod_97(account):
+    if account[2:4] in {"00", "01", "99"} or len(account) != length or touches(text, end) or not mod_97(account):
         return None
     return "iban", start, end

@@ -8,6 +8,9 @@ from functools import cache
 BEFORE_CHARS, AFTER_CHARS = 48, 28
 """How far a word may be from what it names."""
 
+LEFT, RIGHT = r"(?<![0-9A-Za-z])(?<![0-9A-Za-z]_)", r"(?![0-9A-Za-z])(?!_[0-9A-Za-z])"
+"""Where a number may begin and end: not inside a name; scripts without spaces and ``_emphasis_`` may touch it."""
+
 OTHER_CHARS = 18
 """How far before a number a word may be that says it is no personal data ("order number is")."""
 
@@ -36,14 +39,13 @@ _MEANINGS: dict[str, str] = {
     "ip": r"ip(?:v[46])?(?:[ -]?addr\w*)?|addr(?:ess)?|hosts?|servers?|dns|ping|gateway|client|remote|login from|"
     r"nameserver|resolver|traceroute|ssh|connect\w*|requests? from|traffic|firewall|peer|endpoint",
     "card": r"(?:credit|debit|bank)?[ -]?cards?|visa|master ?card|amex|american express|pan|kreditkarte|carte|tarjeta",
-    "version": r"v(?:er(?:sion)?s?)?|release[ds]?|rev(?:ision)?|build|firmware|driver|sdk|package|upgrade[ds]?|update|"
+    "version": r"v(?:er(?:sion)?s?)?|release[ds]?|rev(?:ision)?|build|firmware|driver|sdk|package|upgrade[ds]?|"
     r"section|chapter|clause|figure|fig|oid|install(?:ed)?|sec|paragraph|article|requires?|patch|changelog|table|step",
     "other": r"orders?|invoices?|parts?|p/n|s/n|sku|serial|model|isbn(?:-1[03])?|issn|ticket|case|ref(?:erence)?|"
     r"tracking|catalog(?:ue)?|item|products?|batch|lot|doi|patent|po|shipment|parcel|barcode|ean|upc|gtin|hash|"
-    r"uuid|guid|sha\d*|md5|commit|checksum|bytes|timestamp|epoch|coordinates?|latitude|longitude|lat|lon|pixels?|price|usd|eur|"
-    r"population|transaction|asin|hex|job|run|seed|dates?|rows?|values?|totals?|measure\w*|results?|readings?|"
-    r"weights?|scores?|offsets?|docket|bestell\w+|rechnung\w*|commande|pedido|factura|asset|claim|policy|request id|"
-    r"session id|thread|pid|process|port|meter|licen[sc]e|vol(?:ume)?|arxiv|pmid|cve",
+    r"uuid|guid|sha\d*|md5|commit|checksum|bytes|timestamp|epoch|coordinates?|latitude|longitude|lat|lon|pixels?|price|"
+    r"usd|eur|population|transaction|asin|hex|job|seed|docket|bestell\w+|rechnung\w*|commande|pedido|factura|asset|claim|policy|"
+    r"request id|session id|thread|pid|process|port|meter|licen[sc]e|vol(?:ume)?|arxiv|pmid|cve",
 }  # fmt: skip
 _HAN = {"phone": "电话|手机|電話|携帯|联系方式|전화", "cn_resident": "身份证|身份證", "other": "订单|訂單|注文"}
 
@@ -56,6 +58,12 @@ def _pattern() -> re.Pattern[str]:
         han = f"|(?:{_HAN[name]})" if name in _HAN else ""
         groups.append(rf"(?P<{name}>(?<![^\W_])(?:{words})(?![^\W\d_]){han})")
     return re.compile("|".join(groups), re.IGNORECASE)
+
+
+def touches(text: str, position: int) -> bool:
+    """True when an ASCII letter or digit stands at a position: what ends before it is part of something longer."""
+    char = text[position : position + 1] if position >= 0 else ""
+    return char.isascii() and char.isalnum()
 
 
 def meaning(text: str, start: int, end: int) -> str | None:
