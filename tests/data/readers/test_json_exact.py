@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -42,9 +43,8 @@ STRINGS = st.lists(
 ).map(lambda parts: '"' + "".join(parts) + '"')
 SPACE = st.sampled_from(["", "", "", " ", "\t", "  "])
 NUMBERS = st.sampled_from(
-    ["0", "-0", "7", "1.5", "1e3", "1e999", "-1E999", "18446744073709551616", "-9223372036854775809", "NaN", "Infinity"]
-    + ["123456789012345678901234567890", "9007199254740993", "01", "1.", "true", "null", "1e19", "0.1"]
-)
+    ["0", "-0", "7", "1.5", "1e3", "0.1", "1e19", "1e999", "-1E999", "NaN", "Infinity", "01", "1.", "true", "null"]
+) | st.sampled_from(["18446744073709551616", "-9223372036854775809", "123456789012345678901234567890"])
 KEYS = st.sampled_from(['"a"', '"a"', '"b"', '"a:"', '"\\u0061"', '"b\\""', "a"])
 
 
@@ -63,10 +63,9 @@ ROWS = st.one_of(objects(VALUES), objects(VALUES), objects(VALUES), VALUES, st.t
 
 
 def outcome(folder: Path, name: str) -> tuple[list[Row | Bad], str]:
-    rows = []
+    rows: list[Row | Bad] = []
     try:
-        for row in read(name, folder):
-            rows.append(row)
+        rows.extend(read(name, folder))
     except InputError as error:
         return rows, str(error)
     return rows, ""
@@ -134,7 +133,7 @@ def test_top_level_marks_cut_an_array_into_its_elements(values: list[object]) ->
     data = json.dumps(values).encode()[1:] + b', {"behind": ["it"]}'
     commas, end = top_level(data)
     cuts = [-1, *commas.tolist(), end]
-    elements = [data[start + 1 : stop] for start, stop in zip(cuts, cuts[1:], strict=False)]
+    elements = [data[start + 1 : stop] for start, stop in pairwise(cuts)]
     assert [json.loads(element) for element in elements] == values if values else elements == [b""]
 
 

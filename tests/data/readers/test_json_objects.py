@@ -91,8 +91,8 @@ def test_a_missing_quote_does_not_fill_the_memory(tmp_path: Path, monkeypatch: p
         monkeypatch.setattr(module, "LONGEST_ROW_BYTES", 1 << 16)
     monkeypatch.setattr(opening, "BLOCK_BYTES", 1 << 12)
     (tmp_path / "a.json").write_text('[{"a": "' + "x" * 200_000 + '"}]')
-    with pytest.raises(InputError, match="a.json:1: expected an element of at most"):
+    with pytest.raises(InputError, match=r"a\.json:1: expected an element of at most"):
         list(read("a.json", tmp_path))
     (tmp_path / "a.jsonl").write_text('{"a": "' + "x" * 200_000 + '"}')
-    with pytest.raises(InputError, match="a.jsonl:1: a line of more than"):
+    with pytest.raises(InputError, match=r"a\.jsonl:1: a line of more than"):
         list(read("a.jsonl", tmp_path))

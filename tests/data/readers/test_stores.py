@@ -63,7 +63,7 @@ def test_files_folders_and_globs_of_a_store(memory: str) -> None:
 
 
 def test_what_a_store_lacks_is_a_sentence(memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match="nowhere.jsonl: there is no such file"):
+    with pytest.raises(InputError, match=r"nowhere\.jsonl: there is no such file"):
         find(f"{memory}/nowhere.jsonl", Path())
     with pytest.raises(InputError, match="no file at this address"):
         find(f"{memory}/*.csv", Path())

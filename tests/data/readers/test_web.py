@@ -121,7 +121,7 @@ def test_behind_a_damaged_gzip_member_reading_goes_on(
 
 
 def test_an_html_file_is_one_row_decoded_as_browsers_do(tmp_path: Path) -> None:
-    whole = '<html><meta charset="iso-8859-1">\n<p>it’s 5 €</p>'
+    whole = '<html><meta charset="iso-8859-1">\n<p>it\u2019s 5 €</p>'
     (tmp_path / "a.html").write_bytes(whole.encode("windows-1252"))
     (row,) = read("a.html", tmp_path)
     assert isinstance(row, Row)

@@ -1,1 +1,1 @@
-"""One module per format. A reader takes a :class:`~hone.data.readers.opening.DataFile` and a progress, and streams rows."""
+"""One module per format: a reader takes a :class:`~hone.data.readers.opening.DataFile` and streams rows."""

@@ -54,10 +54,8 @@ def as_query(text: str) -> Query | None:
         return Query(url=match["url"], query=match["query"])
     scheme = text.partition("://")[0].partition("+")[0].lower()
     if is_address(text) and scheme in _DATABASES:
-        raise InputError(
-            f"{without_secrets(text)}: a database needs a query; write URL::SELECT ..., such as "
-            f'"{scheme}://...::SELECT text, label FROM rows"'
-        )
+        example = f'"{scheme}://host/db::SELECT text, label FROM rows"'  # noqa: S608 - shown, never run
+        raise InputError(f"{without_secrets(text)}: a database needs a query; write URL::SELECT ..., such as {example}")
     return None
 
 

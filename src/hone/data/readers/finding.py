@@ -73,12 +73,9 @@ def find(source: str | Path, base: Path) -> Found:
         InputError: when nothing is there (with the nearest name), or the format is unknown.
     """
     text = str(source)
-    if text.startswith(hub.PREFIX):
-        return Found(hub=text)
-    if (query := as_query(text)) is not None:
-        return Found(query=query)
     if is_address(text):
-        return _in_store(text)
+        query = None if text.startswith(hub.PREFIX) else as_query(text)
+        return Found(query=query) if query else Found(hub=text) if text.startswith(hub.PREFIX) else _in_store(text)
     path = base / Path(text).expanduser()
     if path.is_file():
         return Found(files=(_known(DataFile(name=path.name, path=path, size=path.stat().st_size)),))

@@ -54,7 +54,7 @@ def unpacked(message: Message) -> bytes | str:
 
 def _without_chunks(body: bytes) -> bytes:
     """The chunks joined (RFC 9112, 7.1); the body itself where it does not begin with a chunk's size."""
-    parts, at = [], 0
+    parts, at = list[bytes](), 0
     while (end := body.find(b"\n", at)) >= 0:
         digits = body[at:end].partition(b";")[0].strip()
         try:

@@ -1,4 +1,4 @@
-"""JSON arrays, and objects of which one value is an array of objects: parsed as they stream, some elements at a time."""
+"""JSON arrays, and objects of which one value is an array of objects, parsed some elements at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hone.data.rows import Bad, Row
 from hone.errors import InputError, nearest
 
 _KEY = re.compile(rb'\s*("(?:[^"\\]|\\.)*")\s*:\s*', re.DOTALL)
-_LOOK_BYTES = 8 << 20
+_LOOK_BYTES = 1 << 20
 _LONGEST_KEY_BYTES = 1 << 20
 
 
@@ -36,8 +36,8 @@ class _Part:
 def read_json(file: DataFile, progress: Progress) -> Iterator[Row | Bad]:
     """A ``.json`` file: an array of objects, an object that holds one, or one object per line.
 
-    Of an object such as ``{"version": "2.0", "data": [{...}, ...]}`` the rows are the elements of that array; where there
-    are several, the source names one (``file.json:data``). Ids count the elements from 1.
+    Of an object such as ``{"version": "2.0", "data": [{...}, ...]}`` the rows are the elements of that array; where
+    there are several, the source names one (``file.json:data``). Ids count the elements from 1.
 
     Raises:
         InputError: for damage behind which nothing can be read, with line and byte; for several arrays, naming them.
@@ -194,8 +194,9 @@ def _elements(window: Window, progress: Progress) -> Iterator[Row | Bad]:
         if empty:
             return
         if rows is not None and len(rows) == len(part.commas) + 1:
-            for number, fields in enumerate(rows, number + 1):
-                yield Row(f"{name}:{number}", fields)
+            for place, fields in enumerate(rows, number + 1):
+                yield Row(f"{name}:{place}", fields)
+            number += len(rows)
             continue
         for row in _one_by_one(window.file, part, number, progress):
             number += 1
@@ -212,8 +213,8 @@ def _one_by_one(file: DataFile, part: _Part, number: int, progress: Progress) ->
             # The marks between elements can no longer be trusted behind a fault of syntax.
             line = part.line + part.content.count(b"\n", 0, start + len(raw) - len(raw.lstrip(SPACE)))
             raise InputError(
-                f"{file}:{line}: element {number:,} of the array, which starts at byte {part.offset + start:,}: expected "
-                f"a JSON object, found {row.found}; the rest of the file cannot be read"
+                f"{file}:{line}: element {number:,} of the array, which starts at byte {part.offset + start:,}: "
+                f"expected a JSON object, found {row.found}; the rest of the file cannot be read"
             )
         yield row
         start = end + 1

@@ -155,28 +155,25 @@ def blocks(file: DataFile, progress: Progress) -> Iterator[bytes]:
 def line_blocks(file: DataFile, progress: Progress, cut_bytes: int = 0) -> Iterator[tuple[int, int, bytes]]:
     """Whole lines, about 1 MiB of them: (1-based number of the first, its byte offset, bytes).
 
-    Args:
-        cut_bytes: lines longer than this are cut between two characters; 0 cuts none.
+    Lines longer than ``cut_bytes`` are cut between two characters; 0 cuts none.
 
     Raises:
         InputError: as :func:`open_binary`; for a line longer than :data:`LONGEST_ROW_BYTES`.
     """
-    source = itertools.chain(blocks(file, progress), (b"",))
-    block = next(source)
-    number, offset = 1, mark_bytes(block)
-    held, size = list[bytes](), 0
-    for block in itertools.chain((block[offset:],) if block else (), source):
-        held.append(block)
-        size += len(block)
-        cut = block.rfind(b"\n") + 1 if block else 0
+    number, offset, held, size = 1, 0, list[bytes](), 0
+    for block in itertools.chain(blocks(file, progress), (b"",)):
+        start = mark_bytes(block) if offset == size == 0 else 0
+        offset += start
+        held.append(block[start:])
+        size += len(held[-1])
+        cut = held[-1].rfind(b"\n") + 1
         if cut:
-            cut += size - len(block)
+            cut += size - len(held[-1])
         elif not block or (cut_bytes and size > cut_bytes):
             cut = _between_characters(b"".join(held)) if block else size
         elif size > LONGEST_ROW_BYTES:
-            raise InputError(
-                f"{file}:{number}: a line of more than {LONGEST_ROW_BYTES >> 20} MiB; expected one row per line"
-            )
+            longest = f"{LONGEST_ROW_BYTES >> 20} MiB"
+            raise InputError(f"{file}:{number}: a line of more than {longest}; expected one row per line")
         if cut:
             joined = b"".join(held)
             yield number, offset, joined[:cut]

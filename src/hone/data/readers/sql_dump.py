@@ -8,7 +8,7 @@ from typing import Any
 
 from hone.data.readers.opening import LONGEST_ROW_BYTES, DataFile
 from hone.data.readers.progress import Progress
-from hone.data.readers.sql_text import BLANK, HEAD, columns_of, dialect_of, name_of, names_of, copied_value, value_of
+from hone.data.readers.sql_text import BLANK, HEAD, columns_of, copied_value, dialect_of, name_of, names_of, value_of
 from hone.data.readers.utf8 import decode, to_text
 from hone.data.readers.window import Window
 from hone.data.rows import Bad, Row

@@ -1,4 +1,4 @@
-"""SQL as dumps write it: names, literals, statements. Patterns over bytes; a statement may be larger than the window."""
+"""SQL as dumps write it: names, literals, statements, as patterns over bytes."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ _ESCAPE = re.compile(rb"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{1,2}|.)", re.DOTALL)
 _CONTROL = {b"0": b"\0", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f", b"v": b"\v", b"Z": b"\x1a"}
 _COPIED = re.compile(r"\\(.)", re.DOTALL)
 _COPIED_CONTROL = {key.decode(): value.decode() for key, value in _CONTROL.items() if key in b"nrtbfv"}
+_CONSTANTS = {"null": None, "true": True, "false": False}
 _UNISTR = re.compile(r"\\(?:u([0-9a-fA-F]{4})|\+([0-9a-fA-F]{6})|([0-9a-fA-F]{4})|(\\))")
 _REPLACEMENT = re.compile(rb",'([^']*)',char\((\d+)\)\)")
 
@@ -128,22 +129,17 @@ def value_of(match: re.Match[bytes], dialect: Dialect, progress: Progress) -> An
     raw = match[kind]
     if kind == "text" and b"\\" not in raw and raw.find(b"'", 1) == len(raw) - 1:
         return to_text(raw[1:-1], progress)
-    if kind in ("text", "marked"):
-        return to_text(_text(raw, dialect.backslashes), progress)
-    if kind == "null":
-        return None
     if kind == "number":
         return int(raw) if raw.lstrip(b"+-").isdigit() else float(raw)
-    if kind in ("true", "false"):
-        return kind == "true"
     if kind == "hex":
         digits = raw[2:].rstrip(b"'").decode("ascii")
         return bytes.fromhex(digits.zfill(len(digits) + len(digits) % 2))
-    if kind == "escaped":
-        return to_text(_text(raw, backslashes=True), progress)
-    if kind == "unistr":
-        return _UNISTR.sub(_codepoint, to_text(_text(raw, backslashes=False), progress))
-    return to_text(_replaced(raw), progress)
+    if kind in _CONSTANTS:
+        return _CONSTANTS[kind]
+    if kind == "replaced":
+        return to_text(_replaced(raw), progress)
+    text = to_text(_text(raw, backslashes=kind == "escaped" or (dialect.backslashes and kind != "unistr")), progress)
+    return _UNISTR.sub(_codepoint, text) if kind == "unistr" else text
 
 
 def _text(raw: bytes, backslashes: bool) -> bytes:
@@ -167,7 +163,7 @@ def _unescaped(match: re.Match[bytes]) -> bytes:
 
 
 def copied_value(cell: str) -> str | None:
-    """A cell of ``COPY`` that holds a backslash, without its escapes; ``\\N`` is null."""
+    r"""A cell of ``COPY`` that holds a backslash, without its escapes; ``\\N`` is null."""
     return None if cell == "\\N" else _COPIED.sub(lambda match: _COPIED_CONTROL.get(match[1], match[1]), cell)
 
 
@@ -176,7 +172,7 @@ def _codepoint(match: re.Match[str]) -> str:
 
 
 def _replaced(raw: bytes) -> bytes:
-    """What the SQLite shell writes for text with line ends: ``replace('a\\nb','\\n',char(10))``."""
+    r"""What the SQLite shell writes for text with line ends: ``replace('a\\nb','\\n',char(10))``."""
     start = raw.index(b"'")
     end = start + len(re.match(_PLAIN, raw[start:])[0])  # type: ignore[index]
     text = _text(raw[start:end], backslashes=False)

@@ -17,7 +17,7 @@ from hone.errors import InputError, nearest
 _FETCHED_ROWS = 1000
 
 
-class _NotTextError(str):
+class _NotText(str):
     """Bytes of a text column that are not UTF-8, to be named with their row."""
 
     __slots__ = ("fault",)
@@ -62,21 +62,21 @@ def _text(raw: bytes) -> str:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        broken = _NotTextError(raw.decode("utf-8", "replace"))
+        broken = _NotText(raw.decode("utf-8", "replace"))
         broken.fault = f"byte 0x{raw[error.start]:02x} at byte {error.start:,} of the value ({error.reason})"
         return broken
 
 
 def _rows(file: DataFile, database: sqlite3.Connection, table: str, progress: Progress) -> Iterator[Row | Bad]:
     most = _about(database, table)
-    cursor = database.execute(f'SELECT * FROM "{table}"')
+    cursor = database.execute(f'SELECT * FROM "{table}"')  # noqa: S608 - a name that the file has, its quotes doubled
     names = [column[0] for column in cursor.description]
     number = 0
     while records := cursor.fetchmany(_FETCHED_ROWS):
         for values in records:
             number += 1
             row_id = f"{file.name}:{number}"
-            broken = _broken(names, values) if _NotTextError in map(type, values) else None
+            broken = _broken(names, values) if _NotText in map(type, values) else None
             if broken is not None:
                 yield Bad(row_id, broken[0], "UTF-8 text", broken[1])
             else:
@@ -87,10 +87,10 @@ def _rows(file: DataFile, database: sqlite3.Connection, table: str, progress: Pr
 def _about(database: sqlite3.Connection, table: str) -> int:
     """About how many rows the table has: its largest row number, which SQLite knows at once; views have none."""
     try:
-        return int(database.execute(f'SELECT max(rowid) FROM "{table}"').fetchone()[0] or 1)
+        return int(database.execute(f'SELECT max(rowid) FROM "{table}"').fetchone()[0] or 1)  # noqa: S608 - as above
     except sqlite3.Error:
         return sys.maxsize
 
 
 def _broken(names: list[str], values: tuple[Any, ...]) -> tuple[str, str]:
-    return next((name, value.fault) for name, value in zip(names, values, strict=True) if type(value) is _NotTextError)
+    return next((name, value.fault) for name, value in zip(names, values, strict=True) if type(value) is _NotText)

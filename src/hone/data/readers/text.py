@@ -17,9 +17,10 @@ LONGEST_SECTION_CHARS = 8_000
 def read_text(file: DataFile, progress: Progress) -> Iterator[Row | Bad]:
     """Sections of a text file as rows with one field, ``text``; ids are the line on which a section starts.
 
-    A section ends at the first blank line after 2,000 characters, or at the end of the line that passes 8,000 (a line of
-    more than a megabyte is cut). A shorter file is one document. The sections, joined, are the file: nothing is added,
-    stripped or lost. They are what a split can move, so that one long book still has rows for dev and test.
+    A section ends at the first blank line after 2,000 characters, or at the end of the line that passes 8,000; of a
+    line of more than a megabyte it is a part. A shorter file is one document. The sections, joined, are the file:
+    nothing is added, stripped or lost. They are what a split can move, so that one long book still has rows for dev
+    and test.
     """
     name, start, size = file.name, 1, 0
     parts: list[str] = []

@@ -1,7 +1,7 @@
 """Web archives (WARC, ISO 28500): each page that a server sent as a row. Damaged records are counted and skipped.
 
-The format is read here and not by a package: records are counted when they are damaged, the reading goes on behind them,
-and most of the time goes into zlib either way.
+The format is read here and not by a package, because damaged records have to be counted and read past. On gzip members
+of some kilobytes that is faster than warcio and half as fast as fastwarc.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class _Record:
 def read_warc(file: DataFile, progress: Progress) -> Iterator[Row | Bad]:
     """Rows with ``url``, ``date``, ``status``, ``content_type`` and ``text`` of the responses that hold text.
 
-    Of resources and conversions (WET files) ``status`` is null. ``text`` is decoded by the charset of the server, the page
-    or the standard's default; HTML keeps its tags. Ids count all records from 1, those that are left out as well (requests,
-    images), which is noted.
+    Of resources and conversions (WET files) ``status`` is null. ``text`` is decoded by the charset of the server, the
+    page or the standard's default; HTML keeps its tags. Ids count all records from 1, those that are left out as well:
+    requests silently, pages without text (images) with a note.
 
     Raises:
         InputError: when the file cannot be opened. A damaged record is a :class:`Bad`.
