@@ -178,23 +178,35 @@ def test_text_is_changed_wherever_it_stands_and_nothing_else() -> None:
         "text": "a",
         "label": "a",
         "id": "a",
-        "deep": {"x": ["a", {"y": "a"}], "n": 3},
+        "deep": {"x": ["a", {"y": "a"}], "n": 3, "function": "a"},
         "messages": [
             {"role": "a", "content": "a", "name": "a"},
-            {"role": "assistant", "content": [{"type": "text", "text": "a"}], "tool_calls": [{"id": "a"}]},
+            {
+                "role": "assistant",
+                "content": [{"type": "text", "text": "a"}],
+                "tool_calls": [{"id": "a", "type": "a", "function": {"name": "a", "arguments": {"a": "a"}}}],
+            },
         ],
-        "conversations": [{"from": "human", "value": "a"}, {"from": "function_call", "value": "a"}],
+        "conversations": [
+            {"from": "human", "value": "a"},
+            {"from": "function_call", "value": '{"name": "a", "arguments": {"x": "a"}}'},
+            {"from": "observation", "value": "a"},
+        ],
     }
     before = json.dumps(fields)
     made = transformed(fields, str.upper, ("text", "deep", "messages", "conversations", "absent"))
     assert json.dumps(fields) == before
     assert made["text"] == "A"
     assert (made["label"], made["id"]) == ("a", "a")
-    assert made["deep"] == {"x": ["A", {"y": "A"}], "n": 3}
+    assert made["deep"] == {"x": ["A", {"y": "A"}], "n": 3, "function": "A"}
     assert made["messages"][0] == {"role": "a", "content": "A", "name": "a"}
     assert made["messages"][1]["content"] == [{"type": "text", "text": "A"}]
-    assert made["messages"][1]["tool_calls"] == [{"id": "a"}]
-    assert [turn["value"] for turn in made["conversations"]] == ["A", "a"]
+    assert made["messages"][1]["tool_calls"] == [
+        {"id": "a", "type": "a", "function": {"name": "a", "arguments": {"a": "A"}}}
+    ]
+    said = [turn["value"] for turn in made["conversations"]]
+    assert said == ["A", '{"name": "a", "arguments": {"x": "A"}}', "A"]
+    assert [turn["from"] for turn in made["conversations"]] == ["human", "function_call", "observation"]
 
 
 def test_where_nothing_changes_the_very_fields_come_back() -> None:
@@ -202,6 +214,22 @@ def test_where_nothing_changes_the_very_fields_come_back() -> None:
     assert transformed(fields, str.lower, ("text", "deep")) is fields
     changed = transformed({"text": "A", "deep": fields["deep"]}, str.lower, ("text", "deep"))
     assert changed["deep"] is fields["deep"]
+
+
+@pytest.mark.parametrize("name", ["alpaca_en_demo", "dpo_en_demo", "kto_en_demo", "glaive_toolcall_en_demo"])
+def test_changed_rows_of_a_schema_are_whole_and_hold_the_old_text_nowhere(name: str) -> None:
+    address = "ann@example.org"
+    raw = [row for row in read(f"{name}.json", FIXTURES / "formats") if isinstance(row, Row)]
+    said = [name for name in raw[0].fields if name != "tools"]
+    raw = [Row(row.id, transformed(row.fields, lambda text: f"{text} {address}", said)) for row in raw]
+    sample = [row for row in converted(iter(raw), lambda line: None) if isinstance(row, Row)]
+    assert all(canonical(row.fields).count(address) >= 4 for row in sample)
+    columns = view_of_rows(sample).text_columns
+    changed = [
+        Row(row.id, transformed(row.fields, lambda text: text.replace(address, "..."), columns)) for row in sample
+    ]
+    assert all(address not in canonical(row.fields) for row in changed)
+    assert list(converted(iter(changed), lambda line: None)) == changed
 
 
 # Canonical JSON, which row ids and views stand on, has one writer for speed and one for everything.

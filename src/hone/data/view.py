@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,8 +19,13 @@ from hone.task.templates import fill
 
 BETWEEN = "\n\n"
 _OVERRIDE = "choose others with --text, --answer and --label COLUMN"
-_MESSAGE_KEYS = (("role", "content"), ("from", "value"))
-_CALLS = frozenset({"function_call", "observation"})
+_MESSAGES = (
+    (("role", "content"), ("content", "tool_calls", "function_call")),
+    (("role", "tool_calls"), ("tool_calls",)),
+    (("from", "value"), ("value",)),
+    (("name", "arguments"), ("arguments",)),
+)
+"""Keys by which a message or a call is known, and those under which it says something."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,14 +145,22 @@ def view_of_rows(sample: Sequence[Row], *, text: str = "", answer: str = "", lab
 def transformed(fields: Mapping[str, Any], apply: Callable[[str], str], columns: Sequence[str]) -> dict[str, Any]:
     """A row's fields with a function applied to every text of some columns.
 
-    Texts inside objects and lists count; of a message only what is said is changed, never its role, its calls or the
-    reply of a tool. The same dict comes back where nothing changes.
+    Texts inside objects and lists count; of a message only what is said is changed and the arguments of calls, never
+    roles, names and ids. A text that stands in several places is changed once. The same dict comes back where nothing
+    changes.
     """
+    known: dict[str, str] = {}
+
+    def once(text: str) -> str:
+        if text not in known:
+            known[text] = apply(text)
+        return known[text]
+
     changed = {}
     for column in columns:
         if column in fields:
             value = fields[column]
-            new = _applied(value, apply)
+            new = _applied(value, once)
             if new is not value:
                 changed[column] = new
     if not changed and isinstance(fields, dict):
@@ -175,19 +189,31 @@ def _applied(value: Any, apply: Callable[[str], str]) -> Any:
         return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
     if isinstance(value, dict):
         said = _said(value)
+        if said is not None and value.get("from") == "function_call":
+            return _applied_to_call(value, apply)
         made = {key: _applied(part, apply) if said is None or key in said else part for key, part in value.items()}
         return made if any(made[key] is not part for key, part in value.items()) else value
     return value
 
 
 def _said(value: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The keys of a message under which it says something; None where the object is no message."""
-    for role, content in _MESSAGE_KEYS:
-        if role in value and content in value:
-            return () if value[role] in _CALLS else (content,)
-    if value.get("type") == "text" and "text" in value:  # a part of a message's content
-        return ("text",)
-    return None
+    """The keys of a message (or of a part or call of one) that hold what is said; None for any other object."""
+    for keys, said in _MESSAGES:
+        if all(key in value for key in keys):
+            return said
+    if isinstance(value.get("function"), dict):
+        return ("function",)
+    return ("text",) if value.get("type") == "text" and "text" in value else None
+
+
+def _applied_to_call(turn: dict[str, Any], apply: Callable[[str], str]) -> dict[str, Any]:
+    """ShareGPT's call is JSON in a text: what it says is changed, and it stays JSON."""
+    try:
+        call = json.loads(turn["value"])
+    except (TypeError, ValueError, RecursionError):
+        return turn
+    new = _applied(call, apply)
+    return turn if new is call else {**turn, "value": json.dumps(new, ensure_ascii=False)}
 
 
 def _of_format(found: Format) -> View:

@@ -59,7 +59,8 @@ class Schema:
     """One schema as its module declares it.
 
     ``name`` and ``how`` make the line for people; ``fits`` says whether one row's fields have the shape (a wrong value
-    deep inside may pass: then the row is bad); ``read`` makes canonical columns; ``adds`` names those that it may make;
+    deep inside may pass: then the row is bad); ``read`` makes canonical columns out of the texts of ``reads``; ``adds``
+    names those that it may make;
     ``kind``, ``input`` and ``output`` are what a task of such rows usually is, ``also`` the columns of further text.
     """
 
@@ -67,6 +68,7 @@ class Schema:
     how: str
     fits: Callable[[Fields], bool]
     read: Read
+    reads: tuple[str, ...]
     adds: tuple[str, ...]
     kind: Kind = "generate"
     input: str = "{prompt}"
@@ -113,8 +115,12 @@ class Format:
 
     @property
     def text_columns(self) -> tuple[str, ...]:
-        """Columns that carry text, for whoever changes text."""
-        return tuple(name for key, name in self.columns.items() if key not in ("kto_label", "answer_start", "tools"))
+        """Columns that carry text, for whoever changes text: also those that the text came from.
+
+        A text that was repaired or redacted in one place must not go on in another.
+        """
+        made = (name for key, name in self.columns.items() if key not in ("kto_label", "answer_start", "tools"))
+        return tuple(dict.fromkeys((*made, *self.schema.reads)))
 
     def convert(self, row: Row) -> list[Row | Bad]:
         """The row with its canonical columns, one row per question where it holds several, or what is wrong with it."""

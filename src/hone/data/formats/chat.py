@@ -39,6 +39,7 @@ def schema(sample: Sequence[Fields]) -> Schema | None:
         how=_HOW + extra,
         fits=partial(_fits, column),
         read=partial(_read, column=column, own=own, with_tools=with_tools),
+        reads=(column, "system"),
         adds=("prompt", "completion", "messages", "system", "tools"),
         input="{tools}\n\n{prompt}" if with_tools else "{prompt}",
     )

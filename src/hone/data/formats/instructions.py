@@ -36,6 +36,7 @@ def alpaca(sample: Sequence[Fields]) -> Schema | None:
         how=f"the instruction and, on the next line, the {given} are the prompt; the {answer} is the completion",
         fits=partial(_are_text, ("instruction", answer)),
         read=partial(_read_alpaca, given=given, answer=answer),
+        reads=("instruction", given, answer, "history", "system"),
         adds=("prompt", "completion", "messages", "system"),
     )
 
@@ -50,6 +51,7 @@ def prompt_completion(sample: Sequence[Fields]) -> Schema | None:
         how="the conversation is put together from both",
         fits=partial(_is_pair, answer),
         read=partial(_read_pair, answer=answer),
+        reads=("prompt", answer, "system"),
         adds=("prompt", "completion", "messages", "system"),
     )
 

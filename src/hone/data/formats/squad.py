@@ -28,6 +28,7 @@ def schema(sample: Sequence[Fields]) -> Schema | None:
         how=f"{unfolded}every answer is checked against its answer_start, the first one is the answer",
         fits=_fits,
         read=_read,
+        reads=("context", "question", "answers"),
         adds=("context", "question", "answer", "answer_start"),
         input="{context}\n\n{question}",
         output="{answer}",

@@ -24,6 +24,7 @@ def schema(sample: Sequence[Fields]) -> Schema | None:
                     how=f"the {tokens} are joined by spaces, the {tags} are read as entities",
                     fits=partial(_fits, tokens, tags),
                     read=partial(_read, tokens=tokens, tags=tags),
+                    reads=(tokens,),
                     adds=("text", "entities"),
                     kind="extract",
                     input="{text}",
