@@ -33,7 +33,8 @@ def _quotes(codes: NDArray[np.uint8]) -> NDArray[np.intp]:
 
 
 def _outside(marks: NDArray[np.intp], quotes: NDArray[np.intp]) -> NDArray[np.intp]:
-    return marks[np.searchsorted(quotes, marks) % 2 == 0]
+    outside: NDArray[np.intp] = marks[np.searchsorted(quotes, marks) % 2 == 0]
+    return outside
 
 
 def most_keys(data: bytes) -> int:
