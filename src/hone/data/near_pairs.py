@@ -20,7 +20,7 @@ from hone.data.kernels.words import Bools, Hashes, Ints
 MOST_LEADERS = 64
 """Leaders of a bucket that are compared with the others at once; the first round takes one, the next two."""
 BUDGET_PER_ROW = 20
-"""Comparisons of crowded buckets per row, beside a million: about a tenth of a second for 1,000 rows."""
+"""Comparisons of crowded buckets per row, beside two million. Spent, they take seconds."""
 
 Compare = Callable[[Pairs], Floats]
 
@@ -52,7 +52,7 @@ def verified(
     Args:
         bands: for each band the keys (N,) of the rows, numbered in the order in which they survive.
         count: N.
-        compare: exact similarities (P,) of pairs (P, 2).
+        compare: similarities (P,) of pairs (P, 2): exact where at or over the threshold, anything below it elsewhere.
         threshold: pairs at or over it become edges.
         crowd: from how many rows on a bucket is crowded.
         budget: comparisons for crowded buckets.
@@ -60,7 +60,7 @@ def verified(
     found = candidates(bands, crowd)
     known = _Known(compare, count)
     known.similarity(found.pairs)
-    left = known.compared + (1_000_000 + BUDGET_PER_ROW * count if budget is None else budget)
+    left = known.compared + (2_000_000 + BUDGET_PER_ROW * count if budget is None else budget)
     crowded = _Crowded(found.crowded)
     whole = True
     while whole:
@@ -74,7 +74,8 @@ def verified(
 
 
 def _kept(count: int, edges: Edges) -> Bools:
-    return on_behalf(count, edges)[0] == np.arange(count)
+    kept: Bools = on_behalf(count, edges)[0] == np.arange(count)
+    return kept
 
 
 class _Crowded:
@@ -92,8 +93,9 @@ class _Crowded:
         next pass meets it again.
         """
         here = kept[self._rows]
-        again = np.unique(self._bucket[here & ~self._settled])
-        open_ = np.flatnonzero(here & np.isin(self._bucket, again))
+        again = np.bincount(self._bucket, here & ~self._settled) > 0
+        open_ = np.flatnonzero(here & again[self._bucket])
+        self._settled &= ~again[self._bucket]  # a row that is gone now does not meet those who come
         leaders = 1
         while len(open_):
             bucket = self._bucket[open_]
@@ -104,10 +106,11 @@ class _Crowded:
             second = np.concatenate([np.zeros(0, np.int64), *later])
             first = np.concatenate([np.zeros(0, np.int64), *ahead])
             pairs = np.stack([self._rows[open_[first]], self._rows[open_[second]]], axis=1)
-            if known.compared + known.unknown(pairs) > left:
+            similarity = known.similarity(pairs, left)
+            if similarity is None:
                 return False
             tied = np.zeros(len(open_), bool)
-            tied[second[known.similarity(pairs) >= threshold]] = True
+            tied[second[similarity >= threshold]] = True
             lead = within < leaders
             self._settled[open_[lead]] = True
             open_ = open_[~lead & ~tied]
@@ -136,27 +139,23 @@ class _Known:
     def compared(self) -> int:
         return len(self._codes)
 
-    def similarity(self, pairs: Pairs) -> Floats:
-        codes = self._code(pairs)
-        new = np.unique(codes[~self._has(codes)])
+    def similarity(self, pairs: Pairs, most: int | None = None) -> Floats | None:
+        """(P,) similarities; None when more than ``most`` pairs would have been compared in all."""
+        codes = pairs[:, 0] * self._count + pairs[:, 1]
+        at = np.minimum(np.searchsorted(self._codes, codes), max(0, len(self._codes) - 1))
+        known = self._codes[at] == codes if len(self._codes) else np.zeros(len(codes), bool)
+        new = np.sort(codes[~known])  # np.unique hashes here, which is many times slower
+        new = new[np.concatenate([new[:1] >= 0, new[1:] != new[:-1]])]
+        if most is not None and self.compared + len(new) > most:
+            return None
         if len(new):
             values = self._compare(np.stack(np.divmod(new, self._count), axis=1))
-            at = np.searchsorted(self._codes, new)
-            self._codes = np.insert(self._codes, at, new)
-            self._values = np.insert(self._values, at, values)
-        return self._values[np.searchsorted(self._codes, codes)]
-
-    def unknown(self, pairs: Pairs) -> int:
-        codes = self._code(pairs)
-        return len(np.unique(codes[~self._has(codes)]))
+            place = np.searchsorted(self._codes, new)
+            self._codes = np.insert(self._codes, place, new)
+            self._values = np.insert(self._values, place, values)
+            at = np.searchsorted(self._codes, codes)
+        return self._values[at]
 
     def edges(self, threshold: float) -> Edges:
         over = np.flatnonzero(self._values >= threshold)
         return Edges(np.stack(np.divmod(self._codes[over], self._count), axis=1), self._values[over])
-
-    def _code(self, pairs: Pairs) -> Ints:
-        return pairs[:, 0] * self._count + pairs[:, 1]
-
-    def _has(self, codes: Ints) -> Bools:
-        at = np.minimum(np.searchsorted(self._codes, codes), max(0, len(self._codes) - 1))
-        return self._codes[at] == codes if len(self._codes) else np.zeros(len(codes), bool)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hone.data.clusters import Edges, cluster_members, components, on_behalf
 from hone.data.kernels.bands import candidates
 from hone.data.kernels.codepoints import pieces
+from hone.data.kernels.jaccard import MinHashes, may_reach
 from hone.data.kernels.minhash import band_shape, shingles, sketches
 from hone.data.kernels.words import split_words
 from hone.data.near_pairs import verified
@@ -260,6 +261,37 @@ def test_a_crowded_bucket_keeps_the_same_rows_as_all_its_pairs(alike: set[tuple[
     assert [row for row in range(12) if survivor[row] == row] == kept
     whole = components(12, np.array(sorted(alike), np.int64).reshape(-1, 2))
     assert (components(12, found.edges.pairs) >= whole).all()
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=60, deadline=None)
+def test_many_crowded_buckets_keep_the_same_rows_as_all_their_pairs(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    bands = list(rng.integers(0, 3, (3, 30)).astype(np.uint64))
+    alike = np.triu(rng.random((30, 30)) < 0.15, 1)
+    found = verified(bands, 30, lambda pairs: alike[pairs[:, 0], pairs[:, 1]].astype(float), 0.5, crowd=2)
+    meets = np.logical_or.reduce([keys[:, None] == keys[None, :] for keys in bands])
+    kept: list[int] = []
+    for row in range(30):
+        if not (alike & meets)[kept, row].any():
+            kept.append(row)
+    assert np.flatnonzero(on_behalf(30, found.edges)[0] == np.arange(30)).tolist() == kept
+
+
+def test_no_pair_over_the_threshold_is_ruled_out_by_its_hashes() -> None:
+    rng = random.Random(6)
+    left = [prose(rng, 150) for _ in range(300)]
+    right = [edited(rng, words, rng.randrange(1, 12)) for words in left]
+    texts = [" ".join(words) for words in (*left, *right, *(prose(rng, 150) for _ in range(300)))]
+    parts = [shingles(split_words(piece), 5) for piece in pieces(texts)]
+    hashes = MinHashes([sketches(part).astype(np.uint8) for part in parts])
+    sizes = np.concatenate([part.sizes for part in parts])
+    pairs = np.array([(at, at + 300) for at in range(600)])
+    true = np.array([jaccard(texts[a], texts[b]) for a, b in pairs.tolist()])
+    for threshold in (0.5, 0.75, 0.9, 1.0):
+        likely = may_reach(hashes, sizes, pairs, threshold)
+        assert likely[true >= threshold].all()
+        assert not likely[300:].any()
 
 
 def test_a_spent_budget_is_told() -> None:

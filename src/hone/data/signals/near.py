@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from hone.data.clusters import Survivor, components, on_behalf, row_names
+from hone.data.kernels.bands import Pairs
 from hone.data.kernels.codepoints import pieces
-from hone.data.kernels.jaccard import ShingleSets, jaccards
-from hone.data.kernels.minhash import band_keys, band_shape, set_hashes, shingles, sketches
+from hone.data.kernels.jaccard import Floats, MinHashes, ShingleSets, jaccards, may_reach
+from hone.data.kernels.minhash import HASHES, band_keys, band_shape, set_hashes, shingles, sketches
 from hone.data.kernels.words import SPLITTERS, Hashes, Ints, split_words
 from hone.data.near_pairs import Verified, verified
 from hone.data.table import texts
@@ -90,22 +91,25 @@ class Near:
         }
 
     def sketch(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        """``shingles`` (sorted, unique), ``set`` (their joint hash), ``chars`` and ``band_00`` ... (band keys)."""
+        """``shingles`` (sorted, unique), ``set`` (their joint hash), ``minhash``, ``chars``, ``band_00`` ... (keys)."""
         given = texts(rows, self.measured)
         bands, per_band = band_shape(self.threshold)
         values, sizes, sets = [np.zeros(0, np.uint64)], [np.zeros(1, np.int64)], [np.zeros(0, np.uint64)]
-        keys = [np.zeros((bands, 0), np.uint64)]
+        keys, hashes = [np.zeros((bands, 0), np.uint64)], [np.zeros((0, HASHES), np.uint8)]
         for piece in pieces(given):
             found = shingles(split_words(piece, self.splitter, numbers=self.numbers), self.n)
             values.append(found.values)
             sizes.append(found.sizes)
             sets.append(set_hashes(found))
-            keys.append(band_keys(sketches(found), bands, per_band))
+            sketch = sketches(found)
+            hashes.append(sketch.astype(np.uint8))
+            keys.append(band_keys(sketch, bands, per_band))
         offsets = np.cumsum(np.concatenate(sizes))
         shingle_lists = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate(values)))
         columns = {
             "shingles": shingle_lists,
             "set": pa.array(np.concatenate(sets)),
+            "minhash": _bytes(np.concatenate(hashes)),
             "chars": pa.array([len(text) for text in given], pa.int64()),
         }
         columns |= {f"band_{band:02}": pa.array(row) for band, row in enumerate(np.concatenate(keys, axis=1))}
@@ -118,12 +122,16 @@ class Near:
         order = order[sets.sizes[order] > 0]
         head, node = _equal_sets(sketches, sets, order)
         bands = (_uint64(sketches, name)[head] for name in sketches.column_names if name.startswith("band_"))
-        pairs = verified(
-            bands,
-            len(head),
-            lambda asked: jaccards(sets, head[asked], self.threshold),
-            self.threshold,
-        )
+        hashes = _stored_hashes(sketches.column("minhash"))
+
+        def compare(pairs: Pairs) -> Floats:
+            asked = head[pairs]
+            found = np.zeros(len(asked), np.float64)
+            likely = may_reach(hashes, sets.sizes, asked, self.threshold)
+            found[likely] = jaccards(sets, asked[likely], self.threshold)
+            return found
+
+        pairs = verified(bands, len(head), compare, self.threshold)
         return _as_columns(sketches, sets.sizes, _Found(order, head, node, pairs))
 
 
@@ -147,6 +155,17 @@ def _stored_sets(column: pa.ChunkedArray) -> ShingleSets:
         offsets = chunk.offsets.to_numpy()
         chunks.append((chunk.values.to_numpy(), offsets))
     return ShingleSets(chunks)
+
+
+def _bytes(values: Any) -> pa.Array:
+    """(N, H) bytes as N binary values of H bytes."""
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(values.shape[1]), len(values), [None, pa.py_buffer(values)])
+
+
+def _stored_hashes(column: pa.ChunkedArray) -> MinHashes:
+    width = column.type.byte_width
+    whole = [np.frombuffer(chunk.buffers()[1], np.uint8).reshape(-1, width) for chunk in column.chunks]
+    return MinHashes([rows[chunk.offset :][: len(chunk)] for rows, chunk in zip(whole, column.chunks, strict=True)])
 
 
 def _uint64(table: pa.Table, name: str) -> Hashes:
