@@ -15,6 +15,7 @@ from hone.data.signals.base import SPAN, Signal
 from hone.data.signals.c4 import C4
 from hone.data.signals.disclaimer import Disclaimer
 from hone.data.signals.fineweb import FineWeb
+from hone.data.signals.language import Language
 from hone.data.signals.length import Length
 from hone.data.signals.quality import Quality
 from hone.data.signals.repetition import Repetition
@@ -42,6 +43,13 @@ def test_together_as_alone_and_whatever_the_neighbours(rows: Rows, monkeypatch: 
     assert together.to_pylist() == singly
     monkeypatch.setattr(codepoints.pieces, "__defaults__", (50,))  # many pieces instead of one
     assert TextSignals(signals=ALL).columns(batch) == together
+
+
+def test_signals_that_read_by_themselves_keep_their_place(rows: Rows) -> None:
+    batch = rows(TEXTS)
+    signals = (Length(), Language(), Quality())
+    assert measured(signals, batch) == [signal.columns(batch) for signal in signals]
+    assert measured((), batch) == []
 
 
 def test_no_rows_give_no_rows_of_the_same_types(rows: Rows) -> None:

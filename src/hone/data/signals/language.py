@@ -29,8 +29,11 @@ _TOGETHER = 512
 class Language:
     """``language.code`` (ISO 639) and ``language.probability`` (float32), the model's for that language.
 
-    Null for a text with fewer than ``min_letters`` letters, where the guess is too often wrong; a letter counts by its
-    bytes in UTF-8, because a Han sign says more than a Latin letter. The first ``max_bytes`` bytes of a text are read.
+    Null for a text with fewer than ``min_letters`` letters, where the guess is too often wrong: of cuts of English
+    documentation with 20 to 40 letters, a quarter are taken for another language (of English requests that long, one
+    in a thousand). A letter counts by its bytes in UTF-8, because a Han sign says more than a Latin letter. The first
+    ``max_bytes`` bytes of a text are read. The probability is this model's: thresholds made for another one, such as
+    FineWeb's 0.65 for fastText, do not carry over.
 
     Args:
         max_bytes: bytes of UTF-8 looked at, from the beginning.

@@ -13,6 +13,7 @@ import pyarrow as pa
 from hone.data.kernels.codepoints import pieces
 from hone.data.kernels.scan import Scan
 from hone.data.kernels.words import SPLITTERS
+from hone.data.signals.base import Signal
 from hone.data.table import TextRow, text_batch, texts
 from hone.errors import InputError, nearest
 
@@ -52,13 +53,19 @@ class ScannedSignal(ABC):
         return measured((self,), rows)[0]
 
 
-def measured(signals: Sequence[ScannedSignal], rows: pa.RecordBatch) -> list[pa.RecordBatch]:
-    """The columns of each of some signals for one batch, from one scan of its texts.
+def measured(signals: Sequence[Signal], rows: pa.RecordBatch) -> list[pa.RecordBatch]:
+    """The columns of each of some signals for one batch; scanned ones share one scan of its texts.
 
     Use this instead of calling each signal's ``columns``: the results are the same and the words are split once.
     """
+    scanned = [signal for signal in signals if isinstance(signal, ScannedSignal)]
+    shared = iter(_scanned(scanned, rows))
+    return [next(shared) if isinstance(signal, ScannedSignal) else signal.columns(rows) for signal in signals]
+
+
+def _scanned(signals: Sequence[ScannedSignal], rows: pa.RecordBatch) -> list[pa.RecordBatch]:
     found: list[list[Figures]] = [[] for _ in signals]
-    for piece in pieces(texts(rows)) if rows.num_rows else ():
+    for piece in pieces(texts(rows)) if rows.num_rows and signals else ():
         scan = Scan(piece, rows)
         for held, signal in zip(found, signals, strict=True):
             held.append(signal.figures(scan))
