@@ -80,7 +80,8 @@ class PhraseTable:
         if n == 1:
             return rows
         fits = [_gaps(words, int(row[3]), n) == self.gaps[int(row[0])] for row in rows]
-        return rows[np.asarray(fits, bool)]
+        kept: Ints = rows[np.asarray(fits, bool)]
+        return kept
 
     def _sign(self, words: Words, index: int, codes: tuple[int, ...]) -> Ints:
         """Hits of a phrase without any letter or digit, an emoji for instance: wherever it stands."""
