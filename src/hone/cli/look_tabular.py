@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 from pathlib import Path
@@ -32,12 +33,11 @@ def check_installed() -> None:
 
 def write_profile(looked: Looked) -> Path:
     """Write the profile of the columns beside the report; its path."""
-    import pandas as pd
-    from data_profiling import ProfileReport
-
+    # Modules of an extra: neither is there for whoever checks types without it.
+    pandas, profiling = (importlib.import_module(name) for name in ("pandas", PACKAGE))
     options = looked.options
-    report = ProfileReport(
-        pd.DataFrame(_records(looked)),
+    report = profiling.ProfileReport(
+        pandas.DataFrame(_records(looked)),
         title=options.title,
         minimal=True,
         sensitive=options.sensitive,

@@ -28,13 +28,14 @@ def make_measured(tmp_path: Path) -> MakeMeasured:
         *,
         labels: Sequence[str | None] | None = None,
         sources: Sequence[str] | None = None,
+        splits: Sequence[str] | None = None,
         fields: Sequence[Mapping[str, Any]] | None = None,
     ) -> Measured:
         rows = [
             TextRow(
                 row=f"rows.csv:{at + 1}",
                 source=sources[at] if sources else "rows.csv",
-                split="train",
+                split=splits[at] if splits else "train",
                 text=text,
                 input=text,
                 answer=None,

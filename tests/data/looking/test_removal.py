@@ -60,6 +60,16 @@ def test_sources_add_up(seen: Any) -> None:
         assert sum(source["fails"].get(step["rule"], 0) for source in found["sources"]) == step["fails"]
 
 
+def test_rows_of_other_splits_are_not_judged(make_measured: Any) -> None:
+    measured = make_measured(["x" * at for at in range(1, 9)], splits=["train", "dev"] * 4)
+    figures, decisions = Figures(measured.columns), decide(measured.columns, RULES[1:2])
+    samples = Samples(measured.store, figures, sensitive=False)
+    page = rule_pages(figures, RULES[1:2], decisions, samples, LookOptions())[0]
+    assert page["histogram"]["n"] == 4
+    assert [row["value"] for row in page["dropped"]] == [3, 1]
+    assert [row["value"] for row in page["kept"]] == [5, 7]
+
+
 def test_rows_shown_lie_nearest_to_the_line_on_their_side(seen: Any) -> None:
     measured, figures, decisions = seen
     samples = Samples(measured.store, figures, sensitive=False)

@@ -30,7 +30,10 @@ def histogram(shown: Json, unit: str, low: float | None = None, high: float | No
     faint = [n for n, out in zip(counts, outside, strict=True) if n and out]
     log = bool(faint) and max(faint) < FAINT * max(counts)
     y = _up(max(counts), log)
-    parts = [_y_axis(max(counts), y, log), _x_axis(edges, x, shown["scale"] == "log", unit)]
+    parts = [
+        _y_axis(max(counts), y, log),
+        _x_axis(edges, x, unit, log=shown["scale"] == "log", whole=bool(shown.get("whole"))),
+    ]
     for at, count in enumerate(counts):
         if count:
             parts.append(
@@ -177,9 +180,10 @@ def _y_axis(most: int, y: Callable[[float], float], log: bool) -> str:
     return lines + f'<text class="tick" x="{LEFT - 6}" y="11" text-anchor="end">rows</text>'
 
 
-def _x_axis(edges: Sequence[float], x: Callable[[float], float], log: bool, unit: str) -> str:
+def _x_axis(edges: Sequence[float], x: Callable[[float], float], unit: str, *, log: bool, whole: bool) -> str:
     base = HEIGHT - BOTTOM
     ticks = _log_ticks(edges[0], edges[-1]) if log else nice(edges[0], edges[-1], 6)
+    ticks = [tick for tick in ticks if tick == int(tick)] if whole else ticks
     parts = [f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>']
     for tick in ticks:
         at = x(tick)

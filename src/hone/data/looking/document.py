@@ -16,7 +16,7 @@ from hone.data.looking.labelled import labels
 from hone.data.looking.profile import empty_rows, profile
 from hone.data.looking.removal import rule_pages, waterfall
 from hone.data.looking.repeated import repeated
-from hone.data.looking.samples import Samples
+from hone.data.looking.samples import Samples, searched_and_masked
 from hone.data.looking.searched import searched
 from hone.data.looking.spoken_of import bias
 from hone.data.measure import Measured
@@ -82,7 +82,7 @@ def build(
 def _bad(options: LookOptions) -> dict[str, Any]:
     """Rows that could not be read; what was found in their place is text too."""
     shown = [
-        {"row": row, "expected": expected, "found": None if options.sensitive else found}
+        {"row": row, "expected": expected, "found": None if options.sensitive else searched_and_masked(found)}
         for row, expected, found in options.bad[: options.listed]
     ]
     return {"rows": len(options.bad), "first": shown}

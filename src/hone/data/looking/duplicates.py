@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import SequenceMatcher
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -35,29 +36,23 @@ def duplicates(kind: str, figures: Figures, samples: Samples, options: LookOptio
         # What says exactly the same is told as that.
         grouped &= ~figures.given("exact.survivor")
     members = np.flatnonzero(grouped)
-    removed = np.asarray([at for at in members if cluster[at] != at], np.int64)
-    groups = _groups(cluster, members)
-    sizes = np.asarray([len(group) for group in groups.values()], np.int64)
-    order = sorted(groups, key=lambda survivor: (-len(groups[survivor]), survivor))
+    survivor, count = np.unique(cluster[members].astype(np.int64), return_counts=True)
+    # A survivor whose rows are all told elsewhere is left alone.
+    survivor, size = survivor[count > 1], count[count > 1]
+    removed = int(size.sum() - len(size))
+    largest = np.lexsort((survivor, -size))[: options.clusters]
     return {
         "kind": kind,
-        "removed": len(removed),
-        "groups": len(groups),
-        "largest": int(sizes.max()) if len(sizes) else 0,
-        "share": repeats(len(removed), figures.n, options.of).to_json(),
-        "sizes": _sizes(sizes),
-        "clusters": [_cluster(kind, at, groups[at], figures, samples) for at in order[: options.clusters]],
+        "removed": removed,
+        "groups": len(survivor),
+        "largest": int(size.max()) if len(size) else 0,
+        "share": repeats(removed, figures.n, options.of).to_json(),
+        "sizes": _sizes(size),
+        "clusters": [
+            _cluster(kind, int(survivor[at]), members[cluster[members] == survivor[at]], figures, samples)
+            for at in largest
+        ],
     }
-
-
-def _groups(cluster: Any, members: Any) -> dict[int, list[int]]:
-    """Position of the survivor to the positions of all rows of its group, itself first."""
-    groups: dict[int, list[int]] = {}
-    for at in members:
-        groups.setdefault(int(cluster[at]), []).append(int(at))
-    for survivor, rows in groups.items():
-        rows.sort(key=lambda at: (at != survivor, at))
-    return {survivor: rows for survivor, rows in groups.items() if len(rows) > 1}
 
 
 def _sizes(sizes: Any) -> list[tuple[str, int]]:
@@ -73,16 +68,20 @@ def _sizes(sizes: Any) -> list[tuple[str, int]]:
     return found
 
 
-def _cluster(kind: str, survivor: int, rows: Sequence[int], figures: Figures, samples: Samples) -> dict[str, Any]:
+def _cluster(kind: str, survivor: int, rows: Any, figures: Figures, samples: Samples) -> dict[str, Any]:
     similarity = figures.numbers(f"{kind}.similarity")
     found: dict[str, Any] = {"survivor": samples.at(survivor), "size": len(rows), "members": []}
-    for at in rows[1 : MEMBERS_SHOWN + 1]:
+    for at in rows[rows != survivor][:MEMBERS_SHOWN].tolist():
         member: dict[str, Any] = {"row": samples.row(at), "source": figures.word("source", at)}
         if not np.isnan(similarity[at]):
             member["similarity"] = float(similarity[at])
-        samples.texts((survivor, at), lambda texts, member=member: member.update(compared(*texts)))
+        samples.texts((survivor, at), partial(_compare, member))
         found["members"].append(member)
     return found
+
+
+def _compare(member: dict[str, Any], texts: Sequence[str]) -> None:
+    member.update(compared(texts[0], texts[1]))
 
 
 def compared(survivor: str, other: str) -> dict[str, Any]:

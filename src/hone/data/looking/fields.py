@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 
 from hone.data.looking.figures import Figures, LookOptions
-from hone.data.looking.sampling import order_by_hash, share
+from hone.data.looking.samples import searched_and_masked
+from hone.data.looking.sampling import share
 
 MOST_ROWS = 10_000
-MOST_CHARS = 12_000_000
+MOST_CHARS = 6_000_000
 """Characters of rows that are parsed for this."""
 MOST_FIELDS = 60
 MOST_DISTINCT = 20_000
 EXAMPLE_CHARS = 60
 EXAMPLES = 3
+_KINDS: dict[type, str] = {str: "text", list: "list", dict: "object"}
 LICENCES = ("licence", "license")
 
 
@@ -58,19 +60,12 @@ def fields(store: Any, figures: Figures, options: LookOptions) -> dict[str, Any]
 
 
 def _positions(figures: Figures, options: LookOptions) -> np.ndarray[Any, Any]:
-    if figures.n <= MOST_ROWS:
-        order = np.arange(figures.n)
-    else:
-        order = np.asarray(order_by_hash([str(at) for at in range(figures.n)], options.seed)[:MOST_ROWS], np.int64)
-    if figures.has("length.chars"):
+    """Rows in a seeded order, not the first ones: a file may be sorted."""
+    order = figures.order(options.seed)[:MOST_ROWS]
+    if figures.has("length.chars") and len(order):
         chars = np.cumsum(np.nan_to_num(figures.numbers("length.chars")[order]))
-        if len(chars) and chars[-1] > MOST_CHARS:
-            # Not the first rows: a file may be sorted.
-            names = [str(at) for at in order]
-            order = order[order_by_hash(names, options.seed)]
-            chars = np.cumsum(np.nan_to_num(figures.numbers("length.chars")[order]))
-            order = order[: max(1, int(np.searchsorted(chars, MOST_CHARS, side="right")))]
-    return np.sort(order).astype(np.int64)
+        order = order[: max(1, int(np.searchsorted(chars, MOST_CHARS, side="right")))]
+    return np.sort(order)
 
 
 def _note(seen: _Seen, value: Any) -> None:
@@ -93,7 +88,7 @@ def _kind(value: Any) -> str:
         return "flag"
     if isinstance(value, int | float):
         return "number"
-    return {str: "text", list: "list", dict: "object"}.get(type(value), "other")
+    return _KINDS.get(type(value), "other")
 
 
 def _column(name: str, seen: _Seen, rows: int, of: int | None, options: LookOptions) -> dict[str, Any]:
@@ -109,13 +104,13 @@ def _column(name: str, seen: _Seen, rows: int, of: int | None, options: LookOpti
         "unique": distinct == seen.filled and seen.filled > 1,
         "kinds": dict(seen.kinds.most_common()),
         "mean_chars": seen.chars / seen.filled if seen.filled else 0.0,
-        "common": []
-        if options.sensitive
-        else [
-            {"value": value[:EXAMPLE_CHARS] + ("…" if len(value) > EXAMPLE_CHARS else ""), "rows": n}
-            for (_, value), n in common
-        ],
+        "common": [] if options.sensitive else [{"value": _shown(value), "rows": n} for (_, value), n in common],
     }
+
+
+def _shown(value: str) -> str:
+    shown = searched_and_masked(value)
+    return shown[:EXAMPLE_CHARS] + ("…" if len(shown) > EXAMPLE_CHARS else "")
 
 
 def _licences(seen: dict[str, _Seen], rows: int, of: int | None, options: LookOptions) -> dict[str, Any] | None:
@@ -129,8 +124,5 @@ def _licences(seen: dict[str, _Seen], rows: int, of: int | None, options: LookOp
         "missing": rows - seen[name].filled,
         "values": []
         if options.sensitive
-        else [
-            {"value": value[:EXAMPLE_CHARS], "rows": n, "share": share(n, rows, of).to_json()}
-            for (_, value), n in values
-        ],
+        else [{"value": _shown(value), "rows": n, "share": share(n, rows, of).to_json()} for (_, value), n in values],
     }

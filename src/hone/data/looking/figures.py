@@ -10,8 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hone.data.looking.sampling import order_by_hash
+
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Codes = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
+MOST_HASHED = 100_000
+"""With more rows than these a seeded order is a permutation of positions, which is faster."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +68,7 @@ class Figures:
         self.n = table.num_rows
         self._known = frozenset(table.column_names)
         self._numbers: dict[str, Numbers] = {}
+        self._orders: dict[int, Codes] = {}
 
     def has(self, *names: str) -> bool:
         """Whether all of these columns were measured."""
@@ -102,8 +108,7 @@ class Figures:
 
     def flags(self, name: str) -> Flags:
         """(N,) bool: not null and not zero."""
-        values = self.numbers(name)
-        return ~np.isnan(values) & (values != 0)
+        return np.asarray(np.nan_to_num(self.numbers(name)) != 0)
 
     def given(self, name: str) -> Flags:
         """(N,) bool: not null."""
@@ -126,6 +131,27 @@ class Figures:
             return []
         found = self.table.column(name)[position].as_py() or []
         return [(str(span["kind"] or ""), int(span["start"]), int(span["end"])) for span in found]
+
+    def codes(self, name: str) -> tuple[Codes, list[str]]:
+        """(N,) the number of each row's value (-1 for a null), and the values, the most frequent first."""
+        values = [value for value, _ in self.counts(name)]
+        if not values:
+            return np.full(self.n, -1, np.int64), []
+        found = pc.index_in(
+            _plain(self.table.column(name)).cast(pa.large_string()), pa.array(values, pa.large_string())
+        )
+        return np.asarray(found.fill_null(-1).to_numpy(), np.int64), values
+
+    def order(self, seed: int) -> Codes:
+        """(N,) positions in a seeded order: by the hash of the row's id, where rows are not too many for that."""
+        if seed not in self._orders:
+            self._orders[seed] = self._order(seed)
+        return self._orders[seed]
+
+    def _order(self, seed: int) -> Codes:
+        if self.n > MOST_HASHED:
+            return np.random.default_rng(seed).permutation(self.n)
+        return np.asarray(order_by_hash([name or "" for name in self.words("row")], seed), np.int64)
 
     def counts(self, name: str) -> list[tuple[str, int]]:
         """Values of a column of strings with their rows, the most frequent first; nulls are left out."""

@@ -11,6 +11,8 @@ from hone.data.looking.histogram import histogram
 from hone.data.looking.samples import Sample, Samples
 from hone.data.looking.sampling import order_by_hash, share, total
 
+MOST_CHOSEN = 2_000
+"""Rows out of which a few are chosen."""
 _PII_WHOLE = ("pii.count", "pii.spans")
 
 
@@ -52,7 +54,7 @@ def personal(figures: Figures, samples: Samples, options: LookOptions) -> dict[s
     """Personal data by kind: rows, finds, and some rows with the finds masked."""
     if not figures.has("pii.count"):
         return None
-    kinds = []
+    kinds: list[dict[str, Any]] = []
     for name in figures.named("pii."):
         if name in _PII_WHOLE or not figures.is_number(name):
             continue
@@ -108,7 +110,7 @@ def _found(figures: Figures, samples: Samples, spans: str, position: int, only: 
 
 
 def _some(rows: Any, figures: Figures, options: LookOptions) -> list[int]:
-    """A few of the rows, chosen by a seeded hash of their ids."""
-    few = rows[:20_000]
-    names = [figures.word("row", int(at)) or "" for at in few] if len(few) < 2_000 else [str(at) for at in few]
+    """A few of the rows, by a seeded hash of their ids."""
+    few = rows[:MOST_CHOSEN]
+    names = [figures.word("row", int(at)) or "" for at in few]
     return [int(few[at]) for at in order_by_hash(names, options.seed)[: 2 * options.samples]]

@@ -56,19 +56,20 @@ class Names:
 
 def _one_split(figures: Figures, options: LookOptions, names: Names) -> list[dict[str, Any]]:
     """Labels that only one split has: no model learns what only the test holds."""
+    (split_of, known), (label_of, found) = figures.codes("split"), figures.codes("label")
+    both = (split_of >= 0) & (label_of >= 0)
     splits: dict[str, set[str]] = {}
-    for split, label in zip(figures.words("split"), figures.words("label"), strict=True):
-        if label is not None:
-            splits.setdefault(split or "", set()).add(label)
+    for pair in np.unique(split_of[both] * len(found) + label_of[both]).tolist():
+        splits.setdefault(known[pair // len(found)], set()).add(found[pair % len(found)])
     if options.test_labels:
         splits["test"] = splits.get("test", set()) | set(options.test_labels)
     if len(splits) < 2:
         return []
-    seen = Counter(label for found in splits.values() for label in found)
+    seen = Counter(label for held in splits.values() for label in held)
     return [
-        {"split": split, "labels": [names.shown(label) for label in sorted(found) if seen[label] == 1]}
-        for split, found in splits.items()
-        if any(seen[label] == 1 for label in found)
+        {"split": split, "labels": [names.shown(label) for label in sorted(held) if seen[label] == 1]}
+        for split, held in splits.items()
+        if any(seen[label] == 1 for label in held)
     ]
 
 

@@ -152,7 +152,7 @@ def quoted(shown: Json) -> str:
 def marked(shown: str, marks: Sequence[Sequence[Any]]) -> str:
     """Text with marked spans; where spans overlap the first one wins."""
     parts, at = [], 0
-    for start, end, kind in sorted(marks):
+    for start, end, kind in sorted(map(tuple, marks)):
         if start < at or start >= end:
             continue
         parts.append(text(shown[at:start]))

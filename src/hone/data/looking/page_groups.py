@@ -22,6 +22,7 @@ from hone.data.looking.markup import (
 )
 
 Json = Mapping[str, Any]
+MOST_GROUPS = 12
 
 
 def toxicity(document: Json) -> str:
@@ -63,7 +64,9 @@ def _groups(found: Json) -> str:
             f"Of all rows {percent(found['overall']['value'])} hold an unwanted word. Where the interval of a group "
             "lies above that, its rows are worse than the others."
         )
-    return table(heads, body, right=(1, 2, 3, 4), class_="compact") + told
+    first = table(heads, body[:MOST_GROUPS], right=(1, 2, 3, 4), class_="compact")
+    rest = table(heads, body[MOST_GROUPS:], right=(1, 2, 3, 4), class_="compact")
+    return first + (fold(f"{len(body) - MOST_GROUPS} more", rest) if len(body) > MOST_GROUPS else "") + told
 
 
 def _company(found: Json) -> str:

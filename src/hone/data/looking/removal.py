@@ -10,12 +10,11 @@ import numpy as np
 from hone.data.looking.figures import Figures, LookOptions
 from hone.data.looking.histogram import histogram
 from hone.data.looking.samples import Mark, Sample, Samples
-from hone.data.looking.sampling import order_by_hash, share
+from hone.data.looking.sampling import share
 from hone.data.rules import Decisions, Rule
 
 MOST_OVERLAPS = 16
 MOST_SOURCES = 12
-_EVERY = np.uint64(1)
 
 
 def waterfall(figures: Figures, rules: Sequence[Rule], decisions: Decisions, options: LookOptions) -> dict[str, Any]:
@@ -63,28 +62,21 @@ def _overlaps(decisions: Decisions) -> list[dict[str, Any]]:
     packed = np.packbits(np.stack([decisions.failed[name][failing] for name in names], axis=1), axis=1)
     kinds, counts = np.unique(packed, axis=0, return_counts=True)
     order = np.argsort(-counts, kind="stable")
-    found = [
+    found: list[dict[str, Any]] = [
         {"rules": [names[at] for at in np.flatnonzero(np.unpackbits(kinds[i])[: len(names)])], "rows": int(counts[i])}
-        for i in order
+        for i in order[:MOST_OVERLAPS]
     ]
-    rest = sum(combination["rows"] for combination in found[MOST_OVERLAPS:])
-    return found[:MOST_OVERLAPS] + ([{"rules": [], "rows": rest}] if rest else [])
+    rest = int(counts[order[MOST_OVERLAPS:]].sum())
+    return found + ([{"rules": [], "rows": rest}] if rest else [])
 
 
 def _sources(figures: Figures, rules: Sequence[Rule], decisions: Decisions, chars: Any) -> list[dict[str, Any]]:
     """Rows and characters of each source, kept and lost to each rule; the largest sources, then all others as one."""
-    names = figures.words("source")
-    if not names:
+    codes, known = figures.codes("source")
+    if not known:
         return []
-    known, inverse = np.unique(
-        np.asarray([name or "" for name in names], dtype=object).astype(str), return_inverse=True
-    )
-    rows = np.bincount(inverse, minlength=len(known))
-    order = np.argsort(-rows, kind="stable")
-    place = np.empty(len(known), np.int64)
-    place[order] = np.minimum(np.arange(len(known)), MOST_SOURCES)
-    group = place[inverse]
-    titles = [str(known[at]) for at in order[:MOST_SOURCES]]
+    group = np.minimum(np.where(codes < 0, len(known), codes), MOST_SOURCES)
+    titles = known[:MOST_SOURCES]
     if len(known) > MOST_SOURCES:
         titles.append(f"{len(known) - MOST_SOURCES:,} other sources")
     kept = np.bincount(group[decisions.keep], minlength=len(titles))
@@ -106,10 +98,13 @@ def rule_pages(
     figures: Figures, rules: Sequence[Rule], decisions: Decisions, samples: Samples, options: LookOptions
 ) -> list[dict[str, Any]]:
     """For each rule: the histogram of its column with the thresholds, and rows on both sides nearest to them."""
-    order = np.asarray(order_by_hash(figures.words("row"), options.seed)[:50_000], np.int64)  # type: ignore[arg-type]
+    order = figures.order(options.seed)
+    codes, splits = figures.codes("split")
     pages = []
     for rule in rules:
         fails = decisions.failed[rule.name]
+        # A rule for training rows keeps every other row, whatever its value.
+        judged = np.isin(codes, [at for at, split in enumerate(splits) if split in rule.splits])
         lines = [value for value in (rule.low, rule.high) if value is not None]
         page: dict[str, Any] = {
             "rule": rule.name,
@@ -123,28 +118,32 @@ def rule_pages(
         }
         if lines and figures.is_number(rule.column):
             whole = figures.is_whole(rule.column) or figures.is_flag(rule.column)
-            page["histogram"] = histogram(figures.numbers(rule.column), lines, whole=whole)
-            near = _nearest(figures.numbers(rule.column), lines, order)
+            values = figures.numbers(rule.column)
+            page["histogram"] = histogram(values[judged], lines, whole=whole)
+            distance = np.min([np.abs(values - line) for line in lines], axis=0)
         else:
-            near = order
+            distance = np.zeros(figures.n)
             if not rule.absent:
                 page["values"] = [] if options.sensitive else figures.counts(rule.column)[: options.listed]
-        page["dropped"] = _sides(rule, near[fails[near]][: options.samples], figures, samples)
-        # Rows that a rule over duplicates keeps show nothing; for thresholds they show what the line spares.
-        page["kept"] = [] if rule.absent else _sides(rule, near[~fails[near]][: options.samples], figures, samples)
+        # Rows that a rule over repeats keeps show nothing; for thresholds they show what the line spares.
+        sides = {"dropped": fails, "kept": judged & ~fails if not rule.absent else np.zeros(figures.n, bool)}
+        for side, rows in sides.items():
+            page[side] = _side(rule, _nearest(distance, rows, order, options.samples), figures, samples)
         pages.append(page)
     return pages
 
 
-def _nearest(values: np.ndarray[Any, Any], lines: Sequence[float], order: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Positions by their distance to the nearest line; ties in a seeded order, rows without a value left out."""
-    seen = values[order]
-    distance = np.min([np.abs(seen - line) for line in lines], axis=0)
-    measured = np.isfinite(distance)
-    return order[measured][np.argsort(distance[measured], kind="stable")]
+def _nearest(distance: Any, rows: Any, order: Any, count: int) -> Any:
+    """Positions of the rows nearest to the line; ties in the given order, rows without a value left out."""
+    positions = order[rows[order] & np.isfinite(distance[order])]
+    if len(positions) > count:
+        # Only what is as near as the last one taken has to be sorted.
+        reach = np.partition(distance[positions], count - 1)[count - 1]
+        positions = positions[distance[positions] <= reach]
+    return positions[np.argsort(distance[positions], kind="stable")][:count]
 
 
-def _sides(rule: Rule, positions: Any, figures: Figures, samples: Samples) -> list[Sample]:
+def _side(rule: Rule, positions: Any, figures: Figures, samples: Samples) -> list[Sample]:
     found = []
     for position in positions:
         more: dict[str, Any] = {}

@@ -6,7 +6,7 @@ and never all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -95,10 +95,15 @@ def excerpt(text: str, marks: Sequence[Mark], chars: int = SHOWN_CHARS) -> dict[
     return {"text": text[begin:end], "marks": kept, "before": begin, "after": len(text) - end}
 
 
-def masked(text: str, spans: Sequence[tuple[str, int, int]]) -> str:
+def searched_and_masked(text: str) -> str:
+    """A text that no signal has measured, with the personal data masked that is found in it now."""
+    from hone.data.pii.find import find
+
+    return masked(text, find(text))
+
+
+def masked(text: str, spans: Iterable[tuple[str, int, int]]) -> str:
     """A text with personal data masked: each letter or digit but the first of a span becomes a bullet."""
-    if not spans:
-        return text
     signs = list(text)
     for _, start, end in spans:
         for at in range(max(0, start) + 1, min(len(signs), end)):

@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from hone.data.looking.figures import Figures, LookOptions
 from hone.data.looking.samples import Store, masked
-from hone.data.looking.sampling import order_by_hash
 
 MOST_ROWS = 5_000
 MOST_CHARS = 1_500_000
@@ -32,10 +31,9 @@ class Searched:
 
 def searched(store: Store, figures: Figures, options: LookOptions) -> Searched:
     """Rows by the hash of their ids, as many as are allowed; all of them where they are few."""
-    names = figures.words("row") if figures.n <= 100_000 else [str(at) for at in range(figures.n)]
-    order = order_by_hash([name or "" for name in names], options.seed)[:MOST_ROWS]
-    if figures.has("length.chars") and order:
+    order = figures.order(options.seed)[:MOST_ROWS]
+    if figures.has("length.chars") and len(order):
         chars = np.minimum(np.nan_to_num(figures.numbers("length.chars")[order]), MOST_CHARS_OF_ROW)
         order = order[: max(1, int(np.searchsorted(np.cumsum(chars), MOST_CHARS, side="right")))]
-    positions = np.sort(np.asarray(order, np.int64))
+    positions = np.sort(order)
     return Searched(positions, store.take(positions))

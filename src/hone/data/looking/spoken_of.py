@@ -26,7 +26,7 @@ def bias(figures: Figures, searched: Searched, options: LookOptions) -> dict[str
     if not names:
         return None
     toxic = np.nan_to_num(figures.numbers("toxicity.words")) > 0
-    groups = []
+    groups: list[dict[str, Any]] = []
     for name in names:
         rows = np.nan_to_num(figures.numbers(name)) > 0
         if rows.any():
