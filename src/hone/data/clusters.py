@@ -87,7 +87,8 @@ class Survivor:
 
 def _column(sketches: pa.Table, name: str) -> Any:
     if name not in sketches.column_names:
-        raise InputError(f'survivor: no column "{name}" beside the sketches; {nearest(name, sketches.column_names)}')
+        known = [column for column in sketches.column_names if not column.startswith(("band_", "key_"))]
+        raise InputError(f'survivor: no column "{name}" beside the sketches; {nearest(name, known)}')
     return sketches.column(name)
 
 
@@ -143,6 +144,38 @@ def components(count: int, pairs: Pairs) -> Ints:
             np.minimum.at(label, end, low)
         while (label[label] != label).any():
             label = label[label]
+
+
+def notes(columns: pa.Table) -> list[str]:
+    """What should be said aloud about the columns of ``exact`` and ``near`` in a table, a sentence each."""
+    said = []
+    for name, lacks in (("exact", "text"), ("near", "words")):
+        if f"{name}.size" in columns.column_names and (empty := columns.column(f"{name}.size").null_count):
+            said.append(f"{name}: {empty:,} rows without {lacks} are not compared")
+    if "near.chain" not in columns.column_names:
+        return said
+    short = int(np.count_nonzero(_filled(columns, "near.shingles") == 1))
+    tied = _filled(columns, "near.chain") >= 0
+    kept = np.asarray(columns.column("near.survivor").is_null().to_numpy(), bool)
+    uncompared = _filled(columns, "near.uncompared")
+    if short:
+        said.append(
+            f"near: {short:,} rows are so short that all their words are one shingle: only the same words match"
+        )
+    if tied.any():
+        said.append(
+            f"near: {int((tied & kept).sum()):,} rows are kept in chains: like a removed row, but not like a kept one"
+        )
+    if (uncompared > 0).any():
+        said.append(
+            f"near: {int((uncompared > 0).sum()):,} rows share so much with up to {int(uncompared.max()):,} others each "
+            "that not all of these were compared: duplicates may be left; take boilerplate out, or raise the threshold"
+        )
+    return said
+
+
+def _filled(columns: pa.Table, name: str) -> Ints:
+    return np.asarray(columns.column(name).fill_null(-1).to_numpy(), np.int64)
 
 
 def cluster_members(columns: pa.Table, cluster: int, signal: str = "near") -> Ints:

@@ -119,7 +119,7 @@ def _gathered(signal: AnySignal, store: TextStore, cache: Path) -> pa.Table:
     path = cache / "signals" / signal_key(signal) / f"all-{whole}.parquet"
     if not path.is_file():
         sketches = pa.Table.from_batches([read_ipc(_path(signal, part, cache)) for part in store.parts])
-        for name in ("row", "split"):
+        for name in ("row", "split", "source"):
             if name not in sketches.column_names:
                 sketches = sketches.append_column(name, store.rows.column(name))
         _write_parquet(signal.columns(sketches), path)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hone.data.clusters import Edges, cluster_members, components, on_behalf
+from hone.data.clusters import Edges, cluster_members, components, notes, on_behalf
 from hone.data.kernels.bands import candidates
 from hone.data.kernels.codepoints import pieces
 from hone.data.kernels.jaccard import MinHashes, may_reach
@@ -63,6 +63,13 @@ def edited(rng: random.Random, words: Sequence[str], edits: int) -> list[str]:
         at = rng.randrange(len(words) + 1)
         words[at : at + rng.choice((0, 1))] = rng.choice(([], [rng.choice(WORDS)]))
     return words
+
+
+def chain() -> tuple[str, str, str]:
+    """A is like B, and B like C, at 0.85; A is not like C."""
+    words = prose(random.Random(0), 100)
+    one, both = [*words[:50], "new", *words[51:]], [*words[:50], "new", *words[51:90], "newer", *words[91:]]
+    return " ".join(words), " ".join(one), " ".join(both)
 
 
 def corpus(seed: int, documents: int = 60) -> list[str]:
@@ -118,11 +125,19 @@ def test_the_kept_rows_are_those_of_comparing_every_pair(seed: int) -> None:
     assert [at for at, survivor in enumerate(found) if survivor is None] == kept
 
 
+def test_what_the_columns_do_not_prove_is_said() -> None:
+    columns = measured(["", "...", "yes", *chain()], Near(threshold=0.85))
+    said = notes(columns)
+    assert said[0] == "near: 2 rows without words are not compared"
+    assert said[1].startswith("near: 1 rows are so short")
+    assert said[2].startswith("near: 2 rows are kept in chains")
+    assert len(said) == 3
+    columns = columns.set_column(6, "near.uncompared", pa.array([0, 0, 7, 9, 0, 0]))
+    assert notes(columns)[-1].startswith("near: 2 rows share so much with up to 9 others")
+
+
 def test_a_chain_does_not_remove_what_no_kept_row_says() -> None:
-    rng = random.Random(0)
-    words = prose(rng, 100)
-    one, both = [*words[:50], "new", *words[51:]], [*words[:50], "new", *words[51:90], "newer", *words[91:]]
-    a, b, c = " ".join(words), " ".join(one), " ".join(both)
+    a, b, c = chain()
     threshold = 0.85
     assert jaccard(a, b) > threshold < jaccard(b, c)
     assert jaccard(a, c) < threshold
