@@ -1,7 +1,8 @@
 """The most frequent of very many hashes, in bounded memory and exactly.
 
 A first pass counts buckets of hashes (one row of a count-min sketch, Cormode and Muthukrishnan 2005): no hash occurs
-more often than its bucket. A second pass counts exactly, and only what is in buckets that are full enough.
+more often than its bucket. A second pass counts exactly, and only what is in buckets that are full enough. Up to eight
+million hashes are simply counted.
 """
 
 from __future__ import annotations
@@ -15,15 +16,41 @@ from hone.data.kernels.words import Bools, Hashes, Ints
 _BUCKET_BITS = 22
 _GATHERED = 1 << 21
 """Hashes counted at once: 16 MB."""
+_FEW = 1 << 23
+"""Hashes that may be held together: 64 MB, and twice that while they are sorted."""
 
 Chunks = Callable[[], Iterable[Hashes]]
-"""Gives the hashes anew each time it is called: they are read twice."""
+"""Gives the hashes anew each time it is called: they may be read twice."""
+
+
+class Remembered:
+    """Chunks that are read once and then kept, as long as they hold eight million hashes at most together."""
+
+    def __init__(self, chunks: Chunks) -> None:
+        self._chunks = chunks
+        self._kept: list[Hashes] | None = None
+
+    def __call__(self) -> Iterator[Hashes]:
+        """The chunks, from memory where they are there."""
+        if self._kept is not None:
+            yield from self._kept
+            return
+        kept: list[Hashes] = []
+        size = 0
+        for chunk in self._chunks():
+            size += len(chunk)
+            if size <= _FEW:
+                kept.append(chunk)
+            else:
+                kept.clear()
+            yield chunk
+        if size <= _FEW:
+            self._kept = kept
 
 
 def frequent(chunks: Chunks, at_least: int) -> tuple[Hashes, Ints]:
     """The hashes that occur at least so often, ascending, and their exact counts."""
-    full = bucket_counts(chunks) >= at_least
-    keys, counts = exact_counts(chunks, full)
+    keys, counts = _all_counts(chunks) or exact_counts(chunks, bucket_counts(chunks) >= at_least)
     enough = counts >= at_least
     return keys[enough], counts[enough]
 
@@ -34,12 +61,29 @@ def top(chunks: Chunks, k: int) -> tuple[Hashes, Ints, int]:
     Also a bound: a hash that is not given occurs at most that often. Where the last count given is at or over the
     bound, the answer is exact (but for ties).
     """
-    buckets = bucket_counts(chunks)
-    wanted = min(10 * k + 1000, len(buckets))
-    bound = max(int(np.partition(buckets, len(buckets) - wanted)[len(buckets) - wanted]), 1)
-    keys, counts = exact_counts(chunks, buckets >= bound)
-    order = np.lexsort((keys, -counts))[:k]
-    return keys[order], counts[order], bound - 1
+    counted, bound = _all_counts(chunks), 0
+    if counted is None:
+        buckets = bucket_counts(chunks)
+        wanted = min(10 * k + 1000, len(buckets))
+        bound = max(int(np.partition(buckets, len(buckets) - wanted)[len(buckets) - wanted]), 1)
+        counted = exact_counts(chunks, buckets >= bound)
+    keys, counts = counted
+    order = np.lexsort((keys, -counts))[: k + 1]
+    missed = int(counts[order[k]]) if len(order) > k else 0
+    return keys[order[:k]], counts[order[:k]], max(missed, bound - 1)
+
+
+def _all_counts(chunks: Chunks) -> tuple[Hashes, Ints] | None:
+    """Every hash and its count, or nothing where there are too many to hold."""
+    held: list[Hashes] = [np.zeros(0, np.uint64)]
+    size = 0
+    for chunk in chunks():
+        held.append(chunk)
+        size += len(chunk)
+        if size > _FEW:
+            return None
+    keys, counts = np.unique(np.concatenate(held), return_counts=True)
+    return keys, counts
 
 
 def bucket_counts(chunks: Chunks) -> Ints:

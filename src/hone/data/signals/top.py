@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from hone.data.kernels.codepoints import Piece, pieces
-from hone.data.kernels.frequent import places, top
+from hone.data.kernels.frequent import Remembered, places, top
 from hone.data.kernels.lines import split_lines
-from hone.data.kernels.words import Hashes, Ints, ngrams, split_words
+from hone.data.kernels.words import Hashes, ngrams, split_words
 from hone.data.signals.boilerplate import KEYS, all_keys, flat, line_keys, offsets, source_hashes
 from hone.data.table import texts
 
@@ -46,7 +46,11 @@ class TopNgram:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TopNgrams:
-    """``ngrams``, the most frequent first. ``missing_at_most``: no other occurs more often than that."""
+    """``ngrams``, the most frequent first.
+
+    One that overlaps a more frequent one where it first occurs is left out. ``missing_at_most``: no other occurs more
+    often than that.
+    """
 
     ngrams: tuple[TopNgram, ...]
     missing_at_most: int
@@ -108,37 +112,62 @@ def top_ngrams(
     """The runs of ``n`` words that occur most often, those that occur at least twice, whatever their case.
 
     Args:
-        batches: gives the batches of the text table anew each time it is called: they are read three times.
+        batches: gives the batches of the text table anew each time it is called: they are read twice, and once more
+            where there are more than eight million runs.
         n: words in a run.
         k: how many.
         splitter: name of the word splitter.
         examples: how many rows to name for each.
     """
 
-    def runs() -> Iterator[tuple[pa.RecordBatch, Piece, Hashes, Ints, Ints, Ints]]:
+    def all_pieces() -> Iterator[tuple[pa.RecordBatch, Piece]]:
         for batch in batches():
             for piece in pieces(texts(batch)) if batch.num_rows else ():
-                words = split_words(piece, splitter)
-                hashes, at = ngrams(words, n)
-                yield batch, piece, hashes, words.start[at], words.end[at + n - 1], words.text[at]
+                yield batch, piece
 
-    keys, counts, missing = top(lambda: (run[2] for run in runs()), k)
+    hashes = Remembered(lambda: (ngrams(split_words(piece, splitter), n)[0] for _, piece in all_pieces()))
+    keys, counts, missing = top(hashes, 5 * k + 20)
     keys, counts = keys[counts >= 2], counts[counts >= 2]
     order = np.argsort(keys)
-    shown: list[str] = [""] * len(keys)
-    rows: list[list[str]] = [[] for _ in keys]
-    for batch, piece, hashes, start, end, text in runs():
-        place, known = places(hashes, keys[order])
-        for at, index in zip(np.flatnonzero(known).tolist(), order[place[known]].tolist(), strict=True):
-            if len(rows[index]) < examples:
-                row = batch.column("row")[piece.first + int(text[at])].as_py()
-                shown[index] = shown[index] or _string(piece, int(start[at]), int(end[at]))
-                rows[index] += [] if row in rows[index] else [row]
-    found = [
-        TopNgram(text=written, count=count, examples=tuple(ids))
-        for written, count, ids in zip(shown, counts.tolist(), rows, strict=True)
-    ]
-    return TopNgrams(ngrams=tuple(found), missing_at_most=missing)
+    found: list[list[_Place]] = [[] for _ in keys]
+    for (batch, piece), own in zip(all_pieces(), hashes(), strict=True):
+        place, known = places(own, keys[order])
+        if not any(len(found[index]) < examples for index in set(order[place[known]].tolist())):
+            continue
+        words = split_words(piece, splitter)
+        at = ngrams(words, n)[1][known]
+        for first, index in zip(at.tolist(), order[place[known]].tolist(), strict=True):
+            if len(found[index]) < examples:
+                row = batch.column("row")[piece.first + int(words.text[first])].as_py()
+                if row not in {place.row for place in found[index]}:
+                    begin, end = int(words.start[first]), int(words.end[first + n - 1])
+                    text_start = int(piece.start[words.text[first]])
+                    shown = _string(piece, begin, end)
+                    found[index].append(_Place(row=row, start=begin - text_start, end=end - text_start, text=shown))
+    return _without_shifted(found, counts.tolist(), k, missing)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Place:
+    row: str
+    start: int
+    end: int
+    text: str
+
+
+def _without_shifted(found: list[list[_Place]], counts: list[int], k: int, missing: int) -> TopNgrams:
+    """The first ``k`` that do not overlap one before them: the same sentence one word on says nothing new."""
+    kept: list[TopNgram] = []
+    taken: dict[str, list[tuple[int, int]]] = {}
+    for places_of, count in zip(found, counts, strict=True):
+        first = places_of[0]
+        if any(first.start < end and start < first.end for start, end in taken.get(first.row, ())):
+            continue
+        if len(kept) == k:
+            return TopNgrams(ngrams=tuple(kept), missing_at_most=max(count, missing))
+        taken.setdefault(first.row, []).append((first.start, first.end))
+        kept.append(TopNgram(text=first.text, count=count, examples=tuple(place.row for place in places_of)))
+    return TopNgrams(ngrams=tuple(kept), missing_at_most=missing)
 
 
 def _string(piece: Piece, start: int, end: int) -> str:
