@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
+import ftfy
 import pytest
 
 from hone.data.transforms.unicode import Unicode
@@ -39,6 +40,12 @@ def test_line_ends_controls_and_composition() -> None:
     assert Unicode().apply("a\x00b\x07c\x1b[31mred\x1b[0m\ufeff") == "abcred"
     assert Unicode().apply("e\u0301") == "é"
     assert Unicode().apply("\ud83d\ude00") == "😀"  # a pair of surrogates is one character
+
+
+def test_lines_are_repaired_as_ftfy_repairs_the_whole_text() -> None:
+    text = "plain\n\u00c3\u00a9\r\nna\u00efve\n\tx\x00\n\u00e2\u20ac\u2122 end\n"
+    config = ftfy.TextFixerConfig(unescape_html=False, uncurl_quotes=False, fix_latin_ligatures=False, explain=False)
+    assert Unicode().apply(text) == ftfy.fix_text(text, config) == "plain\n\u00e9\nna\u00efve\n\tx\n\u2019 end\n"
 
 
 def test_the_output_is_nfc() -> None:

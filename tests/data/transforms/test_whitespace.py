@@ -21,9 +21,15 @@ def test_the_ideographic_space_stays() -> None:
     assert Whitespace().apply("東京\u3000大阪") == "東京\u3000大阪"
 
 
+def test_the_line_feed_at_the_end_of_a_file_stays_and_empty_text_is_empty() -> None:
+    assert Whitespace().apply("a\n") == "a\n"
+    assert Whitespace().apply("a\n\n\n") == "a\n"
+    assert Whitespace().apply(" \n\n") == ""
+
+
 @pytest.mark.parametrize(("most", "expected"), [(0, "a\nb"), (1, "a\n\nb"), (2, "a\n\n\nb"), (9, "a\n\n\n\n\nb")])
 def test_runs_of_empty_lines_are_cut(most: int, expected: str) -> None:
-    assert Whitespace(blank_lines=most).apply("\n\na\n \n\t\n\n\nb\n\n") == expected
+    assert Whitespace(blank_lines=most).apply("\n\na\n \n\t\n\n\nb") == expected
 
 
 def test_a_negative_count_is_an_error_with_the_number() -> None:

@@ -119,7 +119,8 @@ def _elements(body: Any) -> list[_Element]:
                 if "a" not in above.inside:
                     above.own_score += words * (1.0 if above.inside & _PROSE else _LOOSE)
         elif not node.tag.startswith(("-", "!")) and (above is not None or not made):
-            inside = (above.inside if above else frozenset()) | {node.tag}
+            outer = above.inside if above else frozenset()
+            inside = outer if node.tag in outer else outer | {node.tag}
             element = _Element(node, node.tag, above, inside)
             made[node.mem_id] = element
             if above is not None:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 _ROUNDS = 8
 # What is fine as it is: printable ASCII, tabs, line feeds. Most lines of most texts.
-_PLAIN = re.compile(r"[\t\n\x20-\x7e]*")
+_PLAIN = re.compile(r"[\t\n\x20-\x7e]*+")
 
 _CONFIG: dict[str, Any] = {
     "unescape_html": False,  # an entity in a text about HTML is meant
@@ -50,21 +50,22 @@ class Unicode:
         return {**_CONFIG, "ftfy": ftfy.__version__, "unicode": unicodedata.unidata_version}
 
     def apply(self, text: str) -> str:
-        """The repaired text."""
+        """The repaired text. Lines are repaired one by one, as ftfy does, and most need no look."""
         if _PLAIN.fullmatch(text):
             return text
-        for _ in range(_ROUNDS):  # a repair may uncover another one
-            fixed = _fixed(text)
-            if fixed == text:
-                return text
-            text = fixed
-        return unicodedata.normalize("NFC", text)
+        text = text.replace("\r\n", "\n")
+        return "\n".join([line if _PLAIN.fullmatch(line) else _repaired(line) for line in text.split("\n")])
 
 
-def _fixed(text: str) -> str:
+def _repaired(line: str) -> str:
     import ftfy
 
-    return ftfy.fix_text(text, _config())
+    for _ in range(_ROUNDS):  # a repair may uncover another one
+        fixed = ftfy.fix_text(line, _config())
+        if fixed == line:
+            return line
+        line = fixed
+    return unicodedata.normalize("NFC", line)
 
 
 @cache

@@ -9,9 +9,8 @@ from typing import Any, ClassVar
 
 from hone.errors import InputError
 
-_LINE_ENDS = re.compile(r"\r\n?|[\u2028\u2029\x85]")
-_NO_BREAK = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2007": " ", "\ufeff": None})
-_TRAILING = re.compile(r"[ \t\f\v]+(?=\n|\Z)")
+_LINE_ENDS = ("\r\n", "\r", "\u2028", "\u2029", "\x85")
+_NO_BREAK = ("\u00a0", "\u202f", "\u2007")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,8 +37,13 @@ class Whitespace:
         return {"blank_lines": self.blank_lines}
 
     def apply(self, text: str) -> str:
-        """The text with its white space in order; without empty lines at both ends."""
-        text = _LINE_ENDS.sub("\n", text).translate(_NO_BREAK)
-        text = _TRAILING.sub("", text).strip("\n")
+        """The text with its white space in order, without empty lines at its ends; a last line feed stays."""
+        for end in _LINE_ENDS:
+            text = text.replace(end, "\n")
+        for space in _NO_BREAK:
+            text = text.replace(space, " ")
+        text = "\n".join([line.rstrip(" \t\f\v") for line in text.replace("\ufeff", "").split("\n")])
+        last = "\n" if text.endswith("\n") else ""
         most = self.blank_lines + 1
-        return re.sub(rf"\n{{{most + 1},}}", "\n" * most, text)
+        text = re.sub(rf"\n{{{most + 1},}}", "\n" * most, text.strip("\n"))
+        return text + last if text else ""
