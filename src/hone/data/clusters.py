@@ -168,8 +168,8 @@ def notes(columns: pa.Table) -> list[str]:
         )
     if (uncompared > 0).any():
         said.append(
-            f"near: {int((uncompared > 0).sum()):,} rows share so much with up to {int(uncompared.max()):,} others each "
-            "that not all of these were compared: duplicates may be left; take boilerplate out, or raise the threshold"
+            f"near: {int((uncompared > 0).sum()):,} rows share so much with up to {int(uncompared.max()):,} others "
+            "each that not all were compared: duplicates may be left; take boilerplate out, or raise the threshold"
         )
     return said
 
