@@ -72,11 +72,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace, looked: Looked) -> int:
+    from hone.cli.stages import Stages
     from hone.data.looking.html import html
     from hone.data.looking.of_survey import document_of
     from hone.files import atomic_write
 
-    document = document_of(looked.survey, looked.options)
+    with Stages(quiet=args.quiet) as stages:
+        document = document_of(looked.survey, looked.options, stages.tell)
     page = atomic_write(looked.out / f"{looked.stem}.html", html(document))
     # Without indents: a reader of JSON is a program, and the document of a large corpus has thousands of lines.
     record = atomic_write(looked.out / f"{looked.stem}.json", _json(document) + "\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from hone.data.looking.repeated import repeated
 from hone.data.looking.samples import Samples, searched_and_masked
 from hone.data.looking.searched import searched
 from hone.data.looking.spoken_of import bias
-from hone.data.measure import Measured
+from hone.data.measure import Measured, OnProgress
 from hone.data.rules import Decisions, Rule
 
 SCHEMA = "hone.look/1"
@@ -27,7 +27,11 @@ SCHEMA = "hone.look/1"
 
 
 def build(
-    measured: Measured, rules: Sequence[Rule], decisions: Decisions, options: LookOptions | None = None
+    measured: Measured,
+    rules: Sequence[Rule],
+    decisions: Decisions,
+    options: LookOptions | None = None,
+    on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """The document of a look.
 
@@ -36,6 +40,7 @@ def build(
         rules: in the order in which the waterfall applies them.
         decisions: of these rules on these columns.
         options: what it is about and how much it may show.
+        on_progress: told the stage ``report``, and how many of its parts are made.
 
     Returns:
         JSON values alone. ``profile`` holds every figure by name with its interval; ``alerts`` what is wrong, the worst
@@ -44,7 +49,6 @@ def build(
     options = options or LookOptions()
     figures = Figures(measured.columns)
     samples = Samples(measured.store, figures, options.sensitive)
-    rows = searched(measured.store, figures, options)
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "title": options.title,
@@ -57,26 +61,45 @@ def build(
         "test": options.test,
         "signals": {name: dict(params) for name, params in measured.signals.items()},
         "bad": _bad(options),
-        "profile": profile(figures, decisions, options),
-        "waterfall": waterfall(figures, rules, decisions, options),
-        "rules": rule_pages(figures, rules, decisions, samples, options),
-        "duplicates": {kind: duplicates(kind, figures, samples, options) for kind in ("exact", "near")},
-        "contamination": findings.contamination(figures, samples, options),
-        "labels": labels(figures, samples, options),
-        "languages": composition.languages(figures, options),
-        "scripts": composition.scripts(figures, options),
-        "lengths": composition.lengths(figures, samples, options),
-        "repeated": repeated(rows, figures, options),
-        "pii": findings.personal(figures, samples, options),
-        "toxicity": findings.toxicity(figures, samples, options),
-        "bias": bias(figures, rows, options),
-        "disclaimers": findings.disclaimers(figures, samples, options),
-        "fields": fields(measured.store, figures, options),
     }
+    parts = _parts(measured, rules, decisions, options, figures, samples)
+    for done, (name, make) in enumerate(parts.items(), 1):
+        document[name] = make()
+        if on_progress is not None:
+            on_progress("report", done, len(parts))
     samples.fill()
     document["headline"] = _headline(document, figures)
     document["alerts"] = alerts(document, options)
     return document
+
+
+def _parts(
+    measured: Measured,
+    rules: Sequence[Rule],
+    decisions: Decisions,
+    options: LookOptions,
+    figures: Figures,
+    samples: Samples,
+) -> dict[str, Callable[[], Any]]:
+    """What makes each part of the document, in the order of the page."""
+    rows = searched(measured.store, figures, options)
+    return {
+        "profile": lambda: profile(figures, decisions, options),
+        "waterfall": lambda: waterfall(figures, rules, decisions, options),
+        "rules": lambda: rule_pages(figures, rules, decisions, samples, options),
+        "duplicates": lambda: {kind: duplicates(kind, figures, samples, options) for kind in ("exact", "near")},
+        "contamination": lambda: findings.contamination(figures, samples, options),
+        "labels": lambda: labels(figures, samples, options),
+        "languages": lambda: composition.languages(figures, options),
+        "scripts": lambda: composition.scripts(figures, options),
+        "lengths": lambda: composition.lengths(figures, samples, options),
+        "repeated": lambda: repeated(rows, figures, options),
+        "pii": lambda: findings.personal(figures, samples, options),
+        "toxicity": lambda: findings.toxicity(figures, samples, options),
+        "bias": lambda: bias(figures, rows, options),
+        "disclaimers": lambda: findings.disclaimers(figures, samples, options),
+        "fields": lambda: fields(measured.store, figures, options),
+    }
 
 
 def _bad(options: LookOptions) -> dict[str, Any]:

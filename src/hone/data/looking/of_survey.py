@@ -10,6 +10,7 @@ import numpy as np
 from hone.data.looking.document import build
 from hone.data.looking.figures import LookOptions
 from hone.data.looking.sampling import order_by_hash
+from hone.data.measure import OnProgress
 from hone.data.signals.contamination import Contamination
 from hone.data.survey import Survey
 from hone.data.view import Of
@@ -21,7 +22,7 @@ PROVED_ON = 32
 """Rows into copies of which passages are planted for the self-test of the search for test text."""
 
 
-def document_of(survey: Survey, options: LookOptions) -> dict[str, Any]:
+def document_of(survey: Survey, options: LookOptions, on_progress: OnProgress | None = None) -> dict[str, Any]:
     """The document of a survey (:func:`hone.data.looking.document.build`).
 
     What the survey knows (sample, bad rows, labels of the test) is filled into the options, and the search for test
@@ -37,7 +38,7 @@ def document_of(survey: Survey, options: LookOptions) -> dict[str, Any]:
         label_column=_label_column(survey) or options.label_column,
     )
     measured = replace(survey.measured, columns=survey.columns)
-    return build(measured, survey.plan.rules, survey.decisions, known)
+    return build(measured, survey.plan.rules, survey.decisions, known, on_progress)
 
 
 def _label_column(survey: Survey) -> str:
