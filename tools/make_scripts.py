@@ -25,12 +25,12 @@ HEAD = '''"""Which letters belong to which script (Unicode's property Script). W
 
 from __future__ import annotations
 
+# fmt: off
 NAMES = (
 {names}
 )
 """The scripts that are known; the letters of others are ``Other``."""
 
-# fmt: off
 RANGES = (
 {rows}
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# fmt: off
 NAMES = (
     "Latin", "Cyrillic", "Greek", "Han", "Hiragana", "Katakana", "Hangul", "Arabic", "Hebrew", "Devanagari", "Bengali",
     "Thai", "Armenian", "Georgian", "Gujarati", "Gurmukhi", "Tamil", "Telugu", "Kannada", "Malayalam", "Oriya",
@@ -12,7 +13,6 @@ NAMES = (
 )
 """The scripts that are known; the letters of others are ``Other``."""
 
-# fmt: off
 RANGES = (
     (0x41, 0xAA, 0), (0xBA, 0x2B8, 0), (0x2E0, 0x2E4, 0), (0x370, 0x373, 2), (0x376, 0x3E1, 2), (0x3E2, 0x3EF, 57),
     (0x3F0, 0x3FF, 2), (0x400, 0x52F, 1), (0x531, 0x58C, 12), (0x5D0, 0x5F2, 8), (0x620, 0x63F, 7), (0x641, 0x6FF, 7),

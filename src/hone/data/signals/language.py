@@ -133,7 +133,7 @@ class _Model:
         by_place = np.ascontiguousarray(padded.reshape(len(encoded), longest).T)
         sizes = np.array([len(text) for text in encoded])
         walking = np.searchsorted(-sizes, -np.arange(longest), side="left")  # texts longer than each place
-        state = np.zeros(len(encoded), np.int64)
+        state = np.zeros(len(encoded), np.int32)
         visited = np.full((longest, len(encoded)), -1, np.int32)
         for place, count in enumerate(walking.tolist()):
             state = self.after[(self.row[state[:count]] << 8) + by_place[place, :count]]
@@ -154,8 +154,8 @@ def _model() -> _Model:
         codes=np.array(codes, object),
         prior=np.asarray(prior, np.float32),
         weight=np.asarray(weight),
-        after=np.frombuffer(after, after.typecode).astype(np.int64),
-        row=np.frombuffer(row, row.typecode).astype(np.int64),
+        after=np.frombuffer(after, after.typecode).astype(np.int32),
+        row=np.frombuffer(row, row.typecode).astype(np.int32),
         feature=np.asarray(feature, np.int32),
         alias=tuple(alias),
     )
