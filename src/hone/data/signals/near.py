@@ -150,11 +150,7 @@ class _Found:
 
 
 def _stored_sets(column: pa.ChunkedArray) -> ShingleSets:
-    chunks = []
-    for chunk in column.chunks:
-        offsets = chunk.offsets.to_numpy()
-        chunks.append((chunk.values.to_numpy(), offsets))
-    return ShingleSets(chunks)
+    return ShingleSets([(chunk.values.to_numpy(), chunk.offsets.to_numpy()) for chunk in column.chunks])
 
 
 def _bytes(values: Any) -> pa.Array:
@@ -186,7 +182,7 @@ def _equal_sets(sketches: pa.Table, sets: ShingleSets, order: Ints) -> tuple[Int
     equal = np.ones(len(order), bool)
     equal[copies] = jaccards(sets, pairs[copies], 1.0) == 1.0
     leader = np.where(equal, leader, np.arange(len(order)))  # sets that share a hash by chance stay apart
-    heads = np.unique(leader)
+    heads = np.flatnonzero(leader == np.arange(len(order)))
     return order[heads], np.searchsorted(heads, leader)
 
 
