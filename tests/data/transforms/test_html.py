@@ -104,6 +104,18 @@ def test_hidden_text_scripts_and_links_are_not_text() -> None:
     assert Html().apply(page) == "Seen twice"
 
 
+@pytest.mark.parametrize(
+    "tags", ["<ul><li>", "<blockquote>", "<table><tr><td>", "<b>", "<ol><li><blockquote>", "<span><p>"]
+)
+def test_deeply_nested_pages_are_read(tags: str) -> None:
+    assert "at the bottom" in Html().apply("<!doctype html><body>" + tags * 2000 + "at the bottom")
+
+
+def test_a_page_of_links_alone_keeps_them() -> None:
+    page = "<html><body><p><a href='/1'>one</a></p><p><a href='/2'>two</a></p></body></html>"
+    assert Html().apply(page) == "one\n\ntwo"
+
+
 def test_a_page_without_text_is_empty_and_a_deep_one_is_read() -> None:
     assert Html().apply("<html><body><nav>Home</nav></body></html>") == ""
     deep = "<html><body>" + "<div>" * 3000 + "<p>at the bottom</p>" + "</div>" * 3000

@@ -57,6 +57,9 @@ _LOOSE = 0.2
 _ALL_OF_IT = 0.75
 """A child that holds so much of its parent's text stands for the parent."""
 
+_MOST_STEPS = 200
+"""How far down the content is looked for; pages of people are a tenth as deep."""
+
 _TOKEN = re.compile(r"[a-z]+|[A-Z][a-z]*|[A-Z]+(?![a-z])")
 
 
@@ -195,7 +198,9 @@ def _named_content(elements: list[_Element]) -> _Element | None:
 
 def _densest(element: _Element) -> _Element:
     """Go down from an element as long as one child stands for it."""
-    while element.children:
+    for _ in range(_MOST_STEPS):
+        if not element.children or not element.score:
+            break
         top = max(element.children, key=lambda child: child.score)
         direct = sum(child.score for child in element.children if child.tag in _DIRECT and not child.frame)
         layout = top.tag not in _STRUCTURE or (top.tag == "table" and is_layout(top.node))

@@ -16,7 +16,7 @@ _SPACES = re.compile(r"[ \t\n\r\f\v]+")
 _LANGUAGE = re.compile(r"(?:language|lang|highlight|brush:?)[-_ ]([\w+#.-]+)")
 _UNSEEN = " \n\u200b\u200c\u200d\ufeff\u00a0"
 """What page builders put into paragraphs that are meant to be empty."""
-_DEEP = 150
+_DEEP = 100
 """Elements nested deeper than this are read as one run of text."""
 
 
@@ -27,12 +27,12 @@ def block_text(node: Any) -> str:
 
 def _blocks(node: Any, depth: int) -> list[str]:
     """The blocks of an element, each without empty lines around it."""
-    if node.tag in _OWN:
-        text = _OWN[node.tag](node, depth)
-        return [text] if text.strip() else []
     if depth > _DEEP:
         text = _SPACES.sub(" ", node.text(separator=" ")).strip()
         return [text] if text else []
+    if node.tag in _OWN:
+        text = _OWN[node.tag](node, depth)
+        return [text] if text.strip() else []
     return _inner_blocks(node, depth)
 
 
@@ -115,7 +115,7 @@ def _list(node: Any, depth: int) -> str:
     items = []
     number = 0
     for child in node.iter():
-        blocks = _inner_blocks(child, depth + 1) if depth <= _DEEP else [_line(child, depth)]
+        blocks = _inner_blocks(child, depth + 1)
         if blocks:
             number += 1
             mark = f"{number}. " if node.tag == "ol" else "- "
