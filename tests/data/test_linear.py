@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from hone.data.linear import LinearModel, Settings, features, fit
+from hone.data.features import features
+from hone.data.linear import LinearModel, Settings, fit
 from hone.errors import FailedError, InputError
 
 BANKING = Path(__file__).parent / "banking"

@@ -1,37 +1,28 @@
-"""A quick linear text classifier in numpy alone: hashed n-grams, TF-IDF weights, multinomial logistic regression.
+"""A quick linear text classifier in numpy alone: multinomial logistic regression over hashed n-grams.
 
-Legend: N texts, Z features of all texts together, D features that the model knows, K labels.
+Legend: N texts, D features that the model knows, K labels.
 
-A feature is a word, two words in a row, or 3 to 5 characters of a word with its borders; it is there or not. A model
-knows the most frequent ones. Training goes over the rows in small dense blocks, because a dense matrix product is some
-hundred times faster than gathering weights one by one, and there is nothing sparse in numpy to do it better.
+Training goes over the rows in small dense blocks, because a dense matrix product is some hundred times faster than
+gathering weights one by one, and there is nothing sparse in numpy to do it better.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from hone.data.kernels.codepoints import pieces
-from hone.data.kernels.words import SPLITTERS, Words, mixed, ngrams, span_hashes, split_words
+from hone.data.features import MAX_TEXT_CHARS, Floats, Matrix, Vocabulary, features
+from hone.data.kernels.words import Ints
 from hone.errors import FailedError, InputError
 from hone.files import atomic_write
 
-Floats = np.ndarray[Any, np.dtype[np.float32]]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
-
 FORMAT = "hone linear text classifier, version 1"
 HEADER = "hone.linear"
-WORD_RUNS = (1, 2)
-CHARACTER_RUNS = (3, 4, 5)
 BLOCK_ROWS = 256
-MAX_TEXT_CHARS = 2_000
-_SPACE = np.uint32(ord(" "))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,69 +45,16 @@ class Settings:
             raise InputError(problems)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Features:
-    """The features of texts: those of text ``i`` are ``ids[first[i]:first[i + 1]]``, ascending, each once.
-
-    ``first`` (N + 1,) int64, ``ids`` (Z,) uint32 hashes.
-    """
-
-    first: Ints
-    ids: np.ndarray[Any, np.dtype[np.uint32]]
-
-    def take(self, rows: Ints) -> Features:
-        """The features of some texts, in the order given."""
-        counts = self.first[rows + 1] - self.first[rows]
-        first = np.concatenate([[0], np.cumsum(counts)])
-        return Features(first, self.ids[np.repeat(self.first[rows] - first[:-1], counts) + np.arange(first[-1])])
-
-
-def features(texts: Sequence[str], max_text_chars: int = MAX_TEXT_CHARS) -> Features:
-    """The features of texts, read up to ``max_text_chars`` characters each."""
-    counts, ids = [np.zeros(1, np.int64)], [np.zeros(0, np.uint32)]
-    for piece in pieces([text[:max_text_chars] for text in texts]):
-        words = split_words(piece)
-        row, hashes = zip(*_word_runs(words), *_character_runs(words), strict=True)
-        # One sort of a single 64-bit key gives the order of rows and brings equal features together. (np.unique without
-        # counts hashes since numpy 2.3, which is fifty times slower.)
-        key = np.concatenate(row).astype(np.uint64) << np.uint64(32)
-        key |= np.concatenate(hashes) >> np.uint64(32)
-        key.sort()
-        key = key[np.concatenate([[True], key[1:] != key[:-1]])[: len(key)]]
-        counts.append(np.bincount((key >> np.uint64(32)).astype(np.int64), minlength=len(piece.start) - 1))
-        ids.append(key.astype(np.uint32))
-    return Features(np.cumsum(np.concatenate(counts)), np.concatenate(ids))
-
-
-def _word_runs(words: Words) -> Iterator[tuple[Any, Any]]:
-    for n in WORD_RUNS:
-        hashes, first = ngrams(words, n)
-        yield words.text[first], mixed(hashes + np.uint64(n))
-
-
-def _character_runs(words: Words) -> Iterator[tuple[Any, Any]]:
-    """Runs of characters inside a word, its borders counted as a space on each side."""
-    inside, _ = SPLITTERS["unicode-words"](words.piece.classes())
-    codes = np.full(len(inside) + 2, _SPACE)
-    codes[1:-1] = np.where(inside, words.piece.lower(), _SPACE)
-    for n in CHARACTER_RUNS:
-        count = np.maximum(words.end - words.start + 2 - n + 1, 0)
-        begin = np.cumsum(count) - count
-        start = np.repeat(words.start - begin, count) + np.arange(count.sum())
-        yield np.repeat(words.text, count), mixed(span_hashes(codes, start, start + n) ^ np.uint64(n))
-
-
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class LinearModel:
     """A fitted classifier.
 
-    ``labels`` (K,) sorted; ``known`` (D,) uint32 ascending hashes of its features; ``idf`` (D,); ``weights`` (D, K);
-    ``bias`` (K,); ``fitted_rows``: how many rows it was fitted on; ``max_text_chars`` as it was fitted.
+    ``labels`` (K,) sorted; ``vocabulary`` of D features; ``weights`` (D, K); ``bias`` (K,); ``fitted_rows``: how many
+    rows it was fitted on; ``max_text_chars`` as it was fitted.
     """
 
     labels: tuple[str, ...]
-    known: np.ndarray[Any, np.dtype[np.uint32]]
-    idf: Floats
+    vocabulary: Vocabulary
     weights: Floats
     bias: Floats
     fitted_rows: int
@@ -124,14 +62,16 @@ class LinearModel:
 
     def probabilities(self, texts: Sequence[str]) -> Floats:
         """(N, K) the probability of each label, for each text; a text without a known feature gets the bias alone."""
-        return self.probabilities_of(features(texts, self.max_text_chars))
+        matrix = self.vocabulary.matrix(features(texts, self.max_text_chars))
+        return self.probabilities_of(matrix, np.arange(matrix.num_rows))
 
-    def probabilities_of(self, found: Features) -> Floats:
-        """(N, K) as :meth:`probabilities`, from features that were taken before."""
-        rows = _matrix(found, self.known, self.idf)
-        answer = np.zeros((rows.size, len(self.labels)), np.float32)
-        for block, dense in rows.blocks(np.arange(rows.size)):
-            answer[block] = _softmax(dense @ self.weights + self.bias)
+    def probabilities_of(self, matrix: Matrix, rows: Ints) -> Floats:
+        """(R, K) as :meth:`probabilities`, for some rows of a matrix over the model's vocabulary."""
+        answer = np.zeros((len(rows), len(self.labels)), np.float32)
+        done = 0
+        for block, dense in matrix.blocks(rows, BLOCK_ROWS):
+            answer[done : done + len(block)] = _softmax(dense @ self.weights + self.bias)
+            done += len(block)
         return answer
 
     def save(self, path: Path) -> Path:
@@ -148,7 +88,8 @@ class LinearModel:
             "fitted_rows": self.fitted_rows,
             "max_text_chars": self.max_text_chars,
         }
-        arrays = {name: getattr(self, name) for name in ("known", "idf", "weights", "bias")}
+        known = {"known": self.vocabulary.ids, "idf": self.vocabulary.idf}
+        arrays = {**known, "weights": self.weights, "bias": self.bias}
         # One key: several would be written in an order that changes from process to process.
         header = {HEADER: json.dumps(about, ensure_ascii=False)}
         return atomic_write(path, save(arrays, metadata=header))
@@ -173,7 +114,8 @@ class LinearModel:
                 arrays = {name: file.get_tensor(name) for name in ("known", "idf", "weights", "bias")}
         except SafetensorError as error:
             raise FailedError(f"{path}: not a whole safetensors file ({error}); fit the model again") from error
-        return cls(labels=tuple(about.pop("labels")), **about, **arrays)
+        vocabulary = Vocabulary(arrays.pop("known"), arrays.pop("idf"))
+        return cls(labels=tuple(about.pop("labels")), vocabulary=vocabulary, **about, **arrays)
 
 
 def fit(texts: Sequence[str], labels: Sequence[str], seed: int, settings: Settings | None = None) -> LinearModel:
@@ -188,40 +130,55 @@ def fit(texts: Sequence[str], labels: Sequence[str], seed: int, settings: Settin
             f"{len(texts):,} texts and {len(labels):,} labels were given; expected as many labels as texts"
         )
     names, codes = np.unique(np.array(labels, dtype=object).astype(str), return_inverse=True)
-    return fit_features(features(texts, settings.max_text_chars), codes, tuple(map(str, names)), seed, settings)
+    found = features(texts, settings.max_text_chars)
+    rows = chosen_rows(np.diff(found.first), seed, settings)
+    if len(rows) < len(texts):
+        found, codes = found.take(rows), codes[rows]
+    vocabulary = Vocabulary.of(found, settings.max_features)
+    matrix = vocabulary.matrix(found)
+    return fit_matrix(matrix, vocabulary, codes, tuple(map(str, names)), np.arange(len(rows)), seed, settings)
 
 
-def fit_features(
-    found: Features, codes: Ints, names: tuple[str, ...], seed: int, settings: Settings, rows: Ints | None = None
+def chosen_rows(sizes: Ints, seed: int, settings: Settings) -> Ints:
+    """Positions of the rows that are fitted: all, or a seeded choice where they have too many features.
+
+    ``sizes`` (N,) are the rows' numbers of features.
+    """
+    if sizes.sum() <= settings.max_features_read:
+        return np.arange(len(sizes))
+    order = np.random.default_rng(seed).permutation(len(sizes))
+    return np.sort(order[np.cumsum(sizes[order]) <= settings.max_features_read])
+
+
+def fit_matrix(
+    matrix: Matrix,
+    vocabulary: Vocabulary,
+    codes: Ints,
+    names: tuple[str, ...],
+    rows: Ints,
+    seed: int,
+    settings: Settings,
 ) -> LinearModel:
-    """Fit on features that were taken before.
+    """Fit on some rows of a matrix.
 
     Args:
-        found: features of the texts.
-        codes: (N,) index of each text's label in ``names``.
+        matrix: rows over the vocabulary.
+        vocabulary: the features.
+        codes: (N,) index of each row's label in ``names``.
         names: the labels.
-        seed: of the order of rows, and of their choice where there are too many.
+        rows: positions to fit on.
+        seed: of their order.
         settings: how to fit.
-        rows: positions to fit on; every row counts for how frequent a feature is. None: all of them.
 
     Raises:
         InputError: when there are fewer than two labels.
     """
     if len(names) < 2:
         raise InputError(f"a classifier needs at least 2 different labels; {len(names)} found: {', '.join(names)}")
-    random = np.random.default_rng(seed)
-    rows = np.arange(len(codes)) if rows is None else rows
-    sizes = np.diff(found.first)[rows]
-    if sizes.sum() > settings.max_features_read:
-        order = random.permutation(len(rows))
-        rows = np.sort(rows[order[np.cumsum(sizes[order]) <= settings.max_features_read]])
-        found, codes, rows = found.take(rows), codes[rows], np.arange(len(rows))
-    known, idf = _known(found, settings.max_features)
-    weights, bias = _train(_matrix(found, known, idf), codes, len(names), rows, random, settings)
+    weights, bias = _train(matrix, codes, len(names), rows, np.random.default_rng(seed), settings)
     return LinearModel(
         labels=names,
-        known=known,
-        idf=idf,
+        vocabulary=vocabulary,
         weights=weights,
         bias=bias,
         fitted_rows=len(rows),
@@ -229,57 +186,8 @@ def fit_features(
     )
 
 
-def _known(found: Features, max_features: int) -> tuple[np.ndarray[Any, np.dtype[np.uint32]], Floats]:
-    """The most frequent features that at least two texts hold, ascending, and how rare each is (smoothed IDF)."""
-    ids, texts_with = np.unique(found.ids, return_counts=True)
-    shared = np.flatnonzero(texts_with >= 2)
-    top = np.sort(shared[np.argsort(-texts_with[shared], kind="stable")[:max_features]])
-    idf = 1 + np.log(len(found.first) / (1 + texts_with[top]))
-    return ids[top], idf.astype(np.float32)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Matrix:
-    """Rows of unit length over the D known features, as compressed rows (``first``, ``column``, ``value``)."""
-
-    first: Ints
-    column: np.ndarray[Any, np.dtype[np.int32]]
-    value: Floats
-    num_columns: int
-
-    @property
-    def size(self) -> int:
-        return len(self.first) - 1
-
-    def blocks(self, rows: Ints, size: int = BLOCK_ROWS) -> Iterator[tuple[Ints, Floats]]:
-        """Rows ``size`` at a time, each with its dense block; the next block overwrites it."""
-        buffer = np.zeros((min(size, len(rows)), self.num_columns), np.float32)
-        for begin in range(0, len(rows), size):
-            block = rows[begin : begin + size]
-            counts = self.first[block + 1] - self.first[block]
-            line = np.repeat(np.arange(len(block)), counts)
-            at = np.repeat(self.first[block] - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
-            column = self.column[at]
-            buffer[line, column] = self.value[at]
-            yield block, buffer[: len(block)]
-            buffer[line, column] = 0
-
-
-def _matrix(found: Features, known: np.ndarray[Any, np.dtype[np.uint32]], idf: Floats) -> _Matrix:
-    if not len(known):
-        return _Matrix(np.zeros_like(found.first), np.zeros(0, np.int32), np.zeros(0, np.float32), 0)
-    column = np.minimum(np.searchsorted(known, found.ids), len(known) - 1)
-    held = known[column] == found.ids
-    row = np.repeat(np.arange(len(found.first) - 1, dtype=np.int32), np.diff(found.first))[held]
-    column = column[held].astype(np.int32)
-    value = idf[column]
-    length = np.sqrt(np.bincount(row, value**2, minlength=len(found.first) - 1)).astype(np.float32)
-    first = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(found.first) - 1))])
-    return _Matrix(first, column, value / length[row], len(known))
-
-
 def _train(
-    matrix: _Matrix, codes: Ints, num_labels: int, rows: Ints, random: np.random.Generator, settings: Settings
+    matrix: Matrix, codes: Ints, num_labels: int, rows: Ints, random: np.random.Generator, settings: Settings
 ) -> tuple[Floats, Floats]:
     """Multinomial logistic regression by AdaGrad (Duchi et al. 2011), with one step size per feature.
 

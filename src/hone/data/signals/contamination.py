@@ -1,8 +1,8 @@
 """Training rows against the test and benchmarks: shared runs of words, with the spans that prove it.
 
 A row is held against :class:`~hone.data.fingerprints.Fingerprints`; no test text is here, and what is shown is
-training text. A match of the longest n-gram is strong evidence, of the shortest a hint: ready phrases of eight words are shared
-without anybody having copied. Which share of a row is too much is for a rule to say.
+training text. A match of the longest n-gram is strong evidence, of the shortest a hint: ready phrases of eight words
+are shared without anybody having copied. Which share of a row is too much is for a rule to say.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ WHOLE = "whole"
 class Matches:
     """What one piece of a batch shares with the tests.
 
-    ``words`` of the piece, whose first text has index ``first`` in the batch; ``cover`` (W,): for each word the length of
-    the longest n-gram over it that matched, else 0; ``places`` (N,): matches of the longest n-grams that are looked for;
-    ``text``, ``row``, ``size`` (M,): index in the batch, test row and length of each match; ``equal`` (2, E): index in
-    the batch and test row where a whole text equals a test row.
+    ``words`` of the piece, whose first text has index ``first`` in the batch; ``cover`` (W,): for each word the
+    length of the longest n-gram over it that matched, else 0; ``places`` (N,): matches of the longest n-grams that
+    are looked for; ``text``, ``row``, ``size`` (M,): index in the batch, test row and length of each match; ``equal``
+    (2, E): index in the batch and test row where a whole text equals a test row.
     """
 
     words: Words

@@ -17,9 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hone.data.features import Features, Floats, Vocabulary, features
 from hone.data.kernels.folding import folded
 from hone.data.kernels.words import Bools, Hashes, Ints
-from hone.data.linear import Features, Floats, LinearModel, Settings, features, fit_features
+from hone.data.linear import LinearModel, Settings, chosen_rows, fit_matrix
 from hone.data.table import texts
 from hone.errors import InputError
 
@@ -147,10 +148,10 @@ class Labels:
         likely, most = np.zeros((len(rows), top), np.int64), np.zeros((len(rows), top), np.float32)
         for begin in range(0, len(rows), _BLOCK_ROWS):
             block = np.arange(begin, min(begin + _BLOCK_ROWS, len(rows)))
-            found = _features(column, rows[block])
+            matrix = models[0].vocabulary.matrix(_features(column, rows[block]))
             for number, model in enumerate(models):
                 here = np.flatnonzero(fold[block] == number)
-                share = model.probabilities_of(found.take(here))
+                share = model.probabilities_of(matrix, here)
                 line = np.arange(len(here))
                 first = np.argsort(-share, axis=1, kind="stable")[:, :top]
                 own[block[here]] = share[line, classes[block[here]]]
@@ -169,17 +170,14 @@ class Labels:
             learning_rate=0.5,
             max_features_read=_MOST_FEATURES,
         )
-        size = pc.list_value_length(column).to_numpy()[rows]
-        order = np.random.default_rng(self.seed).permutation(len(rows))
-        chosen = np.sort(order[np.cumsum(size[order]) <= settings.max_features_read])
+        chosen = chosen_rows(pc.list_value_length(column).to_numpy()[rows], self.seed, settings)
         found = _features(column, rows[chosen])
+        # Which features there are is known of all rows; what they mean is learned from the other folds.
+        vocabulary = Vocabulary.of(found, settings.max_features)
+        matrix = vocabulary.matrix(found)
         names = tuple(map(str, range(num_classes)))
-        return [
-            fit_features(
-                found, classes[chosen], names, self.seed, settings, rows=np.flatnonzero(fold[chosen] != number)
-            )
-            for number in range(self.folds)
-        ]
+        parts = [np.flatnonzero(fold[chosen] != number) for number in range(self.folds)]
+        return [fit_matrix(matrix, vocabulary, classes[chosen], names, part, self.seed, settings) for part in parts]
 
 
 def _features(column: pa.ChunkedArray, rows: Ints) -> Features:
