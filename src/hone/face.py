@@ -94,13 +94,11 @@ def attempt(  # noqa: PLR0913  (two things are needed; the others are named and 
         InputError: wrong task, data or recipe. FailedError: non-finite values, a full disk. BusyError.
     """
     from hone.attempts import AttemptReport, carry_out
-    from hone.data.making import record
     from hone.lab.lab import Lab
 
     folder, tell = Path(folder), say or _unsaid
     task, task_id = _load(folder)
-    data = _prepare(task, folder, tell)
-    record(folder, data)
+    data = _recorded(task, folder, tell)
     lab = Lab(folder, trackers=trackers, say=tell)
     recipe = recipe.child(data=data.id)
     run = _same_run(lab, recipe, name, task_id)
@@ -343,6 +341,15 @@ def _prepare(task: Task, folder: Path, say: Say) -> DataVersion:
     from hone.data.prepare import prepare
 
     return prepare(task, folder, folder / CACHE, say)
+
+
+def _recorded(task: Task, folder: Path, say: Say) -> DataVersion:
+    """The data, kept as a version in the task folder."""
+    from hone.data.making import record
+
+    data = _prepare(task, folder, say)
+    record(folder, data)
+    return data
 
 
 def _same_run(lab: Lab, recipe: Recipe, name: str, task_id: str) -> Run | None:

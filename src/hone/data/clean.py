@@ -7,110 +7,56 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from hone.data.cleaning import Given, Plan, plan_of
+from hone.data.judged import BY_HAND, Judged
 from hone.data.ledger import DUPLICATE, EMPTY, IN_DEV, IN_TEST, Entry, Reason
 from hone.data.limits import LIMIT, over_limit
-from hone.data.measure import Measured, measure
-from hone.data.patches import Patches
-from hone.data.rows import Row, canonical, fingerprint
-from hone.data.rules import Decisions, Rule, decide, evidence
+from hone.data.rows import Row, canonical
+from hone.data.rules import Decisions, Rule, evidence
 from hone.data.sources import Loaded
-from hone.data.store import TextStore
-from hone.data.table import TextRow, batches
-from hone.data.view import View, view_of_task
 from hone.errors import InputError
 from hone.task.render import task_prompt, task_reference
 from hone.task.spec import Clean, Task
 
 NAMED = 3
 PREVIEW_CHARS = 80
-BY_HAND = Rule(
-    name="by-hand", column="hand.dropped", absent=True, splits=("train", "dev"), source="an edit in patches.jsonl"
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cleaned:
-    """Rows left for train and dev, an entry for each row that went, the fingerprint of each row by id.
-
-    ``plan`` and ``decisions`` say what was decided by; ``measured`` is what it was decided on (train rows first).
-    """
+    """Rows left for train and dev, an entry for each row that went, the fingerprint of each row by id."""
 
     train: tuple[Row, ...]
     dev: tuple[Row, ...]
     entries: tuple[Entry, ...]
     keys: Mapping[str, str]
     counts: dict[str, int]
-    plan: Plan
-    decisions: Decisions
-    measured: Measured
 
 
-def clean(
-    task: Task,
-    loaded: Loaded,
-    section: Clean,
-    *,
-    patches: Patches,
-    fingerprints: Any,
-    folder: Path,
-    cache: Path,
-    workers: int,
-    say: Callable[[str], None],
-) -> Cleaned:
-    """Measure train and dev, decide by the rules of the section, and account for what leaves.
-
-    Args:
-        task: the task.
-        loaded: its rows, edited and transformed.
-        section: how they are cleaned.
-        patches: the edits that were applied, and the rows that they leave out.
-        fingerprints: n-grams of test and benchmark texts, or None where no rule asks for them.
-        folder: where a user's own signals are looked for.
-        cache: what is measured is kept under ``data`` in it.
-        workers: processes that measure.
-        say: takes each line.
+def clean(task: Task, loaded: Loaded, section: Clean, judged: Judged, say: Callable[[str], None]) -> Cleaned:
+    """Carry out what was decided, and account for every row that leaves.
 
     Raises:
-        InputError: a section that names what is not there, or when nothing is left.
+        InputError: when nothing is left, or a limit names no source.
     """
-    rows = (*loaded.train, *loaded.dev)
-    view = view_of_task(task)
-    store = TextStore.of(batches(text_rows(view, (("train", loaded.train), ("dev", loaded.dev)))), cache / "data")
-    dev_rows = {fingerprint(task_prompt(task, row.fields)): row.id for row in reversed(loaded.dev)}
-    given = Given(
-        folder=folder,
-        test=loaded.test_rows,
-        dev=dev_rows,
-        fingerprints=fingerprints,
-        with_answer=task.kind != "language-model",
-    )
-    plan = plan_of(section, task.kind, given)
-    measured = measure(store, plan.signals, cache / "data", workers=workers)
-    columns = with_hand(measured.columns, patches)
-    rules = (*plan.rules, BY_HAND) if patches.dropped else plan.rules
-    decisions = decide(columns, rules)
-    reasons = reasons_by_position(columns, rules, decisions)
-    for position, reason in over_limit(columns, decisions.keep, section.limits).items():
+    columns, rows = judged.columns, (*loaded.train, *loaded.dev)
+    reasons = reasons_by_position(columns, judged.plan.rules, judged.decisions)
+    for position, reason in over_limit(columns, judged.decisions.keep, section.limits).items():
         reasons.setdefault(position, []).append(reason)
     splits = ["train"] * len(loaded.train) + ["dev"] * len(loaded.dev)
-    entries = tuple(
-        Entry(row=rows[at].id, source=splits[at], reasons=tuple(reasons[at]), text=_preview(task, rows[at]))
-        for at in sorted(reasons)
-    )
     keys = dict(zip([row.id for row in rows], columns.column("leak.key").to_pylist(), strict=True))
     groups = _groups(loaded.train, keys)
     conflicts = _conflicts(task, groups)
-    last_train = len(loaded.train)
     cleaned = Cleaned(
         train=tuple(row for at, row in enumerate(loaded.train) if at not in reasons),
-        dev=tuple(row for at, row in enumerate(loaded.dev, last_train) if at not in reasons),
-        entries=entries,
+        dev=tuple(row for at, row in enumerate(loaded.dev, len(loaded.train)) if at not in reasons),
+        entries=tuple(
+            Entry(row=rows[at].id, source=splits[at], reasons=tuple(reasons[at]), text=_preview(task, rows[at]))
+            for at in sorted(reasons)
+        ),
         keys=keys,
         counts={
             "train_read": len(loaded.train),
@@ -118,28 +64,15 @@ def clean(
             "conflicting_texts": len(conflicts),
             "test_rows_in_train": _overlap(loaded, groups),
         },
-        plan=plan,
-        decisions=decisions,
-        measured=measured,
     )
-    _say(section, loaded, cleaned, conflicts, say)
+    _say(judged, cleaned, conflicts, say)
+    if not cleaned.train or (loaded.dev and not cleaned.dev):
+        raise InputError(
+            f"nothing is left: {len(cleaned.train):,} of {len(loaded.train):,} train rows and "
+            f"{len(cleaned.dev):,} of {len(loaded.dev):,} dev rows; train, dev and test must hold different texts, "
+            f"and the rules of preset {section.preset} must fit the data (hone look shows what each removes)"
+        )
     return cleaned
-
-
-def text_rows(view: View, splits: Iterable[tuple[str, Iterable[Row]]]) -> Iterable[TextRow]:
-    """Rows of some splits as rows of the text table; a row's source is its id without the line number."""
-    for split, rows in splits:
-        for row in rows:
-            yield view.row(row, row.id.rpartition(":")[0], split)
-
-
-def with_hand(columns: pa.Table, patches: Patches) -> pa.Table:
-    """The columns and ``hand.dropped``: why a person left a row out; null where nobody did."""
-    if not patches.dropped:
-        return columns
-    ids = columns.column("row").to_pylist()
-    why = [patches.dropped[row].sentence() if row in patches.dropped else None for row in ids]
-    return columns.append_column(BY_HAND.column, pa.array(why, pa.string()))
 
 
 def reasons_by_position(columns: pa.Table, rules: Sequence[Rule], decisions: Decisions) -> dict[int, list[Reason]]:
@@ -192,16 +125,14 @@ _SENTENCES = {
 }
 
 
-def _say(
-    section: Clean, loaded: Loaded, cleaned: Cleaned, conflicts: list[list[Row]], say: Callable[[str], None]
-) -> None:
-    for note in cleaned.plan.notes:
+def _say(judged: Judged, cleaned: Cleaned, conflicts: list[list[Row]], say: Callable[[str], None]) -> None:
+    for note in judged.plan.notes:
         say(note)
     by_reason: dict[tuple[str, str], list[Entry]] = {}
     for entry in cleaned.entries:
         for reason in entry.reasons:
             by_reason.setdefault((reason.name, entry.source), []).append(entry)
-    sentences = {rule.name: f"fail {rule.name} ({rule.sentence()}) and leave train" for rule in cleaned.plan.rules}
+    sentences = {rule.name: f"fail {rule.name} ({rule.sentence()}) and leave train" for rule in judged.plan.rules}
     sentences.update(_SENTENCES)
     for (name, split), entries in by_reason.items():
         equal = f" ({cleaned.counts['test_rows_in_train']:,} test rows)" if (name, split) == (IN_TEST, "train") else ""
@@ -209,18 +140,12 @@ def _say(
         say(f"{len(entries):,} {split} rows {what}{equal}: {_first(entry.row for entry in entries)}")
     counts = cleaned.counts
     if counts["folded_duplicates"]:
-        kept = "" if DUPLICATE in cleaned.decisions.failed else f"; no rule {DUPLICATE}, so they stay"
+        kept = "" if DUPLICATE in judged.decisions.failed else f"; no rule {DUPLICATE}, so they stay"
         say(f"train: {counts['folded_duplicates']:,} folded duplicates among {counts['train_read']:,} rows{kept}")
     if conflicts:
         shown = "; ".join(" / ".join(row.id for row in rows) for rows in conflicts[:NAMED])
         more = "; ..." if len(conflicts) > NAMED else ""
         say(f"train: texts with conflicting answers: {len(conflicts):,}, all kept: {shown}{more}")
-    if not cleaned.train or (loaded.dev and not cleaned.dev):
-        raise InputError(
-            f"nothing is left: {len(cleaned.train):,} of {len(loaded.train):,} train rows and "
-            f"{len(cleaned.dev):,} of {len(loaded.dev):,} dev rows; train, dev and test must hold different texts, "
-            f"and the rules of preset {section.preset} must fit the data (hone look shows what each removes)"
-        )
 
 
 def _first(rows: Iterable[str]) -> str:

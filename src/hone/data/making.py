@@ -17,8 +17,7 @@ from hone.files import file_hash
 from hone.task.spec import Clean, Task
 
 if TYPE_CHECKING:
-    from hone.data.changing import Changing
-    from hone.data.clean import Cleaned
+    from hone.data.judged import Judged, Opened
     from hone.data.prepare import DataVersion
     from hone.data.sources import Loaded
 
@@ -37,22 +36,22 @@ class Making:
     sources: tuple[SourceRecord, ...]
 
     @classmethod
-    def of(cls, section: Clean, changing: Changing, cleaned: Cleaned, loaded: Loaded) -> Making:
+    def of(cls, opened: Opened, judged: Judged) -> Making:
         """Gather the record from what was carried out."""
-        counts = cleaned.decisions.counts()
+        counts, section, changing = judged.decisions.counts(), opened.section, opened.changing
         return cls(
             clean=section.model_dump(mode="json", exclude_none=True, exclude_defaults=True),
             transforms=tuple(
                 {"name": one.name, "version": one.version, **one.params, "changed": changing.changed[one.name]}
                 for one in changing.transforms
             ),
-            signals=cleaned.measured.signals,
+            signals=judged.measured.signals,
             rules=tuple(
                 {"name": rule.name, "keeps": rule.sentence(), "source": rule.source, **counts[rule.name]}
-                for rule in cleaned.plan.rules
+                for rule in judged.plan.rules
             ),
             patches={"count": len(changing.patches.all), "digest": changing.patches.digest},
-            sources=_sources(loaded),
+            sources=_sources(opened.loaded),
         )
 
 

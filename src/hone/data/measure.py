@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hone.data.signals.base import CorpusSignal, Signal
+from hone.data.signals.scanned import measured as measured_together
 from hone.data.store import Part, TextStore, ipc_bytes, read_ipc, read_part
 from hone.data.workers import ordered_map
 from hone.files import atomic_write, content_hash
@@ -94,11 +95,12 @@ def _measure_part(part: Part, *, folder: Path, signals: Sequence[AnySignal], cac
     missing = [signal for signal in signals if not _path(signal, part, cache).is_file()]
     if missing:
         batch = read_part(folder, part)
+        alone = [signal for signal in missing if not isinstance(signal, CorpusSignal)]
+        for signal, columns in zip(alone, measured_together(alone, batch), strict=True):
+            _write_parquet(pa.Table.from_batches([columns]), _path(signal, part, cache))
         for signal in missing:
             if isinstance(signal, CorpusSignal):
                 atomic_write(_path(signal, part, cache), ipc_bytes(signal.sketch(batch)))
-            else:
-                _write_parquet(pa.Table.from_batches([signal.columns(batch)]), _path(signal, part, cache))
     return len(missing)
 
 

@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from hone.data import clean, sources
-from hone.data.changing import Changing
-from hone.data.cleaning import transforms_of
+from hone.data.judged import Judged, Opened, judge, open_task
 from hone.data.ledger import Entry, Ledger
-from hone.data.making import Making, chosen_section
+from hone.data.making import Making
 from hone.data.rows import Row, rows_digest
 from hone.data.sealed import SealedTest
 from hone.data.split import choose
 from hone.data.split_by import grouped_keys, places
-from hone.data.view import view_of_task
 from hone.errors import InputError
 from hone.files import content_hash
 from hone.task.render import task_reference
@@ -74,33 +72,30 @@ def prepare(
         InputError: with every problem of every source at once.
     """
     task = sources.with_python_rows(task, cache, rows or {})
-    section, patches = chosen_section(task, folder)
     if task.data.split is not None and isinstance(task.data.dev, str) and task.data.test is not None:
         raise InputError("data.split: dev and test are files, so there is nothing to split; remove this key")
-    changing = Changing(
-        transforms=transforms_of(section, task.kind), columns=view_of_task(task).text_columns, patches=patches
-    )
-    loaded = sources.load(task, folder, say, changing)
-    if problems := [*patches.problems, *patches.missing()]:
-        raise InputError(problems)
-    for name, count in changing.changed.items():
-        say(f"transform {name}: {count:,} rows changed")
-    fingerprints = sources.fingerprints(task, section, loaded, folder, cache, say)
-    cleaned = clean.clean(
-        task,
-        loaded,
-        section,
-        patches=patches,
-        fingerprints=fingerprints,
-        folder=folder,
-        cache=cache,
-        workers=workers,
-        say=say,
-    )
-    pool, sealed = _seal(task, folder, cleaned, loaded, changing, say)
+    opened = open_task(task, folder, say)
+    fingerprints = sources.fingerprints(task, opened.section, opened.loaded, folder, cache, say)
+    judged = judge(task, opened, folder, cache, fingerprints=fingerprints, workers=workers)
+    cleaned = clean.clean(task, opened.loaded, opened.section, judged, say)
+    pool, sealed = _seal(task, folder, cleaned, opened, say)
     train, dev = _dev(task, pool, cleaned, say)
+    version = _version(task, opened, judged, cleaned, (train, dev, sealed))
+    _say_version(version, cache, say)
+    return version
+
+
+def _version(
+    task: Task,
+    opened: Opened,
+    judged: Judged,
+    cleaned: clean.Cleaned,
+    splits: tuple[tuple[Row, ...], tuple[Row, ...], SealedTest],
+) -> DataVersion:
+    train, dev, sealed = splits
+    loaded = opened.loaded
     labels = sorted({task_reference(task, row.fields) for row in train}) if task.kind == "classify" else []
-    version = DataVersion(
+    return DataVersion(
         id=content_hash([STEP, rows_digest(train), rows_digest(dev), rows_digest(loaded.ood), sealed.digest]),
         train=train,
         dev=dev,
@@ -109,18 +104,17 @@ def prepare(
         labels=tuple(labels),
         test_only_labels=tuple(sorted(set(sealed.labels) - set(labels))),
         dev_only_labels=_labels_not_in(task, dev, labels),
-        ledger=_ledger(loaded, (*loaded.bad, *cleaned.entries), train, dev, sealed),
+        ledger=_ledger(loaded, cleaned.entries, train, dev, sealed),
         counts={**cleaned.counts, "train": len(train), "dev": len(dev), "test": sealed.n, "ood": len(loaded.ood)},
-        making=Making.of(section, changing, cleaned, loaded),
+        making=Making.of(opened, judged),
     )
-    _say_version(version, cache, say)
-    return version
 
 
 def _seal(
-    task: Task, folder: Path, cleaned: clean.Cleaned, loaded: sources.Loaded, changing: Changing, say: Say
+    task: Task, folder: Path, cleaned: clean.Cleaned, opened: Opened, say: Say
 ) -> tuple[tuple[Row, ...], SealedTest]:
     """The rows left for train and dev, and the sealed test: the task's own, or one hashed out of the pool."""
+    loaded = opened.loaded
     if loaded.test is not None:
         return cleaned.train, loaded.test
     pool = cleaned.train
@@ -136,7 +130,7 @@ def _seal(
             kept.append(row)
     share = f"{test.n:,} rows ({TEST_SHARE:.0%})"
     say(f"test: the task names no test file, so {share} are {_how(task)} out of train and sealed")
-    return tuple(kept), test.seal(task.data.train, folder, loaded.prefixes["train"], changing, frozenset(only))
+    return tuple(kept), test.seal(task.data.train, folder, loaded.prefixes["train"], opened.changing, frozenset(only))
 
 
 def _dev(

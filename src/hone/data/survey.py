@@ -13,7 +13,8 @@ import pyarrow as pa
 from hone.data.bare import BareFiles, sampled
 from hone.data.changing import Changing
 from hone.data.cleaning import Given, Plan, plan_of, transforms_of
-from hone.data.ingest import SplitRow, ingest, ingest_key
+from hone.data.clusters import notes
+from hone.data.ingest import Ingested, SplitRow, ingest, ingest_key
 from hone.data.measure import Measured, OnProgress, measure
 from hone.data.rows import Bad, fingerprint
 from hone.data.rules import Decisions, decide
@@ -111,29 +112,14 @@ def survey_files(
     say(view.sentence)
     transforms = transforms_of(section, view.kind)
     test = _test(wishes.test, section, base, view, transforms, say)
-    given = Given(
-        folder=base, test=test.rows, fingerprints=test.fingerprints, with_answer=view.kind != "language-model"
-    )
+    with_answer = view.kind != "language-model"
+    given = Given(folder=base, test=test.rows, fingerprints=test.fingerprints, with_answer=with_answer)
     plan = plan_of(section, view.kind, given, looking=looking)
     reading = BareFiles(files, base, _unsaid)
-    hashes = reading.hashes()
-    rows: Iterable[SplitRow] = reading.rows()
-    num_rows = 0
-    if wishes.sample is not None:
-        rows, num_rows = sampled(rows, wishes.sample, wishes.seed)
-    more = [wishes.sample, wishes.seed, list(files)]
-    # A store with bad rows is not found again, so that they are named each time.
-    ingested = ingest(
-        rows,
-        view,
-        plan.transforms,
-        cache,
-        key=None if hashes is None else ingest_key(hashes, view, plan.transforms, more),
-        workers=wishes.workers,
-        on_rows=lambda done: tell("reading", done, 0),
-        is_whole=lambda: reading.is_whole(wishes.bad_rows),
-    )
+    ingested, num_rows = _ingested(reading, view, plan, cache, wishes, tell)
     measured = measure(ingested.store, plan.signals, cache, workers=wishes.workers, on_progress=tell)
+    for note in (*plan.notes, *notes(measured.columns)):
+        say(note)
     return Survey(
         name=", ".join(files),
         view=view,
@@ -147,8 +133,32 @@ def survey_files(
         changed=ingested.changed,
         test_rows=test.count,
         test_labels=test.labels,
-        files=hashes or {},
+        files=reading.hashes() or {},
     )
+
+
+def _ingested(
+    reading: BareFiles, view: View, plan: Plan, cache: Path, wishes: Wishes, tell: OnProgress
+) -> tuple[Ingested, int]:
+    """The texts, and how many rows there were where only a sample of them was taken (else 0)."""
+    hashes = reading.hashes()
+    rows: Iterable[SplitRow] = reading.rows()
+    num_rows = 0
+    if wishes.sample is not None:
+        rows, num_rows = sampled(rows, wishes.sample, wishes.seed)
+    more = [wishes.sample, wishes.seed, list(reading.files)]
+    ingested = ingest(
+        rows,
+        view,
+        plan.transforms,
+        cache,
+        key=None if hashes is None else ingest_key(hashes, view, plan.transforms, more),
+        workers=wishes.workers,
+        on_rows=lambda done: tell("reading", done, 0),
+        # A store with bad rows is not found again, so that they are named each time.
+        is_whole=lambda: reading.is_whole(wishes.bad_rows),
+    )
+    return ingested, num_rows
 
 
 def _view(files: Sequence[str], base: Path, wishes: Wishes, say: Say) -> View:

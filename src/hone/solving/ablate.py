@@ -122,16 +122,7 @@ def ablate(
     slots = min(usable_cores(), len(arms) * seeds)
     deadline = begin + 60 * minutes
     if not trials.steps:
-        rate = processes.run("calibrate", calibrate, _order(place, task, arms[0], recipe, folder))
-        room = (deadline - time.monotonic()) * PLANNED_SHARE * slots / (len(arms) * seeds)
-        most = round(MOST_EPOCHS * rate["steps_per_epoch"])
-        steps = max(LEAST_STEPS, min(most, int((room - rate["final_s"] - 2) / rate["step_s"])))
-        trials.steps = {arm.name: _equal_steps(task, arms[0], arm, steps) for arm in arms}
-        trials.save()
-        say(
-            f"plan: {len(arms)} training sets, {seeds} seeds or more, {steps:,} steps of {recipe.batch_size} rows "
-            f"({steps / rate['steps_per_epoch']:.1f} epochs without rules), {slots} at a time, {minutes:g} minutes"
-        )
+        _plan(trials, arms, task, recipe, folder, (deadline, seeds, slots), say)
     arms = [replace(arm, steps=trials.steps[arm.name]) for arm in arms]
     _Box(
         arms=arms,
@@ -146,6 +137,30 @@ def ablate(
         stop=should_stop,
     ).run()
     return _result(task, folder, arms, trials, begin)
+
+
+def _plan(
+    trials: Trials,
+    arms: Sequence[Arm],
+    task: Task,
+    recipe: Recipe,
+    folder: Path,
+    box: tuple[float, int, int],
+    say: Say,
+) -> None:
+    """Measure the speed and fix the steps of each arm; ``box`` is the deadline, the least seeds, workers at a time."""
+    deadline, seeds, slots = box
+    rate = processes.run("calibrate", calibrate, _order(trials.path.parent, task, arms[0], recipe, folder))
+    room = (deadline - time.monotonic()) * PLANNED_SHARE * slots / (len(arms) * seeds)
+    most = round(MOST_EPOCHS * rate["steps_per_epoch"])
+    steps = max(LEAST_STEPS, min(most, int((room - rate["final_s"] - 2) / rate["step_s"])))
+    trials.steps = {arm.name: _equal_steps(task, arms[0], arm, steps) for arm in arms}
+    trials.save()
+    say(
+        f"plan: {len(arms)} training sets, {seeds} seeds or more, {steps:,} steps of {recipe.batch_size} rows "
+        f"({steps / rate['steps_per_epoch']:.1f} epochs without rules), {slots} at a time, "
+        f"{(deadline - time.monotonic()) / 60:.1f} minutes left"
+    )
 
 
 def _arms(task: Task, folder: Path, rules: list[str], say: Say) -> list[Arm]:

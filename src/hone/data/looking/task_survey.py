@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
-from hone.data import sources
-from hone.data.changing import Changing
-from hone.data.clean import BY_HAND, text_rows, with_hand
-from hone.data.cleaning import Given, plan_of, transforms_of
-from hone.data.making import chosen_section
-from hone.data.measure import OnProgress, measure
-from hone.data.rows import fingerprint
-from hone.data.rules import decide
-from hone.data.store import TextStore
+from hone.data.judged import judge, open_task
+from hone.data.measure import OnProgress
 from hone.data.survey import Survey
-from hone.data.table import batches
 from hone.data.view import view_of_task
-from hone.errors import InputError
-from hone.task.render import task_prompt
 from hone.task.spec import Task
 
 
@@ -49,40 +38,25 @@ def survey_task(
     Raises:
         InputError: with every problem of every source at once.
     """
-    section, patches = chosen_section(task, folder)
-    view = view_of_task(task)
-    changing = Changing(transforms=transforms_of(section, task.kind), columns=view.text_columns, patches=patches)
-    loaded = sources.load(task, folder, say, changing)
-    if problems := [*patches.problems, *patches.missing()]:
-        raise InputError(problems)
+    opened = open_task(task, folder, say)
+    loaded, against = opened.loaded, opened.section.against
     prints = None
-    if loaded.test is not None or section.against:
+    if loaded.test is not None or against:
         from hone.data.benchmarks import task_fingerprints
 
-        prints = task_fingerprints(task, section.against, loaded.test, folder, cache, say)
-    dev_rows = {fingerprint(task_prompt(task, row.fields)): row.id for row in reversed(loaded.dev)}
-    given = Given(
-        folder=folder,
-        test=loaded.test_rows,
-        dev=dev_rows,
-        fingerprints=prints,
-        with_answer=task.kind != "language-model",
+        prints = task_fingerprints(task, against, loaded.test, folder, cache, say)
+    judged = judge(
+        task, opened, folder, cache, fingerprints=prints, workers=workers, looking=looking, on_progress=on_progress
     )
-    plan = plan_of(section, task.kind, given, looking=looking)
-    rows = text_rows(view, (("train", loaded.train), ("dev", loaded.dev)))
-    store = TextStore.of(batches(rows), cache / "data")
-    measured = measure(store, plan.signals, cache / "data", workers=workers, on_progress=on_progress)
-    columns = with_hand(measured.columns, patches)
-    plan = replace(plan, rules=(*plan.rules, BY_HAND)) if patches.dropped else plan
     return Survey(
         name=task.name,
-        view=view,
-        plan=plan,
-        measured=measured,
-        columns=columns,
-        decisions=decide(columns, plan.rules),
-        num_rows=store.num_rows,
-        changed=dict(changing.changed),
+        view=view_of_task(task),
+        plan=judged.plan,
+        measured=judged.measured,
+        columns=judged.columns,
+        decisions=judged.decisions,
+        num_rows=judged.columns.num_rows,
+        changed=dict(opened.changing.changed),
         test_rows=loaded.test.n if loaded.test is not None else 0,
         test_labels=tuple(loaded.test.labels) if loaded.test is not None else (),
     )

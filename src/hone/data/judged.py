@@ -1,0 +1,132 @@
+"""A task's rows opened, measured and decided on: what preparing, cleaning and looking share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from hone.data import sources
+from hone.data.changing import Changing
+from hone.data.cleaning import Given, Plan, plan_of, transforms_of
+from hone.data.clusters import notes
+from hone.data.making import chosen_section
+from hone.data.measure import Measured, OnProgress, measure
+from hone.data.patches import Patches
+from hone.data.rows import Row, fingerprint
+from hone.data.rules import Decisions, Rule, decide
+from hone.data.store import TextStore
+from hone.data.table import TextRow, batches
+from hone.data.view import View, view_of_task
+from hone.errors import InputError
+from hone.task.render import task_prompt
+from hone.task.spec import Clean, Task
+
+BY_HAND = Rule(
+    name="by-hand", column="hand.dropped", absent=True, splits=("train", "dev"), source="an edit in patches.jsonl"
+)
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opened:
+    """A task's rows, edited and transformed, and what was done to them."""
+
+    section: Clean
+    patches: Patches
+    changing: Changing
+    loaded: sources.Loaded
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """Train rows and then dev rows, measured and decided on.
+
+    ``columns`` are what rules decide by: the measured ones, and ``hand.dropped`` where a person left rows out.
+    """
+
+    plan: Plan
+    measured: Measured
+    columns: pa.Table
+    decisions: Decisions
+
+
+def open_task(task: Task, folder: Path, say: Say) -> Opened:
+    """Read a task's rows with their edits and transforms.
+
+    Raises:
+        InputError: every problem of every source, or every edit that no longer fits.
+    """
+    section, patches = chosen_section(task, folder)
+    columns = view_of_task(task).text_columns
+    changing = Changing(transforms=transforms_of(section, task.kind), columns=columns, patches=patches)
+    loaded = sources.load(task, folder, say, changing)
+    if problems := [*patches.problems, *patches.missing()]:
+        raise InputError(problems)
+    for transform in changing.transforms:
+        say(f"transform {transform.name}: {changing.changed[transform.name]:,} rows changed")
+    return Opened(section=section, patches=patches, changing=changing, loaded=loaded)
+
+
+def judge(
+    task: Task,
+    opened: Opened,
+    folder: Path,
+    cache: Path,
+    *,
+    fingerprints: Any = None,
+    workers: int = 1,
+    looking: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Judged:
+    """Measure train and dev, and decide by the rules of the section.
+
+    Args:
+        task: the task.
+        opened: its rows.
+        folder: where a user's own signals are looked for.
+        cache: what is measured is kept under ``data`` in it.
+        fingerprints: n-grams of test and benchmark texts, or None where nothing asks for them.
+        workers: processes that measure.
+        looking: measure also what no rule decides by.
+        on_progress: see :func:`hone.data.measure.measure`.
+
+    Raises:
+        InputError: a section that names what is not there.
+    """
+    loaded = opened.loaded
+    given = Given(
+        folder=folder,
+        test=loaded.test_rows,
+        dev={fingerprint(task_prompt(task, row.fields)): row.id for row in reversed(loaded.dev)},
+        fingerprints=fingerprints,
+        with_answer=task.kind != "language-model",
+    )
+    plan = plan_of(opened.section, task.kind, given, looking=looking)
+    rows = text_rows(view_of_task(task), (("train", loaded.train), ("dev", loaded.dev)))
+    store = TextStore.of(batches(rows), cache / "data")
+    measured = measure(store, plan.signals, cache / "data", workers=workers, on_progress=on_progress)
+    columns = _with_hand(measured.columns, opened.patches)
+    if opened.patches.dropped:
+        plan = replace(plan, rules=(*plan.rules, BY_HAND))
+    plan = replace(plan, notes=(*plan.notes, *notes(columns)))
+    return Judged(plan=plan, measured=measured, columns=columns, decisions=decide(columns, plan.rules))
+
+
+def text_rows(view: View, splits: Iterable[tuple[str, Iterable[Row]]]) -> Iterable[TextRow]:
+    """Rows of some splits as rows of the text table; a row's source is its id without the line number."""
+    for split, rows in splits:
+        for row in rows:
+            yield view.row(row, row.id.rpartition(":")[0], split)
+
+
+def _with_hand(columns: pa.Table, patches: Patches) -> pa.Table:
+    """The columns and ``hand.dropped``: why a person left a row out; null where nobody did."""
+    if not patches.dropped:
+        return columns
+    ids = columns.column("row").to_pylist()
+    why = [patches.dropped[row].sentence() if row in patches.dropped else None for row in ids]
+    return columns.append_column(BY_HAND.column, pa.array(why, pa.string()))
