@@ -100,6 +100,8 @@ def main_content(body: Any) -> list[Any]:
             element.frame = True
             element.node.decompose(recursive=True)
     rest = [element for element in elements if not element.frame]
+    for element in rest:
+        element.children = [child for child in element.children if not child.frame]
     _sum_up(rest)
     if not rest[0].words:
         return []
@@ -202,7 +204,7 @@ def _densest(element: _Element) -> _Element:
         if not element.children or not element.score:
             break
         top = max(element.children, key=lambda child: child.score)
-        direct = sum(child.score for child in element.children if child.tag in _DIRECT and not child.frame)
+        direct = sum(child.score for child in element.children if child.tag in _DIRECT)
         layout = top.tag not in _STRUCTURE or (top.tag == "table" and is_layout(top.node))
         if not layout or top.score < _ALL_OF_IT * element.score or direct > 0.02 * element.score:
             break
