@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from hone.data.formats import converted
@@ -68,6 +69,7 @@ class BareFiles:
             self.check()
         return not self.bad
 
+    @cached_property
     def hashes(self) -> dict[str, str] | None:
         """SHA-256 of each file by its name, or None when a source is no local file."""
         found = [find(file, self._base) for file in self.files]

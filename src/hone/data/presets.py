@@ -109,7 +109,7 @@ def _gopher() -> tuple[Rule, ...]:
 _C4 = (
     Rule(name="c4-curly-braces", column="c4.curly_braces", high=0, source=C4),
     Rule(name="c4-lorem-ipsum", column="c4.lorem_ipsum", high=0, source=C4),
-    Rule(name="c4-sentences", column="c4.sentences", low=5, source=f"{C4}, counted before its line rules"),
+    Rule(name="c4-sentences", column="c4.sentences", low=5, source=f"{C4}; lines need no end mark, as {FINEWEB}"),
 )
 _FINEWEB = (
     Rule(name="fineweb-terminal-lines", column="fineweb.terminal_lines", low=0.12, source=FINEWEB),
@@ -134,7 +134,7 @@ PRESETS: dict[str, Preset] = {
         name="web",
         transforms=(("html", {}), ("unicode", {}), ("whitespace", {}), ("redact", {"kinds": ["email", "ip"]})),
         rules=(EMPTY, _LANGUAGE, *_gopher(), *_C4, *_FINEWEB, DUPLICATE, NEAR, IN_TEST, IN_DEV, CONTAMINATED),
-        signals=_ALWAYS,
+        signals=(*_ALWAYS, ("c4", {"terminal_rule": False})),
     ),
 }
 """What each preset of ``clean:`` stands for."""

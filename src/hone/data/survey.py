@@ -133,7 +133,7 @@ def survey_files(
         changed=ingested.changed,
         test_rows=test.count,
         test_labels=test.labels,
-        files=reading.hashes() or {},
+        files=reading.hashes or {},
     )
 
 
@@ -141,7 +141,7 @@ def _ingested(
     reading: BareFiles, view: View, plan: Plan, cache: Path, wishes: Wishes, tell: OnProgress
 ) -> tuple[Ingested, int]:
     """The texts, and how many rows there were where only a sample of them was taken (else 0)."""
-    hashes = reading.hashes()
+    hashes = reading.hashes
     rows: Iterable[SplitRow] = reading.rows()
     num_rows = 0
     if wishes.sample is not None:
