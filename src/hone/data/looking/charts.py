@@ -10,9 +10,9 @@ from typing import Any
 from hone.data.looking.markup import fold, number, percent, short, tag, text
 
 Json = Mapping[str, Any]
-WIDTH, HEIGHT = 520, 176
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 22, 34
-FAINT = 0.02
+WIDTH, HEIGHT = 520, 182
+LEFT, RIGHT, TOP, BOTTOM = 46, 12, 22, 40
+FAINT = 0.1
 """Where removed rows would be lower than this share of the highest bar, the vertical axis is logarithmic."""
 MOST_BARS = 12
 _ROW = 22

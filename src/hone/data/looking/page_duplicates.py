@@ -44,7 +44,8 @@ def _kind(part: Json, sensitive: bool) -> str:
         return sub(title, tag("p", "none", class_="hidden"), anchor=anchor)
     others = "1 other" if part["groups"] == 1 else f"one of {part['groups']:,} others"
     told = (
-        f"{rows(part['removed'])} repeat {others}, {estimate(part['share'])} of all; "
+        f"{rows(part['removed'])} {'repeats' if part['removed'] == 1 else 'repeat'} {others}, "
+        f"{estimate(part['share'])} of all; "
         f"the largest group has {part['largest']:,} rows."
     )
     sizes = bars([(f"{size} rows", count, percent(count / part["groups"])) for size, count in part["sizes"]])

@@ -24,7 +24,9 @@ def rules(document: Json) -> str:
     acting = [page for page in found if page["fails"]]
     idle = [page for page in found if not page["fails"]]
     # Many rules, opened, would be a page that nobody scrolls through.
-    parts = [_rule(page, opened=len(acting) <= OPENED) for page in acting]
+    opened = len(acting) <= OPENED
+    made = "".join(_rule(page, opened=opened) for page in acting)
+    parts = [made if opened else tag("div", made, class_="many")]
     if idle:
         inside = "".join(_rule(page, opened=False) for page in idle)
         title = "1 rule that removes" if len(idle) == 1 else f"{len(idle)} rules that remove"
