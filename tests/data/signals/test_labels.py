@@ -70,6 +70,7 @@ def test_wrong_labels_that_were_put_in_are_found_and_the_right_one_is_suggested(
     assert all(found[i]["suggested"] == rows[i][1] for i in right)
     assert all((row["suggested"] is None) != row["suspect"] for row in found)
     assert all(0 <= row["probability"] <= 1 for row in found)
+    assert all(found[i]["suggested_probability"] > found[i]["probability"] for i in suspects)
 
 
 def test_wrong_labels_among_real_requests_are_found() -> None:
@@ -96,7 +97,7 @@ def test_copies_of_a_row_do_not_vouch_for_its_label() -> None:
 def test_what_cannot_be_judged_is_null() -> None:
     rare = [("snow in june", "rare")] * 4
     found = _measured([*_made_up(60), *rare, ("apple", None), ("", "fruit")])
-    judged = ("probability", "suggested", "suspect")
+    judged = ("probability", "suggested", "suggested_probability", "suspect")
     assert all(row["suspect"] is not None for row in found[:60])
     assert all(row[figure] is None for row in found[60:] for figure in judged)
     assert all(row["conflict"] is False for row in found[60:64])

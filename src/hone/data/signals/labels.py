@@ -54,9 +54,9 @@ class Labels:
 
     ``labels.conflict``: another row has the same text (its input, folded) and another label; ``labels.others``: those
     labels, joined by commas (null where none). ``labels.probability``: what the model that has not seen the row gives
-    its label; ``labels.suggested``: the class it would rather give (null where it has no objection);
-    ``labels.suspect``: whether there is one. These three are null for labels of fewer than 5 rows, and everywhere
-    where there are more than 1,000 labels.
+    its label; ``labels.suggested`` and ``labels.suggested_probability``: the class it would rather give (null where
+    it has no objection); ``labels.suspect``: whether there is one. These four are null for labels of fewer than 5
+    rows, and everywhere where there are more than 1,000 labels.
     """
 
     name: ClassVar[str] = "labels"
@@ -100,7 +100,7 @@ class Labels:
         codes = pc.index_in(given, pa.array(names, given.type)).to_numpy().astype(np.int64)
         keys = sketches.column("key").take(labelled).to_numpy()
         conflict, others = _conflicts(keys, codes, names)
-        probability, suggested = self._judged(sketches, labelled, keys, codes, names)
+        probability, suggested, belief = self._judged(sketches, labelled, keys, codes, names)
         judged = ~np.isnan(probability)
         columns = {
             "conflict": _spread(pa.array(conflict), labelled, sketches.num_rows),
@@ -109,30 +109,36 @@ class Labels:
             "suggested": _spread(
                 pa.array(np.array([*names, None], object)[suggested], pa.string()), labelled, sketches.num_rows
             ),
+            "suggested_probability": _spread(pa.array(belief, from_pandas=True), labelled, sketches.num_rows),
             "suspect": _spread(pa.array(suggested >= 0, mask=~judged), labelled, sketches.num_rows),
         }
         return pa.table({f"{self.name}.{figure}": column for figure, column in columns.items()})
 
     def _judged(
         self, sketches: pa.Table, labelled: Ints, keys: Hashes, codes: Ints, names: list[str]
-    ) -> tuple[Floats, Ints]:
-        """(L,) out-of-fold probability of the label (NaN: not judged) and code of the one suggested (-1: none)."""
-        probability = np.full(len(codes), np.nan, np.float32)
+    ) -> tuple[Floats, Ints, Floats]:
+        """(L,) out-of-fold probability of the label, code of the one suggested, and its probability.
+
+        NaN and -1 where a row is not judged or nothing is suggested.
+        """
+        probability, belief = np.full((2, len(codes)), np.nan, np.float32)
         suggested = np.full(len(codes), -1)
         known = np.flatnonzero(np.bincount(codes, minlength=len(names)) >= MIN_LABEL_ROWS)
         if not 2 <= len(known) <= MAX_LABELS:
-            return probability, suggested
+            return probability, suggested, belief
         judged = np.flatnonzero(np.isin(codes, known))
         classes = np.searchsorted(known, codes[judged])
         column = sketches.column("features")
         own, likely, most = self._out_of_fold(column, labelled[judged], keys[judged], classes, len(known))
         confidence = np.bincount(classes, own) / np.bincount(classes)
         over = np.where(most >= BELIEF * confidence[likely], most, -1)
-        best = likely[np.arange(len(judged)), over.argmax(axis=1)]
+        line, first = np.arange(len(judged)), over.argmax(axis=1)
+        best = likely[line, first]
         objection = (over.max(axis=1) >= 0) & (best != classes) & (own < DOUBT * confidence[classes])
         probability[judged] = own
         suggested[judged] = np.where(objection, known[best], -1)
-        return probability, suggested
+        belief[judged] = np.where(objection, most[line, first], np.nan)
+        return probability, suggested, belief
 
     def _out_of_fold(
         self, column: pa.ChunkedArray, rows: Ints, keys: Hashes, classes: Ints, num_classes: int
