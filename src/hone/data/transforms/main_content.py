@@ -67,8 +67,9 @@ _TOKEN = re.compile(r"[a-z]+|[A-Z][a-z]*|[A-Z]+(?![a-z])")
 class _Element:
     """An element of the page.
 
-    ``score``: weighted words outside links; ``marked``: it holds what the page calls its content; ``own_words``
-    and ``own_score`` are of the text that stands directly in it; the others include its descendants.
+    ``own_words``, ``own_prose``, ``own_loose`` are of the text directly in it: all words, and those outside links,
+    within and without paragraphs, lists, headings and code. ``words``, ``prose``, ``score`` (loose words count
+    less) include its descendants. ``marked``: it holds what the page calls its content. ``inside``: tags around the text.
     """
 
     node: Any
@@ -76,8 +77,10 @@ class _Element:
     parent: _Element | None
     inside: frozenset[str]
     own_words: int = 0
-    own_score: float = 0.0
+    own_prose: int = 0
+    own_loose: int = 0
     words: int = 0
+    prose: int = 0
     score: float = 0.0
     marked: bool = False
     frame: bool = False
@@ -122,7 +125,9 @@ def _elements(body: Any) -> list[_Element]:
             if above is not None and words:
                 above.own_words += words
                 if "a" not in above.inside:
-                    above.own_score += words * (1.0 if above.inside & _PROSE else _LOOSE)
+                    prose = bool(above.inside & _PROSE)
+                    above.own_prose += words * prose
+                    above.own_loose += words * (not prose)
         elif not node.tag.startswith(("-", "!")) and (above is not None or not made):
             outer = above.inside if above else frozenset()
             inside = outer if node.tag in outer else outer | {node.tag}
@@ -136,14 +141,13 @@ def _elements(body: Any) -> list[_Element]:
 def _sum_up(elements: list[_Element]) -> None:
     """Add the words of descendants to those of each element; children come after their parents in the list."""
     for element in elements:
-        element.words, element.score, element.marked = (
-            element.own_words,
-            element.own_score,
-            _calls_itself_content(element),
-        )
+        element.words, element.prose = element.own_words, element.own_prose
+        element.score = element.own_prose + _LOOSE * element.own_loose
+        element.marked = _calls_itself_content(element)
     for element in reversed(elements):
         if element.parent is not None:
             element.parent.words += element.words
+            element.parent.prose += element.prose
             element.parent.score += element.score
             element.parent.marked |= element.marked
 
@@ -206,7 +210,9 @@ def _densest(element: _Element) -> _Element:
         top = max(element.children, key=lambda child: child.score)
         direct = sum(child.score for child in element.children if child.tag in _DIRECT)
         layout = top.tag not in _STRUCTURE or (top.tag == "table" and is_layout(top.node))
-        if not layout or top.score < _ALL_OF_IT * element.score or direct > 0.02 * element.score:
+        share = top.score / element.score
+        stands = share >= _ALL_OF_IT or (share >= 0.5 and top.prose >= 0.9 * element.prose)
+        if not layout or not stands or direct > 0.02 * element.score:
             break
         element = top
     return element

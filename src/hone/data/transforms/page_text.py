@@ -149,10 +149,12 @@ def _table(node: Any, depth: int) -> str:
 
 
 def is_layout(table: Any) -> bool:
-    """True for a table whose cells hold paragraphs, headings, code or tables: it is there for the layout."""
-    if table.css_first("td p + p, td h1, td h2, td h3, td h4, td pre, td div") is not None:
+    """True for a table that is there for the layout: its cells hold blocks, or it is one row without headings."""
+    if table.css_first(_BLOCKS_IN_CELLS) is not None:
         return True
-    return any(inner.mem_id != table.mem_id for inner in table.css("table"))
+    if any(inner.mem_id != table.mem_id for inner in table.css("table")):
+        return True
+    return len(table.css("tr")) == 1 and table.css_first("th") is None
 
 
 def _table_of(cell: Any) -> int | None:
@@ -162,6 +164,7 @@ def _table_of(cell: Any) -> int | None:
     return None if above is None else int(above.mem_id)
 
 
+_BLOCKS_IN_CELLS = "td p + p, td h1, td h2, td h3, td h4, td pre, td div, td ul, td ol, td hr, td blockquote"
 _ANY_BLOCK = ", ".join(sorted(_BLOCKS))
 _OWN = {"pre": _code, "ul": _list, "ol": _list, "menu": _list, "table": _table, "blockquote": _quote}
 _OWN.update(dict.fromkeys(_HEADINGS, _heading))
