@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Iterator, Sequence
 
 from hone.data.readers.charsets import decode_page
 from hone.data.readers.opening import BLOCK_BYTES, LONGEST_ROW_BYTES, DataFile, line_blocks, open_binary
@@ -22,9 +23,8 @@ def read_text(file: DataFile, progress: Progress) -> Iterator[Row | Bad]:
     nothing is added, stripped or lost. They are what a split can move, so that one long book still has rows for dev
     and test.
     """
-    name, start, size = file.name, 1, 0
-    parts: list[str] = []
-    taken = 0
+    name, start, size, part = file.name, 1, 0, 0
+    held: list[str] = []
     for first, offset, block in line_blocks(file, progress, cut_bytes=BLOCK_BYTES):
         number = first
         for line in _lines(file, block, first, offset, progress):
@@ -32,39 +32,32 @@ def read_text(file: DataFile, progress: Progress) -> Iterator[Row | Bad]:
                 yield line
                 number += 1
                 continue
-            parts.append(line)
+            held.append(line)
             size += len(line)
-            ended = line.endswith("\n")
-            if (size >= SECTION_CHARS and not line.strip()) or size >= LONGEST_SECTION_CHARS:
-                # Sections of one overlong line start on the same line; the later ones are told apart.
-                yield Row(f"{name}:{start}" + (f".{taken}" if taken else ""), {"text": "".join(parts)})
-                taken = 0 if ended else taken + 1
-                start, size = number + ended, 0
-                parts = []
-            number += ended
-    if parts:
-        yield Row(f"{name}:{start}" + (f".{taken}" if taken else ""), {"text": "".join(parts)})
+            number += 1
+            if size >= SECTION_CHARS and (size >= LONGEST_SECTION_CHARS or line.isspace()):
+                yield _section(name, start, part, held)
+                # Only the last piece of a block can lack its line end: then the next section starts on the same line.
+                is_whole = line.endswith("\n")
+                start, part = (number, 0) if is_whole else (number - 1, part + 1)
+                held, size = [], 0
+    if held:
+        yield _section(name, start, part, held)
+
+
+def _section(name: str, start: int, part: int, held: Sequence[str]) -> Row:
+    return Row(f"{name}:{start}.{part}" if part else f"{name}:{start}", {"text": "".join(held)})
 
 
 def _lines(file: DataFile, block: bytes, first: int, offset: int, progress: Progress) -> Iterator[str | Bad]:
     """Lines with their ends; a block that is not UTF-8 is decoded again line by line."""
     try:
-        text = to_text(block, progress)
+        # With newline="\n" lines end at \n alone, and keep it.
+        yield from io.StringIO(to_text(block, progress), newline="\n")
     except UnicodeDecodeError:
-        for number, line in enumerate(block.splitlines(keepends=True) if b"\r" not in block else _split(block), first):
+        for number, line in enumerate(io.BytesIO(block), first):
             yield decode(line, offset, f"{file.name}:{number}", progress)
             offset += len(line)
-        return
-    *whole, rest = text.split("\n")
-    for piece in whole:
-        yield piece + "\n"
-    if rest:
-        yield rest
-
-
-def _split(block: bytes) -> list[bytes]:
-    *whole, rest = block.split(b"\n")
-    return [line + b"\n" for line in whole] + ([rest] if rest else [])
 
 
 def read_page(file: DataFile, progress: Progress) -> Iterator[Row | Bad]:
