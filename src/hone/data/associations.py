@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from hone.data.groups import Group, group_table, read_groups
 from hone.data.kernels.codepoints import Piece, pieces
+from hone.data.kernels.distinct import distinct
 from hone.data.kernels.phrases import SPLITTER, PhraseTable, phrase_table
 from hone.data.kernels.words import Ints, split_words
 from hone.data.qualities import Qualities, read_qualities
@@ -128,7 +129,7 @@ def _count(
     classes = num_words + np.array(qualities.of, np.int64)[near.phrase[company]]
     width = num_words + len(qualities.classes)
     # A mention is in the company of a word or class once, however often that stands in its window.
-    once = np.unique(np.concatenate([mention * width + near.phrase[company], mention * width + classes]))
+    once = distinct(np.concatenate([mention * width + near.phrase[company], mention * width + classes]))
     mention, company = once // width, once % width
     row_group, mentions = np.unique(hits.text * len(groups) + group, return_counts=True)
     np.add.at(counts.mentions, row_group % len(groups), mentions)

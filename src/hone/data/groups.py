@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from hone.data.kernels.codepoints import pieces
+from hone.data.kernels.distinct import distinct
 from hone.data.kernels.phrases import PhraseTable, phrase_table
 from hone.data.kernels.words import split_words
 from hone.data.wordlists import FOLDER, lines
@@ -140,7 +141,7 @@ def rates_by_group(texts: Sequence[str], flags: Any, groups: tuple[Group, ...], 
     for piece in pieces(texts):
         hits = ready.table.find(split_words(piece))
         what = hits.phrase if terms else ready.group[hits.phrase]
-        pairs = np.unique(hits.text * width + what)  # a row counts once however often it names the group
+        pairs = distinct(hits.text * width + what)  # a row counts once however often it names the group
         row, what = pairs // width + piece.first, pairs % width
         named += np.bincount(what, minlength=width)
         struck += np.bincount(what[flagged[row]], minlength=width)

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from hone.data.kernels.codepoints import LETTER
+from hone.data.kernels.distinct import distinct
 from hone.data.kernels.scan import Scan, before, group_sums, member, share
 from hone.data.kernels.scripts import NAMES, RANGES
 from hone.data.signals.scanned import Figures, ScannedSignal
@@ -87,7 +88,7 @@ def _mixed(scan: Scan) -> Any:
     at = np.flatnonzero(strange)
     of = scripts_of(codes[at])
     at = at[(of == _CYRILLIC) | member(codes[at], _GREEK_ALIKE)]
-    word = np.unique(np.searchsorted(words.start, at, side="right") - 1)
+    word = distinct(np.searchsorted(words.start, at, side="right") - 1)
     latin = (scan.piece.classes() & LETTER) != 0
     latin &= ~strange  # the letters below Greek are Latin, and the few Latin ones above are of no alphabet in use
     letters_before = before(latin)
