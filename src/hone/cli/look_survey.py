@@ -62,6 +62,8 @@ def _of_task(args: argparse.Namespace, folder: Path, looking: bool) -> Looked:
         command=("hone", "look", str(folder)),
         folder=str(folder),
     )
+    for note in found.plan.notes:
+        _sayer(args)(note)
     return Looked(survey=found, options=options, out=out_folder(args, folder), stem="report")
 
 
@@ -106,6 +108,11 @@ def _of_files(args: argparse.Namespace, looking: bool) -> Looked:
         test=args.test,
         command=tuple(_command(args)),
     )
+    say = _sayer(args)
+    for name, count in found.changed.items():
+        say(f"transform {name}: {count:,} rows changed")
+    if found.bad:
+        say(f"{len(found.bad):,} rows could not be used and are left out; the report names the first")
     return Looked(survey=found, options=options, out=out, stem=_stem(names))
 
 

@@ -60,6 +60,8 @@ def build(
         "files": list(options.files),
         "test": options.test,
         "signals": {name: dict(params) for name, params in measured.signals.items()},
+        "changed": dict(options.changed),
+        "notes": list(options.notes),
         "bad": _bad(options),
     }
     parts = _parts(measured, rules, decisions, options, figures, samples)

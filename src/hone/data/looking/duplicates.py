@@ -18,7 +18,7 @@ WORDS_COMPARED = 600
 """Words of each text that are compared, from a little before the first difference."""
 WORDS_AROUND = 12
 """Equal words shown on each side of a difference."""
-MEMBERS_SHOWN = 6
+MEMBERS_SHOWN = 4
 """Removed rows of one group that can be opened."""
 
 _SIZES = (2, 3, 4, 8, 16, 64, 256, 1024, 2**62)

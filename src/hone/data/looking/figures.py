@@ -46,10 +46,12 @@ class LookOptions:
     """Labels of the test, where there is one."""
     bad: tuple[tuple[str, str, str], ...] = ()
     """Rows that could not be read: id, expected, found."""
+    changed: Mapping[str, int] = field(default_factory=dict)
+    """Transform to rows that it changed before anything was measured."""
+    notes: tuple[str, ...] = ()
+    """What was left out of cleaning, and why."""
     canaries: tuple[Mapping[str, Any], ...] = ()
     """The self-test of the search for test text: words of a planted text, and whether it was found."""
-    signals: Mapping[str, Any] = field(default_factory=dict)
-    """Name to version and parameters, as recorded when measuring."""
     tests: tuple[Mapping[str, Any], ...] = ()
     """For each test: how many of its rows these rows hold."""
     samples: int = 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -116,7 +117,7 @@ def note(sentence: str) -> str:
 
 def row_id(row: str) -> str:
     """A row's id; pressing it copies the command that tells what happened to the row."""
-    command = f"hone data lineage '{row}'"
+    command = shlex.join(["hone", "data", "lineage", row])
     return tag("button", text(row), class_="row", type="button", data_copy=command, title=f"copy: {command}")
 
 

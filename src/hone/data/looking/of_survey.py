@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hone.data.clusters import notes
 from hone.data.looking.document import build
 from hone.data.looking.figures import LookOptions
 from hone.data.looking.sampling import order_by_hash
@@ -31,6 +32,8 @@ def document_of(survey: Survey, options: LookOptions, on_progress: OnProgress | 
     known = replace(
         options,
         of=survey.num_rows if survey.sampled else None,
+        changed=dict(survey.changed),
+        notes=tuple(dict.fromkeys((*survey.plan.notes, *notes(survey.columns)))),
         bad=tuple((bad.id, bad.expected, bad.found) for bad in survey.bad),
         test_labels=survey.test_labels,
         canaries=_canaries(survey, options.seed),

@@ -149,6 +149,11 @@ def reading(document: Json) -> str:
         parts.append(tag("p", "Files: " + ", ".join(tag("code", text(name)) for name in document["files"])))
     if document["test"]:
         parts.append(tag("p", f"Compared with: {tag('code', text(document['test']))} (as fingerprints)"))
+    if document["changed"]:
+        body = [[text(name), f"{count:,}"] for name, count in document["changed"].items()]
+        shown = table(["transform", "rows changed"], body, right=(1,), class_="compact")
+        parts.append(sub("Changed before measuring", shown))
+    parts += [note(sentence) for sentence in document["notes"]]
     body = [
         [tag("code", text(name)), tag("code", text(json.dumps(params, ensure_ascii=False, default=str)))]
         for name, params in document["signals"].items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hone.data.looking.charts import bars
@@ -34,10 +34,14 @@ def duplicates(document: Json) -> str:
         "One row of each group stays: the survivor. What only the survivor has is struck through, what only the other "
         "row has is underlined."
     )
-    return section("duplicates", "Duplicates", lead, *(_kind(part, bool(document["sensitive"])) for part in found))
+    parts = []
+    for part in found:
+        notes = [sentence for sentence in document["notes"] if sentence.startswith(f"{part['kind']}:")]
+        parts.append(_kind(part, notes, bool(document["sensitive"])))
+    return section("duplicates", "Duplicates", lead, *parts)
 
 
-def _kind(part: Json, sensitive: bool) -> str:
+def _kind(part: Json, notes: Sequence[str], sensitive: bool) -> str:
     title = _TITLES[part["kind"]]
     anchor = f"duplicates-{part['kind']}"
     if not part["removed"]:
@@ -48,6 +52,7 @@ def _kind(part: Json, sensitive: bool) -> str:
         f"{estimate(part['share'])} of all; "
         f"the largest group has {part['largest']:,} rows."
     )
+    limits = "".join(map(note, notes))
     sizes = bars([(f"{size} rows", count, percent(count / part["groups"])) for size, count in part["sizes"]])
     shown = "".join(
         _cluster(cluster, at, len(part["clusters"]), sensitive) for at, cluster in enumerate(part["clusters"], 1)
@@ -56,7 +61,7 @@ def _kind(part: Json, sensitive: bool) -> str:
     more = part["groups"] - len(part["clusters"])
     rest = note(f"{more:,} smaller groups are not shown.") if more else ""
     heading = tag("p", "Groups by their size", class_="small")
-    return sub(title, tag("p", told), heading + sizes, browser, rest, anchor=anchor)
+    return sub(title, tag("p", told), limits, heading + sizes, browser, rest, anchor=anchor)
 
 
 def _cluster(cluster: Json, at: int, of: int, sensitive: bool) -> str:
