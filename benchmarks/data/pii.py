@@ -70,6 +70,17 @@ CALL = [
     "cell {v}",
     "Handy: {v}",
     "You can phone us on {v}.",
+    "tel:{v}",
+    '"phone": "{v}"',
+    "contactNumber: {v}",
+    "\u7535\u8bdd\uff1a{v}",
+    "\u043c\u043e\u0431\u0438\u043b\u044c\u043d\u044b\u0439 {v}",
+    "Handynummer {v}",
+    "call {v}",
+    "my number is {v}",
+    "Phone (home): {v}",
+    "Numéro de téléphone : {v}",
+    "Give me a call on {v}.",
 ]
 NAMED = [
     "{n}: {v}",

@@ -35,7 +35,7 @@ _BLOCK = re.compile(
     r"[\s\S]{0,16000}?(?:-----END \1-----|\Z|(?=\n[ \t]*\n\S))"
 )
 _ASSIGNED = re.compile(
-    r"[:=](?:[ \t]{0,3}(?:Bearer |Basic |token )?[\"'`]?)([A-Za-z0-9+/_\-.~]{16,512}={0,2})(?![A-Za-z0-9])"
+    r"[:=]>?(?:[ \t]{0,3}(?:Bearer |Basic |token )?[\"'`]?)([A-Za-z0-9+/_\-.~]{16,512}={0,2})(?![A-Za-z0-9])"
 )
 _NAMED = re.compile(
     r"(?:api|secret|access|auth|private|client|signing|encryption|account|storage|service|bearer|session|refresh|app|master)"

@@ -15,12 +15,14 @@ OTHER_CHARS = 18
 """How far before a number a word may be that says it is no personal data ("order number is")."""
 
 _MEANINGS: dict[str, str] = {
-    "phone": r"tele?(?:ph?one?|fon[oe]?|foon)?|phone|mobiles?|mobil|cell(?:phone|ular)?|celular|m[oó]vil|handy|"
+    "phone": r"tele?(?:ph?one?|fon[oe]?|foon)?|phone|mobiles?|mobil|cell(?:phone|ular)?|celular|m[oó]vil|handy\w*|"
     r"portable|t[ée]l(?:[ée]phone)?|tel[ée]fono|fax|whats ?app|sms|hotline|helpline|"
-    r"(?:call|ring|text)(?: me| us| her| him| them| at| on|:)|dial|ph|"
-    r"telefon\w*|telefoonnummer|rufnummer|numer telefonu|gsm|тел|телефон\w*|appel\w*|ll[aá]m\w+|chiama\w*|anrufen|bel|"
-    r"contact (?:number|no)|callback",
-    "us_ssn": r"ssn|social[ -]security(?: number| no)?|soc\.? ?sec",
+    r"(?:call|ring|text)(?: me| us| her| him| them| at| on|:|(?=[ *`]{1,2}\Z))|"
+    r"dial|ph|my (?:new )?number|"
+    r"telefon\w*|telefoonnummer|rufnummer|numer telefonu|gsm|"
+    r"тел|телефон\w*|мобильн\w*|appel\w*|ll[aá]m\w+|chiama\w*|anrufen|bel|"
+    r"contact[ _]?(?:number|no)|callback",
+    "us_ssn": r"ssn|social[ -]security(?: number| no)?|my social(?! insur)|soc\.? ?sec",
     "uk_nino": r"nino|n\.?i\.? (?:number|no)|national insurance(?: number| no)?",
     "es_dni": r"d\.?n\.?i|nif|documento nacional",
     "es_nie": r"n\.?i\.?e|foreigner\w*",
@@ -47,7 +49,7 @@ _MEANINGS: dict[str, str] = {
     r"usd|eur|population|transaction|asin|hex|job|seed|docket|bestell\w+|rechnung\w*|commande|pedido|factura|asset|claim|policy|"
     r"request id|session id|thread|pid|process|port|meter|licen[sc]e|vol(?:ume)?|arxiv|pmid|cve",
 }  # fmt: skip
-_HAN = {"phone": "电话|手机|電話|携帯|联系方式|전화", "cn_resident": "身份证|身份證", "other": "订单|訂單|注文"}
+_HAN = {"phone": "电话|手机|電話|携帯|联系方式|전화|[☎📞📱]", "cn_resident": "身份证|身份證", "other": "订单|訂單|注文"}
 
 
 @cache

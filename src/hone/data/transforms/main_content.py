@@ -69,7 +69,7 @@ class _Element:
 
     ``own_words``, ``own_prose``, ``own_loose`` are of the text directly in it: all words, and those outside links,
     within and without paragraphs, lists, headings and code. ``words``, ``prose``, ``score`` (loose words count
-    less) include its descendants. ``marked``: it holds what the page calls its content. ``inside``: tags around the text.
+    less) include its descendants. ``marked``: it holds what the page calls its content. ``inside``: tags around it.
     """
 
     node: Any
