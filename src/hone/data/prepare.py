@@ -104,7 +104,7 @@ def _version(
         labels=tuple(labels),
         test_only_labels=tuple(sorted(set(sealed.labels) - set(labels))),
         dev_only_labels=_labels_not_in(task, dev, labels),
-        ledger=_ledger(loaded, cleaned.entries, train, dev, sealed),
+        ledger=_ledger(loaded, (*loaded.bad, *cleaned.entries), train, dev, sealed),
         counts={**cleaned.counts, "train": len(train), "dev": len(dev), "test": sealed.n, "ood": len(loaded.ood)},
         making=Making.of(opened, judged),
     )

@@ -86,6 +86,16 @@ def server(tmp_path: Path) -> Iterator[str]:
         def log_message(self, *args: object) -> None:
             pass
 
+        def do_GET(self) -> None:
+            if not self.path.startswith("/cut/"):
+                return super().do_GET()
+            whole = Path(self.translate_path(self.path.removeprefix("/cut"))).read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(whole)))
+            self.end_headers()
+            self.wfile.write(whole[: len(whole) // 2])
+            return None
+
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path)) as stub:
         thread = threading.Thread(target=stub.serve_forever, daemon=True)
         thread.start()
@@ -106,3 +116,12 @@ def test_files_folders_and_globs_of_a_web_server(server: str) -> None:
     with pytest.raises(InputError) as caught:
         find(f"{server}/rows/nowhere.jsonl?token=geheim", Path())
     assert "geheim" not in str(caught.value)
+
+
+def test_a_file_is_one_answer_of_the_server_and_a_broken_off_answer_an_error(server: str, tmp_path: Path) -> None:
+    # This server answers for whole files only, as many do; the file is larger than any block that is read ahead.
+    num_rows = 6 * 1024
+    (tmp_path / "large.jsonl").write_bytes(b'{"text": "' + b"x" * 1000 + b'"}\n' + b'{"text": "y"}\n' * num_rows * 80)
+    assert sum(1 for _ in read(f"{server}/large.jsonl", Path())) == 1 + num_rows * 80
+    with pytest.raises(InputError, match=r"large\.jsonl: the store could not be read: .*not completed"):
+        list(read(f"{server}/cut/large.jsonl", Path()))

@@ -8,6 +8,7 @@ from pathlib import Path
 from hone.errors import InputError
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+_ARROW = (".arrow", ".feather")  # a stream of record batches has no magic bytes
 SQLITE = (".db", ".sqlite", ".sqlite3")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # First bytes, what they are, and the suffixes that such a file may have (none: hone does not read it).
@@ -17,7 +18,7 @@ _KINDS: tuple[tuple[bytes, str, tuple[str, ...]], ...] = (
     (b"\xfd7zXZ\x00", "xz-compressed data", (".xz",)),
     (b"\x28\xb5\x2f\xfd", "Zstandard-compressed data", (".zst",)),
     (b"PAR1", "a Parquet file", (".parquet",)),
-    (b"ARROW1", "an Arrow file", (".arrow",)),
+    (b"ARROW1", "an Arrow file", _ARROW),
     (b"SQLite format 3\x00", "an SQLite database", SQLITE),
     (b"PK\x03\x04", "a ZIP archive or an Office file", ()),
     (b"%PDF-", "a PDF", ()),
@@ -56,7 +57,7 @@ def check_content(shown: str, name: str, head: bytes) -> None:
         )
         raise InputError(f'{shown}: holds {what}, but its name ends in "{suffix}"; {todo}')
     wanted = next((what for _, what, suffixes in _KINDS if suffix in suffixes), None)
-    if found is None and head and wanted is not None and suffix != ".arrow":
+    if found is None and head and wanted is not None and suffix not in _ARROW:
         raise InputError(f'{shown}: is named "{suffix}" and is not {wanted}: it begins with {head[:HEAD_BYTES]!r}')
     if head.startswith(_UTF16):
         raise InputError(f"{shown}: this is UTF-16 text (byte-order mark at byte 0); save it as UTF-8")

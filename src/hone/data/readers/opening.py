@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -69,7 +70,7 @@ class _Metered:
 
 
 @contextmanager
-def open_stored(file: DataFile) -> Iterator[IO[bytes]]:
+def open_stored(file: DataFile) -> Iterator[BufferedReader]:
     """Open a file as it is stored, and hold its first bytes against its name.
 
     Raises:
@@ -77,9 +78,7 @@ def open_stored(file: DataFile) -> Iterator[IO[bytes]]:
     """
     try:
         with file.path.open("rb") if file.path is not None else open_in_store(file.address) as handle:
-            if handle.seekable():
-                check_content(str(file), file.stored_name, handle.read(HEAD_BYTES))
-                handle.seek(0)
+            check_content(str(file), file.stored_name, handle.peek(HEAD_BYTES)[:HEAD_BYTES])
             yield handle
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror or error}") from None

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import Any
 
 from hone.data.readers.addresses import needs, with_variables, without_secrets
 from hone.errors import InputError
 
-_READ_AHEAD_BYTES = 4 << 20
+_AHEAD_BYTES = 4 << 20
+_BUFFER_BYTES = 1 << 18
+_PATIENCE_S = 60
 _WEB = ("http://", "https://")
 
 
@@ -23,7 +26,7 @@ def _store(address: str) -> tuple[Any, str]:
     shown = without_secrets(address)
     protocol = address.partition("://")[0]
     try:
-        store, path = fsspec.core.url_to_fs(with_variables(address))
+        store, path = fsspec.core.url_to_fs(with_variables(address), **_settings(address))
     except ImportError as error:
         known = importlib.import_module("fsspec.registry").known_implementations
         told = known.get(protocol, {}).get("err") or str(error)
@@ -31,6 +34,15 @@ def _store(address: str) -> tuple[Any, str]:
     except ValueError as error:
         raise InputError(f"{shown}: {protocol}:// is no protocol that fsspec knows ({error})") from None
     return store, path
+
+
+def _settings(address: str) -> dict[str, Any]:
+    """Web servers may take as long as they go on sending; aiohttp's own limit is five minutes for a whole file."""
+    if not address.startswith(_WEB):
+        return {}
+    aiohttp = importlib.import_module("aiohttp")
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=_PATIENCE_S, sock_read=_PATIENCE_S)
+    return {"client_kwargs": {"timeout": timeout}}
 
 
 @contextmanager
@@ -70,13 +82,38 @@ def _entry(store: Any, path: str, root: str) -> tuple[str, str, int]:
     return name, store.unstrip_protocol(path), int(store.info(path).get("size") or 0)
 
 
-def open_in_store(address: str) -> IO[bytes]:
-    """Open a file of a store; reading goes ahead a few megabytes and holds no more.
+def open_in_store(address: str) -> io.BufferedReader:
+    """Open a file of a store for reading once from its beginning; a few megabytes of it are held.
 
     Raises:
-        InputError: as :func:`listed`.
+        InputError: as :func:`listed`; on reading, whatever the store raises.
     """
     store, path = _store(address)
+    # A web server need not answer for parts of a file: it is read as one answer, in blocks of size 0 to fsspec.
+    how = {"block_size": 0} if address.startswith(_WEB) else {"block_size": _AHEAD_BYTES, "cache_type": "readahead"}
     with _named(address):
-        handle: IO[bytes] = store.open(path, "rb", block_size=_READ_AHEAD_BYTES, cache_type="readahead")
-        return handle
+        return io.BufferedReader(_Stored(store.open(path, "rb", **how), address), _BUFFER_BYTES)
+
+
+class _Stored(io.RawIOBase):
+    """A handle of fsspec that says what went wrong with its address; ``tell`` counts what was read."""
+
+    def __init__(self, handle: Any, address: str) -> None:
+        self._handle, self._address, self._position = handle, address, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        with _named(self._address):
+            data = self._handle.read(len(buffer))
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        self._handle.close()
+        super().close()
