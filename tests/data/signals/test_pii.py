@@ -245,6 +245,7 @@ def test_a_thousand_short_rows_take_no_time() -> None:
         "1.2." * 20_000,
         ":1" * 40_000,
         "-----BEGIN PRIVATE KEY-----\n" * 500,
+        "a@example.org " * 10_000,
     ],
 )
 def test_hostile_text_takes_time_in_proportion(text: str) -> None:

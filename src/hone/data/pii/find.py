@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
@@ -19,8 +20,8 @@ KINDS = ("email", "phone", "ip", "card", "iban", "national_id", "key")
 # Six digits or more, with separators or capitals between them: what every number but an IP address has.
 _STRETCH = re.compile(r"[0-9](?:[A-Z .\-/()\u00a0\u2010-\u2013]{0,7}[0-9]){5,}")
 _CODED = re.compile(r"[A-Z][A-Z][ \-]?[0-9][0-9]")
-# Where two kinds claim the same characters, the one with more proof wins; then the longer.
 _BY_DIGITS = (("phone", phones), ("card", cards), ("national_id", numbers))
+# Where two kinds claim the same characters, the one with more proof wins; then the longer.
 _PROOF = {"key": 0, "email": 1, "iban": 2, "ip": 3, "card": 4, "national_id": 5, "phone": 6}
 
 
@@ -43,11 +44,13 @@ def find(text: str, kinds: Collection[str] = KINDS) -> list[Found]:
     if len(claims) < 2:
         return claims
     claims.sort(key=lambda claim: (_PROOF[group(claim.kind)], claim.start - claim.end, claim.start))
-    taken: list[Found] = []
+    taken: list[Found] = []  # in order of their places
     for claim in claims:
-        if all(claim.end <= other.start or other.end <= claim.start for other in taken):
-            taken.append(claim)
-    return sorted(taken, key=lambda claim: claim.start)
+        place = bisect_left(taken, claim.start, key=lambda other: other.start)
+        after_one = place == 0 or taken[place - 1].end <= claim.start
+        if after_one and (place == len(taken) or claim.end <= taken[place].start):
+            taken.insert(place, claim)
+    return taken
 
 
 def _claims(text: str, kinds: Collection[str]) -> Iterator[tuple[str, int, int]]:

@@ -25,6 +25,7 @@ class Pii:
     version: ClassVar[str] = "1"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "kinds", tuple(self.kinds))  # a configuration gives a list
         wrong = [f'pii: unknown kind "{kind}"; {nearest(kind, KINDS)}' for kind in self.kinds if kind not in KINDS]
         if wrong:
             raise InputError(wrong)
