@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from hone.data.read import read
+from hone.data.read import Progress, read
 from hone.data.readers import opening, text
 from hone.data.rows import Bad, Row
 from hone.errors import InputError
@@ -56,6 +56,17 @@ def test_every_bad_record_of_a_csv_is_named_with_its_line(tmp_path: Path) -> Non
     (bad,) = read("mac.csv", tmp_path)
     assert isinstance(bad, Bad)
     assert "carriage return" in bad.found
+    (tmp_path / "mac.csv").write_bytes(b"a,b\r1,2\r")
+    with pytest.raises(InputError, match="lines end in .r alone"):
+        list(read("mac.csv", tmp_path))
+
+
+def test_the_nameless_row_numbers_of_pandas_get_a_name_that_is_noted(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(",text\n0,x\n1,y\n")
+    progress = Progress()
+    rows = [row.fields for row in read("a.csv", tmp_path, progress=progress) if isinstance(row, Row)]
+    assert rows == [{"index": "0", "text": "x"}, {"index": "1", "text": "y"}]
+    assert 'it is called "index"' in progress.said()[0]
 
 
 def test_a_column_that_a_table_has_twice_is_an_error(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hone.data.readers.utf8 import decode, to_text
 from hone.data.rows import Bad, Row
 from hone.errors import InputError
 
+_INDEX = "index"
 _DELIMITERS = (",", ";", "\t", "|")
 
 
@@ -29,8 +30,7 @@ def read_csv(file: DataFile, progress: Progress, delimiter: str = "") -> Iterato
     lines = chain.from_iterable(source)
     header_line = next(lines, "")
     delimiter = delimiter or max(_DELIMITERS, key=header_line.count)
-    header = next(csv.reader([header_line], delimiter=delimiter), [])
-    _check_header(header, file, source)
+    header = _header(header_line, delimiter, file, source, progress)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     name, width, before = file.name, len(header), 1
     while True:
@@ -63,9 +63,17 @@ def _explained(error: csv.Error) -> str:
     return str(error)
 
 
-def _check_header(header: list[str], file: DataFile, source: _Decoded) -> None:
+def _header(line: str, delimiter: str, file: DataFile, source: _Decoded, progress: Progress) -> list[str]:
     if fault := source.fault_between(0, 1):
         raise InputError(f"{file}:1: expected {fault.expected}, found {fault.found}")
+    if "\r" in line.rstrip("\r\n"):
+        raise InputError(
+            f"{file}: its lines end in \\r alone, as old spreadsheets write them; save it with \\n or \\r\\n"
+        )
+    header = next(csv.reader([line], delimiter=delimiter), [])
+    if header[:1] == [""] and len(header) > 1 and _INDEX not in header:
+        header[0] = _INDEX
+        progress.note(f'{file}: the first column has no name, as pandas writes row numbers; it is called "{_INDEX}"')
     problems = [
         f"{file}:1: column {i} has no name in the header line" for i, c in enumerate(header, 1) if not c.strip()
     ]
@@ -73,6 +81,7 @@ def _check_header(header: list[str], file: DataFile, source: _Decoded) -> None:
     problems += [f'{file}:1: the header names the column "{column}" {header.count(column)} times' for column in twice]
     if problems:
         raise InputError(problems)
+    return header
 
 
 class _Decoded(Iterator[Iterator[str]]):
