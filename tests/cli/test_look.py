@@ -106,6 +106,21 @@ def test_sensitive_writes_no_text(rows: Path, capsys: pytest.CaptureFixture[str]
     assert '"app"' not in written
 
 
+def test_rows_that_cannot_be_used_are_refused_or_named(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with rows.open("a", encoding="utf-8") as handle:
+        handle.write('{"text": "cut off\n')
+    out = rows.parent / "out"
+    told = _run(capsys, rows, "--out", out, status=2)
+    assert "requests.jsonl:34" in told
+    assert "--bad-rows drop" in told
+    told = _run(capsys, rows, "--out", out, "--bad-rows", "drop")
+    assert "33 rows" in told
+    document = _document(str(out / "requests.html"))
+    assert (document["bad"]["rows"], document["bad"]["first"][0]["row"]) == (1, "requests.jsonl:34")
+    assert "bad-rows" in {alert["name"] for alert in document["alerts"]}
+    assert "requests.jsonl:34" in (out / "requests.html").read_text(encoding="utf-8")
+
+
 def test_dropped_rows_stand_beside_what_they_repeat(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = _run(capsys, rows, "--dropped", "duplicate", "--out", rows.parent / "out")
     assert "duplicate removes 2 of 33 rows" in told

@@ -45,7 +45,7 @@ def document(make_measured: Any) -> dict[str, Any]:
             "labels.suspect": [True] + [False] * (n - 1),
             "labels.probability": [0.01] + [0.9] * (n - 1),
         },
-        labels=["a"] * 38 + ["b", "c"],
+        labels=["a"] * 37 + ["A ", "b", "c"],
         fields=[{"text": "x", "note": "one" if at < 4 else None} for at in range(n)],
     )
     options = LookOptions(test="data/test.csv", test_labels=("a", "z"), bad=(("rows.csv:9", "an object", "a number"),))

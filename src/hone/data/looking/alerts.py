@@ -12,6 +12,7 @@ from typing import Any
 
 from hone.data.looking.figures import LookOptions
 from hone.data.looking.markup import file_name
+from hone.data.looking.sampling import repeats, share
 
 Alert = dict[str, Any]
 
@@ -21,6 +22,7 @@ SEVERITY = {
     "secrets": 50.0,
     "bad-rows": 40.0,
     "one-split": 30.0,
+    "alike": 25.0,
     "conflict": 20.0,
     "suspect": 12.0,
     "disclaimer": 12.0,
@@ -69,16 +71,23 @@ def alerts(document: Mapping[str, Any], options: LookOptions) -> list[Alert]:
     """The alerts of a report, the weightiest first.
 
     Returns:
-        ``name``, ``title`` (a sentence with numbers), ``rows`` struck and their ``share``, ``weight`` (share times
-        severity), ``yaml`` and ``command``: the lines of ``hone.yaml`` and the command that act on it ("" where there
-        is none), ``why``, and the ``section`` of the report that shows it.
+        ``name``, ``title`` (a sentence with numbers), ``rows`` struck, their ``share`` with ``low`` and ``high``,
+        ``weight`` (share times severity), ``yaml`` and ``command``: the lines of ``hone.yaml`` and the command that act
+        on it ("" where there is none), ``why``, and the ``section`` of the report that shows it.
     """
     look = _Look(document=document, n=max(1, int(document["rows"])), options=options)
     found = [alert for source in _SOURCES for alert in source(look)]
     for alert in found:
-        alert["share"] = alert["rows"] / look.n
+        alert |= {"share": alert["rows"] / look.n, **_interval(alert, look)}
         alert["weight"] = round(SEVERITY[alert["name"]] * alert["share"], 6)
     return sorted(found, key=lambda alert: (-alert["weight"], alert["name"]))
+
+
+def _interval(alert: Alert, look: _Look) -> dict[str, float]:
+    """Ends of the interval of the share of rows struck; of repeats a sample sees too few."""
+    of = look.options.of
+    found = (repeats if alert["name"] in ("duplicate", "near-duplicate") else share)(alert["rows"], look.n, of)
+    return {"low": found.low, "high": found.high}
 
 
 def _alert(
@@ -140,6 +149,11 @@ def _labels(look: _Look) -> Iterator[Alert]:
         title = f"{count:,} {'label is' if count == 1 else 'labels are'} in {split['split']} only"
         why = "No model learns a label that train does not have." if split["split"] != "train" else ""
         yield _alert("one-split", round(look.n * count / found["distinct"]), title, "labels", why=why)
+    if found["alike"]:
+        rows = sum(min(label["rows"] for label in group) for group in found["alike"])
+        title = f"labels that differ by case or spaces alone: {len(found['alike'])} groups"
+        why = "To a model they are different labels. Write them one way in the source."
+        yield _alert("alike", max(1, rows), title, "labels-alike", why=why)
     for name, key, title in (
         ("conflict", "conflicts", "a text that another row has under another label"),
         ("suspect", "suspect", "a label that a quick model finds unlikely"),

@@ -116,6 +116,8 @@ def _bad(options: LookOptions) -> dict[str, Any]:
 def _headline(document: dict[str, Any], figures: Figures) -> list[dict[str, Any]]:
     """The few figures that a person reads first: name, value, and a note."""
     known = document["profile"]
+    # How many values there are cannot be estimated from a sample; at least so many were seen.
+    seen = ["seen in the sample"] if document["of"] else []
     found = [
         _figure("rows", document["of"] or document["rows"], f"{figures.n:,} in the sample" if document["of"] else "")
     ]
@@ -138,8 +140,8 @@ def _headline(document: dict[str, Any], figures: Figures) -> list[dict[str, Any]
         found.append(
             _figure("labels", document["labels"]["distinct"], f"evenness {document['labels']['evenness']:.2f}")
         )
-    sources = document["waterfall"]["sources"]
-    found.append(_figure("sources", len({source["source"] for source in sources}), _licence(document)))
+    sources = len(figures.counts("source"))
+    found.append(_figure("sources", sources, ", ".join([_licence(document), *seen])))
     kept = document["waterfall"]["kept_share"]
     note = f"{document['waterfall']['kept']:,} rows" + (f", preset {document['preset']}" if document["preset"] else "")
     found.append({"name": "kept by the rules", **kept, "unit": "share", "note": note})

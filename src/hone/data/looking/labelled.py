@@ -34,10 +34,24 @@ def labels(figures: Figures, samples: Samples, options: LookOptions) -> dict[str
         "imbalance": largest / smallest,
         # Entropy over that of equal shares: 1 where all labels are as frequent.
         "evenness": float(-(shares * np.log(shares)).sum() / np.log(len(shares))) if len(shares) > 1 else 1.0,
+        "alike": _alike(counts, options, names),
         "one_split": _one_split(figures, options, names),
         "suspect": _suspect(figures, samples, options, names),
         "conflicts": _conflicts(figures, samples, options, names),
     }
+
+
+def _alike(counts: list[tuple[str, int]], options: LookOptions, names: Names) -> list[list[dict[str, Any]]]:
+    """Labels, those of the test too, that differ by case or spaces alone: to a model they are different labels."""
+    rows = {**dict.fromkeys(options.test_labels, 0), **dict(counts)}
+    groups: dict[str, list[str]] = {}
+    for name in rows:
+        groups.setdefault(" ".join(name.casefold().split()), []).append(name)
+    return [
+        [{"label": names.shown(name), "rows": rows[name]} for name in group]
+        for group in groups.values()
+        if len(group) > 1
+    ]
 
 
 class Names:

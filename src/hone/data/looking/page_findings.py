@@ -101,6 +101,10 @@ def labels(document: Json) -> str:
     parts = []
     if found["unlabelled"]:
         parts.append(note(f"{rows(found['unlabelled'])} have no label."))
+    if found["alike"]:
+        groups = [" / ".join(f"{label['label']} ({label['rows']:,})" for label in group) for group in found["alike"]]
+        alike = tag("p", "".join(map(chip, groups)))
+        parts.append(sub("Different by case or spaces alone", alike, anchor="labels-alike"))
     for split in found["one_split"]:
         named = "".join(chip(str(label)) for label in split["labels"][:60])
         parts.append(sub(f"Only in {split['split']}: {len(split['labels']):,}", tag("p", named)))

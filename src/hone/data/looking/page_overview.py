@@ -49,9 +49,9 @@ def alerts(document: Json) -> str:
     items = []
     for alert in found:
         title = tag("a", text(_capital(alert["title"])), href=f"#{alert['section']}")
-        part = tag(
-            "span", percent(alert["share"]), class_="num", title=f"{alert['rows']:,} rows; weight {alert['weight']:g}"
-        )
+        figure = {"value": alert["share"], "low": alert["low"], "high": alert["high"]}
+        told = f"{alert['rows']:,} rows; weight {alert['weight']:g}"
+        part = tag("span", estimate(figure), class_="part", title=told)
         bar = strip([(0.0, min(1.0, alert["share"]), "removed")], f"{percent(alert['share'])} of the rows")
         why = tag("p", text(alert["why"]), class_="small") if alert["why"] else ""
         items.append(tag("li", tag("div", title + part, class_="what") + bar + why + act(alert)))
@@ -65,8 +65,10 @@ def waterfall(document: Json) -> str:
     if not found["steps"]:
         return section("waterfall", "What the rules remove", "No rule was applied.")
     gone = found["rows"] - found["kept"]
+    sample = " of the sample" if document["of"] else ""
+    part = percent(found["kept_share"]["value"])
     lead = (
-        f"{found['kept']:,} of {found['rows']:,} rows pass all rules ({percent(found['kept_share']['value'])}); "
+        f"{found['kept']:,} of {found['rows']:,} rows{sample} pass all rules ({part}); "
         f"{gone:,} fail at least one. Every rule is applied to every row, so a row can fail several."
     )
     parts = [_steps(found, max(1, gone))]
@@ -89,7 +91,7 @@ def _steps(found: Json, gone: int) -> str:
         segments = [(max(0, before - again) / gone, before / gone, "shared"), (before / gone, after / gone, "removed")]
         label = f"{step['rule']}: {step['new']:,} new, {again:,} removed before, {step['alone']:,} by this rule alone"
         name = tag("a", text(step["rule"]), href=f"#rule-{step['rule']}", title=step["keeps"])
-        share = tag("span", percent(step["share"]["value"]), class_="small")
+        share = tag("span", estimate(step["share"]), class_="small")
         body.append(
             [
                 name,
