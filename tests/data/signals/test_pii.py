@@ -187,6 +187,13 @@ def test_spans_lie_in_the_text_in_order_and_apart(text: str) -> None:
         ends.append(found.end)
 
 
+def test_numbers_side_by_side_are_each_found() -> None:
+    assert kinds("415-555-2671 415-555-2672") == [("phone", "415-555-2671"), ("phone", "415-555-2672")]
+    assert kinds("4111 1111 1111 1111 12/25 123") == [("card", "4111 1111 1111 1111")]
+    assert kinds("219-09-9999 (202) 555-0143") == [("national_id.us_ssn", "219-09-9999"), ("phone", "(202) 555-0143")]
+    assert kinds("1234 5678 4111 1111 1111 1111 1234") == []  # a table of numbers of four digits
+
+
 def test_spans_count_characters_not_bytes() -> None:
     assert find("日本語 é 👩‍💻 a@example.org") == [Found("email", 10, 23)]
 

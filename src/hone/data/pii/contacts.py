@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from hone.data.pii.words import LEFT, RIGHT, meaning
+from hone.data.pii.words import LEFT, RIGHT, in_row, meaning
 
 _LETTER = "A-Za-z\u00c0-\u024f"
 """Latin letters. Scripts that are written without spaces touch an address without being part of it."""
@@ -43,8 +43,8 @@ _BEGIN, _END = rf"{LEFT}(?<![+.])(?<![\w.,][/\-])(?<!\d:)", rf"{RIGHT}(?!\()(?![
 BRACKETS = re.compile(
     rf"{LEFT}(?<!\+)(?:1[ \-])?\((?:0[1-9]\d{{0,3}}|[1-9]\d{{1,4}})\){_GAP}?\d{{2,5}}(?:{_GAP}?\d{{2,5}}){{0,3}}{_END}"
 )
-AMERICAN = re.compile(rf"{_BEGIN}(?<!\d )(?:1[\-. ])?[2-9]\d\d(?:([\-. ])[2-9]\d\d\1|/[2-9]\d\d-)\d{{4}}{_END}(?! \d)")
-TRUNK = re.compile(rf"{_BEGIN}(?<!\d )0[1-9]\d{{0,4}}(?:{_GAP}\d{{2,8}}){{1,5}}{_END}(?! \d)")
+AMERICAN = re.compile(rf"{_BEGIN}(?:1[\-. ])?[2-9]\d\d(?:([\-. ])[2-9]\d\d\1|/[2-9]\d\d-)\d{{4}}{_END}")
+TRUNK = re.compile(rf"{_BEGIN}0[1-9]\d{{0,4}}(?:{_GAP}\d{{2,8}}){{1,5}}{_END}")
 ANY = re.compile(rf"{_BEGIN}(?:\(\d+\){_GAP}?)?\d+(?:{_GAP}{{1,2}}\d+){{0,6}}{RIGHT}")
 # What stands around numbers that are reckoned with, and before those that stand for a character.
 _FORMULA_BEFORE = re.compile(r"(?:<<|[$€£#+]|\d ?[*\u00d7/+=] ?| [-+] )$")
@@ -90,7 +90,7 @@ def phones(text: str, low: int, high: int) -> Iterator[tuple[str, int, int]]:
     for pattern in (BRACKETS, AMERICAN, TRUNK):
         for found in pattern.finditer(text, low, high):
             said = _national(found.group(), pattern) and not _named_otherwise(text, *found.span())
-            if said and not _reckoned(text, *found.span()):
+            if said and not in_row(text, *found.span()) and not _reckoned(text, *found.span()):
                 yield "phone", *found.span()
     for found in ANY.finditer(text, low, high):
         number = found.group()

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from hone.data.pii import checks
-from hone.data.pii.words import LEFT, RIGHT, meaning, touches
+from hone.data.pii.words import LEFT, RIGHT, in_row, meaning, touches
 
-_BEGIN, _END = rf"{LEFT}(?<!\+)(?<!\w[./\-])(?<!\d )", rf"{RIGHT}(?![./\-]\w)(?! \d)"
+_BEGIN, _END = rf"{LEFT}(?<!\+)(?<!\w[./\-])", rf"{RIGHT}(?![./\-]\w)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +69,11 @@ def numbers(text: str, low: int, high: int) -> Iterator[tuple[str, int, int]]:
         for form, weak in ((kind.strong, False), (kind.weak, True)):
             for found in () if form is None else form.finditer(text, low, high):
                 code = _SEPARATORS.sub("", found.group())
-                if kind.check(code) and _said(meaning(text, *found.span()), kind.name, weak=weak):
+                if (
+                    kind.check(code)
+                    and not in_row(text, *found.span())
+                    and _said(meaning(text, *found.span()), kind.name, weak=weak)
+                ):
                     yield f"national_id.{kind.name}", *found.span()
 
 

@@ -9,9 +9,9 @@ from hone.data.pii.checks import luhn, mod_97
 from hone.data.pii.words import LEFT, RIGHT, meaning, touches
 
 CARD = re.compile(
-    LEFT + r"(?<![.+])(?<!\d[ \-])"
+    LEFT + r"(?<![.+])(?<!\d-)(?<!\d{4} )"
     r"(?:\d{13,19}|\d{4}([ \-])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{3})?|\d{4}([ \-])\d{6}\2\d{4,5})"
-    r"(?![ \-.]\d)" + RIGHT
+    r"(?![\-.]\d)(?! \d{4}(?!\d))" + RIGHT
 )
 # Issuer ranges: first digits and lengths (ISO/IEC 7812; the schemes' published ranges).
 _ISSUERS = tuple(

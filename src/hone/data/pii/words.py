@@ -62,6 +62,14 @@ def _pattern() -> re.Pattern[str]:
     return re.compile("|".join(groups), re.IGNORECASE)
 
 
+def in_row(text: str, start: int, end: int) -> bool:
+    """True when a number written with spaces has more digits a space away: a row of a table, and not one number."""
+    if " " not in text[start:end]:
+        return False
+    before, after = text[max(0, start - 2) : start], text[end : end + 2]
+    return (before[-1:] == " " and before[:1].isdigit()) or (after[:1] == " " and after[1:].isdigit())
+
+
 def touches(text: str, position: int) -> bool:
     """True when an ASCII letter or digit stands at a position: what ends before it is part of something longer."""
     char = text[position : position + 1] if position >= 0 else ""
