@@ -110,8 +110,9 @@ def say_headline(document: dict[str, Any], say: Callable[[str], None]) -> None:
                 percent(figure[end]) if figure["unit"] == "share" else number(figure[end]) for end in ("low", "high")
             )
             value = f"{value} ({low} to {high})"
-        name = figure["name"].removesuffix("s") if figure["value"] == 1 else figure["name"]
-        figures.append(f"{value} {name}" if figure["unit"] == "count" else f"{name} {value}")
+        name = figure["name"]
+        counted = f"{value} {name.removesuffix('s') if figure['value'] == 1 else name}"
+        figures.append(counted if figure["unit"] == "count" else f"{name} {value}")
     say(f"{document['title']}: {', '.join(figures)}")
     found = document["alerts"]
     say("what is wrong most:" if found else "nothing that hone looks for is wrong")

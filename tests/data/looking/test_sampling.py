@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hone.data.looking.sampling import Estimate, mean, order_by_hash, repeats, share, total
+from hone.data.looking.sampling import Estimate, at_most, mean, order_by_hash, repeats, share, total
 
 
 @pytest.mark.parametrize("truth", [0.01, 0.2, 0.5])
@@ -41,6 +41,10 @@ def test_figures_of_all_rows_have_no_interval() -> None:
 def test_a_sum_is_scaled_up_from_a_sample() -> None:
     found = total(np.full(100, 7.0), of=1_000)
     assert found.value == pytest.approx(7_000) == found.low == found.high
+
+
+def test_what_a_sample_overstates_has_no_low_end() -> None:
+    assert (at_most(30, 100, of=1_000).low, at_most(30, 100).low) == (0.0, 0.3)
 
 
 def test_a_sample_of_nothing_says_nothing() -> None:

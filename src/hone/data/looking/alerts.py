@@ -12,7 +12,7 @@ from typing import Any
 
 from hone.data.looking.figures import LookOptions
 from hone.data.looking.markup import file_name
-from hone.data.looking.sampling import repeats, share
+from hone.data.looking.sampling import at_most, repeats, share
 
 Alert = dict[str, Any]
 
@@ -42,6 +42,8 @@ SEVERITY = {
 """How bad it is for one row to be struck, in comparison. Test text in train spoils a score, so few rows weigh much; a
 secret cannot be taken back from a model; a repeated row costs time and tilts the balance a little."""
 
+_ESTIMATED = {"duplicate": repeats, "near-duplicate": repeats, "conflict": repeats, "suspect": at_most}
+"""What a sample sees too few or too many of."""
 _SECRETS = ("key", "token", "secret", "card", "iban", "ssn", "national", "password")
 _MISSING = 0.2
 _MOST = 0.5
@@ -84,9 +86,9 @@ def alerts(document: Mapping[str, Any], options: LookOptions) -> list[Alert]:
 
 
 def _interval(alert: Alert, look: _Look) -> dict[str, float]:
-    """Ends of the interval of the share of rows struck; of repeats a sample sees too few."""
+    """Ends of the interval of the share of rows struck."""
     of = look.options.of
-    found = (repeats if alert["name"] in ("duplicate", "near-duplicate") else share)(alert["rows"], look.n, of)
+    found = _ESTIMATED.get(alert["name"], share)(alert["rows"], look.n, of)
     return {"low": found.low, "high": found.high}
 
 

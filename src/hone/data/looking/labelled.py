@@ -9,7 +9,7 @@ import numpy as np
 
 from hone.data.looking.figures import Figures, LookOptions
 from hone.data.looking.samples import Samples
-from hone.data.looking.sampling import share
+from hone.data.looking.sampling import at_most, repeats, share
 
 MOST_LABELS = 100
 
@@ -96,7 +96,7 @@ def _suspect(figures: Figures, samples: Samples, options: LookOptions, names: Na
     order = rows[np.argsort(np.nan_to_num(probability[rows]), kind="stable")]
     return {
         "rows": len(rows),
-        "share": share(len(rows), figures.n, options.of).to_json(),
+        "share": at_most(len(rows), figures.n, options.of).to_json(),
         "samples": [
             samples.at(
                 int(at),
@@ -128,4 +128,4 @@ def _conflicts(figures: Figures, samples: Samples, options: LookOptions, names: 
                 others=[names.shown(str(name)) for name in listed],
             )
         )
-    return {"rows": len(rows), "share": share(len(rows), figures.n, options.of).to_json(), "samples": found}
+    return {"rows": len(rows), "share": repeats(len(rows), figures.n, options.of).to_json(), "samples": found}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hone.data.looking.figures import Figures, LookOptions
-from hone.data.looking.sampling import Estimate, mean, repeats, share, total
+from hone.data.looking.sampling import Estimate, at_most, mean, repeats, share, total
 from hone.data.rules import Decisions
 
 _LENGTHS = ("chars", "words", "lines", "tokens")
@@ -98,7 +98,8 @@ def _flags(figures: Figures, options: LookOptions) -> dict[str, Estimate]:
             rows = figures.flags(column)
         else:
             continue
-        found[name] = share(int(rows.sum()), figures.n, options.of)
+        estimated = {"labels.conflict.share": repeats, "labels.suspect.share": at_most}.get(name, share)
+        found[name] = estimated(int(rows.sum()), figures.n, options.of)
     return found
 
 

@@ -86,6 +86,15 @@ def repeats(count: int, n: int, of: int | None = None) -> Estimate:
     return Estimate(value=seen.value, low=seen.low, high=min(1.0, seen.high * of / n), n=n)
 
 
+def at_most(count: int, n: int, of: int | None = None) -> Estimate:
+    """The share of rows that a model fitted to the same rows finds odd, of which a sample sees too many.
+
+    With fewer rows to learn from a model is surprised more often, so only the high end means something.
+    """
+    seen = share(count, n, of)
+    return Estimate(value=seen.value, low=0.0, high=seen.high, n=n) if _sampled(n, of) else seen
+
+
 def order_by_hash(names: Sequence[str], seed: int = 0) -> list[int]:
     """Positions of names in the order of their hash: a seeded shuffle that does not depend on where they stand."""
     keys = [position(name, f"look-{seed}") for name in names]
