@@ -202,17 +202,20 @@ def _named(task: Task) -> dict[str, str]:
 def _find_all(named: Mapping[str, str], folder: Path) -> tuple[dict[str, Found], list[str]]:
     found: dict[str, Found] = {}
     problems: list[str] = []
-    owner: dict[Path, str] = {}
+    owner: dict[str, str] = {}
     for split, source in named.items():
         try:
             found[split] = find(source, folder)
         except InputError as error:
             problems += [f"data.{split}: {problem}" for problem in error.problems]
             continue
-        for path in found[split].paths:
-            other = owner.setdefault(path.resolve(), split)
+        for place in found[split].places:
+            other = owner.setdefault(place, split)
             if other != split:
-                problems.append(f"data.{split}: {path} is also read as data.{other}; each split needs files of its own")
+                shown = without_secrets(place)
+                problems.append(
+                    f"data.{split}: {shown} is also read as data.{other}; each split needs files of its own"
+                )
     return found, problems
 
 

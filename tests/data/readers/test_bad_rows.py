@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,22 @@ def test_dropped_bad_rows_are_in_the_ledger_with_what_is_wrong_and_the_books_add
     # The sealed test gives back the rows that were counted, and no bad one.
     rows = version.test.read(lambda reason: None, "a test")
     assert [row.id for row in rows] == [f"test.jsonl:{n}" for n in range(2, 22)]
+
+
+def test_splits_may_be_parts_of_one_file_and_never_the_same_part(tmp_path: Path) -> None:
+    rows = {
+        split: [{"text": f"{split} {label} {n}", "label": label} for n in range(8) for label in ("good", "bad")]
+        for split in ("train", "dev", "test")
+    }
+    (tmp_path / "all.json").write_text(json.dumps(rows))
+    task = TASK.replace("train.jsonl", "all.json:train").replace("dev.csv", "all.json:dev")
+    version = prepare(
+        parse_task(task.replace("test.jsonl", "all.json:test").format(rest="")), tmp_path, tmp_path, print
+    )
+    assert (len(version.train), len(version.dev), version.test.n) == (16, 16, 16)
+    assert version.dev[0].id == "dev/all.json:1"
+    with pytest.raises(InputError, match=r"all\.json:dev is also read as data\.dev"):
+        prepare(parse_task(task.replace("test.jsonl", "all.json:dev").format(rest="")), tmp_path, tmp_path, print)
 
 
 def test_a_source_of_bad_rows_alone_is_an_error_also_when_they_are_dropped(tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ import gzip
 import http.server
 import importlib
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
@@ -125,3 +127,16 @@ def test_a_file_is_one_answer_of_the_server_and_a_broken_off_answer_an_error(ser
     assert sum(1 for _ in read(f"{server}/large.jsonl", Path())) == 1 + num_rows * 80
     with pytest.raises(InputError, match=r"large\.jsonl: the store could not be read: .*not completed"):
         list(read(f"{server}/cut/large.jsonl", Path()))
+
+
+def test_a_dataset_of_the_hub_is_streamed_by_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str, bool]] = []
+
+    def load_dataset(name: str, *, split: str, streaming: bool) -> Iterator[dict[str, str]]:
+        asked.append((name, split, streaming))
+        return iter([{"text": "a"}])
+
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    assert [row.id for row in read("hf://owner/name", Path())] == ["owner/name:1"]
+    assert texts("owner/name:validation") == ["a"]
+    assert asked == [("owner/name", "train", True), ("owner/name", "validation", True)]

@@ -57,7 +57,7 @@ def test_every_bad_record_of_a_csv_is_named_with_its_line(tmp_path: Path) -> Non
     assert isinstance(bad, Bad)
     assert "carriage return" in bad.found
     (tmp_path / "mac.csv").write_bytes(b"a,b\r1,2\r")
-    with pytest.raises(InputError, match="lines end in .r alone"):
+    with pytest.raises(InputError, match=r"lines end in \\r alone"):
         list(read("mac.csv", tmp_path))
 
 

@@ -50,6 +50,16 @@ class Found:
         return tuple(file.path for file in self.files if file.path is not None)
 
     @property
+    def places(self) -> tuple[str, ...]:
+        """Where rows come from, such that equal places have equal rows: no two splits may share one."""
+        if self.query is not None:
+            return (f"{self.query.url}::{self.query.query}",)
+        whole = (str(file.path.resolve()) if file.path is not None else file.address for file in self.files)
+        return tuple(
+            f"{place}:{file.part}" if file.part else place for place, file in zip(whole, self.files, strict=True)
+        )
+
+    @property
     def names(self) -> set[str]:
         """What row ids begin with."""
         if self.files:
