@@ -90,7 +90,8 @@ def phones(text: str, low: int, high: int) -> Iterator[tuple[str, int, int]]:
     for pattern in (BRACKETS, AMERICAN, TRUNK):
         for found in pattern.finditer(text, low, high):
             said = _national(found.group(), pattern) and not _named_otherwise(text, *found.span())
-            if said and not in_row(text, *found.span()) and not _reckoned(text, *found.span()):
+            alone = pattern is BRACKETS or not in_row(text, *found.span())
+            if said and alone and not _reckoned(text, *found.span()):
                 yield "phone", *found.span()
     for found in ANY.finditer(text, low, high):
         number = found.group()
