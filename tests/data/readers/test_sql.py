@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hone.data.read import find, read
+from hone.data.read import Progress, find, read
 from hone.data.readers import opening
 from hone.data.rows import Bad, Row
 from hone.errors import InputError
@@ -137,6 +137,17 @@ def test_several_tables_are_listed_and_one_can_be_named(tmp_path: Path) -> None:
     assert fields_of("a.db:two", tmp_path) == [{"b": "x"}]
     with pytest.raises(InputError, match='no table "tow"; did you mean "two"'):
         list(read("a.db:tow", tmp_path))
+
+
+def test_rows_that_are_not_literals_are_noted_and_names_in_two_schemas_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "a.sql").write_text(SQLITE + "INSERT INTO t SELECT * FROM s;\nINSERT INTO t SET a = 1;\n")
+    progress = Progress()
+    assert sum(1 for _ in read("a.sql", tmp_path, progress=progress)) == 3
+    assert [times for note, times in progress.notes.items() if "not read" in note] == [2]
+    (tmp_path / "b.sql").write_text('INSERT INTO x.t (a) VALUES (1);\nINSERT INTO "y"."t" (a) VALUES (2);\n')
+    assert fields_of("b.sql:y.t", tmp_path) == [{"a": 2}]
+    with pytest.raises(InputError, match=r'"t" could be x\.t or y\.t'):
+        list(read("b.sql:t", tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_behind_a_damaged_gzip_member_reading_goes_on(
     tmp_path: Path, fed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(warc_bytes, "_FED_BYTES", fed)
-    for block in (64, 1 << 20):
+    for block in (5, 64, 1 << 20):
         monkeypatch.setattr(opening, "BLOCK_BYTES", block)
         monkeypatch.setattr(warc_bytes, "BLOCK_BYTES", block)
         members = [gzip.compress(page(n), mtime=0) for n in range(5)]

@@ -14,8 +14,10 @@ from hone.data.readers.window import Window
 from hone.data.rows import Bad, Row
 from hone.errors import InputError, nearest
 
-_HEAD_BYTES = 1 << 16
+_HEAD_BYTES = 1 << 14
+_STEP_BYTES = 1 << 15
 _SPACES = re.compile(rb"\s*+")
+_ROWS = re.compile(rb"(?:INSERT|REPLACE|COPY)\b", re.IGNORECASE)
 _CLOSING = ord(")")
 _COPY_END = re.compile(rb"^\\\.\r?(?:\n|\Z)", re.MULTILINE)
 
@@ -36,7 +38,7 @@ def read_sql(file: DataFile, progress: Progress) -> Iterator[Row | Bad]:
 class _Dump:
     def __init__(self, file: DataFile, progress: Progress) -> None:
         self._file, self._progress = file, progress
-        self._window = Window(file, progress)
+        self._window = Window(file, progress, _STEP_BYTES)
         while len(self._window.data) < _HEAD_BYTES and self._window.grow():
             pass
         self._dialect = dialect_of(self._window.data)
@@ -49,6 +51,8 @@ class _Dump:
         while self._at_statement():
             match = HEAD.match(window.data)
             if match is None:
+                if _ROWS.match(window.data):
+                    self._progress.note(f"{self._file}: statements that bring rows otherwise than by VALUES, not read")
                 self._skip_statement()
             elif match["create"] is not None:
                 self._create(name_of(match["create"]), match.end())
@@ -79,8 +83,11 @@ class _Dump:
 
     def _check_tables(self) -> None:
         names, part = sorted(self._with_rows), self._file.part
-        if part and part not in {*names, *(name.rpartition(".")[2] for name in names)}:
+        meant = [name for name in names if part in (name, name.rpartition(".")[2])]
+        if part and not meant:
             raise InputError(f'{self._file}: has no rows of a table "{part}"; {nearest(part, names)}')
+        if part and len(meant) > 1:
+            raise InputError(f'{self._file}: "{part}" could be {" or ".join(meant)}; name the schema too')
         if not part and len(names) > 1:
             listed = ", ".join(names)
             raise InputError(
@@ -95,12 +102,8 @@ class _Dump:
             match = BLANK.match(window.data)
             window.drop(match.end() if match else 0)
             if len(window.data) >= _HEAD_BYTES or not window.grow():
-                match = BLANK.match(window.data)
-                window.drop(match.end() if match else 0)
-                if window.ended and window.data.startswith((b"--", b"#", b"\\")):
-                    return False
-                if window.data or window.ended:
-                    return bool(window.data)
+                # The last line may be a comment without a line end.
+                return bool(window.data) and not window.data.startswith((b"--", b"#", b"\\"))
 
     def _create(self, table: str, start: int) -> None:
         window = self._window

@@ -19,7 +19,7 @@ HEAD = re.compile(
     rb"(?:\s*\.\s*%(name)s)*)\s*(?:\((?P<columns>\s*%(name)s(?:\s*,\s*%(name)s)*\s*)\)\s*)?(?:OVERRIDING\s+\w+\s+VALUE\s+)?"
     rb"VALUES\s*(?=\()"
     rb"|COPY\s+(?P<copy>%(name)s(?:\s*\.\s*%(name)s)*)\s*(?:\((?P<copied>\s*%(name)s(?:\s*,\s*%(name)s)*\s*)\)\s*)?"
-    rb"FROM\s+stdin[^;\n]*;[^\n]*\n"
+    rb"FROM\s+stdin\s*;[^\n]*\n"
     rb"|CREATE\s+(?:TEMP(?:ORARY)?\s+|UNLOGGED\s+)?TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(?P<create>%(name)s(?:\s*\.\s*%(name)s)*)\s*"
     rb"(?=\())" % {b"name": NAME},
     re.IGNORECASE,

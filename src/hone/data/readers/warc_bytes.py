@@ -10,6 +10,7 @@ from hone.data.readers.progress import Progress
 from hone.errors import InputError
 
 _GZIP_MAGIC = b"\x1f\x8b\x08"
+_GZIP = 16 + zlib.MAX_WBITS
 _FED_BYTES = 1 << 15
 _BETWEEN = b"\r\n"
 
@@ -130,44 +131,34 @@ class WarcBytes:
 def _members(file: DataFile, progress: Progress) -> Iterator[bytes | str]:
     """The decompressed bytes of gzip members in their order, and a sentence in place of each one that is damaged."""
     with open_stored(file) as stored:
-        member, data, at, seeking, base = zlib.decompressobj(31), b"", 0, False, 0
+        member, has_begun = zlib.decompressobj(_GZIP), False
+        data, at, behind, seeking = b"", 0, 0, False
         while True:
-            if at >= len(data):
-                base += len(data)
-                data, at = stored.read(BLOCK_BYTES), 0
-                progress.at(base)
-                if not data:
-                    break
             if seeking:
+                # What could be the first bytes of the mark stays for the next block.
                 found = data.find(_GZIP_MAGIC, at)
-                at, seeking = (len(data), True) if found < 0 else (found, False)
+                at, seeking = (max(at, len(data) - len(_GZIP_MAGIC) + 1), True) if found < 0 else (found, False)
+            if seeking or at >= len(data):
+                block = stored.read(BLOCK_BYTES)
+                if not block:
+                    break
+                behind += at
+                data, at = data[at:] + block, 0
+                progress.at(behind + len(data))
                 continue
             fed = data[at : at + _FED_BYTES]
             try:
                 plain = member.decompress(fed)
             except zlib.error as error:
-                yield f"gzip data damaged near byte {base + at:,} of the compressed file ({error})"
-                member, at, seeking = zlib.decompressobj(31), at + 1, True
+                yield f"gzip data damaged near byte {behind + at:,} of the compressed file ({error})"
+                member, has_begun, at, seeking = zlib.decompressobj(_GZIP), False, at + 1, True
                 continue
             at += len(fed) - len(member.unused_data)
+            has_begun = not member.eof
             if plain:
                 yield plain
             if member.eof:
-                member = zlib.decompressobj(31)
-        started = not member.eof and (member.unconsumed_tail or _has_begun(member))
+                member = zlib.decompressobj(_GZIP)
     progress.end_file(file.size)
-    if started:
+    if has_begun:
         yield "gzip data that is cut off at the end of the file"
-
-
-def _has_begun(member: zlib._Decompress) -> bool:
-    """Whether a member was fed anything: a fresh one takes a whole empty member and ends."""
-    probe = member.copy()
-    try:
-        probe.decompress(_EMPTY_MEMBER)
-    except zlib.error:
-        return True
-    return not probe.eof
-
-
-_EMPTY_MEMBER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00"

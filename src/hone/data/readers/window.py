@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hone.data.readers.opening import DataFile, blocks, mark_bytes
+from hone.data.readers.opening import BLOCK_BYTES, DataFile, blocks, mark_bytes
 from hone.data.readers.progress import Progress
 from hone.errors import InputError
 
@@ -12,11 +12,13 @@ SPACE = b" \t\r\n"
 class Window:
     """``data`` begins at byte ``offset`` of the decompressed file, on line ``line``; ``ended``: nothing follows it."""
 
-    def __init__(self, file: DataFile, progress: Progress) -> None:
+    def __init__(self, file: DataFile, progress: Progress, step_bytes: int = BLOCK_BYTES) -> None:
+        """Begin to read; ``step_bytes`` is how much is held at least, and what each :meth:`drop` has to move."""
         self.file = file
         self.data = b""
         self.line, self.offset, self.ended = 1, 0, False
-        self._source = blocks(file, progress)
+        whole = blocks(file, progress)
+        self._source = (block[at : at + step_bytes] for block in whole for at in range(0, len(block), step_bytes))
         self.grow()
         self.drop(mark_bytes(self.data))
 
