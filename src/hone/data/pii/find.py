@@ -19,8 +19,10 @@ KINDS = ("email", "phone", "ip", "card", "iban", "national_id", "key")
 
 # Six digits or more, with separators or capitals between them: what every number but an IP address has.
 _STRETCH = re.compile(r"[0-9](?:[A-Z .\-/()\u00a0\u2010-\u2013]{0,7}[0-9]){5,}")
+_DIGIT = re.compile("[0-9]")
 _CODED = re.compile(r"[A-Z][A-Z][ \-]?[0-9][0-9]")
-_BY_DIGITS = (("phone", phones), ("card", cards), ("national_id", numbers))
+_BY_DIGITS = (("phone", 7, phones), ("card", 13, cards), ("national_id", 7, numbers))
+"""Kinds of numbers, the fewest digits of one, and who finds them."""
 # Where two kinds claim the same characters, the one with more proof wins; then the longer.
 _PROOF = {"key": 0, "email": 1, "iban": 2, "ip": 3, "card": 4, "national_id": 5, "phone": 6}
 
@@ -60,14 +62,16 @@ def _claims(text: str, kinds: Collection[str]) -> Iterator[tuple[str, int, int]]
         yield from keys(text)
     if "ip" in kinds:
         yield from addresses(text)
-    by_digits = [by for kind, by in _BY_DIGITS if kind in kinds]
+    by_digits = [(least, by) for kind, least, by in _BY_DIGITS if kind in kinds]
     capitals = "iban" in kinds or "national_id" in kinds
     if by_digits or capitals:
         for stretch in _STRETCH.finditer(text):
             # A sign, a bracket or a letter before the first digit, and a letter after the last, belong to a number.
             low, high = max(0, stretch.start() - 3), min(len(text), stretch.end() + 3)
-            for by in by_digits:
-                yield from by(text, low, high)
+            digits = len(_DIGIT.findall(stretch.group()))
+            for least, by in by_digits:
+                if digits >= least:
+                    yield from by(text, low, high)
             if capitals:
                 yield from _after_capitals(text, max(0, low - 16), high, kinds)
 

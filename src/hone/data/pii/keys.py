@@ -16,7 +16,7 @@ _INSIDE = re.compile(r"(?:[0-9A-Za-z]|[0-9A-Za-z]_)$")
 _FORMS = tuple(
     (name, markers, re.compile(form + RIGHT), random)
     for name, markers, form, random in (
-        ("aws", ("AKIA", "ASIA"), r"A[KS]IA[A-Z0-9]{16}", False),
+        ("aws", ("IA",), r"A[KS]IA[A-Z0-9]{16}", False),
         ("github", ("gh",), r"gh[pousr]_[A-Za-z0-9]{36,251}", False),
         ("github", ("github_pat_",), r"github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}", False),
         ("gitlab", ("glpat-",), rf"glpat-{_W}{{20,}}", False),
@@ -35,7 +35,8 @@ _BLOCK = re.compile(
     r"[\s\S]{0,16000}?(?:-----END \1-----|\Z|(?=\n[ \t]*\n\S))"
 )
 _ASSIGNED = re.compile(
-    r"[:=]>?(?:[ \t]{0,3}(?:Bearer |Basic |token )?[\"'`]?)([A-Za-z0-9+/_\-.~]{16,512}={0,2})(?![A-Za-z0-9])"
+    r"[:=]>?(?:[ \t]{0,3}(?:Bearer |Basic |token )?[\"'`]?)"
+    r"(?=[A-Za-z+/_\-.~]*[0-9])([A-Za-z0-9+/_\-.~]{16,512}={0,2})(?![A-Za-z0-9])"
 )
 _NAMED = re.compile(
     r"(?:api|secret|access|auth|private|client|signing|encryption|account|storage|service|bearer|session|refresh|app|master)"
@@ -44,7 +45,6 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _IN_URL = re.compile(r"://[^\s/:@\"'<>{}]{1,64}:([^\s/@\"'<>{}$]{3,128})@[\w\-]+")
-_DIGIT = re.compile("[0-9]")
 _CHANGE = re.compile(r"(?<=[0-9])[A-Za-z]|(?<=[A-Za-z])[0-9]|(?<=[a-z])[A-Z]")
 _MIN_CHANGES = 0.22
 _MIN_BITS = 3.3
@@ -75,11 +75,7 @@ def keys(text: str) -> Iterator[tuple[str, int, int]]:
 def _assigned(text: str) -> Iterator[tuple[str, int, int]]:
     for found in _ASSIGNED.finditer(text):
         value = found.group(1)
-        if (
-            _DIGIT.search(value)
-            and _NAMED.search(text, max(0, found.start() - 24), found.start())
-            and _looks_random(value)
-        ):
+        if _NAMED.search(text, max(0, found.start() - 24), found.start()) and _looks_random(value):
             yield "key.secret", *found.span(1)
 
 
