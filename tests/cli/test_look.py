@@ -140,6 +140,17 @@ def test_dropped_rows_of_other_rules_come_with_their_evidence(rows: Path, capsys
     assert "(no text)" in told
 
 
+def test_text_shared_with_the_test_is_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train, test = tmp_path / "train.jsonl", tmp_path / "test.jsonl"
+    shared = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
+    train.write_text("".join(json.dumps({"text": f"row {at}: {shared * (at == 3)} end"}) + "\n" for at in range(5)))
+    test.write_text(json.dumps({"text": f"SECRET, {shared.upper()}!"}) + "\n")
+    out = tmp_path / "out"
+    told = _run(capsys, train, "--test", test, "--preset", "web", "--dropped", "contaminated", "--out", out)
+    assert f"row 3: [[{shared}]] end" in told
+    assert "SECRET" not in told, "the test is never shown"
+
+
 def test_an_unknown_rule_names_the_nearest(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = _run(capsys, rows, "--dropped", "duplicates", "--out", rows.parent / "out", status=2)
     assert 'did you mean "duplicate"?' in told

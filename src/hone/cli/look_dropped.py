@@ -14,7 +14,8 @@ import numpy as np
 from hone.cli.look_survey import Looked
 from hone.data.looking.duplicates import compared
 from hone.data.looking.figures import Figures
-from hone.data.looking.samples import masked
+from hone.data.looking.removal import marks_of
+from hone.data.looking.samples import excerpt, masked
 from hone.data.rules import Rule, evidence
 from hone.errors import InputError, nearest
 
@@ -25,10 +26,17 @@ PAGE = 200
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dropped:
-    """A removed row: text (None where none may be shown), evidence, other rules it fails, the row that it repeats."""
+    """A removed row.
+
+    ``text``: all of it, or the part around the evidence; None where none may be shown. ``marks``: where in it the
+    evidence is. ``left_out``: characters before and after. ``also``: other rules that it fails. ``survivor``: the row
+    that it repeats.
+    """
 
     row: str
     text: str | None
+    marks: tuple[tuple[int, int], ...] = ()
+    left_out: tuple[int, int] = (0, 0)
     evidence: str
     also: tuple[str, ...]
     survivor: str | None = None
@@ -73,15 +81,25 @@ def dropped(looked: Looked, rule: Rule, positions: Sequence[int] | Any, *, sensi
         for at in page:
             other = others.get(at)
             failed = (name for name, mask in survey.decisions.failed.items() if mask[at] and name != rule.name)
+            cut = _cut(texts.get(at), rule, figures, at, whole=other is not None)
             yield Dropped(
                 row=figures.word("row", at) or str(at),
-                text=texts.get(at),
+                text=cut["text"],
+                marks=tuple((start, end) for start, end, _ in cut["marks"]),
+                left_out=(cut["before"], cut["after"]),
                 # A column of the user's own may hold words of the text.
                 evidence=rule.sentence() if sensitive else evidence(rule, survey.columns, at),
                 also=tuple(failed),
                 survivor=figures.word(rule.column, at) if places else None,
                 survivor_text=None if other is None else texts.get(other),
             )
+
+
+def _cut(text: str | None, rule: Rule, figures: Figures, at: int, *, whole: bool) -> dict[str, Any]:
+    """The part of a text that is shown: where the evidence is; all of it beside the row that it repeats."""
+    if text is None:
+        return {"text": None, "marks": [], "before": 0, "after": 0}
+    return excerpt(text, marks_of(rule, figures, at), len(text) + 1 if whole else SHOWN_CHARS)
 
 
 def shown(row: Dropped, *, colour: bool) -> str:
@@ -91,15 +109,32 @@ def shown(row: Dropped, *, colour: bool) -> str:
     if row.survivor_text is not None and row.text is not None:
         lines += [f"  kept instead: {row.survivor}", *_side_by_side(row, colour)]
     elif row.text is not None:
-        lines.append(_indented(_plain(row.text)))
+        lines.append(_with_marks(row, colour))
     return "\n".join(lines)
+
+
+def _with_marks(row: Dropped, colour: bool) -> str:
+    """The text with its evidence in ``[[...]]`` or in another colour, and what was left out."""
+    text, at = row.text or "", 0
+    parts: list[str] = []
+    for start, end in row.marks:
+        if start >= at:
+            marked = _plain(text[start:end])
+            parts += [_plain(text[at:start]), _styled(marked, "30;43", colour) if colour else f"[[{marked}]]"]
+            at = end
+    told = "".join([*parts, _plain(text[at:])])
+    before, after = row.left_out
+    head = f"... {before:,} characters before ...\n" if before else ""
+    return _indented(f"{head}{told}" + (f"\n... {after:,} characters after ..." if after else ""))
 
 
 def _side_by_side(row: Dropped, colour: bool) -> list[str]:
     """The survivor's text, and how the removed one differs: ``[-only there-]`` and ``{+only here+}``."""
     found = compared(_plain(row.survivor_text or ""), _plain(row.text or ""))
     if not found["only_survivor"] and not found["only_row"]:
-        return ["  every word is the same:", _indented(_plain(row.text or ""))]
+        text = _plain(row.text or "")
+        more = f" ... ({len(text) - SHOWN_CHARS:,} characters more)" if len(text) > SHOWN_CHARS else ""
+        return ["  every word is the same:", _indented(text[:SHOWN_CHARS] + more)]
     marks = {"removed": ("[-", "-]", "33"), "added": ("{+", "+}", "36"), "gap": ("... ", " ...", "2")}
     words = []
     for kind, text in found["pieces"]:
@@ -152,10 +187,7 @@ def _texts(looked: Looked, figures: Figures, positions: Sequence[int]) -> dict[i
 
 
 def _indented(text: str) -> str:
-    cut = (
-        text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]} ... ({len(text) - SHOWN_CHARS:,} characters more)"
-    )
-    return "\n".join(f"    {line}" for line in cut.splitlines()) or "    (no text)"
+    return "\n".join(f"    {line}" for line in text.splitlines()) or "    (no text)"
 
 
 def _plain(text: str) -> str:

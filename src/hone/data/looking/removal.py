@@ -152,11 +152,12 @@ def _side(rule: Rule, positions: Any, figures: Figures, samples: Samples) -> lis
             more["value"] = None if np.isnan(value) else float(value)
         elif rule.absent and rule.column.endswith(".survivor"):
             more["survivor"] = figures.word(rule.column, int(position))
-        found.append(samples.at(int(position), _marks(rule, figures, int(position)), **more))
+        found.append(samples.at(int(position), marks_of(rule, figures, int(position)), **more))
     return found
 
 
-def _marks(rule: Rule, figures: Figures, position: int) -> list[Mark]:
+def marks_of(rule: Rule, figures: Figures, position: int) -> list[Mark]:
+    """Where in its text the evidence is that a row fails a rule."""
     return [
         (start, end, kind)
         for name in rule.evidence
