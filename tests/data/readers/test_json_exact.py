@@ -170,6 +170,17 @@ def test_a_large_whole_number_keeps_its_digits(tmp_path: Path) -> None:
     assert row.fields == {"a": [number], "b": number}
 
 
+def test_an_object_too_deep_to_be_written_again_is_refused(tmp_path: Path) -> None:
+    # orjson reads 1,024 levels; the json module, which writes rows, stops before that.
+    deep = '{"a": ' + "[" * 1010 + "]" * 1010 + "}"
+    shallow = '{"a": ' + "[" * 300 + "]" * 300 + "}"
+    (tmp_path / "a.jsonl").write_text(f"{deep}\n{shallow}\n")
+    bad, good = read("a.jsonl", tmp_path)
+    assert isinstance(bad, Bad)
+    assert isinstance(good, Row)
+    assert json.loads(json.dumps(good.fields)) == good.fields
+
+
 def test_every_bad_element_of_an_array_is_named_and_the_good_ones_read(tmp_path: Path) -> None:
     elements = ['{"a": 1}', '{"a": 1, "a": 2}', "5", '{"a": NaN}', '{"a": 5}']
     (tmp_path / "a.json").write_text("[" + ", ".join(elements) + "]")

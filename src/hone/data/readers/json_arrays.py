@@ -104,7 +104,7 @@ def _object(window: Window, progress: Progress) -> Iterator[Row | Bad]:
             raise window.fault("a comma or the end of the object")
     window.drop(1)
     if window.peek():
-        raise window.fault("nothing after the object")
+        raise window.fault("nothing after the object (the suffix of one object per line is .jsonl)")
     _check_arrays(file, found)
 
 

@@ -24,6 +24,7 @@ from hone.data.rows import Bad, Row, kind_of
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 _OBJECT = "an object with one key per column"
 _BEYOND_INTEGERS = 2.0**63
+_DEEPEST = 100  # levels; the json module has its own limit, and what it cannot write again is refused there
 
 
 def parse_all(values: Sequence[bytes], joined: bytes) -> list[dict[str, Any]] | None:
@@ -53,8 +54,11 @@ def is_exact(rows: Sequence[Any], data: bytes) -> bool:
     """Whether rows that orjson parsed from ``data`` are objects in which no key and no digit was lost."""
     if set(map(type, rows)) - {dict}:
         return False
-    num_keys, part = 0, list(rows)
+    num_keys, depth, part = 0, 0, list(rows)
     while part:
+        depth += 1
+        if depth > _DEEPEST:
+            return False
         dicts = [value for value in part if type(value) is dict]
         num_keys += sum(map(len, dicts))
         values = chain.from_iterable(map(dict.values, dicts))
