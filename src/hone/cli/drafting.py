@@ -15,6 +15,7 @@ from hone.cli.proposing import propose_context, propose_dev, propose_target
 from hone.cli.task_text import task_text
 from hone.data.read import Found, find
 from hone.data.readers.contents import plain_suffix
+from hone.data.readers.finding import TABLES
 from hone.errors import InputError, nearest
 from hone.task.load import parse_task
 from hone.task.metrics import DEFAULT_METRIC, METRICS
@@ -24,7 +25,7 @@ from hone.task.templates import template_problems
 
 Ask = Callable[[str, str], str]
 KINDS: tuple[str, ...] = get_args(Kind)
-_DATA_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow", ".txt")
+_DATA_SUFFIXES = (*TABLES, ".txt")
 
 
 @dataclass(frozen=True, kw_only=True)

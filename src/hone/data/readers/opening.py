@@ -12,7 +12,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, cast
@@ -38,7 +38,7 @@ class DataFile:
 
     name: str
     path: Path | None = None
-    address: str = ""
+    address: str = field(default="", repr=False)  # it may hold a secret
     part: str = ""
     size: int = 0
 
