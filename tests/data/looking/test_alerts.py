@@ -61,6 +61,11 @@ def test_every_kind_of_alert_is_there_and_the_weightiest_comes_first(document: d
         assert alert["weight"] == pytest.approx(SEVERITY[alert["name"]] * alert["rows"] / 40, abs=1e-6)
 
 
+def test_every_alert_says_what_to_do_or_why_it_matters(document: dict[str, Any]) -> None:
+    for alert in document["alerts"]:
+        assert alert["yaml"] or alert["command"] or alert["why"], alert["name"]
+
+
 def test_the_lines_for_hone_yaml_are_valid_there_and_make_rules(document: dict[str, Any]) -> None:
     lines = [alert["yaml"] for alert in document["alerts"] if alert["yaml"].startswith("clean:")]
     assert len(lines) >= 8

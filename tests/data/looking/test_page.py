@@ -168,6 +168,15 @@ def test_with_a_sample_every_figure_has_an_interval(measured: Any) -> None:
     assert document["profile"]["rows"]["value"] == 10_000
 
 
+def test_values_that_are_not_finite_are_not_measured(make_measured: Any) -> None:
+    values = [float("inf"), float("-inf"), float("nan"), None, 1.0]
+    measured = make_measured(["a text"] * 5, {"own.score": values})
+    rules = (Rule(name="own", column="own.score", low=0.5, source="test"),)
+    document = build(measured, rules, decide(measured.columns, rules))
+    json.dumps(document, allow_nan=False)
+    assert document["rules"][0]["histogram"]["unmeasured"] == 4
+
+
 def test_no_rows_and_no_rules_make_a_page_too(make_measured: Any) -> None:
     empty = make_measured([])
     assert "<h1>" in html(build(empty, (), decide(empty.columns, ())))

@@ -101,8 +101,9 @@ def _alert(
 
 def _reading(look: _Look) -> Iterator[Alert]:
     if bad := look.document["bad"]["rows"]:
-        why = "They were left out (--bad-rows drop); each is named with what was expected and found."
-        yield _alert("bad-rows", bad, f"{_rows(bad)} could not be read", "reading", why=why)
+        why = "They were left out; without --bad-rows drop each kind of fault is told with its file, line and field."
+        command = shlex.join(word for word in look.options.command if word not in ("--bad-rows", "drop"))
+        yield _alert("bad-rows", bad, f"{_rows(bad)} could not be read", "reading", command=command, why=why)
     empty = round(look.document["profile"]["empty.share"]["value"] * look.n)
     if empty:
         act = look.rule("empty", "{column: content.missing, absent: true}")
@@ -149,7 +150,9 @@ def _labels(look: _Look) -> Iterator[Alert]:
     for split in found["one_split"]:
         count = len(split["labels"])
         title = f"{count:,} {'label is' if count == 1 else 'labels are'} in {split['split']} only"
-        why = "No model learns a label that train does not have." if split["split"] != "train" else ""
+        why = "No model learns a label that train does not have: add rows of it to train, or take it out there."
+        if split["split"] == "train":
+            why = "No score says anything about a label that is in train alone."
         yield _alert("one-split", round(look.n * count / found["distinct"]), title, "labels", why=why)
     if found["alike"]:
         rows = sum(min(label["rows"] for label in group) for group in found["alike"])
@@ -219,7 +222,9 @@ def _columns(look: _Look) -> Iterator[Alert]:
         part = column["missing_share"]["value"]
         if part >= _MISSING:
             title = f'the column "{column["name"]}" is missing in {part:.0%} of the rows'
-            yield _alert("missing", round(part * look.n), title, "fields")
+            why = "A row that lacks a column of the task's templates cannot be used; hone check counts such rows."
+            command = shlex.join(["hone", "check", look.options.folder]) if look.options.folder else ""
+            yield _alert("missing", round(part * look.n), title, "fields", command=command, why=why)
     constant = [column["name"] for column in columns if column["constant"]]
     if constant:
         shown = ", ".join(f'"{name}"' for name in constant[:5])

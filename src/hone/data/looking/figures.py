@@ -94,7 +94,7 @@ class Figures:
         return bool(pa.types.is_boolean(self.table.schema.field(name).type))
 
     def numbers(self, name: str) -> Numbers:
-        """(N,) float64; a null is NaN. Of a column that is not there every value is NaN."""
+        """(N,) float64; a null is NaN, and so is what is not finite. Of a column that is not there every value is."""
         if name not in self._numbers:
             self._numbers[name] = self._converted(name)
         return self._numbers[name]
@@ -105,8 +105,8 @@ class Figures:
         column = self.table.column(name)
         if pa.types.is_boolean(column.type):
             column = column.cast(pa.int8())
-        values = column.cast(pa.float64(), safe=False).to_numpy()
-        return np.asarray(values, dtype=np.float64)
+        values = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+        return np.where(np.isfinite(values), values, np.nan)
 
     def flags(self, name: str) -> Flags:
         """(N,) bool: not null and not zero."""
