@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -201,6 +202,33 @@ def test_tabular_without_its_package_says_how_to_add_it(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert "pip install" in _run(capsys, rows, "--tabular", status=2)
+
+
+def test_tabular_hands_flat_columns_to_the_package(
+    rows: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package is heavy and an extra: what it is asked for is checked, not what it draws."""
+    asked: dict[str, Any] = {}
+
+    class ProfileReport:
+        def __init__(self, frame: Any, **options: Any) -> None:
+            asked.update(options, frame=frame)
+
+        def to_html(self) -> str:
+            return "<html>columns</html>"
+
+    modules = {
+        "pandas": SimpleNamespace(DataFrame=list),
+        "data_profiling": SimpleNamespace(ProfileReport=ProfileReport),
+    }
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
+    out = rows.parent / "out"
+    told = _run(capsys, rows, "--tabular", "--sensitive", "--out", out)
+    assert str(out / "requests-columns.html") in told
+    assert (asked["minimal"], asked["sensitive"], len(asked["frame"])) == (True, True, 33)
+    assert asked["frame"][0]["from"] == "app"
 
 
 @pytest.mark.parametrize(
