@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import unicodedata
 
 import ftfy
@@ -10,13 +11,21 @@ import pytest
 from hone.data.transforms.unicode import Unicode
 
 
-@pytest.mark.parametrize("text", ["naïve café", "Größe 42 €", "Привет, мир", "l\u2019été “ici”", "日本語", "…—\u2013"])
-@pytest.mark.parametrize("misread", ["cp1252", "latin-1"])
-def test_utf8_that_was_read_as_something_else_is_read_anew(text: str, misread: str) -> None:
-    try:
-        broken = text.encode().decode(misread)
-    except UnicodeDecodeError:
-        pytest.skip("some bytes mean nothing in this encoding")
+TEXTS = ["naïve café", "Größe 42 €", "Привет, мир", "l\u2019été “ici”", "日本語", "…—\u2013"]
+
+
+def misread() -> list[tuple[str, str]]:
+    """Each text, and what it becomes when its bytes are read in another encoding in which all of them mean something."""
+    pairs = []
+    for text in TEXTS:
+        for encoding in ("cp1252", "latin-1"):
+            with contextlib.suppress(UnicodeDecodeError):
+                pairs.append((text, text.encode().decode(encoding)))
+    return pairs
+
+
+@pytest.mark.parametrize(("text", "broken"), misread())
+def test_utf8_that_was_read_as_something_else_is_read_anew(text: str, broken: str) -> None:
     assert Unicode().apply(broken) == text
 
 
