@@ -10,12 +10,11 @@ import pytest
 
 from hone.data.transforms.unicode import Unicode
 
-
 TEXTS = ["naïve café", "Größe 42 €", "Привет, мир", "l\u2019été “ici”", "日本語", "…—\u2013"]
 
 
 def misread() -> list[tuple[str, str]]:
-    """Each text, and what it becomes when its bytes are read in another encoding in which all of them mean something."""
+    """Each text, and what it becomes when its bytes are read in another encoding that knows them all."""
     pairs = []
     for text in TEXTS:
         for encoding in ("cp1252", "latin-1"):
