@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import importlib.util
 import json
 import re
@@ -69,6 +70,19 @@ def test_a_task_folder_is_looked_at_as_hone_yaml_says(banking: Path, capsys: pyt
     document = _document(told["report"])
     assert document["profile"]["kept.share"]["value"] == pytest.approx(told["kept"] / 320)
     assert document["schema"] == "hone.look/1"
+
+
+def test_bad_rows_of_a_task_are_named_and_those_of_its_test_are_not(
+    banking: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = banking / "hone.yaml"
+    config.write_text(config.read_text(encoding="utf-8").replace("data: {", "data: {bad_rows: drop, ", 1))
+    for name in ("train.csv", "test.csv"):
+        with (banking / name).open("a", encoding="utf-8") as handle:
+            handle.write("one,two,three\n")
+    document = _document(json.loads(_run(capsys, banking, "--json").splitlines()[-1])["report"])
+    assert [row["row"] for row in document["bad"]["first"]] == ["train.csv:322"]
+    assert "bad-rows" in {alert["name"] for alert in document["alerts"]}
 
 
 def test_json_is_the_last_line_and_people_read_beside_it(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -221,8 +235,8 @@ def test_tabular_hands_flat_columns_to_the_package(
         "pandas": SimpleNamespace(DataFrame=list),
         "data_profiling": SimpleNamespace(ProfileReport=ProfileReport),
     }
-    for name, module in modules.items():
-        monkeypatch.setitem(sys.modules, name, module)
+    real = importlib.import_module
+    monkeypatch.setattr(importlib, "import_module", lambda name: modules.get(name) or real(name))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
     out = rows.parent / "out"
     told = _run(capsys, rows, "--tabular", "--sensitive", "--out", out)

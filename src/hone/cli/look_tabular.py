@@ -28,7 +28,7 @@ def check_installed() -> None:
         InputError: when the package is not installed, with the command that adds it.
     """
     if importlib.util.find_spec(PACKAGE) is None:
-        raise InputError("--tabular needs the package fg-data-profiling; add it with: pip install fg-data-profiling")
+        raise InputError('--tabular needs the package fg-data-profiling: pip install "hone-lm[tabular]"')
 
 
 def write_profile(looked: Looked) -> Path:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hone.data.judged import judge, open_task
+from hone.data.ledger import Entry
 from hone.data.measure import OnProgress
+from hone.data.rows import Bad
 from hone.data.survey import Survey
 from hone.data.view import view_of_task
 from hone.task.spec import Task
@@ -56,7 +58,14 @@ def survey_task(
         columns=judged.columns,
         decisions=judged.decisions,
         num_rows=judged.columns.num_rows,
+        bad=tuple(_bad(entry) for entry in loaded.bad if entry.source != "test"),
         changed=dict(opened.changing.changed),
         test_rows=loaded.test.n if loaded.test is not None else 0,
         test_labels=tuple(loaded.test.labels) if loaded.test is not None else (),
     )
+
+
+def _bad(entry: Entry) -> Bad:
+    """A row left out when reading, as the reader told it: what was expected, and what was found."""
+    expected, _, found = entry.reasons[0].evidence.rpartition(", found ")
+    return Bad(entry.row, "", expected.removeprefix("expected "), found)
