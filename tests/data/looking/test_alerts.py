@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from hone.data.cleaning import Given, plan_of
+from hone.data.fingerprints import Fingerprints
 from hone.data.looking.alerts import SEVERITY
 from hone.data.looking.document import build
 from hone.data.looking.figures import LookOptions
-from hone.data.rules import changed, decide
+from hone.data.rules import decide
 from hone.task.spec import Clean
 
 
@@ -69,10 +72,12 @@ def test_every_alert_says_what_to_do_or_why_it_matters(document: dict[str, Any])
 def test_the_lines_for_hone_yaml_are_valid_there_and_make_rules(document: dict[str, Any]) -> None:
     lines = [alert["yaml"] for alert in document["alerts"] if alert["yaml"].startswith("clean:")]
     assert len(lines) >= 8
+    prints = Fingerprints.of({"test": [("a text", "a text")]}, lambda reason: None)
     for line in lines:
         section = Clean.model_validate(yaml.safe_load(line)["clean"])
-        wishes = {name: wish.model_dump() for name, wish in section.rules.items() if not isinstance(wish, bool)}
-        assert {rule.name for rule in changed((), wishes)} == set(wishes)
+        bare = section.model_copy(update={"preset": "none"})
+        plan = plan_of(bare, "classify", Given(folder=Path(), fingerprints=prints))
+        assert set(section.rules) <= {rule.name for rule in plan.rules}
 
 
 def test_every_alert_links_to_a_part_of_the_page(document: dict[str, Any]) -> None:

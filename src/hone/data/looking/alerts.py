@@ -58,7 +58,7 @@ class _Look:
     n: int
     options: LookOptions
 
-    def rule(self, name: str, wish: str) -> dict[str, str]:
+    def rule(self, name: str, wish: str = "true") -> dict[str, str]:
         """What acts on rows that a rule removes: a look at them where it is applied, else the lines that add it."""
         if any(step["rule"] == name for step in self.document["waterfall"]["steps"]):
             return {"command": self.dropped(name), "why": f"The rule {name} of this preset removes them."}
@@ -106,7 +106,7 @@ def _reading(look: _Look) -> Iterator[Alert]:
         yield _alert("bad-rows", bad, f"{_rows(bad)} could not be read", "reading", command=command, why=why)
     empty = round(look.document["profile"]["empty.share"]["value"] * look.n)
     if empty:
-        act = look.rule("empty", "{column: content.missing, absent: true}")
+        act = look.rule("empty")
         yield _alert("empty", empty, f"{_rows(empty, 'holds no text', 'hold no text')}", "lengths", **act)
 
 
@@ -125,7 +125,7 @@ def _contamination(look: _Look) -> Iterator[Alert]:
         # The rule over whole rows is in every preset; it does not reach rows that hold a part of the test.
         applied = any(step["rule"] == "equals-test-row" for step in look.document["waterfall"]["steps"])
         name = "equals-test-row" if applied and found["whole"] == found["rows"] else "contaminated"
-        act = look.rule(name, "{column: contamination.ngrams, max: 0}")
+        act = look.rule(name)
         act["why"] = "A score on rows that were trained on says nothing. " + act.get("why", "")
         yield _alert("contaminated", found["rows"], title, "contamination", **act)
 
@@ -135,11 +135,11 @@ def _duplicates(look: _Look) -> Iterator[Alert]:
     if exact and exact["removed"]:
         held = _rows(exact["removed"], "repeats", "repeat")
         title = f"{held} an earlier one (case and punctuation aside), in groups of up to {exact['largest']:,}"
-        act = look.rule("duplicate", "{column: exact.survivor, absent: true}")
+        act = look.rule("duplicate")
         yield _alert("duplicate", exact["removed"], title, "duplicates-exact", **act)
     if near and near["removed"]:
         title = f"{_rows(near['removed'], 'nearly repeats', 'nearly repeat')} another one"
-        act = look.rule("near-duplicate", "{column: near.survivor, absent: true}")
+        act = look.rule("near-duplicate")
         yield _alert("near-duplicate", near["removed"], title, "duplicates-near", **act)
 
 
@@ -167,8 +167,10 @@ def _labels(look: _Look) -> Iterator[Alert]:
         if rows:
             edit = ["hone", "data", "edit", "ROW", f"{look.options.label_column}=LABEL"]
             act = {"command": shlex.join([*edit, *([look.options.folder] if look.options.folder else [])])}
+            act |= {"yaml": look.rule(f"label-{name}").get("yaml", "")}
+            act["why"] = f"Read them first; hone ablate label-{name} says whether leaving them out helps."
             if not look.options.folder:
-                act["why"] = "A label is corrected in a task folder, where the edit is recorded; hone init makes one."
+                act["why"] += " A label is corrected in a task folder, where the edit is recorded; hone init makes one."
             yield _alert(name, rows, f"{_rows(rows, 'has', 'have')} {title}", f"labels-{key}", **act)
     if found["imbalance"] >= _IMBALANCE and found["distinct"] > 1:
         title = f"the most frequent label has {found['imbalance']:,.0f} times the rows of the rarest"
@@ -185,12 +187,14 @@ def _inside(look: _Look) -> Iterator[Alert]:
         yield _alert(name, kind["rows"], title, "personal", yaml=yaml)
     if phrases and phrases["rows"]:
         title = f"{_rows(phrases['rows'], 'speaks', 'speak')} as an assistant about itself"
-        act = look.rule("disclaimer", "{column: disclaimer.count, max: 0}")
+        act = look.rule("disclaimer")
         yield _alert("disclaimer", phrases["rows"], title, "disclaimers", **act)
     if toxic and toxic["rows"]:
         title = f"{_rows(toxic['rows'], 'holds', 'hold')} a word of the list of unwanted words"
-        act = look.rule("unwanted-words", "{column: toxicity.words, max: 0}")
-        act.setdefault("why", "A list is no judge: look at the rows before you drop them.")
+        act = look.rule("toxic-words")
+        act.setdefault(
+            "why", "A list is no judge: look at the rows first; hone ablate toxic-words says whether it helps."
+        )
         yield _alert("toxic", toxic["rows"], title, "toxicity", **act)
 
 
