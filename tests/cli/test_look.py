@@ -166,6 +166,17 @@ def test_text_shared_with_the_test_is_marked(tmp_path: Path, capsys: pytest.Capt
     assert "SECRET" not in told, "the test is never shown"
 
 
+def test_what_an_optional_rule_would_remove_can_be_seen_first(
+    rows: Path, banking: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = rows.parent / "out"
+    alerts = json.loads(_run(capsys, rows, "--json", "--out", out).splitlines()[-1])["alerts"]
+    assert not any("near-duplicate removes" in alert["title"] for alert in alerts)
+    told = _run(capsys, rows, "--dropped", "near-duplicate", "--out", out)
+    assert "near-duplicate removes 2 of 33 rows" in told
+    assert "label-suspect removes" in _run(capsys, banking, "--dropped", "label-suspect")
+
+
 def test_an_unknown_rule_names_the_nearest(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = _run(capsys, rows, "--dropped", "duplicates", "--out", rows.parent / "out", status=2)
     assert 'did you mean "duplicate"?' in told

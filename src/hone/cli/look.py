@@ -117,7 +117,7 @@ def say_headline(document: dict[str, Any], say: Callable[[str], None]) -> None:
     found = document["alerts"]
     say("what is wrong most:" if found else "nothing that hone looks for is wrong")
     for alert in found[:SHOWN]:
-        act = alert["command"] or (alert["yaml"] and f"hone.yaml: {alert['yaml']}")
+        act = f"hone.yaml: {alert['yaml']}" if alert["yaml"] else alert["command"]
         say(f"  {percent(alert['share']):>8}  {alert['title']}" + (f"\n            {act}" if act else ""))
     if len(found) > SHOWN:
         say(f"  and {len(found) - SHOWN} more in the report")

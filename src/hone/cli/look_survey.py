@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hone.cli.look import out_folder
 from hone.cli.places import is_task_folder, task_folder
@@ -49,6 +50,10 @@ def _of_task(args: argparse.Namespace, folder: Path, looking: bool) -> Looked:
     from hone.task.load import load_task
 
     task = load_task(folder)
+    rules = _also(args, task.clean.rules)
+    # A section that takes an earlier version's cleaning has no rules of its own to add to.
+    if rules != task.clean.rules and task.clean.version is None:
+        task = task.model_copy(update={"clean": task.clean.model_copy(update={"rules": rules})})
     with Stages(quiet=args.quiet) as stages:
         found = survey_task(
             task, folder, folder / CACHE, _sayer(args), workers=args.workers, looking=looking, on_progress=stages.tell
@@ -85,7 +90,7 @@ def _of_files(args: argparse.Namespace, looking: bool) -> Looked:
         workers=args.workers,
         seed=args.seed,
     )
-    section = Clean(preset=args.preset, against=args.against)
+    section = Clean(preset=args.preset, against=args.against, rules=_also(args, {}))
     with Stages(quiet=args.quiet) as stages:
         found = survey_files(
             args.sources,
@@ -114,6 +119,15 @@ def _of_files(args: argparse.Namespace, looking: bool) -> Looked:
     if found.bad:
         say(f"{len(found.bad):,} rows could not be used and are left out; the report names the first")
     return Looked(survey=found, options=options, out=out, stem=_stem(names))
+
+
+def _also(args: argparse.Namespace, rules: Mapping[str, Any]) -> dict[str, Any]:
+    """The rules wished for, and the optional one whose rows are asked for: what it would remove can be seen first."""
+    from hone.data.presets import OPTIONAL
+
+    if args.dropped not in OPTIONAL or args.dropped in rules:
+        return dict(rules)
+    return {**rules, args.dropped: True}
 
 
 def _command(args: argparse.Namespace) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 from hone.data.looking.figures import LookOptions
 from hone.data.looking.markup import file_name
 from hone.data.looking.sampling import at_most, repeats, share
+from hone.data.presets import OPTIONAL
 
 Alert = dict[str, Any]
 
@@ -62,7 +63,8 @@ class _Look:
         """What acts on rows that a rule removes: a look at them where it is applied, else the lines that add it."""
         if any(step["rule"] == name for step in self.document["waterfall"]["steps"]):
             return {"command": self.dropped(name), "why": f"The rule {name} of this preset removes them."}
-        return {"yaml": f"clean: {{rules: {{{name}: {wish}}}}}"}
+        preview = {"command": self.dropped(name)} if name in OPTIONAL else {}
+        return {"yaml": f"clean: {{rules: {{{name}: {wish}}}}}", **preview}
 
     def dropped(self, rule: str) -> str:
         """The command that pages through what a rule removes."""
