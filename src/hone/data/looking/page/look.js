@@ -40,14 +40,20 @@ for (const browser of document.querySelectorAll(".browser")) {
 }
 
 const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
-const watcher = new IntersectionObserver((entries) => {
-  for (const entry of entries) {
-    if (!entry.isIntersecting) continue;
-    for (const link of links.values()) link.classList.remove("here");
-    links.get(entry.target.id)?.classList.add("here");
-  }
-}, { rootMargin: "0px 0px -75% 0px" });
-for (const part of document.querySelectorAll("section[id]")) watcher.observe(part);
+const sections = [...document.querySelectorAll("section[id]")].filter((part) => links.has(part.id));
+let waiting = false;
+const mark = () => {
+  waiting = false;
+  const atEnd = innerHeight + scrollY >= document.documentElement.scrollHeight - 2;
+  const passed = sections.filter((part) => part.getBoundingClientRect().top <= innerHeight / 4);
+  const here = atEnd ? sections.at(-1) : passed.at(-1);
+  for (const part of sections) links.get(part.id).classList.toggle("here", part === here);
+};
+addEventListener("scroll", () => {
+  if (!waiting) requestAnimationFrame(mark);
+  waiting = true;
+}, { passive: true });
+mark();
 
 // A link into a closed part opens it first.
 const open = () => {
