@@ -23,7 +23,7 @@ QUIET_ENV := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false WAN
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help quickstart test lint format types layers pytest dev clean \
-	bench-startup bench-smoke bench-seeds bench-throughput bench-runtime
+	bench-startup bench-smoke bench-seeds bench-throughput bench-runtime bench-data
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -67,6 +67,12 @@ bench-seeds: $(TESTS) ## five seeds of the voice task, seconds per stage (about 
 
 bench-throughput: $(BENCH) ## training tokens a second: hone, a bare loop, the Transformers Trainer
 	$(BIN)/python benchmarks/throughput.py
+
+bench-data: $(BENCH) ## what looking and cleaning find and cost; DATA=FOLDER holds the data sets
+	@test -n "$(DATA)" || { echo "name the folder of the data sets: make bench-data DATA=FOLDER" >&2; exit 2; }
+	for name in known_duplicates contamination presets pii boilerplate labels signals look; do \
+		$(BIN)/python benchmarks/data/$$name.py --data $(DATA) || exit 1; done
+	$(BIN)/python benchmarks/data/rules.py
 
 bench-runtime: $(TESTS) ## times of ./quickstart's artifact by our clock and by the runtime's own
 	$(BIN)/python benchmarks/runtime_timings.py

@@ -75,13 +75,15 @@ def _clean_task(args: argparse.Namespace, folder: Path) -> int:
         from hone.cli.going_back import go_back
 
         say(go_back(folder, args.to))
+    from hone.cli.stages import Stages
     from hone.data.making import record
     from hone.data.prepare import prepare
     from hone.data.versions import head
     from hone.task.load import load_task
 
     before = head(folder)
-    data = prepare(load_task(folder), folder, folder / CACHE, say, workers=_workers(args))
+    with Stages(quiet=args.quiet) as stages:
+        data = prepare(load_task(folder), folder, folder / CACHE, say, workers=_workers(args), on_progress=stages.tell)
     document: dict[str, Any] = {
         "folder": str(folder),
         "version": data.id,

@@ -10,7 +10,7 @@ from typing import Any
 PATIENCE_S = 2.0
 EVERY_S = 0.25
 PLAIN_EVERY_S = 5.0
-_UNITS = {"reading": ("rows", 1.0), "report": ("parts", 1.0)}
+_UNITS = {"reading": ("MB", 1e6), "report": ("parts", 1.0)}
 _CHARS = ("M characters", 1e6)
 
 

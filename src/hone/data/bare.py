@@ -24,25 +24,32 @@ SPLIT = "train"
 class BareFiles:
     """Rows of several sources, one after the other. ``counts`` rows by source, ``bad`` those that cannot be used."""
 
-    def __init__(self, files: Sequence[str], base: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        files: Sequence[str],
+        base: Path,
+        say: Callable[[str], None],
+        on_bytes: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """``on_bytes`` takes the bytes read and to read, as they lie in storage, after each block."""
         self.files = tuple(files)
         self.counts: Counter[str] = Counter()
         self.bad: list[Bad] = []
-        self._base, self._say = base, say
+        self._base, self._say, self._on_bytes = base, say, on_bytes
         self._prefixes = _prefixes(files)
 
     def rows(self) -> Iterator[SplitRow]:
         """Good rows, in order; field schemas are converted, which is said."""
+        progress = Progress(self._on_bytes)
         for file in self.files:
-            progress = Progress()
             for row in converted(read(file, self._base, self._prefixes[file], progress), self._say):
                 self.counts[row.id.rpartition(":")[0]] += 1
                 if isinstance(row, Bad):
                     self.bad.append(row)
                 else:
                     yield SPLIT, row
-            for line in progress.said():
-                self._say(line)
+        for line in progress.said():
+            self._say(line)
 
     def check(self) -> None:
         """Refuse what was read when rows of it cannot be used.

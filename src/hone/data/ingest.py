@@ -43,7 +43,6 @@ def ingest(
     *,
     key: str | None = None,
     workers: int = 1,
-    on_rows: Callable[[int], None] | None = None,
     is_whole: Callable[[], bool] = lambda: True,
 ) -> Ingested:
     """Lay rows out as texts.
@@ -55,7 +54,6 @@ def ingest(
         cache: folder of stores.
         key: stands for everything that decides what comes out (:func:`ingest_key`); None never looks one up.
         workers: processes that transform.
-        on_rows: told how many rows are done.
         is_whole: asked when all rows were read, whether the store may be found again under its key; may raise.
     """
     index = cache / "ingested" / f"{key}.json"
@@ -64,13 +62,9 @@ def ingest(
     work = partial(_ingest_batch, view=view, transforms=tuple(transforms), cache=cache)
     parts: list[Part] = []
     changed: Counter[str] = Counter({transform.name: 0 for transform in transforms})
-    done = 0
-    for made, counts, count in ordered_map(work, _raw_batches(rows), workers):
+    for made, counts in ordered_map(work, _raw_batches(rows), workers):
         parts += made
         changed.update(counts)
-        done += count
-        if on_rows is not None:
-            on_rows(done)
     if is_whole() and key is not None:
         write_json(index, {"parts": [asdict(part) for part in parts], "changed": dict(changed)})
     return Ingested(store=TextStore(cache, parts), changed=dict(changed))
@@ -120,7 +114,7 @@ def _chars(value: Any) -> int:
 
 def _ingest_batch(
     rows: list[SplitRow], *, view: View, transforms: Sequence[Transform], cache: Path
-) -> tuple[list[Part], Counter[str], int]:
+) -> tuple[list[Part], Counter[str]]:
     changed: Counter[str] = Counter()
 
     def text_rows() -> Iterator[Any]:
@@ -128,7 +122,7 @@ def _ingest_batch(
             new = _transformed(row, view, transforms, changed)
             yield view.row(new, row.id.rpartition(":")[0], split)
 
-    return [write_part(batch, cache) for batch in batches(text_rows())], changed, len(rows)
+    return [write_part(batch, cache) for batch in batches(text_rows())], changed
 
 
 def _transformed(row: Row, view: View, transforms: Sequence[Transform], changed: Counter[str]) -> Row:

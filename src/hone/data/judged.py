@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,8 @@ class Judged:
     decisions: Decisions
 
 
-def open_task(task: Task, folder: Path, say: Say) -> Opened:
-    """Read a task's rows with their edits and transforms.
+def open_task(task: Task, folder: Path, say: Say, on_progress: OnProgress | None = None) -> Opened:
+    """Read a task's rows with their edits and transforms; ``on_progress`` takes bytes of the stage ``reading``.
 
     Raises:
         InputError: every problem of every source, or every edit that no longer fits.
@@ -63,7 +64,8 @@ def open_task(task: Task, folder: Path, say: Say) -> Opened:
     section, patches = chosen_section(task, folder)
     columns = view_of_task(task).text_columns
     changing = Changing(transforms=transforms_of(section, task.kind), columns=columns, patches=patches)
-    loaded = sources.load(task, folder, say, changing)
+    on_bytes = None if on_progress is None else partial(on_progress, "reading")
+    loaded = sources.load(task, folder, say, changing, on_bytes)
     if problems := [*patches.problems, *patches.missing()]:
         raise InputError(problems)
     for transform in changing.transforms:

@@ -12,6 +12,7 @@ from hone.data import clean, sources
 from hone.data.judged import Judged, Opened, judge, open_task
 from hone.data.ledger import Entry, Ledger
 from hone.data.making import Making
+from hone.data.measure import OnProgress
 from hone.data.rows import Row, rows_digest
 from hone.data.sealed import SealedTest
 from hone.data.split import choose
@@ -57,6 +58,7 @@ def prepare(
     *,
     rows: Mapping[str, Iterable[Mapping[str, Any]]] | None = None,
     workers: int = 1,
+    on_progress: OnProgress | None = None,
 ) -> DataVersion:
     """Read the task's data and make the version of it that everything else uses.
 
@@ -67,6 +69,7 @@ def prepare(
         say: takes each line on what was read, left out or decided.
         rows: Python rows that take the place of ``train``, ``dev``, ``test`` or ``ood`` of the task.
         workers: processes that measure; they change nothing but the time.
+        on_progress: takes a stage, what is done and what is to do: bytes while reading, characters while measuring.
 
     Raises:
         InputError: with every problem of every source at once.
@@ -74,9 +77,9 @@ def prepare(
     task = sources.with_python_rows(task, cache, rows or {})
     if task.data.split is not None and isinstance(task.data.dev, str) and task.data.test is not None:
         raise InputError("data.split: dev and test are files, so there is nothing to split; remove this key")
-    opened = open_task(task, folder, say)
+    opened = open_task(task, folder, say, on_progress)
     fingerprints = sources.fingerprints(task, opened.section, opened.loaded, folder, cache, say)
-    judged = judge(task, opened, folder, cache, fingerprints=fingerprints, workers=workers)
+    judged = judge(task, opened, folder, cache, fingerprints=fingerprints, workers=workers, on_progress=on_progress)
     cleaned = clean.clean(task, opened.loaded, opened.section, judged, say)
     pool, sealed = _seal(task, folder, cleaned, opened, say)
     train, dev = _dev(task, pool, cleaned, say)

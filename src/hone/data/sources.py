@@ -89,8 +89,16 @@ class Summary:
         )
 
 
-def load(task: Task, folder: Path, say: Callable[[str], None], changing: Changing | None = None) -> Loaded:
+def load(
+    task: Task,
+    folder: Path,
+    say: Callable[[str], None],
+    changing: Changing | None = None,
+    on_bytes: Callable[[int, int], None] | None = None,
+) -> Loaded:
     """Read train, dev and ood, and pass over test; ``changing`` is what happens to rows on the way.
+
+    ``on_bytes`` takes the bytes of a split that are read, and all of them, as they lie in storage.
 
     Raises:
         InputError: all problems of all sources at once.
@@ -111,7 +119,7 @@ def load(task: Task, folder: Path, say: Callable[[str], None], changing: Changin
             rows[split].append(row)
 
     for split in found:
-        progress = Progress()
+        progress = Progress(on_bytes)
         stream = read(named[split], folder, prefixes[split], progress)
         more, left_out = _pass(task, split, stream, changing, take, progress, _files(found[split]), say)
         problems += more

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def survey_files(
         say: takes each line on what was recognised.
         wishes: columns, test, sample, workers.
         looking: measure also what no rule decides by.
-        on_progress: takes a stage, what is done and what is to do: rows while reading (0 where not known), characters
+        on_progress: takes a stage, what is done and what is to do: bytes while reading (0 where not known), characters
             while measuring.
 
     Raises:
@@ -115,8 +116,8 @@ def survey_files(
     with_answer = view.kind != "language-model"
     given = Given(folder=base, test=test.rows, fingerprints=test.fingerprints, with_answer=with_answer)
     plan = plan_of(section, view.kind, given, looking=looking)
-    reading = BareFiles(files, base, _unsaid)
-    ingested, num_rows = _ingested(reading, view, plan, cache, wishes, tell)
+    reading = BareFiles(files, base, _unsaid, partial(tell, "reading"))
+    ingested, num_rows = _ingested(reading, view, plan, cache, wishes)
     measured = measure(ingested.store, plan.signals, cache, workers=wishes.workers, on_progress=tell)
     for note in (*plan.notes, *notes(measured.columns)):
         say(note)
@@ -137,9 +138,7 @@ def survey_files(
     )
 
 
-def _ingested(
-    reading: BareFiles, view: View, plan: Plan, cache: Path, wishes: Wishes, tell: OnProgress
-) -> tuple[Ingested, int]:
+def _ingested(reading: BareFiles, view: View, plan: Plan, cache: Path, wishes: Wishes) -> tuple[Ingested, int]:
     """The texts, and how many rows there were where only a sample of them was taken (else 0)."""
     hashes = reading.hashes
     rows: Iterable[SplitRow] = reading.rows()
@@ -154,7 +153,6 @@ def _ingested(
         cache,
         key=None if hashes is None else ingest_key(hashes, view, plan.transforms, more),
         workers=wishes.workers,
-        on_rows=lambda done: tell("reading", done, 0),
         # A store with bad rows is not found again, so that they are named each time.
         is_whole=lambda: reading.is_whole(wishes.bad_rows),
     )

@@ -40,7 +40,7 @@ def survey_task(
     Raises:
         InputError: with every problem of every source at once.
     """
-    opened = open_task(task, folder, say)
+    opened = open_task(task, folder, say, on_progress)
     loaded, against = opened.loaded, opened.section.against
     prints = None
     if loaded.test is not None or against:
