@@ -30,12 +30,16 @@ class BareFiles:
         base: Path,
         say: Callable[[str], None],
         on_bytes: Callable[[int, int], None] | None = None,
+        note: Callable[[str], None] | None = None,
     ) -> None:
-        """``on_bytes`` takes the bytes read and to read, as they lie in storage, after each block."""
+        """``say`` takes what was recognised, ``note`` what was noted while reading (without it ``say`` does).
+
+        ``on_bytes`` takes the bytes read and to read, as they lie in storage, after each block.
+        """
         self.files = tuple(files)
         self.counts: Counter[str] = Counter()
         self.bad: list[Bad] = []
-        self._base, self._say, self._on_bytes = base, say, on_bytes
+        self._base, self._say, self._on_bytes, self._note = base, say, on_bytes, note or say
         self._prefixes = _prefixes(files)
 
     def rows(self) -> Iterator[SplitRow]:
@@ -49,7 +53,7 @@ class BareFiles:
                 else:
                     yield SPLIT, row
         for line in progress.said():
-            self._say(line)
+            self._note(line)
 
     def check(self) -> None:
         """Refuse what was read when rows of it cannot be used.

@@ -116,7 +116,7 @@ def survey_files(
     with_answer = view.kind != "language-model"
     given = Given(folder=base, test=test.rows, fingerprints=test.fingerprints, with_answer=with_answer)
     plan = plan_of(section, view.kind, given, looking=looking)
-    reading = BareFiles(files, base, _unsaid, partial(tell, "reading"))
+    reading = BareFiles(files, base, _unsaid, partial(tell, "reading"), say)
     ingested, num_rows = _ingested(reading, view, plan, cache, wishes)
     measured = measure(ingested.store, plan.signals, cache, workers=wishes.workers, on_progress=tell)
     for note in (*plan.notes, *notes(measured.columns)):
