@@ -120,12 +120,17 @@ def _gathered(signal: AnySignal, store: TextStore, cache: Path) -> pa.Table:
     whole = content_hash([part.identity for part in store.parts], 32)
     path = cache / "signals" / signal_key(signal) / f"all-{whole}.parquet"
     if not path.is_file():
-        sketches = pa.Table.from_batches([read_ipc(_path(signal, part, cache)) for part in store.parts])
-        for name in ("row", "split", "source"):
-            if name not in sketches.column_names:
-                sketches = sketches.append_column(name, store.rows.column(name))
-        _write_parquet(signal.columns(sketches), path)
+        _write_parquet(signal.columns(sketches_of(signal, store, cache)), path)
     return pq.read_table(path)
+
+
+def sketches_of(signal: CorpusSignal, store: TextStore, cache: Path) -> pa.Table:
+    """The sketches of all rows, mapped from disk, with ``row``, ``split`` and ``source`` beside them."""
+    sketches = pa.Table.from_batches([read_ipc(_path(signal, part, cache)) for part in store.parts])
+    for name in ("row", "split", "source"):
+        if name not in sketches.column_names:
+            sketches = sketches.append_column(name, store.rows.column(name))
+    return sketches
 
 
 def _write_parquet(table: pa.Table, path: Path) -> None:
