@@ -12,9 +12,12 @@ from hone.data.rows import Row
 from hone.data.sealed import SealedTest
 from hone.data.view import View, view_of_rows, view_of_task
 from hone.errors import InputError
+from hone.files import content_hash
 from hone.task.spec import Task
 
 TEST = "test"
+FORMAT = 2
+"""Raised when the same texts would give other fingerprints."""
 _PEEK_ROWS = 200
 Say = Callable[[str], None]
 Pair = tuple[str, str]
@@ -43,7 +46,8 @@ def task_fingerprints(
         if test is not None:
             tests = {TEST: _sealed_texts(test, view, say), **tests}
         return fingerprints(tests, say)
-    path = cache / "data" / "fingerprints" / f"{test.digest[:32]}.safetensors"
+    key = content_hash([test.digest, view.describe(), FORMAT], 32)
+    path = cache / "data" / "fingerprints" / f"{key}.safetensors"
     if path.is_file():
         return Fingerprints.open(path)
     made = fingerprints({TEST: _sealed_texts(test, view, say)}, say)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from hone.data import rules as deciding
 from hone.data.measure import AnySignal
-from hone.data.presets import OPTIONAL, Preset, Step, preset
+from hone.data.presets import BENCHMARK, CONTAMINATED, OPTIONAL, Preset, Step, preset
 from hone.data.rules import Rule
 from hone.data.signals import registry
 from hone.data.transforms.base import Transform
@@ -77,8 +77,7 @@ def plan_of(clean: Clean, kind: str, given: Given, *, looking: bool = False) -> 
     problems: list[str] = []
     base = preset(clean.preset, kind)
     transforms = _tried(partial(transforms_of, clean, kind), problems) or ()
-    wishes = {name: wish if isinstance(wish, bool) else _wish(wish) for name, wish in clean.rules.items()}
-    rules = _tried(partial(deciding.changed, base.rules, wishes, OPTIONAL), problems) or ()
+    rules = _tried(partial(rules_of, clean, kind), problems) or ()
     rules, notes = _possible(rules, given)
     names = _signal_names(base, clean, rules, given, looking)
     signals = [_tried(partial(_signal, name, base, clean, given), problems) for name in names]
@@ -86,6 +85,23 @@ def plan_of(clean: Clean, kind: str, given: Given, *, looking: bool = False) -> 
         raise InputError(problems)
     found = tuple(signal for signal in signals if signal is not None)
     return Plan(transforms=transforms, signals=found, rules=rules, notes=notes)
+
+
+def rules_of(clean: Clean, kind: str) -> tuple[Rule, ...]:
+    """The rules of a section: the preset's as a person changed them, and those on benchmarks where there are any.
+
+    Raises:
+        InputError: with every rule that is unknown or says no threshold.
+    """
+    wishes = {name: wish if isinstance(wish, bool) else _wish(wish) for name, wish in clean.rules.items()}
+    against = {rule.name: True for rule in (BENCHMARK, CONTAMINATED) if clean.against}
+    return deciding.changed(preset(clean.preset, kind).rules, {**against, **wishes}, OPTIONAL)
+
+
+def compares(clean: Clean, kind: str) -> bool:
+    """Whether a section asks for the n-grams of test and benchmark texts."""
+    asked = "contamination" in clean.signals or bool(clean.against)
+    return asked or any(rule.signal == "contamination" for rule in rules_of(clean, kind))
 
 
 def _wish(wish: Any) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from hone.data.making import chosen_section
 from hone.data.measure import Measured, OnProgress, measure
 from hone.data.patches import Patches
 from hone.data.rows import Row, fingerprint
-from hone.data.rules import Decisions, Rule, decide
+from hone.data.rules import Decisions, Rule
+from hone.data.settling import settle
 from hone.data.store import TextStore
 from hone.data.table import TextRow, batches
 from hone.data.view import View, view_of_task
@@ -115,7 +116,8 @@ def judge(
     if opened.patches.dropped:
         plan = replace(plan, rules=(*plan.rules, BY_HAND))
     plan = replace(plan, notes=(*plan.notes, *notes(columns)))
-    return Judged(plan=plan, measured=measured, columns=columns, decisions=decide(columns, plan.rules))
+    columns, decisions = settle(columns, plan.rules, plan.signals, store, cache / "data")
+    return Judged(plan=plan, measured=measured, columns=columns, decisions=decisions)
 
 
 def text_rows(view: View, splits: Iterable[tuple[str, Iterable[Row]]]) -> Iterable[TextRow]:

@@ -62,6 +62,13 @@ CONTAMINATED = Rule(
     source="a run of 13 words shared with a test or benchmark text (GPT-3, arXiv 2005.14165, C)",
     evidence=("contamination.against", "contamination.spans"),
 )
+BENCHMARK = Rule(
+    name="equals-benchmark-row",
+    column="contamination.whole",
+    high=0,
+    source=f"the row of a test or benchmark, whole; {FOLDING}",
+    evidence=("contamination.against",),
+)
 NEAR = Rule(
     name="near-duplicate",
     column="near.survivor",
@@ -133,7 +140,19 @@ PRESETS: dict[str, Preset] = {
     "web": Preset(
         name="web",
         transforms=(("html", {}), ("unicode", {}), ("whitespace", {}), ("redact", {"kinds": ["email", "ip"]})),
-        rules=(EMPTY, _LANGUAGE, *_gopher(), *_C4, *_FINEWEB, DUPLICATE, NEAR, IN_TEST, IN_DEV, CONTAMINATED),
+        rules=(
+            EMPTY,
+            _LANGUAGE,
+            *_gopher(),
+            *_C4,
+            *_FINEWEB,
+            DUPLICATE,
+            NEAR,
+            IN_TEST,
+            IN_DEV,
+            BENCHMARK,
+            CONTAMINATED,
+        ),
         signals=(*_ALWAYS, ("c4", {"terminal_rule": False})),
     ),
 }
@@ -166,7 +185,8 @@ _FURTHER = (
     Rule(name="chance-10", column="chance.value", low=0.1, source="a tenth of the rows by chance: a control"),
 )
 OPTIONAL: dict[str, Rule] = {
-    rule.name: rule for rule in (*(one for found in PRESETS.values() for one in found.rules), DISCLAIMER, *_FURTHER)
+    rule.name: rule
+    for rule in (*(one for found in PRESETS.values() for one in found.rules), DISCLAIMER, BENCHMARK, *_FURTHER)
 }
 """Every rule that ``clean: {rules: {NAME: true}}`` can add to a preset, by its name."""
 

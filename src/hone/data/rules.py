@@ -90,6 +90,9 @@ def decide(columns: pa.Table, rules: Sequence[Rule]) -> Decisions:
         if (rule.low is not None or rule.high is not None) and not ordered:
             problems.append(f"rule {rule.name}: {rule.column} holds {column.type}, which has no smaller and larger")
             continue
+        if rule.one_of and not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+            problems.append(f"rule {rule.name}: {rule.column} holds {column.type}; one_of is for words")
+            continue
         if rule.splits not in inside:
             inside[rule.splits] = _in_splits(columns, rule.splits)
         failed[rule.name] = _fails(rule, column) & inside[rule.splits]
@@ -109,10 +112,12 @@ def _fails(rule: Rule, column: pa.ChunkedArray) -> Mask:
     if pa.types.is_boolean(column.type):
         column = pc.cast(column, pa.int8())
     fails = np.zeros(len(column), bool)
+    # A share of 0.3 in single precision is not the 0.3 of a threshold: both are taken in the column's precision.
+    kind = column.type if pa.types.is_floating(column.type) else pa.float64()
     if rule.low is not None:
-        fails |= _mask(pc.fill_null(pc.less(column, pa.scalar(float(rule.low))), False))
+        fails |= _mask(pc.fill_null(pc.less(column, pa.scalar(float(rule.low), kind)), False))
     if rule.high is not None:
-        fails |= _mask(pc.fill_null(pc.greater(column, pa.scalar(float(rule.high))), False))
+        fails |= _mask(pc.fill_null(pc.greater(column, pa.scalar(float(rule.high), kind)), False))
     return fails
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from hone.data.changing import Changing
 from hone.data.checking import Checker, input_columns, output_columns
+from hone.data.cleaning import compares
 from hone.data.formats import converted
 from hone.data.ledger import BAD, Entry, Reason
-from hone.data.presets import preset
 from hone.data.read import Found, find, read
 from hone.data.readers.addresses import without_secrets
 from hone.data.readers.progress import Progress
@@ -186,12 +186,7 @@ def fingerprints(
     task: Task, section: Clean, loaded: Loaded, folder: Path, cache: Path, say: Callable[[str], None]
 ) -> Fingerprints | None:
     """N-grams of the test split and of benchmark files, where a rule asks for them; None otherwise."""
-    wanted = any(rule.signal == "contamination" for rule in preset(section.preset, task.kind).rules)
-    wanted |= any(
-        not isinstance(wish, bool) and (wish.column or "").startswith("contamination.")
-        for wish in section.rules.values()
-    )
-    if not (wanted or section.against):
+    if not compares(section, task.kind):
         return None
     from hone.data.benchmarks import task_fingerprints
 

@@ -18,7 +18,8 @@ from hone.data.clusters import notes
 from hone.data.ingest import Ingested, SplitRow, ingest, ingest_key
 from hone.data.measure import Measured, OnProgress, measure
 from hone.data.rows import Bad, fingerprint
-from hone.data.rules import Decisions, decide
+from hone.data.rules import Decisions
+from hone.data.settling import settle
 from hone.data.transforms.base import Transform
 from hone.data.view import View, view_of_rows
 from hone.errors import InputError
@@ -121,13 +122,14 @@ def survey_files(
     measured = measure(ingested.store, plan.signals, cache, workers=wishes.workers, on_progress=tell)
     for note in (*plan.notes, *notes(measured.columns)):
         say(note)
+    columns, decisions = settle(measured.columns, plan.rules, plan.signals, measured.store, cache)
     return Survey(
         name=", ".join(files),
         view=view,
         plan=plan,
         measured=measured,
-        columns=measured.columns,
-        decisions=decide(measured.columns, plan.rules),
+        columns=columns,
+        decisions=decisions,
         num_rows=num_rows or ingested.store.num_rows,
         sampled=wishes.sample is not None and ingested.store.num_rows < num_rows,
         bad=tuple(reading.bad),

@@ -7,6 +7,7 @@ these errors into sentences with lines and nearest names. The JSON Schema for ed
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -120,6 +121,19 @@ class RuleWish(Section):
     source: str | None = None
     """Where the threshold is from."""
 
+    @model_validator(mode="after")
+    def _some_row_can_pass(self) -> RuleWish:
+        wrong = [f"{name} {value}" for name, value in (("min", self.min), ("max", self.max)) if _is_odd(value)]
+        if wrong:
+            raise ValueError(f"a threshold is a finite number; got {', '.join(wrong)}")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is over max {self.max:g}: no row could stay")
+        return self
+
+
+def _is_odd(value: float | None) -> bool:
+    return value is not None and not math.isfinite(value)
+
 
 class Clean(Section):
     """How rows are cleaned: transforms of text, then signals, then rules over the signals' columns.
@@ -130,7 +144,8 @@ class Clean(Section):
 
     preset: Literal["task", "web", "none"] = "task"
     transforms: list[str | dict[str, dict[str, Any]]] | None = None
-    """Transforms in their order, by name or ``{name: {parameter: value}}``; without the key the preset's own."""
+    """Transforms by name or ``{name: {parameter: value}}``, without the key the preset's own; carried out in the order
+    html, unicode, whitespace, redact."""
     rules: dict[str, bool | RuleWish] = {}
     """By name: ``false`` leaves a rule of the preset out, ``{min: ..., max: ...}`` moves its threshold or adds one."""
     signals: dict[str, dict[str, Any]] = {}

@@ -21,6 +21,8 @@ class Redact:
     version: ClassVar[str] = "1"
 
     def __post_init__(self) -> None:
+        if isinstance(self.kinds, str):
+            raise InputError(f'redact: kinds is the text "{self.kinds}"; expected a list, such as [{self.kinds}]')
         object.__setattr__(self, "kinds", tuple(self.kinds))
         wrong = [f'redact: unknown kind "{kind}"; {nearest(kind, KINDS)}' for kind in self.kinds if kind not in KINDS]
         if wrong:
