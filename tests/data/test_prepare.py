@@ -134,7 +134,22 @@ def test_without_a_test_file_one_is_hashed_out_and_said(tmp_path: Path) -> None:
     version, said = make(classify(train="train.jsonl"), tmp_path)
     assert 15 < version.test.n < 50
     assert version.test.n + len(version.dev) + len(version.train) == 300
-    assert any(f"names no test file, so {version.test.n} rows (10%)" in line for line in said)
+    assert any(f"names no test file, so {version.test.n} rows ({version.test.n / 300:.1%})" in line for line in said)
+
+
+def test_a_test_that_is_hashed_out_is_sealed_before_anything_is_measured(tmp_path: Path) -> None:
+    rows = labelled(300, word="passage")
+    # The second of two rows that fold alike cannot stay in train when the first is in the test.
+    lines(tmp_path / "train.jsonl", [*rows, *({**row, "text": row["text"].upper()} for row in rows)])
+    version, _ = make(classify(train="train.jsonl"), tmp_path)
+    test = version.test.read(lambda reason: None, "a test")
+    stored = b"".join(path.read_bytes() for path in (tmp_path / "cache").rglob("*") if path.is_file())
+    held = [str(row.fields["text"]) for row in test]
+    assert len(held) > 15
+    assert not [text for text in held if f'"{text}"'.encode() in stored]
+    gone = {entry.row: [reason.name for reason in entry.reasons] for entry in version.ledger.entries}
+    twins = {f"train.jsonl:{int(row.id.split(':')[1]) + 300}" for row in test}
+    assert {row for row, reasons in gone.items() if IN_TEST in reasons} == twins
 
 
 def test_labels_that_a_split_alone_has_are_named(tmp_path: Path) -> None:

@@ -14,14 +14,18 @@ from hone.data.view import transformed
 
 @dataclass(frozen=True, kw_only=True)
 class Changing:
-    """Edits and transforms of a data version; ``columns`` are those that carry text.
+    """Edits and transforms of a data version.
+
+    ``columns`` are those that carry text; None takes every column but those of ``leave``, so that what a transform
+    takes out of a text is in no other column either.
 
     ``changed`` counts the rows that each transform changed. The test split is transformed as training rows are, because
     the model is asked in the same shape, and is never edited by hand.
     """
 
     transforms: Sequence[Transform] = ()
-    columns: Sequence[str] = ()
+    columns: Sequence[str] | None = None
+    leave: Sequence[str] = ()
     patches: Patches = field(default_factory=Patches)
     changed: Counter[str] = field(default_factory=Counter)
 
@@ -36,8 +40,11 @@ class Changing:
     def of(self, row: Row) -> Row:
         """One row after the transforms."""
         fields = row.fields
+        columns = self.columns
+        if columns is None:
+            columns = [name for name in fields if name not in self.leave] if self.transforms else ()
         for transform in self.transforms:
-            new = transformed(fields, transform.apply, self.columns)
+            new = transformed(fields, transform.apply, columns)
             if new is not fields:
                 self.changed[transform.name] += 1
             fields = new
@@ -45,4 +52,5 @@ class Changing:
 
     def unedited(self) -> Changing:
         """The same transforms without edits and counts: what a sealed test needs later."""
-        return Changing(transforms=tuple(self.transforms), columns=tuple(self.columns))
+        columns = None if self.columns is None else tuple(self.columns)
+        return Changing(transforms=tuple(self.transforms), columns=columns, leave=tuple(self.leave))

@@ -12,18 +12,21 @@ import pyarrow as pa
 
 from hone.data import sources
 from hone.data.changing import Changing
+from hone.data.checking import output_columns
 from hone.data.cleaning import Given, Plan, plan_of, transforms_of
 from hone.data.clusters import notes
+from hone.data.held_out import hold_out
 from hone.data.making import chosen_section
 from hone.data.measure import Measured, OnProgress, measure
 from hone.data.patches import Patches
 from hone.data.rows import Row, fingerprint
 from hone.data.rules import Decisions, Rule
+from hone.data.sealed import SealedTest
 from hone.data.settling import settle
 from hone.data.store import TextStore
 from hone.data.table import TextRow, batches
 from hone.data.view import View, view_of_task
-from hone.errors import InputError
+from hone.errors import FailedError, InputError
 from hone.task.render import task_prompt
 from hone.task.spec import Clean, Task
 
@@ -41,6 +44,13 @@ class Opened:
     patches: Patches
     changing: Changing
     loaded: sources.Loaded
+
+    @property
+    def test(self) -> SealedTest:
+        """The sealed test: the task's own, or the one hashed out of train."""
+        if self.loaded.test is None:
+            raise FailedError("rows were opened without a sealed test")
+        return self.loaded.test
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,14 +73,16 @@ def open_task(task: Task, folder: Path, say: Say, on_progress: OnProgress | None
         InputError: every problem of every source, or every edit that no longer fits.
     """
     section, patches = chosen_section(task, folder)
-    columns = view_of_task(task).text_columns
-    changing = Changing(transforms=transforms_of(section, task.kind), columns=columns, patches=patches)
+    changing = Changing(transforms=transforms_of(section, task.kind), leave=_left(task), patches=patches)
     on_bytes = None if on_progress is None else partial(on_progress, "reading")
     loaded = sources.load(task, folder, say, changing, on_bytes)
     if problems := [*patches.problems, *patches.missing()]:
         raise InputError(problems)
     for transform in changing.transforms:
         say(f"transform {transform.name}: {changing.changed[transform.name]:,} rows changed")
+    if changing.transforms:
+        say("transforms: the model learns and is scored on transformed text; transform what you ask it in the same way")
+    loaded = hold_out(task, folder, loaded, changing, say)
     return Opened(section=section, patches=patches, changing=changing, loaded=loaded)
 
 
@@ -118,6 +130,12 @@ def judge(
     plan = replace(plan, notes=(*plan.notes, *notes(columns)))
     columns, decisions = settle(columns, plan.rules, plan.signals, store, cache / "data")
     return Judged(plan=plan, measured=measured, columns=columns, decisions=decisions)
+
+
+def _left(task: Task) -> tuple[str, ...]:
+    """Columns that transforms leave alone: labels are names, and what a split goes by is compared."""
+    labels = output_columns(task) if task.kind == "classify" else []
+    return (*labels, *([task.data.split.column] if task.data.split is not None else []))
 
 
 def text_rows(view: View, splits: Iterable[tuple[str, Iterable[Row]]]) -> Iterable[TextRow]:

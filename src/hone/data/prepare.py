@@ -16,14 +16,13 @@ from hone.data.measure import OnProgress
 from hone.data.rows import Row, rows_digest
 from hone.data.sealed import SealedTest
 from hone.data.split import choose
-from hone.data.split_by import grouped_keys, places
+from hone.data.split_by import grouped_keys, how, places
 from hone.errors import InputError
 from hone.files import content_hash
 from hone.task.render import task_reference
 from hone.task.spec import Task
 
-STEP = "prepare-2"
-TEST_SHARE = 0.1
+STEP = "prepare-3"
 NAMED = 5
 Say = Callable[[str], None]
 
@@ -81,9 +80,8 @@ def prepare(
     fingerprints = sources.fingerprints(task, opened.section, opened.loaded, folder, cache, say)
     judged = judge(task, opened, folder, cache, fingerprints=fingerprints, workers=workers, on_progress=on_progress)
     cleaned = clean.clean(task, opened.loaded, opened.section, judged, say)
-    pool, sealed = _seal(task, folder, cleaned, opened, say)
-    train, dev = _dev(task, pool, cleaned, say)
-    version = _version(task, opened, judged, cleaned, (train, dev, sealed))
+    train, dev = _dev(task, cleaned, say)
+    version = _version(task, opened, judged, cleaned, (train, dev))
     _say_version(version, cache, say)
     return version
 
@@ -93,10 +91,10 @@ def _version(
     opened: Opened,
     judged: Judged,
     cleaned: clean.Cleaned,
-    splits: tuple[tuple[Row, ...], tuple[Row, ...], SealedTest],
+    splits: tuple[tuple[Row, ...], tuple[Row, ...]],
 ) -> DataVersion:
-    train, dev, sealed = splits
-    loaded = opened.loaded
+    loaded, sealed = opened.loaded, opened.test
+    train, dev = splits
     labels = sorted({task_reference(task, row.fields) for row in train}) if task.kind == "classify" else []
     return DataVersion(
         id=content_hash([STEP, rows_digest(train), rows_digest(dev), rows_digest(loaded.ood), sealed.digest]),
@@ -107,38 +105,14 @@ def _version(
         labels=tuple(labels),
         test_only_labels=tuple(sorted(set(sealed.labels) - set(labels))),
         dev_only_labels=_labels_not_in(task, dev, labels),
-        ledger=_ledger(loaded, (*loaded.bad, *cleaned.entries), train, dev, sealed),
+        ledger=_ledger(task, loaded, (*loaded.bad, *cleaned.entries), train, dev, sealed),
         counts={**cleaned.counts, "train": len(train), "dev": len(dev), "test": sealed.n, "ood": len(loaded.ood)},
         making=Making.of(opened, judged),
     )
 
 
-def _seal(
-    task: Task, folder: Path, cleaned: clean.Cleaned, opened: Opened, say: Say
-) -> tuple[tuple[Row, ...], SealedTest]:
-    """The rows left for train and dev, and the sealed test: the task's own, or one hashed out of the pool."""
-    loaded = opened.loaded
-    if loaded.test is not None:
-        return cleaned.train, loaded.test
+def _dev(task: Task, cleaned: clean.Cleaned, say: Say) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
     pool = cleaned.train
-    keys, labels = _keys_and_labels(task, pool, cleaned)
-    chosen = choose(keys, TEST_SHARE, "test", labels, places(pool, keys, task.data.split))
-    test = sources.Summary(task)
-    kept, only = [], set()
-    for row, key in zip(pool, keys, strict=True):
-        if key in chosen:
-            test.add(row, cleaned.keys[row.id])
-            only.add(row.id)
-        else:
-            kept.append(row)
-    share = f"{test.n:,} rows ({TEST_SHARE:.0%})"
-    say(f"test: the task names no test file, so {share} are {_how(task)} out of train and sealed")
-    return tuple(kept), test.seal(task.data.train, folder, loaded.prefixes["train"], opened.changing, frozenset(only))
-
-
-def _dev(
-    task: Task, pool: tuple[Row, ...], cleaned: clean.Cleaned, say: Say
-) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
     if isinstance(task.data.dev, str):
         return pool, cleaned.dev
     keys, labels = _keys_and_labels(task, pool, cleaned)
@@ -146,15 +120,8 @@ def _dev(
     train = tuple(row for row, key in zip(pool, keys, strict=True) if key not in chosen)
     dev = tuple(row for row, key in zip(pool, keys, strict=True) if key in chosen)
     wish = f"{task.data.dev:,} rows" if isinstance(task.data.dev, int) else f"a share of {task.data.dev:g}"
-    say(f"dev: {len(dev):,} rows {_how(task)} out of train ({wish} asked for), {len(train):,} stay")
+    say(f"dev: {len(dev):,} rows {how(task.data.split)} out of train ({wish} asked for), {len(train):,} stay")
     return train, dev
-
-
-def _how(task: Task) -> str:
-    by = task.data.split
-    if by is None:
-        return "hashed"
-    return f"taken by {by.column} (newest first)" if by.by == "time" else f"hashed by {by.column}"
 
 
 def _keys_and_labels(task: Task, rows: tuple[Row, ...], cleaned: clean.Cleaned) -> tuple[list[str], list[str]]:
@@ -170,15 +137,16 @@ def _labels_not_in(task: Task, rows: tuple[Row, ...], labels: Iterable[str]) -> 
 
 
 def _ledger(
+    task: Task,
     loaded: sources.Loaded,
     entries: tuple[Entry, ...],
     train: tuple[Row, ...],
     dev: tuple[Row, ...],
     sealed: SealedTest,
 ) -> Ledger:
-    read = {"train": len(loaded.train), "dev": len(loaded.dev), "ood": len(loaded.ood)}
-    if loaded.test is not None:
-        read["test"] = loaded.test.n
+    read = {"train": len(loaded.train), "dev": len(loaded.dev), "ood": len(loaded.ood), "test": 0}
+    # A test that was hashed out of train was read from there.
+    read["test" if sealed.only is None or sealed.source != task.data.train else "train"] += sealed.n
     for entry in loaded.bad:
         read[entry.source] += 1
     kept = {"train": len(train), "dev": len(dev), "test": sealed.n, "ood": len(loaded.ood)}

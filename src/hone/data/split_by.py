@@ -56,6 +56,13 @@ def places(rows: Sequence[Row], keys: Sequence[str], by: SplitBy | None) -> Mapp
     return place
 
 
+def how(by: SplitBy | None) -> str:
+    """How rows are chosen, in words."""
+    if by is None:
+        return "hashed"
+    return f"taken by {by.column} (newest first)" if by.by == "time" else f"hashed by {by.column}"
+
+
 def _values(rows: Sequence[Row], by: SplitBy) -> list[Any]:
     without = [row.id for row in rows if row.fields.get(by.column) is None]
     if without:

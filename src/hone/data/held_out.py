@@ -1,0 +1,62 @@
+"""The test of a task that names none: rows hashed out of train as they are read, before anything looks at them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from hone.data.changing import Changing
+from hone.data.rows import Row, canonical, fingerprint
+from hone.data.sources import Loaded, Summary
+from hone.data.split import choose
+from hone.data.split_by import grouped_keys, how, places
+from hone.task.render import task_prompt, task_reference
+from hone.task.spec import Task
+
+TEST_SHARE = 0.1
+
+
+def hold_out(task: Task, folder: Path, loaded: Loaded, changing: Changing, say: Callable[[str], None]) -> Loaded:
+    """The rows without those that become the sealed test, where the task names no test file.
+
+    Of rows that fold alike the first of each answer is taken. The others stay in train, equal a test row, and leave by
+    that rule; rows without text or answer stay for the rule on empty ones.
+
+    Raises:
+        InputError: when there are too few rows for a test.
+    """
+    if loaded.test is not None:
+        return loaded
+    full = [row for row in loaded.train if _has_content(task, row)]
+    own = [fingerprint(task_prompt(task, row.fields)) for row in full]
+    keys = grouped_keys(full, own, task.data.split)
+    labels = [task_reference(task, row.fields) for row in full] if task.kind == "classify" else []
+    chosen = choose(keys, TEST_SHARE, "test", labels, places(full, keys, task.data.split))
+    test, only = Summary(task), set[str]()
+    seen: set[tuple[str, str]] = set()
+    for row, key, mine in zip(full, keys, own, strict=True):
+        same = (mine, "" if task.kind == "language-model" else canonical(task_reference(task, row.fields)))
+        if key in chosen and same not in seen:
+            seen.add(same)
+            only.add(row.id)
+            test.add(row, mine)
+    share = test.n / len(loaded.train)
+    say(
+        f"test: the task names no test file, so {test.n:,} rows ({share:.1%}) are {how(task.data.split)} out of train "
+        "and sealed"
+    )
+    return replace(
+        loaded,
+        train=tuple(row for row in loaded.train if row.id not in only),
+        test=test.seal(task.data.train, folder, loaded.prefixes["train"], changing, frozenset(only)),
+        test_rows=test.rows,
+        test_counts=test.counts,
+    )
+
+
+def _has_content(task: Task, row: Row) -> bool:
+    prompt = task_prompt(task, row.fields)
+    if not prompt.strip():
+        return False
+    return task.kind == "extract" or bool(str(task_reference(task, row.fields)).strip())
