@@ -34,10 +34,15 @@ TIME_IS_UP = "time is up"
 
 def warm_up() -> None:
     """Start the fork server, which begins to import; returns at once."""
-    from multiprocessing import forkserver, resource_tracker
-
     spin_briefly()
     multiprocessing.set_forkserver_preload(list(WARM_MODULES))
+    start_server()
+
+
+def start_server() -> None:
+    """Start the fork server with what it is set to import, unless it runs; ctrl-C never reaches it or its workers."""
+    from multiprocessing import forkserver, resource_tracker
+
     # The fork server ignores ctrl-C only once it has imported; until then one would end it, and every worker with it.
     # A blocked signal stays blocked in the process that is started, and waits for this one. The tracker that the fork
     # server wants would unblock it, so it is started before.

@@ -62,7 +62,7 @@ def ingest(
     work = partial(_ingest_batch, view=view, transforms=tuple(transforms), cache=cache)
     parts: list[Part] = []
     changed: Counter[str] = Counter({transform.name: 0 for transform in transforms})
-    for made, counts in ordered_map(work, _raw_batches(rows), workers):
+    for made, counts in ordered_map(work, _raw_batches(rows), workers, stage="laying out texts"):
         parts += made
         changed.update(counts)
     if is_whole() and key is not None:

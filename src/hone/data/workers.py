@@ -1,13 +1,20 @@
 """The same function over many items: here, or in worker processes, with results in the order of the items.
 
-The number of workers changes when things are computed, never what: each item is handled alone.
+The number of workers changes when things are computed, never what: each item is handled alone. Workers end with the
+process that started them, however it ends.
 """
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.connection import Connection, wait
 from typing import TypeVar
+
+from hone.errors import FailedError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -16,13 +23,21 @@ IN_FLIGHT = 2
 """Items per worker that are handed out before their results are taken: bounds the memory."""
 
 
-def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+def ordered_map(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int, *, stage: str = "measuring"
+) -> Iterator[Result]:
     """Yield ``function(item)`` for each item, in order.
+
+    Ctrl-C reaches this process alone; leaving the iteration early, by whatever way, ends the workers at once.
 
     Args:
         function: a top-level function or a partial of one (it travels to the workers).
         items: taken one by one, at most :data:`IN_FLIGHT` per worker ahead.
         workers: processes; 1 computes in this one. A single item starts none either.
+        stage: what is being done, for the error.
+
+    Raises:
+        FailedError: a worker died.
     """
     source = iter(items)
     first = list(_taken(source, 2))
@@ -32,9 +47,16 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], worke
         return
     import multiprocessing
     from concurrent.futures import Future, ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
 
+    from hone.processes import start_server
+
+    start_server()
     # Not a fork of this process: it may hold Arrow's and numpy's threads, and their locks.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("forkserver")) as pool:
+    context = multiprocessing.get_context("forkserver")
+    parent_alive, alive = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(parent_alive,))
+    try:
         waiting: deque[Future[Result]] = deque(pool.submit(function, item) for item in first)
         for item in source:
             waiting.append(pool.submit(function, item))
@@ -42,6 +64,30 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], worke
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+        pool.shutdown()
+    except BrokenProcessPool:
+        raise FailedError(
+            f"{stage}: one of {workers} worker processes ended before it had a result: the system ended it, most often "
+            "for want of memory, or code that it ran crashed; repeat with --workers 1: what was done is kept"
+        ) from None
+    finally:
+        alive.close()
+        pool.shutdown(cancel_futures=True)
+        parent_alive.close()
+
+
+def _begin(parent_alive: Connection) -> None:
+    """What a worker does first: leave ctrl-C to its parent, and watch whether the parent is there.
+
+    The other end of the pipe is the parent's alone, so the pipe ends with it, also when it is killed.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent_alive,), daemon=True).start()
+
+
+def _end_with(parent_alive: Connection) -> None:
+    wait([parent_alive])
+    os._exit(1)  # in the middle of an item: what it writes is whole or absent
 
 
 def _taken(source: Iterator[Item], count: int) -> Iterator[Item]:
