@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import shutil
 from pathlib import Path
 
 import pytest
 
+from hone.data.ledger import Entry, Ledger, Reason
 from hone.data.making import record
 from hone.data.patches import FILE, Patches, add
 from hone.data.prepare import DataVersion, prepare
 from hone.data.rows import Row
-from hone.data.versions import find_version, head, version_ledger, version_rows, versions
+from hone.data.versions import before_head, find_version, head, version_ledger, version_rows, versions
 from hone.errors import InputError
 from hone.task.spec import Clean, Task
 
@@ -84,21 +87,129 @@ def test_edits_that_change_nothing_or_name_no_column_are_refused(tmp_path: Path)
 
 
 def test_undo_takes_the_cleaning_and_the_edits_of_the_parent(tmp_path: Path) -> None:
-    first = make(tmp_path)
-    record(tmp_path, first)
+    first = record(tmp_path, make(tmp_path))
     add(tmp_path, Row("train.jsonl:1", {"text": "row 0", "label": "x", "n": 0}), {"text": "row zero"})
-    second = make(tmp_path)
-    record(tmp_path, second)
+    second = record(tmp_path, make(tmp_path))
     assert (head(tmp_path), find_version(tmp_path, "head").parent) == (second.id, first.id)
-    back = make(tmp_path, {"version": first.id[:6]})
-    assert back.id == first.id
-    record(tmp_path, back)
+    back = record(tmp_path, make(tmp_path, {"version": first.id[:6]}))
+    assert back == first
     assert head(tmp_path) == first.id
-    assert [version.id for version in versions(tmp_path)] in ([first.id, second.id], [second.id, first.id])
+    assert {version.id for version in versions(tmp_path)} == {first.id, second.id}
     with pytest.raises(InputError, match="preset would have no effect"):
         make(tmp_path, {"version": first.id, "preset": "none"})
-    with pytest.raises(InputError, match='no data version "ffff'):
-        make(tmp_path, {"version": "ffff00"})
+    with pytest.raises(InputError, match='no data version "zzzz'):
+        make(tmp_path, {"version": "zzzz00"})
+
+
+def test_other_ways_to_the_same_rows_are_versions_of_their_own(tmp_path: Path) -> None:
+    """Equal content trains to equal models, so runs share its id; how it came about is told apart."""
+    first = record(tmp_path, make(tmp_path))
+    other = record(tmp_path, make(tmp_path, {"rules": {"duplicate": False}}))
+    assert first.data == other.data
+    assert first.id != other.id
+    assert (other.parent, other.clean) == (first.id, {"rules": {"duplicate": False}})
+    assert [rule["name"] for rule in other.rules] != [rule["name"] for rule in first.rules]
+    assert len(versions(tmp_path)) == 2
+    again = record(tmp_path, make(tmp_path))
+    assert again == first
+    assert (head(tmp_path), before_head(tmp_path)) == (first.id, other.id)
+    with pytest.raises(InputError, match=f"2 data versions begin with .*{first.id}"):
+        find_version(tmp_path, first.data)
+
+
+def test_a_version_taken_again_has_exactly_its_own_edits(tmp_path: Path) -> None:
+    task(tmp_path)
+    one, two = (Row(f"train.jsonl:{n + 1}", {"text": f"row {n}", "label": "xy"[n % 2], "n": n}) for n in (0, 1))
+    add(tmp_path, one, {"label": "y"})
+    first = record(tmp_path, make(tmp_path))
+    add(tmp_path, two, {"label": "x"})
+    record(tmp_path, make(tmp_path))
+    lines = (tmp_path / FILE).read_text(encoding="utf-8").splitlines()
+    # The lines of other versions may stand before, after, or not at all.
+    for kept in ([lines[1], lines[0]], lines, [lines[0]]):
+        (tmp_path / FILE).write_text("\n".join(kept), encoding="utf-8")
+        assert record(tmp_path, make(tmp_path, {"version": first.id})) == first
+    (tmp_path / FILE).write_text(lines[1], encoding="utf-8")
+    with pytest.raises(InputError, match=r"made with 1 edits, and 1 of them .* first of train\.jsonl:1"):
+        make(tmp_path, {"version": first.id})
+
+
+def test_editing_again_settles_an_edit_whose_row_has_changed(tmp_path: Path) -> None:
+    task(tmp_path)
+    path = tmp_path / "train.jsonl"
+    add(tmp_path, Row("train.jsonl:1", {"text": "row 0", "label": "x", "n": 0}), {"label": "y"})
+    path.write_text(path.read_text().replace('"row 0", "label": "x"', '"row 0", "label": "z"'))
+    with pytest.raises(InputError, match="Edit it again"):
+        make(tmp_path)
+    now = Row("train.jsonl:1", {"text": "row 0", "label": "z", "n": 0})
+    assert add(tmp_path, now, {"label": "y"}).was == {"label": "z"}
+    assert rows_of(make(tmp_path))["train.jsonl:1"]["label"] == "y"
+    # Also to what the source has by now, or as far as the source itself was put right.
+    (tmp_path / FILE).unlink()
+    add(tmp_path, Row("train.jsonl:1", {"text": "row 0", "label": "x", "n": 0}), {"label": "y"})
+    add(tmp_path, now, {"label": "z"})
+    assert rows_of(make(tmp_path))["train.jsonl:1"]["label"] == "z"
+    (tmp_path / FILE).unlink()
+    add(tmp_path, Row("train.jsonl:1", {"text": "row 0", "label": "x", "n": 0}), {"label": "z"})
+    assert rows_of(make(tmp_path))["train.jsonl:1"]["label"] == "z"
+
+
+def test_edits_follow_each_other_and_keep_the_kind_of_a_value(tmp_path: Path) -> None:
+    row = Row("a:1", {"n": 1, "label": "x"})
+    assert add(tmp_path, row, {"label": "y"}).was == {"label": "x"}
+    assert add(tmp_path, row, {"label": "z", "n": True}).was == {"label": "y", "n": 1}
+    assert Patches.load(tmp_path).applied(row).fields == {"n": True, "label": "z"}
+    assert Patches.load(tmp_path).applied(row).fields["n"] is True
+    assert add(tmp_path, row, {"label": "x"}).was == {"label": "z"}
+    with pytest.raises(InputError, match="holds these values already"):
+        add(tmp_path, row, {"label": "x"})
+    add(tmp_path, row, {}, drop=True)
+    with pytest.raises(InputError, match="left out by hand already"):
+        add(tmp_path, row, {"label": "y"})
+
+
+def test_edits_and_ledgers_hold_every_kind_of_line_end(tmp_path: Path) -> None:
+    """U+0085, U+2028 and U+2029 end a line for Python and not for JSON Lines."""
+    ends = "one\u0085two\u2028three\u2029four\x0bfive\x1csix"
+    add(tmp_path, Row("a:1", {"text": "x"}), {"text": ends})
+    add(tmp_path, Row("a:2", {"text": "x"}), {"text": "y"})
+    assert [patch.set["text"] for patch in Patches.load(tmp_path).all] == [ends, "y"]
+    entry = Entry(row="a:1", source="train", reasons=(Reason("by-hand", ends),), text=ends)
+    ledger = Ledger(read={"train": 1}, kept={}, entries=(entry,))
+    assert Ledger.load(ledger.save(tmp_path / "ledger.jsonl")) == ledger
+
+
+def test_half_a_character_is_a_sentence_and_nothing_is_recorded(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="that UTF-8 cannot hold"):
+        add(tmp_path, Row("a:1", {"text": "x"}), {"text": "caf\udce9"})
+    assert not (tmp_path / FILE).exists()
+
+
+def test_edits_at_the_same_time_are_all_recorded(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=add_some, args=(tmp_path, part)) for part in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(30)
+    assert sorted(patch.row for patch in Patches.load(tmp_path).all) == sorted(
+        f"a:{part}-{n}" for part in range(4) for n in range(5)
+    )
+
+
+def add_some(folder: Path, part: int) -> None:
+    for n in range(5):
+        add(folder, Row(f"a:{part}-{n}", {"text": "x"}), {"text": "y"})
+
+
+def test_what_a_writer_that_died_has_left_is_no_version_and_goes(tmp_path: Path) -> None:
+    first = record(tmp_path, make(tmp_path))
+    left = tmp_path / "versions" / f".part-{first.id}-abc"
+    shutil.copytree(tmp_path / "versions" / first.id, left)
+    assert versions(tmp_path) == [first]
+    assert find_version(tmp_path, "head") == first
+    record(tmp_path, make(tmp_path))
+    assert not left.exists()
 
 
 def test_a_version_on_disk_holds_what_was_kept_and_why_the_rest_was_not(tmp_path: Path) -> None:
@@ -107,10 +218,11 @@ def test_a_version_on_disk_holds_what_was_kept_and_why_the_rest_was_not(tmp_path
         file.write('{"text": "ROW 7", "label": "y", "n": 7}\n')
     data = make(tmp_path)
     version = record(tmp_path, data)
-    kept = list(version_rows(tmp_path, data.id))
+    assert version.data == data.id
+    kept = list(version_rows(tmp_path, version.id))
     assert {row.id: row.fields for _, row in kept} == rows_of(data)
     assert [split for split, _ in kept] == ["train"] * len(data.train) + ["dev"] * len(data.dev)
-    assert version_ledger(tmp_path, data.id) == data.ledger
+    assert version_ledger(tmp_path, version.id) == data.ledger
     assert version.sources[0].name == "train.jsonl"
     assert len(version.sources[0].sha256) == 64
     assert Clean.model_validate(version.clean) == Clean()

@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,11 @@ import numpy as np
 from hone.data.clean import PREVIEW_CHARS, reasons_by_position
 from hone.data.ledger import BAD, Entry, Ledger, Reason
 from hone.data.limits import over_limit
+from hone.data.making import Making, keep
+from hone.data.patches import Patches
 from hone.data.rows import Row
 from hone.data.survey import Survey
-from hone.data.versions import SourceRecord, Version, head, save_version
+from hone.data.versions import FOLDER, SourceRecord, Version
 from hone.errors import InputError
 from hone.task.spec import Clean
 
@@ -80,12 +81,7 @@ def clean_files(survey: Survey, section: Clean, out: Path, say: Callable[[str], 
             f"removes: {_alone(survey)}; choose another preset, or move a threshold"
         )
     counts = survey.decisions.counts()
-    version_id, before = _digest(survey, kept), head(out)
-    version = Version(
-        id=version_id,
-        parent=before if before != version_id else "",
-        made=datetime.now(UTC).isoformat(timespec="seconds"),
-        sources=_sources(survey),
+    making = Making(
         clean=section.model_dump(mode="json", exclude_none=True, exclude_defaults=True),
         transforms=tuple(
             {"name": one.name, "version": one.version, **one.params, "changed": survey.changed.get(one.name, 0)}
@@ -96,12 +92,14 @@ def clean_files(survey: Survey, section: Clean, out: Path, say: Callable[[str], 
             {"name": rule.name, "keeps": rule.sentence(), "source": rule.source, **counts[rule.name]}
             for rule in survey.plan.rules
         ),
-        patches={"count": 0, "digest": ""},
-        counts={"read": counts_read(ledger), "kept": len(kept), "left_out": len(ledger.entries)},
+        patches=Patches().record(),
+        sources=_sources(survey),
     )
+    numbers = {"read": counts_read(ledger), "kept": len(kept), "left_out": len(ledger.entries)}
     rows = (("train", row) for row in kept_rows(survey, kept))
-    place = save_version(out, version, rows, ledger, also=partial(_write_kept, survey, kept))
-    say(f"{len(kept):,} of {counts_read(ledger):,} rows kept: {place / KEPT}; the others are in ledger.jsonl beside it")
+    version = keep(out, _digest(survey, kept), making, numbers, rows, ledger, partial(_write_kept, survey, kept))
+    place = out / FOLDER / version.id / KEPT
+    say(f"{len(kept):,} of {counts_read(ledger):,} rows kept: {place}; the others are in ledger.jsonl beside it")
     return version
 
 

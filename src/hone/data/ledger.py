@@ -6,12 +6,14 @@ left out. A file that was cut off does not add up and is refused.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from hone.data.rows import canonical
 from hone.errors import FailedError
 from hone.files import atomic_write
 
@@ -68,6 +70,16 @@ class Ledger:
         """Rows per reason, most frequent first; a row with two reasons counts under both."""
         return dict(Counter(reason.name for entry in self.entries for reason in entry.reasons).most_common())
 
+    @property
+    def digest(self) -> str:
+        """64 hex digits over the counts and all entries, in their order."""
+        digest = hashlib.sha256(canonical([dict(self.read), dict(self.kept)]).encode())
+        for entry in self.entries:
+            reasons = [[reason.name, reason.evidence] for reason in entry.reasons]
+            said = canonical([entry.row, entry.source, reasons, entry.text])
+            digest.update(said.encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
     def reasons_of(self, row: str) -> tuple[Reason, ...]:
         """All reasons why a row was left out; empty when it was not."""
         return tuple(reason for entry in self.entries if entry.row == row for reason in entry.reasons)
@@ -91,7 +103,8 @@ class Ledger:
             FailedError: when a line is damaged or lines are missing.
         """
         try:
-            head, *records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            # Not splitlines: texts may hold U+2028 and the like, which JSON writes as they are.
+            head, *records = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
             entries = tuple(_entry(record) for record in records)
             return cls(read=head["read"], kept=head["kept"], entries=entries)
         except (OSError, ValueError, KeyError, TypeError) as error:

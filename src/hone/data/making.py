@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hone.data.ledger import Ledger
 from hone.data.patches import Patches
 from hone.data.rows import Row
-from hone.data.versions import SourceRecord, Version, find_version, head, save_version
+from hone.data.versions import SourceRecord, Version, find_version, head, load_version, save_version
 from hone.errors import InputError
-from hone.files import file_hash
+from hone.files import content_hash, file_hash
 from hone.task.spec import Clean, Task
 
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ _LICENCE = ("licence", "license")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Making:
-    """Plain values on how a version was made; see :class:`hone.data.versions.Version`."""
+    """Plain values on how a version was made; see :class:`hone.data.versions.Version`.
+
+    ``again``: the earlier version whose cleaning was taken (``clean.version``), or empty; it is no part of the id.
+    """
 
     clean: Mapping[str, Any]
     transforms: tuple[Mapping[str, Any], ...]
@@ -34,6 +38,17 @@ class Making:
     rules: tuple[Mapping[str, Any], ...]
     patches: Mapping[str, Any]
     sources: tuple[SourceRecord, ...]
+    again: str = ""
+
+    def version_id(self, data: str, ledger: Ledger) -> str:
+        """Id of the version: the content's hash, a dash, and 6 hex digits over how it was made.
+
+        Args:
+            data: hash of the content, which does not depend on how it came about.
+            ledger: of the rows that were not kept.
+        """
+        how = {name: value for name, value in asdict(self).items() if name != "again"}
+        return f"{data}-{content_hash([how, ledger.digest], 6)}"
 
     @classmethod
     def of(cls, opened: Opened, judged: Judged) -> Making:
@@ -50,8 +65,9 @@ class Making:
                 {"name": rule.name, "keeps": rule.sentence(), "source": rule.source, **counts[rule.name]}
                 for rule in judged.plan.rules
             ),
-            patches={"count": len(changing.patches.all), "digest": changing.patches.digest},
+            patches=opened.patches.record(),
             sources=_sources(opened.loaded),
+            again=opened.patches.version,
         )
 
 
@@ -71,27 +87,54 @@ def chosen_section(task: Task, folder: Path) -> tuple[Clean, Patches]:
             "remove these keys, or remove version"
         )
     version = find_version(folder, section.version)
-    return Clean.model_validate(version.clean), Patches.load(folder, int(version.patches["count"]))
+    return Clean.model_validate(version.clean), Patches.of_version(folder, version.id, version.patches["edits"])
 
 
 def record(folder: Path, data: DataVersion) -> Version:
-    """Write a data version to ``versions/`` of the task folder, with the version before it as parent."""
-    before = head(folder)
-    version = Version(
-        id=data.id,
-        parent=before if before != data.id else "",
-        made=datetime.now(UTC).isoformat(timespec="seconds"),
-        counts=data.counts,
-        clean=data.making.clean,
-        transforms=data.making.transforms,
-        signals=data.making.signals,
-        rules=data.making.rules,
-        patches=data.making.patches,
-        sources=data.making.sources,
-    )
+    """Write a data version to ``versions/`` of the task folder."""
     rows = ((split, row) for split in ("train", "dev", "ood") for row in getattr(data, split))
-    save_version(folder, version, rows, data.ledger)
-    return find_version(folder, data.id)
+    return keep(folder, data.id, data.making, data.counts, rows, data.ledger)
+
+
+def keep(
+    folder: Path,
+    data: str,
+    making: Making,
+    counts: Mapping[str, int],
+    rows: Iterable[tuple[str, Row]],
+    ledger: Ledger,
+    also: Callable[[Path], None] | None = None,
+) -> Version:
+    """Write a version unless the same one is there, and make it the head.
+
+    Its parent is the version that was the head, or the one whose cleaning was taken again.
+
+    Args:
+        folder: that holds ``versions/``.
+        data: hash of the content.
+        making: how it was made.
+        counts: every number said.
+        rows: kept rows with their splits, in order.
+        ledger: of the rows that were not kept.
+        also: writes further files into the version's folder.
+    """
+    version_id, parent = making.version_id(data, ledger), making.again or head(folder)
+    if making.again == version_id:
+        parent = find_version(folder, version_id).parent
+    version = Version(
+        id=version_id,
+        data=data,
+        parent=parent if parent != version_id else "",
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        counts=counts,
+        clean=making.clean,
+        transforms=making.transforms,
+        signals=making.signals,
+        rules=making.rules,
+        patches=making.patches,
+        sources=making.sources,
+    )
+    return load_version(save_version(folder, version, rows, ledger, also))
 
 
 def _sources(loaded: Loaded) -> tuple[SourceRecord, ...]:

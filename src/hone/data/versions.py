@@ -1,5 +1,7 @@
 """Data versions on disk: ``versions/<id>/`` in the task folder, each made once and never changed.
 
+The id is the hash of the content, by which runs know their data, and after a dash a hash over how it was made: other
+rules that leave the same rows are another version, with a ledger of its own.
 ``version.json`` says how it was made and from which parent, ``rows.parquet`` holds every kept row, ``ledger.jsonl``
 every other one with its reasons. Undo is choosing the parent: its ``clean`` section and edits are taken again.
 """
@@ -15,10 +17,12 @@ from typing import Any
 from hone.data.ledger import Ledger
 from hone.data.rows import Row, canonical
 from hone.errors import InputError, nearest
-from hone.files import atomic_folder, content_hash, read_json, write_json
+from hone.files import PART_PREFIX, atomic_folder, clear_parts, content_hash, read_json, write_json
+from hone.lab.locks import waiting_for
 
 FOLDER = "versions"
 HEAD = "head"
+LOCK = ".lock"
 _BATCH_ROWS = 20_000
 
 
@@ -37,11 +41,13 @@ class SourceRecord:
 class Version:
     """How a data version was made.
 
-    ``clean`` is the section of ``hone.yaml``, ``transforms`` and ``signals`` the steps with versions and parameters,
-    ``rules`` each rule with its sentence, source and counts, ``patches`` how many edits and their digest.
+    ``data`` is the hash of its content (runs record it as ``data_id``), ``clean`` the section of ``hone.yaml``,
+    ``transforms`` and ``signals`` the steps with versions and parameters, ``rules`` each rule with its sentence, source
+    and counts, ``patches`` how many edits, their digest, and row and digest of each.
     """
 
     id: str
+    data: str
     parent: str
     made: str
     sources: tuple[SourceRecord, ...]
@@ -64,32 +70,54 @@ def save_version(
 
     Args:
         folder: the task folder.
-        version: its record; the parent is what the head was.
+        version: its record.
         rows: kept rows with their splits, in order.
         ledger: of the rows that were not kept.
         also: writes further files into the version's folder.
     """
     place = folder / FOLDER / version.id
-    if not (place / "version.json").is_file():
-        with atomic_folder(place) as part:
-            _write_rows(part / "rows.parquet", rows)
-            ledger.save(part / "ledger.jsonl")
-            if also is not None:
-                also(part)
-            write_json(part / "version.json", asdict(version))
-    write_json(folder / FOLDER / f"{HEAD}.json", {"id": version.id})
+    with waiting_for(folder / FOLDER / LOCK, str(folder / FOLDER)):
+        clear_parts(folder / FOLDER)
+        if not (place / "version.json").is_file():
+            with atomic_folder(place) as part:
+                _write_rows(part / "rows.parquet", rows)
+                ledger.save(part / "ledger.jsonl")
+                if also is not None:
+                    also(part)
+                write_json(part / "version.json", asdict(version))
+        last = head(folder)
+        if last != version.id:
+            write_json(folder / FOLDER / f"{HEAD}.json", {"id": version.id, "before": version.parent})
     return place
 
 
 def head(folder: Path) -> str:
     """Id of the version made last; empty when there is none."""
+    return _head(folder)["id"]
+
+
+def before_head(folder: Path) -> str:
+    """Id of the version that was the head before this one; empty for the first.
+
+    A version that is made a second time keeps the parent that it had, so this can be another one.
+    """
+    return _head(folder)["before"]
+
+
+def _head(folder: Path) -> dict[str, str]:
     path = folder / FOLDER / f"{HEAD}.json"
-    return str(read_json(path)["id"]) if path.is_file() else ""
+    return {"id": "", "before": "", **(read_json(path) if path.is_file() else {})}
+
+
+def _places(folder: Path) -> list[Path]:
+    """Folders of whole versions; what a writer that died has left is none."""
+    found = [path.parent for path in (folder / FOLDER).glob("*/version.json")]
+    return [place for place in found if not place.name.startswith(PART_PREFIX)]
 
 
 def versions(folder: Path) -> list[Version]:
     """All versions of a task folder, oldest first."""
-    found = [load_version(path.parent) for path in (folder / FOLDER).glob("*/version.json")]
+    found = [load_version(place) for place in _places(folder)]
     return sorted(found, key=lambda version: (version.made, version.id))
 
 
@@ -99,13 +127,14 @@ def find_version(folder: Path, name: str) -> Version:
     Raises:
         InputError: no such version, or several that begin so.
     """
-    known = [path.parent.name for path in (folder / FOLDER).glob("*/version.json")]
+    known = sorted(place.name for place in _places(folder))
     wanted = head(folder) if name == HEAD else name
     matches = [one for one in known if one.startswith(wanted)] if wanted else []
-    if len(matches) != 1:
-        what = f"{len(matches)} data versions begin with" if matches else "there is no data version"
+    if len(matches) > 1:
+        raise InputError(f'{len(matches)} data versions begin with "{name}": {", ".join(matches)}; give more of one')
+    if not matches:
         hint = nearest(name, known) if known else f"{folder} has none yet; hone clean {folder} makes one"
-        raise InputError(f'{what} "{name}"; {hint}')
+        raise InputError(f'there is no data version "{name}"; {hint}')
     return load_version(folder / FOLDER / matches[0])
 
 
