@@ -16,9 +16,11 @@ from hone.data.ingest import ingest
 from hone.data.measure import measure
 from hone.data.rows import Row
 from hone.data.signals.exact import Exact
+from hone.data.signals.own import Own
 from hone.data.store import TextStore
 from hone.data.table import TextRow, batches, texts
 from hone.data.view import Of, View
+from hone.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -150,3 +152,67 @@ def test_a_store_is_found_again_only_while_it_is_whole(tmp_path: Path) -> None:
     assert not ingest(source, view, [], tmp_path, key="k").known
     assert not ingest(source, view, [], tmp_path, key="bad", is_whole=lambda: False).known
     assert not ingest(source, view, [], tmp_path, key="bad").known
+
+
+def cut_off(path: Path, size: int) -> None:
+    """A file as a power cut leaves it; by a new file of that name, because the old one may be mapped in this test."""
+    content = path.read_bytes()[:size]
+    path.unlink()
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("keep", [0.5, 0.0])
+def test_files_of_the_cache_that_were_cut_off_are_made_again_and_counted(
+    keep: float, workers: int, tmp_path: Path, small_batches: None
+) -> None:
+    words = [f"word {n % 20}" for n in range(25)]
+    signals = [Letters("o", tmp_path / "seen"), Exact()]
+    before = measure(store_of(words, tmp_path), signals, tmp_path)
+    assert (before.mended, before.notes) == (0, ())
+    files = [path for path in tmp_path.rglob("*") if path.suffix in {".arrow", ".parquet"}]
+    assert len(files) == 3 + 3 + 3 + 1  # texts, columns, sketches, and what the sketches gave together
+    for path in files:
+        cut_off(path, int(keep * path.stat().st_size))
+    after = measure(store_of(words, tmp_path), signals, tmp_path, workers=workers)
+    assert after.columns.equals(before.columns)
+    assert after.mended == len(files)
+    assert "10 files were broken" in after.notes[0]
+    assert measure(store_of(words, tmp_path), signals, tmp_path).mended == 0
+
+
+def test_a_store_with_a_file_that_was_cut_off_is_laid_out_again(tmp_path: Path) -> None:
+    view = View(kind="language-model", sentence="", text_columns=("text",), input=Of(column="text"))
+    source = [("train", Row("f:1", {"text": "a"}))]
+    ingest(source, view, [], tmp_path, key="k")
+    file = next((tmp_path / "text").iterdir())
+    cut_off(file, file.stat().st_size - 20)
+    again = ingest(source, view, [], tmp_path, key="k")
+    assert not again.known
+    assert measure(again.store, [], tmp_path).mended == 1
+    known = ingest([], view, [], tmp_path, key="k")
+    assert known.known
+    assert measure(known.store, [], tmp_path).mended == 0
+
+
+def test_each_stage_that_compares_rows_is_told_at_its_begin_and_end(tmp_path: Path, small_batches: None) -> None:
+    words = [f"word {n}" for n in range(25)]
+    told: list[tuple[str, int, int]] = []
+    measure(
+        store_of(words, tmp_path),
+        [Exact(), Letters("o", tmp_path / "seen")],
+        tmp_path,
+        on_progress=lambda *stage: told.append(stage),
+    )
+    assert told[0] == ("measuring", 0, sum(map(len, words)))
+    assert [stage for stage in told if stage[0] == "exact"] == [("exact", 0, 25), ("exact", 25, 25)]
+    assert told.index(("exact", 0, 25)) == 4  # after the begin and three parts
+
+
+def test_a_function_that_gives_numbers_and_then_words_is_named_with_both_kinds(
+    tmp_path: Path, small_batches: None
+) -> None:
+    (tmp_path / "mine.py").write_text("def f(text):\n    return len(text) if len(text) < 3 else 'long'\n")
+    words = ["a"] * 10 + ["long"] * 10
+    with pytest.raises(InputError, match=r"^own:mine:f gives numbers from row 1 on but words from row 11 on: .*-> str"):
+        measure(store_of(words, tmp_path), [Own(path="mine:f", folder=tmp_path)], tmp_path)

@@ -10,8 +10,9 @@ from typing import Any
 PATIENCE_S = 2.0
 EVERY_S = 0.25
 PLAIN_EVERY_S = 5.0
-_UNITS = {"reading": ("MB", 1e6), "report": ("parts", 1.0)}
-_CHARS = ("M characters", 1e6)
+_UNITS = {"reading": ("MB", 1e6), "measuring": ("M characters", 1e6), "report": ("parts", 1.0)}
+_ROWS = ("rows", 1.0)
+"""What the stage of a signal that compares rows counts."""
 
 
 class Stages:
@@ -54,7 +55,7 @@ class Stages:
 
 def progress_line(stage: str, done: int, total: int, seconds: float) -> str:
     """What is done, of how much, how fast, and how long it will still take."""
-    unit, scale = _UNITS.get(stage, _CHARS)
+    unit, scale = _UNITS.get(stage, _ROWS)
     rate = done / seconds if seconds > 0 else 0.0
     digits = 0 if scale == 1 else 1
     line = f"{stage}: {done / scale:,.{digits}f}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def ingest(
         parts += made
         changed.update(counts)
     if is_whole() and key is not None:
-        write_json(index, {"parts": [asdict(part) for part in parts], "changed": dict(changed)})
+        write_json(index, {"parts": [asdict(replace(part, mended=False)) for part in parts], "changed": dict(changed)})
     return Ingested(store=TextStore(cache, parts), changed=dict(changed))
 
 

@@ -127,7 +127,7 @@ def judge(
     columns = _with_hand(measured.columns, opened.patches)
     if opened.patches.dropped:
         plan = replace(plan, rules=(*plan.rules, BY_HAND))
-    plan = replace(plan, notes=(*plan.notes, *notes(columns)))
+    plan = replace(plan, notes=(*plan.notes, *measured.notes, *notes(columns)))
     columns, decisions = settle(columns, plan.rules, plan.signals, store, cache / "data")
     return Judged(plan=plan, measured=measured, columns=columns, decisions=decisions)
 

@@ -18,13 +18,16 @@ import pyarrow.parquet as pq
 
 from hone.data.signals.base import CorpusSignal, Signal
 from hone.data.signals.scanned import measured as measured_together
-from hone.data.store import Part, TextStore, ipc_bytes, read_ipc, read_part
+from hone.data.store import BROKEN, Part, TextStore, ipc_bytes, read_ipc, read_part
 from hone.data.workers import ordered_map
+from hone.errors import InputError
 from hone.files import atomic_write, content_hash
 
 AnySignal = Signal | CorpusSignal
 OnProgress = Callable[[str, int, int], None]
-"""Takes the stage's name, and characters done of all."""
+"""Takes the stage's name, and what is done of all: characters for ``measuring``, rows for a signal's own stage."""
+
+_KIND_NAMES = {pa.float64(): "numbers", pa.int64(): "whole numbers", pa.bool_(): "flags", pa.string(): "words"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +36,8 @@ class Measured:
 
     ``columns``: ``row``, ``source``, ``split``, ``label`` and every signal's columns, one row per row of ``store`` and
     in its order. ``signals``: name to version and parameters, as recorded. ``fresh``: parts times signals computed now
-    (the others came from the cache). ``seconds`` of wall time by stage.
+    (the others came from the cache). ``mended``: files of the cache that were broken and were made again. ``seconds``
+    of wall time by stage.
     """
 
     store: TextStore
@@ -41,6 +45,15 @@ class Measured:
     signals: dict[str, dict[str, Any]]
     fresh: int
     seconds: dict[str, float]
+    mended: int = 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to say about the cache; nothing as a rule."""
+        if not self.mended:
+            return ()
+        files = "1 file was broken and was" if self.mended == 1 else f"{self.mended:,} files were broken and were"
+        return (f"cache: {files} made again; figures are as if nothing had happened, but see to the disk",)
 
 
 def measure(
@@ -56,9 +69,14 @@ def measure(
     Args:
         store: the texts.
         signals: each name once.
-        cache: folder of measurements; anything in it may be deleted at any time.
+        cache: folder of measurements; anything in it may be deleted at any time, and what is broken is made again.
         workers: processes for what looks at one row at a time; they change nothing but the time.
-        on_progress: told after each part and each corpus signal.
+        on_progress: told the stage ``measuring`` before the first part and after each, in characters; then, for each
+            corpus signal, a stage of its name before it compares the rows (0 of all) and after.
+
+    Raises:
+        FailedError: a worker died, or the disk refuses.
+        InputError: a user's function failed, or gave values of two kinds.
     """
     tell = on_progress or (lambda stage, done, total: None)
     begin = time.monotonic()
@@ -71,9 +89,15 @@ def measure(
         tell("measuring", done, store.chars)
     seconds = {"measuring": time.monotonic() - begin}
     columns = {name: store.rows.column(name) for name in store.rows.column_names}
+    reading = _Reading(store=store, cache=cache)
     for signal in signals:
         begin = time.monotonic()
-        table = _gathered(signal, store, cache)
+        with_others = isinstance(signal, CorpusSignal)
+        if with_others:
+            tell(signal.name, 0, store.num_rows)
+        table = reading.gathered(signal)
+        if with_others:
+            tell(signal.name, store.num_rows, store.num_rows)
         columns.update({name: table.column(name) for name in table.column_names})
         seconds[signal.name] = time.monotonic() - begin
     return Measured(
@@ -81,6 +105,7 @@ def measure(
         columns=pa.table(columns),
         signals={signal.name: {"version": signal.version, **signal.params} for signal in signals},
         fresh=fresh,
+        mended=reading.mended + sum(part.mended for part in store.parts),
         seconds=seconds,
     )
 
@@ -110,27 +135,90 @@ def _path(signal: AnySignal, part: Part, cache: Path) -> Path:
     return cache / "signals" / signal_key(signal) / f"{part.content}.{kind}"
 
 
-def _gathered(signal: AnySignal, store: TextStore, cache: Path) -> pa.Table:
-    if not store.parts:
-        return pa.table({})
-    if not isinstance(signal, CorpusSignal):
-        tables = [pq.read_table(_path(signal, part, cache)) for part in store.parts]
-        return pa.concat_tables(tables, promote_options="permissive")
-    # Columns of a corpus signal name rows, so the ids of the rows belong to the key.
-    whole = content_hash([part.identity for part in store.parts], 32)
-    path = cache / "signals" / signal_key(signal) / f"all-{whole}.parquet"
-    if not path.is_file():
-        _write_parquet(signal.columns(sketches_of(signal, store, cache)), path)
-    return pq.read_table(path)
+@dataclass(kw_only=True)
+class _Reading:
+    """Columns out of the cache. A file that cannot be read, or is gone, is made again; broken ones are counted."""
+
+    store: TextStore
+    cache: Path
+    mended: int = 0
+
+    def gathered(self, signal: AnySignal) -> pa.Table:
+        """A signal's columns for all rows."""
+        if not self.store.parts:
+            return pa.table({})
+        if not isinstance(signal, CorpusSignal):
+            tables = [self.part(signal, part) for part in self.store.parts]
+            try:
+                return pa.concat_tables(tables, promote_options="permissive")
+            except (pa.ArrowInvalid, pa.ArrowTypeError):
+                raise InputError(_two_kinds(signal, tables)) from None
+        # Columns of a corpus signal name rows, so the ids of the rows belong to the key.
+        whole = content_hash([part.identity for part in self.store.parts], 32)
+        path = self.cache / "signals" / signal_key(signal) / f"all-{whole}.parquet"
+        # Opened also where they are not needed now: who settles duplicates reads them next, and cannot say what broke.
+        sketches = self.sketches(signal)
+
+        def make() -> None:
+            _write_parquet(signal.columns(sketches), path)
+
+        if not path.is_file():
+            make()
+        return self._whole(path, self.store.num_rows, make)
+
+    def sketches(self, signal: CorpusSignal) -> pa.Table:
+        """The sketches of all rows, mapped from disk, with ``row``, ``split`` and ``source`` beside them."""
+        sketches = pa.concat_tables([self.part(signal, part) for part in self.store.parts])
+        for name in ("row", "split", "source"):
+            if name not in sketches.column_names:
+                sketches = sketches.append_column(name, self.store.rows.column(name))
+        return sketches
+
+    def part(self, signal: AnySignal, part: Part) -> pa.Table:
+        """A signal's columns, or its sketch, for one part."""
+        again = partial(_measure_part, part, folder=self.store.folder, signals=(signal,), cache=self.cache)
+        return self._whole(_path(signal, part, self.cache), part.rows, again)
+
+    def _whole(self, path: Path, num_rows: int, make: Callable[[], object]) -> pa.Table:
+        try:
+            return _read(path, num_rows)
+        except BROKEN:
+            self.mended += path.is_file()
+            path.unlink(missing_ok=True)
+        make()
+        return _read(path, num_rows)
 
 
 def sketches_of(signal: CorpusSignal, store: TextStore, cache: Path) -> pa.Table:
     """The sketches of all rows, mapped from disk, with ``row``, ``split`` and ``source`` beside them."""
-    sketches = pa.Table.from_batches([read_ipc(_path(signal, part, cache)) for part in store.parts])
-    for name in ("row", "split", "source"):
-        if name not in sketches.column_names:
-            sketches = sketches.append_column(name, store.rows.column(name))
-    return sketches
+    return _Reading(store=store, cache=cache).sketches(signal)
+
+
+def _read(path: Path, num_rows: int) -> pa.Table:
+    table = pa.Table.from_batches([read_ipc(path)]) if path.suffix == ".arrow" else pq.read_table(path)
+    if table.num_rows != num_rows:
+        raise pa.ArrowInvalid(f"{path}: {table.num_rows:,} rows where {num_rows:,} belong")
+    return table
+
+
+def _two_kinds(signal: AnySignal, tables: Sequence[pa.Table]) -> list[str]:
+    """A sentence for each column that has not one type: only a user's own function can give such."""
+    problems = []
+    for name in tables[0].column_names:
+        first: dict[pa.DataType, int] = {}
+        row = 1
+        for table in tables:
+            kind = table.schema.field(name).type
+            if not pa.types.is_null(kind):
+                first.setdefault(kind, row)
+            row += table.num_rows
+        if len(first) > 1:
+            kinds = " but ".join(f"{_KIND_NAMES.get(kind, kind)} from row {at:,} on" for kind, at in first.items())
+            problems.append(
+                f"{name} gives {kinds}: a column holds one kind; return one kind, or None, and annotate the function "
+                "with it (-> float, -> bool, -> str), so that the first wrong row is named"
+            )
+    return problems or [f"{signal.name}: its columns differ from part to part"]
 
 
 def _write_parquet(table: pa.Table, path: Path) -> None:

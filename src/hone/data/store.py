@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,24 @@ import pyarrow as pa
 from hone.data.table import TEXT_TABLE, batch_hash
 from hone.files import atomic_write
 
+BROKEN = (pa.ArrowException, OSError)
+"""What reading a file raises that is cut off, empty, garbled or gone."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
     """One batch on disk.
 
     ``content`` is the hash of what signals see; two batches of equal content share their measurements. ``identity`` is
-    the hash of every column, row ids included, and names the file.
+    the hash of every column, row ids included, and names the file. ``mended``: a file of that name was broken (cut off
+    by a full disk, say) and was written again; it says nothing about the content.
     """
 
     content: str
     identity: str
     rows: int
     chars: int
+    mended: bool = field(default=False, compare=False)
 
 
 class TextStore:
@@ -57,8 +62,8 @@ class TextStore:
         return np.concatenate([[0], np.cumsum([part.rows for part in self.parts])]).astype(np.int64)
 
     def has_all(self) -> bool:
-        """Whether every part is still on disk."""
-        return all(part_path(self.folder, part).is_file() for part in self.parts)
+        """Whether every part is still on disk, and can be read."""
+        return all(is_whole(part_path(self.folder, part), part.rows) for part in self.parts)
 
     def batch(self, index: int) -> pa.RecordBatch:
         """One part, mapped from disk."""
@@ -100,7 +105,7 @@ def part_path(folder: Path, part: Part) -> Path:
 
 
 def write_part(batch: pa.RecordBatch, folder: Path) -> Part:
-    """Write one batch of the text table, unless it is there."""
+    """Write one batch of the text table, unless it is there and can be read."""
     import pyarrow.compute as pc
 
     chars = pc.sum(pc.utf8_length(batch.column("text"))).as_py() or 0
@@ -108,14 +113,24 @@ def write_part(batch: pa.RecordBatch, folder: Path) -> Part:
         content=batch_hash(batch), identity=batch_hash(batch, TEXT_TABLE.names), rows=batch.num_rows, chars=chars
     )
     path = part_path(folder, part)
-    if not path.is_file():
-        atomic_write(path, ipc_bytes(batch))
+    if is_whole(path, part.rows):
+        return part
+    part = replace(part, mended=path.is_file())
+    atomic_write(path, ipc_bytes(batch))
     return part
 
 
 def read_part(folder: Path, part: Part) -> pa.RecordBatch:
     """One part, mapped from disk."""
     return read_ipc(part_path(folder, part))
+
+
+def is_whole(path: Path, num_rows: int) -> bool:
+    """Whether an Arrow file is there, has its end, and holds so many rows."""
+    try:
+        return read_ipc(path).num_rows == num_rows
+    except BROKEN:
+        return False
 
 
 def ipc_bytes(batch: pa.RecordBatch) -> bytes:
