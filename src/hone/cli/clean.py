@@ -71,38 +71,46 @@ def _clean_task(args: argparse.Namespace, folder: Path) -> int:
         if not args.quiet:
             print(line, file=out)
 
-    if args.to or args.undo:
-        from hone.cli.going_back import go_back
-
-        say(go_back(folder, args.to))
+    from hone.cli.going_back import going_back
     from hone.cli.stages import Stages
     from hone.data.making import record
     from hone.data.prepare import prepare
     from hone.data.versions import head
     from hone.task.load import load_task
 
+    back = going_back(folder, args.to) if args.to or args.undo else None
+    task = load_task(folder) if back is None else back.task
     before = head(folder)
     with Stages(quiet=args.quiet) as stages:
-        data = prepare(load_task(folder), folder, folder / CACHE, say, workers=_workers(args), on_progress=stages.tell)
+        data = prepare(task, folder, folder / CACHE, say, workers=_workers(args), on_progress=stages.tell)
+    version_id = data.making.version_id(data.id, data.ledger)
     document: dict[str, Any] = {
         "folder": str(folder),
-        "version": data.id,
-        "parent": before if before != data.id else "",
+        "version": version_id,
+        "data": data.id,
+        "parent": before if before != version_id else "",
         "written": not args.dry_run,
         "counts": data.counts,
         "left_out": data.ledger.counts(),
         "rules": list(data.making.rules),
     }
     if not args.dry_run:
-        version = record(folder, data)
-        document["parent"] = version.parent
+        document["parent"] = record(folder, data).parent
+    if back is not None:
+        # Only now: what cannot be prepared leaves hone.yaml as it was.
+        if not args.dry_run:
+            back.write()
+        for line in back.said:
+            say(f"--dry-run, so not written: {line}" if args.dry_run else line)
     _say_rules(document["rules"], say)
     what = "would be" if args.dry_run else "is"
-    line = f"data version {data.id} {what} {len(data.train):,} train and {len(data.dev):,} dev rows"
+    line = f"data version {version_id} {what} {len(data.train):,} train and {len(data.dev):,} dev rows"
     left = f"; {len(data.ledger.entries):,} left out (hone look --dropped RULE shows them beside what proves it)"
     print(line + (left if data.ledger.entries else ""), file=out)
-    if document["parent"]:
-        say(f"what changed: hone data diff {document['parent']} {data.id} {folder}; undo: hone clean {folder} --undo")
+    if document["parent"] and not args.dry_run:
+        say(
+            f"what changed: hone data diff {document['parent']} {version_id} {folder}; undo: hone clean {folder} --undo"
+        )
     if args.json:
         print(json.dumps(document, ensure_ascii=False, default=str))
     return 0
