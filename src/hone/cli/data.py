@@ -15,6 +15,8 @@ from hone.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from hone.data.diffing import Diff
+    from hone.data.patches import Patch
+    from hone.data.rows import Row
     from hone.task.spec import Task
 
 Document = dict[str, Any]
@@ -99,7 +101,9 @@ def _list(asked: Asked, say: Say) -> Document:
     folder, words = asked.folder, asked.words
     from hone.data.versions import head, versions
 
-    _exactly(words, 0, "list takes no words beside the folder")
+    for word in words:
+        there = Path(word).expanduser().is_dir()
+        raise InputError(f"{word} holds no data version and no hone.yaml" if there else f"there is no folder {word}")
     found, newest = versions(folder), head(folder)
     if not found:
         say(f"{folder}: no data version yet; hone clean {folder} makes one")
@@ -177,11 +181,12 @@ def _lineage(asked: Asked, say: Say) -> Document:
 
     _exactly(words, 1, "lineage takes one ROW")
     events = lineage(folder, words[0], _task(folder))
-    said = {str(event.values["version"]) for event in events if event.values.get("kept")}
+    said = {str(event.values["data"]) for event in events if event.values.get("kept")}
     for event in events:
         say(f"{event.step:<9} {event.sentence}")
     runs = []
     if is_task_folder(folder) and (folder / "runs").is_dir():
+        # Runs know their data by its content, which versions made in several ways can share.
         runs = [run.folder.name for run in Lab(folder, say=lambda line: None).runs() if run.header.data_id in said]
         if runs:
             say(f"{'run':<9} in the data of {len(runs)} runs: {', '.join(runs[:10])}")
@@ -189,34 +194,70 @@ def _lineage(asked: Asked, say: Say) -> Document:
 
 
 def _edit(asked: Asked, say: Say) -> Document:
-    folder, words = asked.folder, asked.words
-    from hone.data.lineage import find_row
+    words = asked.words
     from hone.data.patches import Patches, add
-    from hone.data.rows import Row
 
     if len(words) < 2 or not all("=" in word for word in words[1:]):
         raise InputError("edit takes ROW COLUMN=VALUE ..., such as: hone data edit train.jsonl:17 label=refund")
-    folder = task_folder(folder)
-    _, row = find_row(folder, words[0], _known_task(folder))
-    row = Patches([patch for patch in Patches.load(folder).all if not patch.drop]).applied(Row(row.id, row.fields))
+    folder, _, row = _editable(asked.folder, words[0])
+    fields = Patches.load(folder).edited(row).row.fields
     changes = {}
     for word in words[1:]:
         name, _, value = word.partition("=")
-        changes[name] = _as_before(row.fields.get(name), value)
-    patch = add(folder, row, changes, why=asked.why)
-    say(f"row {patch.row}: {patch.sentence()}; recorded in patches.jsonl. The next: hone clean {folder}")
-    return asdict(patch)
+        changes[name] = _as_before(fields.get(name), value)
+    return _said(folder, add(folder, row, changes, why=asked.why), say)
 
 
 def _drop(asked: Asked, say: Say) -> Document:
-    folder, words = asked.folder, asked.words
-    from hone.data.lineage import find_row
+    words = asked.words
     from hone.data.patches import add
 
     _exactly(words, 1, "drop takes one ROW")
-    folder = task_folder(folder)
-    _, row = find_row(folder, words[0], _known_task(folder))
-    patch = add(folder, row, {}, drop=True, why=asked.why)
+    folder, split, row = _editable(asked.folder, words[0])
+    if split == "ood":
+        raise InputError(
+            f"row {row.id} is one of ood, which is asked and never trained on: a drop would have no effect; "
+            "rows of train and dev can be left out so"
+        )
+    return _said(folder, add(folder, row, {}, drop=True, why=asked.why), say)
+
+
+def _editable(place: Path, row_id: str) -> tuple[Path, str, Row]:
+    """The task folder, the split and the row that an edit is about.
+
+    Raises:
+        InputError: no such row, or a ``hone.yaml`` that takes an earlier version again with the edits that it had.
+    """
+    from hone.data.lineage import find_row
+
+    folder = task_folder(place)
+    task = _known_task(folder)
+    if task.clean.version is not None:
+        raise InputError(_pinned(folder, task.clean.version))
+    return folder, *find_row(folder, row_id, task)
+
+
+def _pinned(folder: Path, name: str) -> str:
+    from hone.data.making import undone_edits
+    from hone.data.versions import find_version
+
+    version = find_version(folder, name)
+    undone = undone_edits(folder, version)
+    rows = ", ".join(patch.row for patch in undone[:5]) + (", ..." if len(undone) > 5 else "")
+    back = (
+        f"; {len(undone)} edits of patches.jsonl that this version was made without ({rows}) would then count again: "
+        "remove their lines to leave them behind"
+        if undone
+        else ""
+    )
+    return (
+        f"hone.yaml takes data version {version.id} again, with the edits that it was made with, so a new edit would "
+        f"have no effect and nothing was recorded. To go on from it, write its section in place of clean.version: "
+        f"clean: {json.dumps(dict(version.clean), ensure_ascii=False)}{back}"
+    )
+
+
+def _said(folder: Path, patch: Patch, say: Say) -> Document:
     say(f"row {patch.row}: {patch.sentence()}; recorded in patches.jsonl. The next: hone clean {folder}")
     return asdict(patch)
 

@@ -16,6 +16,7 @@ PREVIEW_CHARS = 160
 NEW = "new in the source"
 GONE = "no longer in the source"
 CHANGED_SOURCE = "changed in the source"
+BY_HAND = "edited by hand"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,13 +132,11 @@ def _changed(folder: Path, a: Version, b: Version, rows: list[str]) -> tuple[Gro
     """Rows of other content: by an edit, by the transforms, or in the source."""
     if not rows:
         return ()
-    from hone.data.patches import Patches
-
-    edited = {patch.row for patch in Patches.load(folder).all}
+    edits_a, edits_b = _edits(a), _edits(b)
     steps = [{key: value for key, value in step.items() if key != "changed"} for step in a.transforms]
     other = [{key: value for key, value in step.items() if key != "changed"} for step in b.transforms]
     why = "transforms differ" if steps != other else CHANGED_SOURCE
-    reason = {row: "edited by hand" if row in edited else why for row in rows}
+    reason = {row: BY_HAND if edits_a.get(row) != edits_b.get(row) else why for row in rows}
     shown = {name: [row for row in rows if reason[row] == name][:SAMPLES] for name in dict.fromkeys(reason.values())}
     wanted = {row for some in shown.values() for row in some}
     before = {row.id: row for row in _taken(folder, a.id, wanted)}
@@ -153,6 +152,14 @@ def _changed(folder: Path, a: Version, b: Version, rows: list[str]) -> tuple[Gro
         )
         for name, count in counts.most_common()
     )
+
+
+def _edits(version: Version) -> dict[str, list[str]]:
+    """Digests of the edits that a version was made with, by row."""
+    edits: dict[str, list[str]] = {}
+    for row, digest in version.patches["edits"]:
+        edits.setdefault(row, []).append(digest)
+    return edits
 
 
 def _taken(folder: Path, version_id: str, wanted: set[str]) -> Iterator[Row]:

@@ -13,7 +13,7 @@ from hone.data.cleaning import transforms_of
 from hone.data.formats import converted
 from hone.data.making import chosen_section
 from hone.data.patches import Patches
-from hone.data.read import find, read
+from hone.data.read import Found, find, read
 from hone.data.rows import Row, canonical, fingerprint
 from hone.data.sources import SPLITS, prefixes_of
 from hone.data.versions import Version, row_digest, version_ledger, version_rows, versions
@@ -42,16 +42,17 @@ def lineage(folder: Path, row_id: str, task: Task | None) -> list[Event]:
         task: the folder's task, to read its source again; None tells the versions alone.
 
     Raises:
-        InputError: when neither a source nor a version knows the row. Rows of the test split are not shown.
+        InputError: when neither a source nor a version knows the row, with the sources that could not be read. Rows of
+            the test split are not shown.
     """
-    events: list[Event] = []
-    if task is not None:
-        events += _source_events(folder, row_id, task)
-    events += [event for version in versions(folder) for event in _version_events(folder, row_id, version)]
-    if not events:
+    events, problems = ([], []) if task is None else _source_events(folder, row_id, task)
+    told = [event for version in versions(folder) for event in _version_events(folder, row_id, version)]
+    if not events and not told:
         known = [row.id for version in versions(folder)[-1:] for _, row in version_rows(folder, version.id)]
-        raise InputError(f"{folder}: no source and no data version has a row {row_id}; {nearest(row_id, known[:5000])}")
-    return events
+        nowhere = f"{folder}: no source and no data version has a row {row_id}; {nearest(row_id, known[:5000])}"
+        raise InputError([nowhere, *problems])
+    unread = [Event(step="source", sentence=f"could not be read: {problem}", values={}) for problem in problems]
+    return [*(events or unread), *told]
 
 
 def find_row(folder: Path, row_id: str, task: Task) -> tuple[str, Row]:
@@ -60,28 +61,51 @@ def find_row(folder: Path, row_id: str, task: Task) -> tuple[str, Row]:
     Raises:
         InputError: no such row; rows of the test are not looked up.
     """
-    named = {split: getattr(task.data, split) for split in SPLITS if isinstance(getattr(task.data, split), str)}
-    found = {split: find(source, folder) for split, source in named.items()}
-    prefixes = prefixes_of(found)
-    file = row_id.rpartition(":")[0]
-    for split, source in named.items():
-        if split == "test":
-            continue
-        wanted = (*input_columns(task), *output_columns(task))
-        for row in converted(read(source, folder, prefixes[split]), _unsaid, wanted=wanted):
-            if row.id == row_id and isinstance(row, Row):
-                return split, row
+    found, problems = _look_up(folder, row_id, task)
+    if found is not None:
+        return found
+    if problems:
+        raise InputError([f'no row "{row_id}" in what could be read', *problems])
+    named = [source for split in SPLITS if split != "test" and isinstance(source := getattr(task.data, split), str)]
     raise InputError(
-        f'no row "{row_id}" in {", ".join(str(source) for split, source in named.items() if split != "test")}; '
-        f"ids are FILE:LINE, such as {file or 'train.jsonl'}:1, and rows of the test are not shown"
+        f'no row "{row_id}" in {", ".join(named)}; ids are FILE:LINE, such as '
+        f"{row_id.rpartition(':')[0] or 'train.jsonl'}:1, and rows of the test are not shown"
     )
 
 
-def _source_events(folder: Path, row_id: str, task: Task) -> list[Event]:
-    try:
-        split, row = find_row(folder, row_id, task)
-    except InputError:
-        return []
+def _look_up(folder: Path, row_id: str, task: Task) -> tuple[tuple[str, Row] | None, list[str]]:
+    """The split of a row and the row, or None; and a sentence for each source that could not be read."""
+    found: dict[str, Found] = {}
+    problems: list[str] = []
+    for split in SPLITS:
+        source = getattr(task.data, split)
+        if isinstance(source, str):
+            try:
+                found[split] = find(source, folder)
+            except InputError as error:
+                problems += [f"data.{split}: {problem}" for problem in error.problems]
+    prefixes = prefixes_of(found)
+    wanted = (*input_columns(task), *output_columns(task))
+    for split in found:
+        if split == "test":
+            continue
+        try:
+            for row in converted(read(getattr(task.data, split), folder, prefixes[split]), _unsaid, wanted=wanted):
+                if row.id == row_id:
+                    if isinstance(row, Row):
+                        return (split, row), problems
+                    problems.append(f"data.{split}: {row_id} is a bad row: expected {row.expected}, found {row.found}")
+        except InputError as error:
+            problems += [f"data.{split}: {problem}" for problem in error.problems]
+    return None, problems
+
+
+def _source_events(folder: Path, row_id: str, task: Task) -> tuple[list[Event], list[str]]:
+    """What happens to a row before it is decided on, and the sources that could not be read."""
+    found, problems = _look_up(folder, row_id, task)
+    if found is None:
+        return [], problems
+    split, row = found
     view = view_of_task(task)
     key = fingerprint(view.row(row, "", split).input)
     events = [
@@ -91,10 +115,9 @@ def _source_events(folder: Path, row_id: str, task: Task) -> list[Event]:
             values={"split": split, "fields": row.fields, "folded_fingerprint": key, "digest": row_digest(row)},
         )
     ]
-    section, _ = chosen_section(task, folder)
-    for patch in Patches.load(folder).of(row_id):
-        events.append(Event(step="edit", sentence=f"{patch.at} {patch.sentence()}", values={"set": dict(patch.set)}))
-        row = Row(row.id, {**row.fields, **patch.set})
+    section, patches = chosen_section(task, folder)
+    events += _edit_events(row_id, patches, Patches.load(folder))
+    row = patches.edited(row).row
     for transform in transforms_of(section, task.kind):
         new = Changing(transforms=[transform], columns=view.text_columns).of(row)
         if new is not row:
@@ -107,6 +130,20 @@ def _source_events(folder: Path, row_id: str, task: Task) -> list[Event]:
                 )
             )
         row = new
+    return events, problems
+
+
+def _edit_events(row_id: str, chosen: Patches, known: Patches) -> list[Event]:
+    """The edits of a row; those that the version taken again (``clean.version``) does not have are said to be so."""
+    taken = [patch.digest for patch in chosen.of(row_id)]
+    events = []
+    for patch in known.of(row_id):
+        counts = patch.digest in taken
+        if counts:
+            taken.remove(patch.digest)
+        undone = "" if counts else f" (not in data version {chosen.version}, which hone.yaml takes again)"
+        sentence = f"{patch.at} {patch.sentence()}{undone}"
+        events.append(Event(step="edit", sentence=sentence, values={"set": dict(patch.set), "taken": counts}))
     return events
 
 
@@ -115,7 +152,7 @@ def _version_events(folder: Path, row_id: str, version: Version) -> list[Event]:
     for split, row in version_rows(folder, version.id):
         if row.id == row_id:
             digest = row_digest(row)
-            values = {"version": version.id, "kept": True, "split": split, "digest": digest}
+            values = {"version": version.id, "data": version.data, "kept": True, "split": split, "digest": digest}
             return [Event(step="version", sentence=f"{name}: kept in {split}, content {digest}", values=values)]
     for entry in version_ledger(folder, version.id).entries:
         if entry.row == row_id:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hone.data.ledger import Ledger
-from hone.data.patches import Patches
+from hone.data.patches import Patch, Patches
 from hone.data.rows import Row
 from hone.data.versions import SourceRecord, Version, find_version, head, load_version, save_version
 from hone.errors import InputError
@@ -88,6 +88,18 @@ def chosen_section(task: Task, folder: Path) -> tuple[Clean, Patches]:
         )
     version = find_version(folder, section.version)
     return Clean.model_validate(version.clean), Patches.of_version(folder, version.id, version.patches["edits"])
+
+
+def undone_edits(folder: Path, version: Version) -> list[Patch]:
+    """The edits of a folder that a version was made without: those made since, and those undone."""
+    known = [digest for _, digest in version.patches["edits"]]
+    undone = []
+    for patch in Patches.load(folder).all:
+        if patch.digest in known:
+            known.remove(patch.digest)
+        else:
+            undone.append(patch)
+    return undone
 
 
 def record(folder: Path, data: DataVersion) -> Version:

@@ -1,0 +1,230 @@
+"""``hone data`` and going back: nothing is silent, nothing is lost, nothing is written that was not asked for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hone.cli import main
+from hone.cli.going_back import with_clean
+from hone.data.versions import find_version, versions
+from hone.errors import InputError
+
+HONE = """task: t
+kind: classify
+data: {train: train.jsonl, dev: 5}
+input: "{text}"
+output: "{label}"
+target: 0.5
+"""
+VERSION = 'clean: {version: "123"}\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    place = tmp_path / "t"
+    place.mkdir()
+    rows(place / "train.jsonl", 40)
+    (place / "hone.yaml").write_text(HONE, encoding="utf-8")
+    return place
+
+
+def rows(path: Path, count: int) -> None:
+    lines = [json.dumps({"text": f"row {n}", "label": "xy"[n % 2]}) for n in range(count)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def section(folder: Path, text: str) -> None:
+    (folder / "hone.yaml").write_text(HONE + text, encoding="utf-8")
+
+
+def hone(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, dict[str, Any]]:
+    """Exit status, what people read, and the document of the last line."""
+    capsys.readouterr()
+    status = main([*map(str, arguments), "--json"])
+    captured = capsys.readouterr()
+    return status, captured.err, json.loads(captured.out.split("\n")[-2])
+
+
+def test_a_dry_run_and_a_failing_one_leave_hone_yaml_as_it_was(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = hone(capsys, "clean", folder)[2]
+    section(folder, "clean: {rules: {duplicate: false}}\n")
+    second = hone(capsys, "clean", folder)[2]
+    assert second["data"] == first["data"]
+    assert second["parent"] == first["version"]
+    before = (folder / "hone.yaml").read_bytes()
+    status, said, document = hone(capsys, "clean", folder, "--undo", "--dry-run")
+    assert (status, document["version"], document["written"]) == (0, first["version"], False)
+    assert "not written" in said
+    assert (folder / "hone.yaml").read_bytes() == before
+    (folder / "train.jsonl").write_text("{broken\n", encoding="utf-8")
+    assert hone(capsys, "clean", folder, "--undo")[0] == 2
+    assert (folder / "hone.yaml").read_bytes() == before
+    assert hone(capsys, "data", "list", folder)[2]["head"] == second["version"]
+
+
+def test_undo_goes_along_the_parents_though_the_source_changes(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sections = ["clean: {preset: none}\n", "", "clean: {rules: {empty: false}}\n"]
+    made = []
+    for text in sections:
+        section(folder, text)
+        made.append(hone(capsys, "clean", folder)[2]["version"])
+    rows(folder / "train.jsonl", 44)
+    for expected in (made[1], made[0]):
+        assert hone(capsys, "clean", folder, "--undo")[0] == 0
+        assert yaml.safe_load((folder / "hone.yaml").read_text())["clean"] == {"version": expected}
+        now = find_version(folder, "head")
+        assert now.parent == expected
+        assert now.clean == find_version(folder, expected).clean
+    status, said, _ = hone(capsys, "clean", folder, "--undo")
+    assert status == 2
+    assert "it is the first of" in said
+
+
+def test_undo_passes_versions_that_only_the_source_tells_apart(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = hone(capsys, "clean", folder)[2]["version"]
+    rows(folder / "train.jsonl", 44)
+    hone(capsys, "clean", folder)
+    status, said, _ = hone(capsys, "clean", folder, "--undo")
+    assert status == 2
+    assert "the sources have changed, and going back does not change them" in said
+    section(folder, "clean: {preset: none}\n")
+    hone(capsys, "clean", folder)
+    section(folder, "")
+    again = hone(capsys, "clean", folder)[2]["version"]
+    # The same making a second time: what was before is the version in between, not the parent it had at first.
+    assert find_version(folder, again).parent == first
+    hone(capsys, "clean", folder, "--undo")
+    assert find_version(folder, "head").clean == {"preset": "none"}
+
+
+def test_a_section_that_no_version_has_stays_as_a_comment(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hone(capsys, "clean", folder)
+    section(folder, "clean: {preset: none}\n")
+    hone(capsys, "clean", folder)
+    section(folder, "clean:\n  preset: none # not so\n  rules: {near-duplicate: true}\n")
+    _, said, _ = hone(capsys, "clean", folder, "--undo")
+    assert "kept above as a comment" in said
+    text = (folder / "hone.yaml").read_text()
+    assert "# clean:\n#   preset: none # not so\n#   rules: {near-duplicate: true}\nclean: {version: " in text
+
+
+def test_an_edit_beside_a_version_taken_again_is_refused_with_the_way_on(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    section(folder, "clean: {rules: {empty: false}}\n")
+    hone(capsys, "clean", folder)
+    hone(capsys, "data", "edit", "train.jsonl:2", "label=x", folder)
+    hone(capsys, "clean", folder)
+    hone(capsys, "clean", folder, "--undo")
+    before = (folder / "patches.jsonl").read_bytes()
+    for words in (("edit", "train.jsonl:3", "label=y"), ("drop", "train.jsonl:3")):
+        status, said, _ = hone(capsys, "data", *words, folder)
+        assert status == 2
+        assert 'clean: {"rules": {"empty": false}}' in said
+        assert "1 edits of patches.jsonl that this version was made without (train.jsonl:2)" in said
+    assert (folder / "patches.jsonl").read_bytes() == before
+    story = hone(capsys, "data", "lineage", "train.jsonl:2", folder)[2]["events"]
+    assert [event["values"].get("taken") for event in story] == [None, False, None, None]
+    # The way on: the undone line goes, and the version that was made with it is still told from the others.
+    section(folder, 'clean: {"rules": {"empty": false}}\n')
+    (folder / "patches.jsonl").write_text("")
+    assert hone(capsys, "data", "edit", "train.jsonl:3", "label=y", folder)[0] == 0
+    assert hone(capsys, "clean", folder)[0] == 0
+    assert [version.patches["count"] for version in versions(folder)].count(1) == 2
+
+
+def test_what_would_have_no_effect_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "ood.jsonl").write_text('{"text": "o", "label": "x"}\n')
+    section(folder, "")
+    text = (folder / "hone.yaml").read_text().replace("dev: 5}", "dev: 5, ood: ood.jsonl}")
+    (folder / "hone.yaml").write_text(text)
+    for words, sentence in {
+        ("drop", "ood.jsonl:1", str(folder)): "a drop would have no effect",
+        ("edit", "train.jsonl:1", "text=caf\udce9", str(folder)): "that UTF-8 cannot hold",
+        ("list", "nosuch"): "there is no folder nosuch",
+        ("list", str(folder.parent)): "holds no data version and no hone.yaml",
+    }.items():
+        status, said, _ = hone(capsys, "data", *words)
+        assert status == 2, words
+        assert sentence in said
+    assert not (folder / "patches.jsonl").exists()
+
+
+def test_a_row_changed_by_hand_is_told_from_one_changed_in_the_source(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hone(capsys, "data", "edit", "train.jsonl:1", "label=y", folder)
+    first = hone(capsys, "clean", folder)[2]["version"]
+    hone(capsys, "data", "edit", "train.jsonl:2", "label=x", folder)
+    text = (folder / "train.jsonl").read_text().replace('"row 0"', '"row zero"')
+    (folder / "train.jsonl").write_text(text)
+    hone(capsys, "clean", folder)
+    changed = hone(capsys, "data", "diff", first, "head", folder)[2]["groups"]["changed"]
+    assert {group["reason"]: [sample["row"] for sample in group["samples"]] for group in changed} == {
+        "edited by hand": ["train.jsonl:2"],
+        "changed in the source": ["train.jsonl:1"],
+    }
+
+
+def test_lineage_says_which_source_could_not_be_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = hone(capsys, "clean", folder)[2]
+    (folder / "train.jsonl").unlink()
+    events = hone(capsys, "data", "lineage", "train.jsonl:1", folder)[2]["events"]
+    assert [event["step"] for event in events] == ["source", "version"]
+    assert "could not be read: data.train: " in events[0]["sentence"]
+    assert events[1]["values"]["data"] == made["data"]
+    status, said, _ = hone(capsys, "data", "lineage", "train.jsonl:999", folder)
+    assert status == 2
+    assert "has a row train.jsonl:999" in said
+    assert "there is no such file" in said
+
+
+def test_lineage_names_the_runs_that_were_trained_on_the_row(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from types import SimpleNamespace
+
+    from hone.lab.lab import Lab
+
+    made = hone(capsys, "clean", folder)[2]
+    (folder / "runs").mkdir()
+    runs = [
+        SimpleNamespace(folder=Path(f"runs/{name}"), header=SimpleNamespace(data_id=data))
+        for name, data in (("0001-of-it", made["data"]), ("0002-other", "0" * 12))
+    ]
+    monkeypatch.setattr(Lab, "runs", lambda self: runs)
+    story = hone(capsys, "data", "lineage", "train.jsonl:1", folder)[2]
+    assert story["runs"] == ["0001-of-it"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("task: a\nclean:\n  preset: web\n\n# device\nb: 1\n", f"task: a\n{VERSION}\n# device\nb: 1\n"),
+        ("task: a\n", f"task: a\n{VERSION}"),
+        ("task: a", f"task: a\n{VERSION}"),
+        ("clean: {rules: {x: false,\n  y: true}\n}  # why\nb: 1\n", f"{VERSION}b: 1\n"),
+        ("a: 1\r\nclean:\r\n  preset: web\r\n# next\r\nb: 1\r\n", f"a: 1\r\n{VERSION[:-1]}\r\n# next\r\nb: 1\r\n"),
+        ('x: |\n  clean: {}\n"clean" : {preset: none}\n', f"x: |\n  clean: {{}}\n{VERSION}"),
+        ("\ufefftask: ü🎵\nclean:\nb: 1\n", f"\ufefftask: ü🎵\n{VERSION}b: 1\n"),
+    ],
+)
+def test_the_section_of_a_task_file_is_replaced_and_nothing_else(before: str, after: str) -> None:
+    assert with_clean(before, "123") == after
+
+
+@pytest.mark.parametrize("text", ["{task: a, clean: {preset: web}, b: 1}\n", "---\ntask: a\n...\n"])
+def test_a_file_that_cannot_be_changed_so_is_refused_with_the_line(text: str) -> None:
+    with pytest.raises(InputError, match="write this into it: clean: "):
+        with_clean(text, "123")
