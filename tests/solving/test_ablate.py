@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from hone.data.making import record
+from hone.data.prepare import prepare
+from hone.data.rows import Row
 from hone.errors import InputError
 from hone.solving import ablate as ablation
+from hone.solving.arms import BASE, Arm, arms_of, equal_steps, mean_chars
 from hone.task.load import load_task
+from hone.task.spec import Clean, Task
 
 BANKING = Path(__file__).resolve().parent.parent / "data" / "banking"
+
+
+def with_clean(task: Task, **clean: Any) -> Task:
+    return task.model_copy(update={"clean": Clean.model_validate(clean)})
 
 
 def test_arms_differ_by_the_rows_that_the_rule_removes(tmp_path: Path) -> None:
     folder = shutil.copytree(BANKING, tmp_path / "banking")
     said: list[str] = []
-    base, chance, duplicate = ablation._arms(load_task(folder), folder, ["chance-10", "duplicate"], said.append)
-    assert base.name == ablation.BASE
+    base, chance, duplicate = arms_of(load_task(folder), folder, ["chance-10", "duplicate"], said.append)
+    assert base.name == BASE
     # Without any of the rules the one duplicate of the cut is there.
     assert duplicate.removed == 1
     assert 0.03 * len(base.data.train) < chance.removed < 0.2 * len(base.data.train)
@@ -29,17 +42,75 @@ def test_arms_differ_by_the_rows_that_the_rule_removes(tmp_path: Path) -> None:
     assert said[0].startswith(f"chance-10: removes {chance.removed} of {len(base.data.train)} training rows")
     # Arms of longer rows take fewer steps for as many tokens.
     task = load_task(folder)
-    chars = [ablation._mean_chars(task, arm.data) for arm in (base, chance)]
-    assert ablation._equal_steps(task, base, chance, 1000) == round(1000 * chars[0] / chars[1])
+    chars = [mean_chars(task, arm.data) for arm in (base, chance)]
+    assert equal_steps(task, base, chance, 1000) == round(1000 * chars[0] / chars[1])
+
+
+def test_tokens_are_counted_over_prompts_and_answers(tmp_path: Path) -> None:
+    rows = [{"q": "a" * 10, "a": "b" * 90}, {"q": "c" * 30, "a": "d" * 10}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    spec = {"task": "t", "kind": "generate", "input": "{q}", "output": "{a}", "target": 0.5}
+    task = Task.model_validate({**spec, "data": {"train": "rows.jsonl"}})
+
+    def arm(*chosen: int) -> Arm:
+        train = tuple(Row(f"rows.jsonl:{n}", rows[n]) for n in chosen)
+        return Arm(name="x", data=SimpleNamespace(train=train), removed=0)  # type: ignore[arg-type]
+
+    # Each text has one more token, its end: 101 and 41 characters.
+    assert mean_chars(task, arm(0, 1).data) == 71
+    # The long answers are gone: rows are 71 to 41 shorter, so there are as many more of them.
+    assert equal_steps(task, arm(0, 1), arm(1), 410) == 710
+
+
+def test_a_rule_of_the_users_own_is_off_in_the_base_and_on_in_its_arm(tmp_path: Path) -> None:
+    folder = shutil.copytree(BANKING, tmp_path / "banking")
+    (folder / "checks.py").write_text("def signs(text: str) -> int: return len(text)\n")
+    own = {"column": "own:checks:signs", "max": 60, "source": "mine"}
+    task = with_clean(load_task(folder), rules={"brief": own, "duplicate": {"absent": True}})
+    base, brief = arms_of(task, folder, ["brief"], lambda line: None)
+    assert any(len(row.fields["text"]) > 60 for row in base.data.train)
+    assert {row.id for row in brief.data.train} == {row.id for row in base.data.train if len(row.fields["text"]) <= 60}
+
+
+def test_after_an_undo_the_rules_are_those_of_the_earlier_version(tmp_path: Path) -> None:
+    folder = shutil.copytree(BANKING, tmp_path / "banking")
+    task = with_clean(load_task(folder), rules={"duplicate": False})
+    version = record(folder, prepare(task, folder, folder / ".hone" / "cache", lambda line: None))
+    said: list[str] = []
+    pinned = with_clean(load_task(folder), version=version.id)
+    base, chance = arms_of(pinned, folder, ["chance-10"], said.append)
+    assert said[0] == f"rules are those of data version {version.id} (clean.version in hone.yaml)"
+    # That version keeps the one duplicate of the cut; the preset would not.
+    today = arms_of(load_task(folder), folder, ["chance-10"], lambda line: None)[0]
+    assert len(base.data.train) == len(today.data.train) + 1
+    assert chance.removed > 0
+
+
+def test_what_earlier_calls_used_of_the_box_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "trials.json"
+    trials = ablation.Trials.open(path, time.monotonic() - 50)
+    trials.save()
+    again = ablation.Trials.open(path, time.monotonic())
+    assert again.deadline(1) - time.monotonic() == pytest.approx(10, abs=1)
+
+
+@pytest.mark.parametrize("minutes", [float("nan"), float("inf"), 0.0, -1.0])
+def test_a_box_that_is_none_is_refused_before_anything_is_read(minutes: float, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"--minutes {minutes:g}: .*above 0\n.*--seeds 11: .*at most 10"):
+        ablation.ablate(tmp_path / "nowhere", ["duplicate"], minutes=minutes, seeds=11)
 
 
 def test_rules_that_are_unknown_or_remove_nothing_are_refused(tmp_path: Path) -> None:
     folder = shutil.copytree(BANKING, tmp_path / "banking")
     with pytest.raises(InputError, match='no rule has this name; did you mean "duplicate"'):
         ablation.ablate(folder, ["duplicat"])
+    with pytest.raises(InputError, match="known: ") as unknown:
+        ablation.ablate(folder, ["xyzzy"])
+    known = str(unknown.value).partition("known: ")[2].split(", ")
+    assert len(known) == len(set(known)) > 30
     with pytest.raises(InputError, match="empty removes 0 of 272 training rows: there is nothing to compare"):
         ablation.ablate(folder, ["empty"])
-    with pytest.raises(InputError, match="needs at least 3"):
+    with pytest.raises(InputError, match="--seeds 2: an interval needs 3 seeds"):
         ablation.ablate(folder, ["duplicate"], seeds=2)
 
 

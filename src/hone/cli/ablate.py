@@ -24,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="names of rules, as hone look and hone data show them, or optional ones such as label-suspect; a word "
         "that is a task folder is FOLDER (default: this one)",
     )
-    parser.add_argument("--minutes", type=float, default=10.0, help="the box (default 10)")
-    parser.add_argument("--seeds", type=int, default=3, help="the least number; more if there is time (default 3)")
+    parser.add_argument("--minutes", type=float, default=10.0, help="the box, over all calls (default 10)")
+    parser.add_argument("--seeds", type=int, default=3, help="3 to 10; more if there is time (default 3)")
 
 
 def run(args: argparse.Namespace) -> int:

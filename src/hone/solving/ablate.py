@@ -7,6 +7,7 @@ luck of the seed and the choice of the rows; the interval counts both kinds of l
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,40 +19,27 @@ import numpy as np
 
 from hone import processes
 from hone.attempts import calibrate, carry_out
-from hone.data.ledger import Ledger
-from hone.data.prepare import DataVersion, prepare
 from hone.errors import FailedError, InputError
 from hone.evaluate.effects import Effect, crossed_effect
 from hone.files import content_hash, read_json, write_json
 from hone.hardware import usable_cores
 from hone.lab.lab import Lab
 from hone.processes import Channel
+from hone.solving.arms import BASE, Arm, arms_of, equal_steps
 from hone.solving.defaults import default_recipe
 from hone.task.load import load_task
 from hone.task.own_metric import load_metric
 from hone.task.recipe import Recipe
-from hone.task.render import task_prompt
-from hone.task.spec import Clean, Task
+from hone.task.spec import Task
 
 LEAST_SEEDS, MOST_SEEDS = 3, 10
 MOST_EPOCHS = 4.0
 """A proxy shows what rows are worth long before it is done learning."""
 LEAST_STEPS = 60
 CALIBRATE_S = 4.0
-PLANNED_SHARE = 0.8
+PLANNED_SHARE = 0.65
 """Share of the box that the least number of seeds is planned to take: several workers slow each other down."""
-BASE = "without"
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Arm:
-    """A training set: the name of the rule that made it (or ``without``), its data, its steps for equal tokens."""
-
-    name: str
-    data: DataVersion
-    removed: int
-    steps: int = 0
 
 
 @dataclass(kw_only=True)
@@ -63,16 +51,26 @@ class Trials:
     values: dict[str, list[float]] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
+    used_s: float = 0.0
+    """Seconds of the box used, over all calls, until it was saved last."""
+    since: float = field(default_factory=time.monotonic)
+    """When this call's seconds began to count (a ``time.monotonic`` reading)."""
 
     @classmethod
-    def open(cls, path: Path) -> Trials:
-        """What an earlier call kept, or nothing."""
-        return cls(path=path, **read_json(path)) if path.is_file() else cls(path=path)
+    def open(cls, path: Path, since: float) -> Trials:
+        """What earlier calls kept, or nothing."""
+        return cls(path=path, since=since, **(read_json(path) if path.is_file() else {}))
+
+    def deadline(self, minutes: float) -> float:
+        """When the box ends, as ``time.monotonic`` tells it; what earlier calls used is gone."""
+        return self.since + 60 * minutes - self.used_s
 
     def save(self) -> None:
-        """Write all of it."""
+        """Write all of it, and the seconds used."""
+        now = time.monotonic()
+        self.used_s, self.since = self.used_s + now - self.since, now
         plain = {"steps": self.steps, "values": self.values, "scores": self.scores, "seconds": self.seconds}
-        write_json(self.path, plain)
+        write_json(self.path, {**plain, "used_s": round(self.used_s, 3)})
 
     def seeds(self, arm: str) -> list[int]:
         """Seeds for which this arm and the one without rules are done."""
@@ -98,7 +96,7 @@ def ablate(
         folder: the task folder.
         rules: names of rules: of the task's preset, of its own, or optional ones.
         minutes: the box, over all calls with the same rules, data and box.
-        seeds: the least number; more are trained while the box has room.
+        seeds: the least number, 3 to 10; more are trained while the box has room.
         say: takes each line.
         should_stop: asked while workers run; what is done is kept.
 
@@ -106,25 +104,24 @@ def ablate(
         Per rule the rows it removes and its :class:`~hone.evaluate.effects.Effect` on the metric of a row.
 
     Raises:
-        InputError: unknown rules, a rule that removes nothing, fewer than 3 seeds.
+        InputError: unknown rules, a rule that removes nothing, minutes or seeds out of range.
         FailedError: when the box ends before 3 seeds of an arm are done.
     """
-    if seeds < LEAST_SEEDS:
-        raise InputError(f"--seeds {seeds}: an interval over seeds needs at least {LEAST_SEEDS}")
+    _check(minutes, seeds)
     begin = time.monotonic()
     processes.warm_up()
     task = load_task(folder)
-    arms = _arms(task, folder, list(dict.fromkeys(rules)), say)
+    arms = arms_of(task, folder, list(dict.fromkeys(rules)), say)
     recipe = default_recipe(task, arms[0].data, seed=0, threads=1)
     key = content_hash([[arm.data.id for arm in arms], recipe.model_dump(mode="json"), minutes])
     place = folder / ".hone" / "ablations" / key
-    trials = Trials.open(place / "trials.json")
+    trials = Trials.open(place / "trials.json", begin)
     slots = min(usable_cores(), len(arms) * seeds)
-    deadline = begin + 60 * minutes
+    deadline = trials.deadline(minutes)
     if not trials.steps:
         _plan(trials, arms, task, recipe, folder, (deadline, seeds, slots), say)
     arms = [replace(arm, steps=trials.steps[arm.name]) for arm in arms]
-    _Box(
+    box = _Box(
         arms=arms,
         trials=trials,
         task=task,
@@ -135,8 +132,24 @@ def ablate(
         deadline=deadline,
         say=say,
         stop=should_stop,
-    ).run()
+    )
+    try:
+        box.run()
+    finally:
+        trials.save()
     return _result(task, folder, arms, trials, begin)
+
+
+def _check(minutes: float, seeds: int) -> None:
+    problems = []
+    if not 0 < minutes < math.inf:
+        problems.append(f"--minutes {minutes:g}: the box has to be a finite number of minutes above 0")
+    if not LEAST_SEEDS <= seeds <= MOST_SEEDS:
+        problems.append(
+            f"--seeds {seeds}: an interval needs {LEAST_SEEDS} seeds or more, and at most {MOST_SEEDS} are trained"
+        )
+    if problems:
+        raise InputError(problems)
 
 
 def _plan(
@@ -154,68 +167,13 @@ def _plan(
     room = (deadline - time.monotonic()) * PLANNED_SHARE * slots / (len(arms) * seeds)
     most = round(MOST_EPOCHS * rate["steps_per_epoch"])
     steps = max(LEAST_STEPS, min(most, int((room - rate["final_s"] - 2) / rate["step_s"])))
-    trials.steps = {arm.name: _equal_steps(task, arms[0], arm, steps) for arm in arms}
+    trials.steps = {arm.name: equal_steps(task, arms[0], arm, steps) for arm in arms}
     trials.save()
     say(
         f"plan: {len(arms)} training sets, {seeds} seeds or more, {steps:,} steps of {recipe.batch_size} rows "
         f"({steps / rate['steps_per_epoch']:.1f} epochs without rules), {slots} at a time, "
         f"{(deadline - time.monotonic()) / 60:.1f} minutes left"
     )
-
-
-def _arms(task: Task, folder: Path, rules: list[str], say: Say) -> list[Arm]:
-    """The data without any of the rules, and without the training rows that each rule removes."""
-    off = dict.fromkeys(rules, False)
-    base = _prepared(task, folder, off)
-    arms = [Arm(name=BASE, data=base, removed=0)]
-    problems = []
-    for name in rules:
-        ledger = _prepared(task, folder, {**off, name: True}).ledger
-        failing = {entry.row for entry in ledger.entries if any(reason.name == name for reason in entry.reasons)}
-        kept = tuple(row for row in base.train if row.id not in failing)
-        removed = len(base.train) - len(kept)
-        say(f"{name}: removes {removed:,} of {len(base.train):,} training rows; the {len(base.dev):,} dev rows stay")
-        if not removed or not kept:
-            problems.append(
-                f"{name} removes {removed:,} of {len(base.train):,} training rows: there is nothing to compare"
-            )
-            continue
-        books = Ledger(read={"train": len(kept)}, kept={"train": len(kept)})
-        version = replace(base, id=content_hash([base.id, name, sorted(failing)]), train=kept, ledger=books)
-        arms.append(Arm(name=name, data=version, removed=removed))
-    if problems:
-        raise InputError(problems)
-    # Every arm has its own books: rows that are too long for the context are counted in each.
-    books = Ledger(read={"train": len(base.train)}, kept={"train": len(base.train)})
-    return [replace(arms[0], data=replace(base, ledger=books)), *arms[1:]]
-
-
-def _prepared(task: Task, folder: Path, wishes: dict[str, bool]) -> DataVersion:
-    own = {
-        name: wish
-        for name, wish in task.clean.rules.items()
-        if wishes.get(name) is not True or not isinstance(wish, bool)
-    }
-    rules = {**own, **{name: wish for name, wish in wishes.items() if not (wish and name in own)}}
-    section = Clean.model_validate({**task.clean.model_dump(exclude_none=True), "rules": _plain(rules)})
-    changed = task.model_copy(update={"clean": section})
-    return prepare(changed, folder, folder / ".hone" / "cache", lambda line: None)
-
-
-def _plain(rules: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: wish if isinstance(wish, bool) else wish.model_dump(exclude_none=True) for name, wish in rules.items()
-    }
-
-
-def _equal_steps(task: Task, base: Arm, arm: Arm, steps: int) -> int:
-    """Steps of an arm for as many tokens as the first sees, by the mean length of their rows."""
-    ours, theirs = (_mean_chars(task, one.data) for one in (base, arm))
-    return max(1, round(steps * ours / theirs))
-
-
-def _mean_chars(task: Task, data: DataVersion) -> float:
-    return float(np.mean([len(task_prompt(task, row.fields)) + 1 for row in data.train]))
 
 
 def _order(place: Path, task: Task, arm: Arm, recipe: Recipe, folder: Path) -> dict[str, Any]:
@@ -287,6 +245,8 @@ class _Box:
             raise KeyboardInterrupt
 
     def _start(self, waiting: Iterator[tuple[int, Arm]]) -> processes.Worker | None:
+        if time.monotonic() > self.deadline:
+            return None
         for seed, arm in waiting:
             if arm is self.arms[0] and seed >= self.seeds and not self._has_room():
                 return None
