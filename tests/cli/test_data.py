@@ -132,7 +132,7 @@ def test_an_edit_beside_a_version_taken_again_is_refused_with_the_way_on(
         status, said, _ = hone(capsys, "data", *words, folder)
         assert status == 2
         assert 'clean: {"rules": {"empty": false}}' in said
-        assert "1 edits of patches.jsonl that this version was made without (train.jsonl:2)" in said
+        assert "the edits of patches.jsonl that this version was made without (1: train.jsonl:2)" in said
     assert (folder / "patches.jsonl").read_bytes() == before
     story = hone(capsys, "data", "lineage", "train.jsonl:2", folder)[2]["events"]
     assert [event["values"].get("taken") for event in story] == [None, False, None, None]

@@ -60,6 +60,14 @@ def test_a_row_left_out_by_hand_is_in_the_ledger_with_the_reason(tmp_path: Path)
     assert sum(data.ledger.kept.values()) + len(data.ledger.entries) == sum(data.ledger.read.values())
 
 
+def test_leaving_out_a_row_that_cleaning_does_not_reach_is_refused(tmp_path: Path) -> None:
+    """A sealed test cannot be cleaned by hand, and ood is only asked."""
+    sealed = min(make(tmp_path).test.only or ())
+    add(tmp_path, Row(sealed, {"text": "any"}), {}, drop=True)
+    with pytest.raises(InputError, match=f"1 rows left out by hand .* no effect, first {sealed}; remove"):
+        make(tmp_path)
+
+
 def test_an_edit_of_a_row_that_changed_since_is_refused_with_both_values(tmp_path: Path) -> None:
     make(tmp_path)
     add(tmp_path, Row("train.jsonl:1", {"text": "row 0", "label": "x", "n": 0}), {"label": "y"})

@@ -113,7 +113,8 @@ def _list(asked: Asked, say: Say) -> Document:
             f"{name} {version.counts[name]:,}" for name in ("train", "dev", "kept") if name in version.counts
         )
         parent = f"from {version.parent}" if version.parent else "the first"
-        edits = f", {version.patches['count']} edits" if version.patches["count"] else ""
+        count = version.patches["count"]
+        edits = f", {count:,} edit{'s' if count > 1 else ''}" if count else ""
         say(f"{mark} {version.id}  {version.made}  {rows}  {parent}{edits}  clean {json.dumps(dict(version.clean))}")
     return {"folder": str(folder), "head": newest, "versions": [asdict(version) for version in found]}
 
@@ -245,8 +246,8 @@ def _pinned(folder: Path, name: str) -> str:
     undone = undone_edits(folder, version)
     rows = ", ".join(patch.row for patch in undone[:5]) + (", ..." if len(undone) > 5 else "")
     back = (
-        f"; {len(undone)} edits of patches.jsonl that this version was made without ({rows}) would then count again: "
-        "remove their lines to leave them behind"
+        f"; the edits of patches.jsonl that this version was made without ({len(undone):,}: {rows}) would then count "
+        "again: remove their lines to leave them behind"
         if undone
         else ""
     )

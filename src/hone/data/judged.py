@@ -83,6 +83,8 @@ def open_task(task: Task, folder: Path, say: Say, on_progress: OnProgress | None
     if changing.transforms:
         say("transforms: the model learns and is scored on transformed text; transform what you ask it in the same way")
     loaded = hold_out(task, folder, loaded, changing, say)
+    if problems := patches.idle(row.id for row in (*loaded.train, *loaded.dev)):
+        raise InputError(problems)
     return Opened(section=section, patches=patches, changing=changing, loaded=loaded)
 
 

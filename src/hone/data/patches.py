@@ -7,7 +7,7 @@ it becomes, and why. A data version records which lines it was made with, so tha
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -166,6 +166,14 @@ class Patches:
         if not lost:
             return []
         return [f"{FILE}: {len(lost)} edited rows are in no source, first {', '.join(lost[:SHOWN])}"]
+
+    def idle(self, cleaned: Iterable[str]) -> list[str]:
+        """Rows left out by hand that are not among ``cleaned``, those of train and dev, as one sentence."""
+        lost = sorted(set(self.dropped) - set(cleaned)) if self.dropped else []
+        if not lost:
+            return []
+        shown = f"first {', '.join(lost[:SHOWN])}; remove these lines"
+        return [f"{FILE}: {len(lost)} rows left out by hand are of ood or the test, where that has no effect, {shown}"]
 
 
 def add(folder: Path, row: Row, changes: Mapping[str, Any], *, drop: bool = False, why: str = "") -> Patch:

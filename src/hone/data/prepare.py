@@ -161,7 +161,8 @@ def _say_version(version: DataVersion, cache: Path, say: Say) -> None:
     _say_like_labels(version, say)
     path = version.ledger.save(cache / f"ledger-{version.id}.jsonl")
     kept = ", ".join(f"{split} {n:,}" for split, n in version.ledger.kept.items() if n)
-    say(f"data version {version.id}: {kept}; {len(version.ledger.entries):,} rows left out, see {path}")
+    version_id = version.making.version_id(version.id, version.ledger)
+    say(f"data version {version_id}: {kept}; {len(version.ledger.entries):,} rows left out, see {path}")
 
 
 def _say_like_labels(version: DataVersion, say: Say) -> None:
