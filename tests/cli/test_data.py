@@ -228,3 +228,22 @@ def test_the_section_of_a_task_file_is_replaced_and_nothing_else(before: str, af
 def test_a_file_that_cannot_be_changed_so_is_refused_with_the_line(text: str) -> None:
     with pytest.raises(InputError, match="write this into it: clean: "):
         with_clean(text, "123")
+
+
+def test_files_cleaned_in_another_way_to_the_same_rows_get_their_own_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows(tmp_path / "rows.jsonl", 30)
+    out = tmp_path / "out"
+    made = [
+        hone(capsys, "clean", tmp_path / "rows.jsonl", "--out", out, "--preset", preset, "--workers", workers)[2]
+        for preset, workers in (("task", 1), ("none", 1), ("task", 2))
+    ]
+    assert made[0]["version"] == made[2]["version"]
+    one, other = find_version(out, made[0]["version"]), find_version(out, made[1]["version"])
+    assert one.data == other.data
+    assert (dict(one.clean), dict(other.clean)) == ({}, {"preset": "none"})
+    assert other.parent == one.id
+    listed = hone(capsys, "data", "list", out)[2]
+    assert {version["id"] for version in listed["versions"]} == {one.id, other.id}
+    assert listed["head"] == one.id
