@@ -173,7 +173,7 @@ def changed(
     for name, wish in wishes.items():
         if isinstance(wish, bool):
             if name not in known and name not in more:
-                hint = nearest(name, [*[rule.name for rule in rules], *more])
+                hint = nearest(name, list(dict.fromkeys([*[rule.name for rule in rules], *more])))
                 problems.append(f"clean.rules.{name}: no rule has this name; {hint}")
             elif wish:
                 known.setdefault(name, more.get(name) or known[name])

@@ -119,3 +119,45 @@ def test_it_travels_to_workers_by_name(write: Write) -> None:
 def test_rows_that_cannot_be_measured_are_null(write: Write) -> None:
     column = Own(path="mine:f", folder=write("def f(text): return None")).columns(batch("a", "b")).column(0)
     assert column.null_count == 2
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import helper\ndef f(text): return helper.value",
+        "from helper import value\ndef f(text): return value",
+        "from parts.deep import value\ndef f(text): return value",
+    ],
+)
+def test_an_edited_helper_of_the_task_folder_is_another_version_and_is_read_again(write: Write, source: str) -> None:
+    folder = write(source)
+    (folder / "parts").mkdir()
+    (folder / "parts" / "__init__.py").write_text("")
+    (folder / "parts" / "deep.py").write_text("from . import shallow\nvalue = shallow.value\n")
+    versions, figures = set(), []
+    for figure in (1.0, 2.0):
+        for file in (folder / "helper.py", folder / "parts" / "shallow.py"):
+            file.write_text(f"value = {figure}\n")
+        own = Own(path="mine:f", folder=folder)
+        versions.add(own.version)
+        figures += own.columns(batch("a")).column(0).to_pylist()
+    assert len(versions) == 2
+    assert figures == [1.0, 2.0]
+
+
+def test_files_that_the_function_does_not_import_change_nothing(write: Write) -> None:
+    folder = write("import json\ndef f(text): return 1")
+    before = Own(path="mine:f", folder=folder).version
+    (folder / "other.py").write_text("1")
+    assert Own(path="mine:f", folder=folder).version == before
+
+
+def test_a_function_may_import_from_the_folder_when_it_is_called(write: Write) -> None:
+    folder = write("def f(text):\n  from late_helper import value\n  return value")
+    (folder / "late_helper.py").write_text("value = 3")
+    own = Own(path="mine:f", folder=folder)
+    assert own.columns(batch("a")).column(0).to_pylist() == [3.0]
+    (folder / "late_helper.py").write_text("value = 44")
+    again = Own(path="mine:f", folder=folder)
+    assert again.version != own.version
+    assert again.columns(batch("a")).column(0).to_pylist() == [44.0]

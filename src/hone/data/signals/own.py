@@ -16,6 +16,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 
+from hone.data.signals.own_modules import modules_in
 from hone.data.table import texts
 from hone.errors import InputError, nearest
 from hone.files import content_hash, file_hash
@@ -36,8 +37,8 @@ class Own:
 
     ``path`` is ``package.module:function`` or all dots; the module is looked for in ``folder`` (the task's own) first.
     Importing runs the user's code: a name is followed only because the user wrote it. Only names travel to worker
-    processes. The version is the hash of the file that the function is in, and of that file only: what else it reads
-    is not seen.
+    processes. The version is a hash over the file that the function is in and every module of ``folder`` that it
+    imports, directly or through others; data files that it reads, and installed packages, are not seen.
 
     Raises:
         InputError: a module or function that is not there.
@@ -70,7 +71,8 @@ class Own:
             InputError: when it fails or returns what is no number, flag or word, with the first rows.
         """
         function = _loaded(self.path, self.folder, self.version)
-        values = _measured(self.path, function, texts(rows), rows.column("row").to_pylist())
+        with _first_on_path(self.folder):  # the function may import when it is called
+            values = _measured(self.path, function, texts(rows), rows.column("row").to_pylist())
         return pa.RecordBatch.from_pydict({self.name: values})
 
 
@@ -82,8 +84,10 @@ def _parts(path: str) -> tuple[str, str]:
 
 
 def _source_hash(path: str, folder: Path | None) -> str:
-    """16 hex digits for the file that a function is in; for its name alone where there is no file (builtin modules)."""
+    """16 hex digits for the files that a function is made of; for its name where there is none (builtin modules)."""
     module, _ = _parts(path)
+    if folder is not None and (mine := modules_in(folder, module)):
+        return content_hash([[name, file_hash(file)] for name, file in mine.items()], 16)
     with _first_on_path(folder):
         try:
             spec = importlib.util.find_spec(module)
@@ -118,14 +122,12 @@ def _loaded(path: str, folder: Path | None, source_hash: str) -> Callable[[Any],
 
 
 def _forget(module_name: str, folder: Path | None) -> None:
-    """Let go of a module of the task's folder that was imported before: from another task, or before it was edited."""
+    """Let go of modules of the task's folder that were imported before: from another task, or before an edit."""
     if folder is None:
         return
-    relative = Path(*module_name.split("."))
-    if (folder / relative).with_suffix(".py").is_file() or (folder / relative / "__init__.py").is_file():
-        importlib.invalidate_caches()
-        sys.modules.pop(module_name, None)
-        sys.modules.pop(module_name.partition(".")[0], None)
+    importlib.invalidate_caches()
+    for name in modules_in(folder, module_name):
+        sys.modules.pop(name, None)
 
 
 def _measured(path: str, function: Callable[[Any], Any], content: list[str], rows: list[str]) -> pa.Array:
