@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ from hone.errors import InputError
 from hone.task.spec import Task
 
 
-def make(folder: Path, rows: list[dict[str, Any]], **data: Any) -> DataVersion:
+def unheard(line: str) -> None:
+    """Nobody listens."""
+
+
+def make(folder: Path, rows: list[dict[str, Any]], say: Callable[[str], None] = unheard, **data: Any) -> DataVersion:
     (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     spec = {"task": "t", "kind": "classify", "input": "{text}", "output": "{label}", "target": 0.5}
     task = Task.model_validate({**spec, "data": {"train": "train.jsonl", **data}, "clean": {"preset": "none"}})
-    return prepare(task, folder, folder / "cache", lambda line: None)
+    return prepare(task, folder, folder / "cache", say)
 
 
 def rows(count: int) -> list[dict[str, Any]]:
@@ -38,6 +43,35 @@ def test_a_group_is_in_one_split_and_so_are_rows_that_fold_alike(tmp_path: Path)
             for row in members:
                 where.setdefault(fold(str(row.fields[part])), set()).add(split)
         assert max(map(len, where.values())) == 1
+
+
+@pytest.mark.parametrize(("groups", "test_groups"), [(2, 1), (3, 1), (10, 1), (40, 4)])
+def test_of_few_groups_as_many_leave_as_bring_the_share_nearest(groups: int, test_groups: int, tmp_path: Path) -> None:
+    rows = [{"text": f"message {n}", "label": "x", "user": f"u{n % groups}"} for n in range(400)]
+    (tmp_path / "dev.jsonl").write_text('{"text": "dev", "label": "x", "user": "d"}\n')
+    said: list[str] = []
+    data = make(tmp_path, rows, said.append, dev="dev.jsonl", split={"by": "group", "column": "user"})
+    test = data.test.read(lambda reason: None, "a test")
+    assert len({row.fields["user"] for row in test}) == test_groups
+    assert len(test) == 400 * test_groups // groups
+    assert any(f"hashed by user, {test_groups} of {groups} groups, out of train" in line for line in said)
+
+
+def test_one_group_alone_cannot_be_split_and_the_message_counts_groups(tmp_path: Path) -> None:
+    rows = [{"text": f"message {n}", "label": "x", "user": "u"} for n in range(40)]
+    with pytest.raises(InputError, match=r"data\.test: 40 rows are in 1 group by user .*split by another column"):
+        make(tmp_path, rows, dev=0.2, split={"by": "group", "column": "user"})
+
+
+def test_times_written_as_text_are_numbers(tmp_path: Path) -> None:
+    # 9 and 100 seconds: as words, 9 would be the newer one.
+    plain = [{"text": f"message {n}", "label": "x", "at": str(n)} for n in range(9, 209)]
+    data = make(tmp_path, plain, dev=0.1, split={"by": "time", "column": "at"})
+    test = {float(row.fields["at"]) for row in data.test.read(lambda reason: None, "a test")}
+    assert test == set(range(189, 209))
+    mixed = [*plain, {"text": "one more", "label": "x", "at": "2026-01-02"}]
+    with pytest.raises(InputError, match="200 numbers and 1 ISO 8601 times, which do not compare"):
+        make(tmp_path, mixed, dev=0.1, split={"by": "time", "column": "at"})
 
 
 def test_by_time_the_newest_rows_are_the_test_and_the_next_are_dev(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hone.data.changing import Changing
 from hone.data.rows import Row, canonical, fingerprint
 from hone.data.sources import Loaded, Summary
 from hone.data.split import choose
-from hone.data.split_by import grouped_keys, how, places
+from hone.data.split_by import group_of, grouped_keys, how, places
 from hone.task.render import task_prompt, task_reference
 from hone.task.spec import Task
 
@@ -29,10 +29,11 @@ def hold_out(task: Task, folder: Path, loaded: Loaded, changing: Changing, say: 
     if loaded.test is not None:
         return loaded
     full = [row for row in loaded.train if _has_content(task, row)]
+    by = task.data.split
     own = [fingerprint(task_prompt(task, row.fields)) for row in full]
-    keys = grouped_keys(full, own, task.data.split)
+    keys = grouped_keys(full, own, by)
     labels = [task_reference(task, row.fields) for row in full] if task.kind == "classify" else []
-    chosen = choose(keys, TEST_SHARE, "test", labels, places(full, keys, task.data.split))
+    chosen = choose(keys, TEST_SHARE, "test", labels, places(full, keys, by), group_of(by))
     test, only = Summary(task), set[str]()
     seen: set[tuple[str, str]] = set()
     for row, key, mine in zip(full, keys, own, strict=True):
@@ -43,7 +44,7 @@ def hold_out(task: Task, folder: Path, loaded: Loaded, changing: Changing, say: 
             test.add(row, mine)
     share = test.n / len(loaded.train)
     say(
-        f"test: the task names no test file, so {test.n:,} rows ({share:.1%}) are {how(task.data.split)} out of train "
+        f"test: the task names no test file, so {test.n:,} rows ({share:.1%}) are {how(by, keys, chosen)} out of train "
         "and sealed"
     )
     return replace(

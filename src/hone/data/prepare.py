@@ -16,7 +16,7 @@ from hone.data.measure import OnProgress
 from hone.data.rows import Row, rows_digest
 from hone.data.sealed import SealedTest
 from hone.data.split import choose
-from hone.data.split_by import grouped_keys, how, places
+from hone.data.split_by import group_of, grouped_keys, how, places
 from hone.errors import InputError
 from hone.files import content_hash
 from hone.task.render import task_reference
@@ -116,11 +116,12 @@ def _dev(task: Task, cleaned: clean.Cleaned, say: Say) -> tuple[tuple[Row, ...],
     if isinstance(task.data.dev, str):
         return pool, cleaned.dev
     keys, labels = _keys_and_labels(task, pool, cleaned)
-    chosen = choose(keys, task.data.dev, "dev", labels, places(pool, keys, task.data.split))
+    by = task.data.split
+    chosen = choose(keys, task.data.dev, "dev", labels, places(pool, keys, by), group_of(by))
     train = tuple(row for row, key in zip(pool, keys, strict=True) if key not in chosen)
     dev = tuple(row for row, key in zip(pool, keys, strict=True) if key in chosen)
     wish = f"{task.data.dev:,} rows" if isinstance(task.data.dev, int) else f"a share of {task.data.dev:g}"
-    say(f"dev: {len(dev):,} rows {how(task.data.split)} out of train ({wish} asked for), {len(train):,} stay")
+    say(f"dev: {len(dev):,} rows {how(by, keys, chosen)} out of train ({wish} asked for), {len(train):,} stay")
     return train, dev
 
 

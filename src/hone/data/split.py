@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from hone.errors import InputError
 
@@ -28,6 +29,7 @@ def choose(
     salt: str,
     labels: Sequence[str] = (),
     places: Mapping[str, float] | None = None,
+    group: str = "",
 ) -> frozenset[str]:
     """The keys whose rows leave for the other split.
 
@@ -37,6 +39,8 @@ def choose(
         salt: the name of the split.
         labels: one per row for classify tasks; the last row of a label stays, else it could not be learned.
         places: for each key a number in [0, 1), the smallest leave first; without it the hash of the key.
+        group: the column whose rows stay together, if any. Groups are few and large, so they are then taken in their
+            order while that brings the number of rows nearer to the size, and one at least.
 
     Raises:
         InputError: when no row would be left, or none would be chosen.
@@ -44,24 +48,23 @@ def choose(
     rows = Counter(keys)
     place = {key: position(key, salt) if places is None else places[key] for key in rows}
     order = sorted(rows, key=lambda key: (place[key], key))
-    if isinstance(size, int):
-        if size >= len(keys):
-            raise InputError(
-                f"data.{salt}: {size:,} rows cannot be hashed out of {len(keys):,}; take fewer, or a share such as 0.1"
-            )
-    else:
+    if isinstance(size, int) and size >= len(keys):
+        raise InputError(
+            f"data.{salt}: {size:,} rows cannot be hashed out of {len(keys):,}; take fewer, or a share such as 0.1"
+        )
+    if group:
+        chosen = _groups_taken(order, rows, size if isinstance(size, int) else size * len(keys), _Left.of(keys, labels))
+        if chosen and len(chosen) < len(rows):
+            return frozenset(chosen)
+        raise InputError(
+            f"data.{salt}: {len(keys):,} rows are in {len(rows):,} {'group' if len(rows) == 1 else 'groups'} by "
+            f"{group} (rows of one text count as one group too), and none can leave for {salt}: train needs one, and "
+            f"the last rows of a label stay in it; split by another column, or name a file for {salt}"
+        )
+    if not isinstance(size, int):
         order = [key for key in order if place[key] < size]
-    left = Counter(labels)
-    labels_of = _labels_by_key(keys, labels)
-    chosen: set[str] = set()
-    taken = 0
-    for key in order:
-        mine = labels_of.get(key, Counter())
-        if (isinstance(size, int) and taken + rows[key] > size) or any(left[name] <= n for name, n in mine.items()):
-            continue
-        chosen.add(key)
-        taken += rows[key]
-        left -= mine
+    chosen = _taken(order, rows, size if isinstance(size, int) else len(keys), _Left.of(keys, labels))
+    taken = sum(rows[key] for key in chosen)
     if not chosen or taken == len(keys):
         raise InputError(
             f"data.{salt}: {size:g} of {len(keys):,} rows leaves {taken:,} for {salt} and {len(keys) - taken:,} "
@@ -70,8 +73,50 @@ def choose(
     return frozenset(chosen)
 
 
-def _labels_by_key(keys: Sequence[str], labels: Sequence[str]) -> dict[str, Counter[str]]:
-    found: dict[str, Counter[str]] = {}
-    for key, label in zip(keys, labels, strict=False):
-        found.setdefault(key, Counter())[label] += 1
-    return found
+def _taken(order: Sequence[str], rows: Mapping[str, int], most: int, left: _Left) -> set[str]:
+    """Keys in their order while their rows are not over ``most`` and every label keeps a row."""
+    chosen: set[str] = set()
+    taken = 0
+    for key in order:
+        if taken + rows[key] <= most and left.can_spare(key):
+            chosen.add(key)
+            taken += rows[key]
+            left.take(key)
+    return chosen
+
+
+def _groups_taken(order: Sequence[str], rows: Mapping[str, int], wanted: float, left: _Left) -> set[str]:
+    """Keys in their order while each brings the number of rows nearer to what is wanted; else the smallest."""
+    chosen: set[str] = set()
+    taken = 0
+    for key in order:
+        if abs(taken + rows[key] - wanted) < abs(taken - wanted) and left.can_spare(key):
+            chosen.add(key)
+            taken += rows[key]
+            left.take(key)
+    if chosen:
+        return chosen
+    spared = [key for key in order if left.can_spare(key)]
+    return {min(spared, key=lambda key: rows[key])} if spared else set()
+
+
+@dataclass(frozen=True)
+class _Left:
+    """Rows of each label that are not taken yet, and those of each key."""
+
+    by_label: Counter[str]
+    by_key: Mapping[str, Counter[str]]
+
+    @classmethod
+    def of(cls, keys: Sequence[str], labels: Sequence[str]) -> _Left:
+        by_key: dict[str, Counter[str]] = {}
+        for key, label in zip(keys, labels, strict=False):
+            by_key.setdefault(key, Counter())[label] += 1
+        return cls(Counter(labels), by_key)
+
+    def can_spare(self, key: str) -> bool:
+        """Whether a row of every label is left when the rows of the key go."""
+        return all(self.by_label[label] > count for label, count in self.by_key.get(key, {}).items())
+
+    def take(self, key: str) -> None:
+        self.by_label.subtract(self.by_key.get(key, {}))

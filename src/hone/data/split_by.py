@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -56,11 +57,19 @@ def places(rows: Sequence[Row], keys: Sequence[str], by: SplitBy | None) -> Mapp
     return place
 
 
-def how(by: SplitBy | None) -> str:
-    """How rows are chosen, in words."""
+def group_of(by: SplitBy | None) -> str:
+    """The column whose rows stay together; empty when there is none."""
+    return by.column if by is not None and by.by == "group" else ""
+
+
+def how(by: SplitBy | None, keys: Sequence[str] = (), chosen: Collection[str] = ()) -> str:
+    """How rows are chosen, in words; with all keys and the chosen ones also how many groups those are."""
     if by is None:
         return "hashed"
-    return f"taken by {by.column} (newest first)" if by.by == "time" else f"hashed by {by.column}"
+    if by.by == "time":
+        return f"taken by {by.column} (newest first)"
+    counted = f", {len(chosen):,} of {len(set(keys)):,} groups," if keys else ""
+    return f"hashed by {by.column}{counted}"
 
 
 def _values(rows: Sequence[Row], by: SplitBy) -> list[Any]:
@@ -76,7 +85,7 @@ def _values(rows: Sequence[Row], by: SplitBy) -> list[Any]:
 
 
 def _moments(rows: Sequence[Row], by: SplitBy) -> list[float]:
-    """Times as numbers; a text without a zone is taken for UTC."""
+    """Times as numbers, also numbers written as text (a CSV knows no others); a text without a zone is in UTC."""
     values = _values(rows, by)
     moments: list[float] = []
     wrong: list[str] = []
@@ -85,9 +94,9 @@ def _moments(rows: Sequence[Row], by: SplitBy) -> list[float]:
             moments.append(_moment(value))
         except ValueError:
             wrong.append(f"{row.id} has {kind_of(value)}")
-    numbers = sum(isinstance(value, int | float) for value in values)
+    numbers = sum(_number(value) is not None for value in values)
     if not wrong and 0 < numbers < len(values):
-        wrong = [f"{numbers:,} numbers and {len(values) - numbers:,} texts, which do not compare"]
+        wrong = [f"{numbers:,} numbers and {len(values) - numbers:,} ISO 8601 times, which do not compare"]
     if wrong:
         raise InputError(
             f'data.split: "{by.column}" has to be a number or an ISO 8601 time in every row; '
@@ -96,10 +105,20 @@ def _moments(rows: Sequence[Row], by: SplitBy) -> list[float]:
     return moments
 
 
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
 def _moment(value: Any) -> float:
-    if isinstance(value, bool):
-        raise ValueError("a boolean is no time")
-    if isinstance(value, int | float):
-        return float(value)
-    moment = datetime.fromisoformat(str(value))
+    if (number := _number(value)) is not None:
+        return number
+    if not isinstance(value, str):
+        raise ValueError("neither a finite number nor a text")
+    moment = datetime.fromisoformat(value.strip())
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
