@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from hone.data.bare import BareFiles
+from hone.data.bare import BareFiles, viewed
 from hone.data.fingerprints import Fingerprints
 from hone.data.rows import Row
 from hone.data.sealed import SealedTest
-from hone.data.view import View, view_of_rows, view_of_task
-from hone.errors import InputError
+from hone.data.view import View, view_of_task
 from hone.files import content_hash
 from hone.task.spec import Task
 
 TEST = "test"
 FORMAT = 2
 """Raised when the same texts would give other fingerprints."""
-_PEEK_ROWS = 200
 Say = Callable[[str], None]
 Pair = tuple[str, str]
 """The prompt alone, and all text with the answer."""
@@ -42,7 +39,7 @@ def task_fingerprints(
     """
     view = view_of_task(task)
     if test is None or against:
-        tests = {name: benchmark_texts(name, folder, say) for name in against}
+        tests = {name: benchmark_texts(name, folder, say, task.data.bad_rows) for name in against}
         if test is not None:
             tests = {TEST: _sealed_texts(test, view, say), **tests}
         return fingerprints(tests, say)
@@ -60,22 +57,17 @@ def fingerprints(tests: Mapping[str, Iterable[Pair]], say: Say) -> Fingerprints:
     return Fingerprints.of(tests, say)
 
 
-def benchmark_texts(file: str, base: Path, say: Say) -> Iterator[Pair]:
-    """The texts of a benchmark file, by what its columns suggest.
+def benchmark_texts(file: str, base: Path, say: Say, bad_rows: str = "error") -> Iterator[Pair]:
+    """The texts of a benchmark file, by what its columns suggest; with ``bad_rows`` drop what cannot be used is said.
 
     Raises:
         InputError: when it cannot be read, or holds rows that cannot be used.
     """
     reading = BareFiles([file], base, say)
-    rows = reading.rows()
-    first = list(itertools.islice(rows, _PEEK_ROWS))
-    if not first:
-        raise InputError(f"{file}: no rows; expected at least one to hold training rows against")
-    view = view_of_rows([row for _, row in first])
-    say(f"{file}: {view.sentence}")
-    for _, row in itertools.chain(first, rows):
+    view, rows = viewed(file, reading, say)
+    for _, row in rows:
         yield pair(view, row)
-    reading.check()
+    reading.settle(bad_rows)
 
 
 def pair(view: View, row: Row) -> Pair:

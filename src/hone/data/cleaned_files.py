@@ -147,12 +147,11 @@ def _sources(survey: Survey) -> tuple[SourceRecord, ...]:
                 licence = next((str(columns[name]) for name in _LICENCE if columns.get(name)), None)
                 if licence is not None:
                     licences.setdefault(source, Counter())[licence] += 1
-    hashes = {Path(path).name: digest for path, digest in survey.files.items()}
     return tuple(
         SourceRecord(
             name=source,
             split="train",
-            sha256=hashes.get(source, ""),
+            sha256=survey.files.get(source, ""),
             rows=count,
             licences=dict(licences.get(source, {})),
         )

@@ -26,7 +26,7 @@ from hone.data.rows import Bad, Row, kind_of
 
 __all__ = ["Found", "Progress", "find", "read"]
 
-Source = str | Path | Iterable[Mapping[str, Any]]
+Source = str | Path | Found | Iterable[Mapping[str, Any]]
 Reader = Callable[[DataFile, Progress], Iterator[Row | Bad]]
 
 _READERS: dict[str, Reader] = {
@@ -48,7 +48,7 @@ def read(source: Source, base: Path, prefix: str = "", progress: Progress | None
     """Stream the rows of a source.
 
     Args:
-        source: whatever :func:`find` takes, or an iterable of dicts.
+        source: whatever :func:`find` takes or gives, or an iterable of dicts.
         base: the task folder.
         prefix: put before every id, to tell two files of one name apart.
         progress: counts bytes and takes notes.
@@ -69,10 +69,10 @@ def read(source: Source, base: Path, prefix: str = "", progress: Progress | None
 
 
 def _read(source: Source, base: Path, progress: Progress) -> Iterator[Row | Bad]:
-    if not isinstance(source, str | Path):
+    if not isinstance(source, str | Path | Found):
         yield from _from_iterable(source)
         return
-    found = find(source, base)
+    found = source if isinstance(source, Found) else find(source, base)
     if found.hub:
         yield from hub.read_hub(found.hub)
     elif found.query is not None:

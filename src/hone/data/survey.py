@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from hone.data.bare import BareFiles, sampled
+from hone.data.bare import BareFiles, sampled, viewed
 from hone.data.changing import Changing
 from hone.data.cleaning import Given, Plan, plan_of, transforms_of
 from hone.data.clusters import notes
@@ -54,7 +54,7 @@ class Survey:
 
     ``columns`` and ``decisions`` go by the rows of ``measured.store``, in order. ``num_rows`` before sampling;
     ``bad``: rows that could not be used and were dropped; ``changed``: rows by transform; ``test_rows`` and
-    ``test_labels`` of the test split; ``files``: SHA-256 of local files.
+    ``test_labels`` of the test split; ``files``: SHA-256 of local files, by source.
     """
 
     name: str
@@ -109,18 +109,18 @@ def survey_files(
     Raises:
         InputError: with every problem.
     """
-    wishes, tell = wishes or Wishes(), on_progress or _untold
+    wishes, tell, say = wishes or Wishes(), on_progress or _untold, _once(say)
     view = _view(files, base, wishes, say)
     say(view.sentence)
     transforms = transforms_of(section, view.kind)
-    test = _test(wishes.test, section, base, view, transforms, say)
+    test = _test(wishes, section, base, view, transforms, say)
     with_answer = view.kind != "language-model"
     given = Given(folder=base, test=test.rows, fingerprints=test.fingerprints, with_answer=with_answer)
     plan = plan_of(section, view.kind, given, looking=looking)
-    reading = BareFiles(files, base, _unsaid, partial(tell, "reading"), say)
+    reading = BareFiles(files, base, say, partial(tell, "reading"))
     ingested, num_rows = _ingested(reading, view, plan, cache, wishes)
     measured = measure(ingested.store, plan.signals, cache, workers=wishes.workers, on_progress=tell)
-    for note in (*plan.notes, *notes(measured.columns)):
+    for note in (*plan.notes, *measured.notes, *notes(measured.columns)):
         say(note)
     columns, decisions = settle(measured.columns, plan.rules, plan.signals, measured.store, cache)
     return Survey(
@@ -136,14 +136,14 @@ def survey_files(
         changed=ingested.changed,
         test_rows=test.count,
         test_labels=test.labels,
-        files=reading.hashes or {},
+        files=reading.hashes,
     )
 
 
 def _ingested(reading: BareFiles, view: View, plan: Plan, cache: Path, wishes: Wishes) -> tuple[Ingested, int]:
     """The texts, and how many rows there were where only a sample of them was taken (else 0)."""
-    hashes = reading.hashes
-    rows: Iterable[SplitRow] = reading.rows()
+    hashes = reading.hashes if reading.is_hashed else None
+    rows: Iterable[SplitRow] = reading.seen(view, reading.rows())
     num_rows = 0
     if wishes.sample is not None:
         rows, num_rows = sampled(rows, wishes.sample, wishes.seed)
@@ -158,6 +158,10 @@ def _ingested(reading: BareFiles, view: View, plan: Plan, cache: Path, wishes: W
         # A store with bad rows is not found again, so that they are named each time.
         is_whole=lambda: reading.is_whole(wishes.bad_rows),
     )
+    if not ingested.store.num_rows:
+        raise InputError(
+            [*reading.problems(), f"{', '.join(reading.files)}: no row can be used; expected at least one"]
+        )
     return ingested, num_rows
 
 
@@ -170,33 +174,44 @@ def _view(files: Sequence[str], base: Path, wishes: Wishes, say: Say) -> View:
     return view_of_rows(first, text=wishes.text, answer=wishes.answer, label=wishes.label)
 
 
-def _test(file: str, section: Clean, base: Path, view: View, transforms: Sequence[Transform], say: Say) -> _Test:
+def _test(wishes: Wishes, section: Clean, base: Path, view: View, transforms: Sequence[Transform], say: Say) -> _Test:
     """Pass once over a test file and the benchmarks: fingerprints and labels stay, texts do not."""
+    file = wishes.test
     if not file and not section.against:
         return _Test()
     from hone.data.benchmarks import Pair, benchmark_texts, fingerprints
 
     rows: dict[str, str] = {}
     labels: set[str] = set()
-    changing = Changing(transforms=transforms, columns=view.text_columns)
 
     def passing() -> Iterator[Pair]:
         reading = BareFiles([file], base, say)
-        for split, row in reading.rows():
-            laid = view.row(changing.of(row), file, split)
+        seen_by, stream = viewed(file, reading, say, view)
+        changing = Changing(transforms=transforms, columns=seen_by.text_columns)
+        for split, row in stream:
+            laid = seen_by.row(changing.of(row), file, split)
             rows.setdefault(fingerprint(laid.input), row.id)
             labels.update([laid.label] if laid.label is not None else [])
             yield laid.input, laid.text
-        reading.check()
+        reading.settle(wishes.bad_rows)
 
     tests: dict[str, Iterable[Pair]] = {file: passing()} if file else {}
-    made = fingerprints({**tests, **{name: benchmark_texts(name, base, say) for name in section.against}}, say)
+    against = {name: benchmark_texts(name, base, say, wishes.bad_rows) for name in section.against}
+    made = fingerprints({**tests, **against}, say)
     return _Test(rows=rows, labels=tuple(sorted(labels)), count=made.rows_of(file) if file else 0, fingerprints=made)
+
+
+def _once(say: Say) -> Say:
+    """Says each line once: the first rows are read twice, and what is new in the second pass has to be heard too."""
+    said: set[str] = set()
+
+    def tell(line: str) -> None:
+        if line not in said:
+            said.add(line)
+            say(line)
+
+    return tell
 
 
 def _untold(stage: str, done: int, total: int) -> None:
     """Nobody watches."""
-
-
-def _unsaid(line: str) -> None:
-    """Said already."""

@@ -10,11 +10,12 @@ from typing import Any
 from hone.data.checking import input_columns, output_columns
 from hone.data.columns import Column, columns_of, guess_label, guess_texts, is_id
 from hone.data.formats import Format, recognise
-from hone.data.rows import Row, canonical
+from hone.data.rows import Bad, Row, canonical
 from hone.data.table import TextRow
 from hone.errors import InputError, nearest
 from hone.task.render import prompt_text
 from hone.task.spec import Task
+from hone.task.templates import columns as template_columns
 from hone.task.templates import fill
 
 BETWEEN = "\n\n"
@@ -26,6 +27,7 @@ _MESSAGES = (
     (("name", "arguments"), ("arguments",)),
 )
 """Keys by which a message or a call is known, and those under which it says something."""
+_SHOWN_COLUMNS = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +60,29 @@ class View:
     answer: Any = None
     label: Any = None
     also: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Columns without which a row cannot be looked at: those of its text, and those that a template names."""
+        rest = (part for part in (self.answer, self.label) if not isinstance(part, Of))
+        return tuple(
+            dict.fromkeys([*_named(self.input), *(name for part in rest for name in _named(part)), *self.also])
+        )
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """Columns of answer and label that a row may lack; it then has none, as where they are null."""
+        return tuple(part.column for part in (self.answer, self.label) if isinstance(part, Of))
+
+    def lacking(self, row: Row) -> Bad | None:
+        """What is wrong with a row that lacks a column of its text; None with one that has them, null or not."""
+        missing = [name for name in self.needs if name not in row.fields]
+        if not missing:
+            return None
+        names = ", ".join(list(row.fields)[:_SHOWN_COLUMNS])
+        more = len(row.fields) - _SHOWN_COLUMNS
+        found = f"{names} and {more:,} more" if more > 0 else names or "no column"
+        return Bad(row.id, "", f"the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}", found)
 
     def row(self, row: Row, source: str, split: str) -> TextRow:
         """One row of the text table.
@@ -166,6 +191,14 @@ def transformed(fields: Mapping[str, Any], apply: Callable[[str], str], columns:
     if not changed and isinstance(fields, dict):
         return fields
     return {**fields, **changed}
+
+
+def _named(part: Any) -> list[str]:
+    """The columns that a part of a view names."""
+    if isinstance(part, Of):
+        return [part.column]
+    turns = [turn["content"] for turn in part] if isinstance(part, list) else None
+    return template_columns(part if turns is None else turns)
 
 
 def _text(part: Any, fields: Mapping[str, Any]) -> str:
