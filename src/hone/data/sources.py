@@ -27,6 +27,7 @@ from hone.task.spec import Clean, Task
 if TYPE_CHECKING:
     from hone.data.fingerprints import Fingerprints
 
+SHOWN = 3
 SPLITS = ("train", "dev", "test", "ood")
 
 
@@ -154,7 +155,7 @@ def _pass(
     dropped: dict[str, list[Reason]] = {}
     drop = task.data.bad_rows == "drop"
     shown = without_secrets(str(getattr(task.data, split)))
-    checker = Checker(task, f"data.{split} ({shown})", _into(dropped) if drop else None)
+    checker = Checker(task, f"data.{split} ({shown})", _into(dropped, split) if drop else None)
     try:
         for row in checker.good(changing.over(split, converted(stream, _of(split, say), wanted=checker.columns))):
             take(split, row)
@@ -170,14 +171,16 @@ def _pass(
     if not drop:
         return checker.problems(), []
     if dropped:
-        say(f"{split}: {len(dropped):,} bad rows left out: {'; '.join(checker.problems())}")
+        why = ", ".join(list(dropped)[:SHOWN]) if split == "test" else "; ".join(checker.problems())
+        say(f"{split}: {len(dropped):,} bad rows left out: {why}")
     return [], [Entry(row=row_id, source=split, reasons=tuple(reasons)) for row_id, reasons in dropped.items()]
 
 
-def _into(dropped: dict[str, list[Reason]]) -> Callable[[Bad], None]:
+def _into(dropped: dict[str, list[Reason]], split: str) -> Callable[[Bad], None]:
     def add(bad: Bad) -> None:
         where = f'field "{bad.field}": ' if bad.field else ""
-        dropped.setdefault(bad.id, []).append(Reason(BAD, f"{where}expected {bad.expected}, found {bad.found}"))
+        found = "something else, which is not shown: it is of the test" if split == "test" else bad.found
+        dropped.setdefault(bad.id, []).append(Reason(BAD, f"{where}expected {bad.expected}, found {found}"))
 
     return add
 
