@@ -128,7 +128,7 @@ def read_part(folder: Path, part: Part) -> pa.RecordBatch:
 def is_whole(path: Path, num_rows: int) -> bool:
     """Whether an Arrow file is there, has its end, and holds so many rows."""
     try:
-        return read_ipc(path).num_rows == num_rows
+        return bool(read_ipc(path).num_rows == num_rows)
     except BROKEN:
         return False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ from hone.errors import InputError, nearest
 class Redact:
     """``jane@example.org`` becomes ``<EMAIL>``, and so on for each kind; see :mod:`hone.data.pii`."""
 
-    kinds: tuple[str, ...] = KINDS
+    kinds: Sequence[str] = KINDS
     """Which kinds are replaced, of email, phone, ip, card, iban, national_id and key."""
 
     name: ClassVar[str] = "redact"
