@@ -14,7 +14,10 @@ from hone.errors import InputError
 if TYPE_CHECKING:
     from hone.cli.look_survey import Looked
 
-WHEN_STOPPED = "stopped; nothing is half written. Repeat the command to go on: what was measured is kept"
+WHEN_STOPPED = (
+    "stopped; nothing is half written. Repeat the command to go on: what was measured is kept, "
+    "except with --sensitive, which keeps nothing"
+)
 SHOWN = 5
 
 
@@ -57,18 +60,19 @@ def run(args: argparse.Namespace) -> int:
         from hone.cli.look_tokens import show_tokens
 
         return show_tokens(args)
-    from hone.cli.look_survey import survey
-
-    if args.dropped is not None:
-        from hone.cli.look_dropped import show_dropped
-
-        return show_dropped(args, survey(args, looking=False))
     if args.tabular:
         from hone.cli.look_tabular import check_installed
 
         check_installed()
-    looked = survey(args, looking=True)
-    return _report(args, looked)
+    from hone.cli.look_sensitive import place_of_texts
+    from hone.cli.look_survey import sayer, survey
+
+    with place_of_texts(args, sayer(args)) as place:
+        if args.dropped is not None:
+            from hone.cli.look_dropped import show_dropped
+
+            return show_dropped(args, survey(args, looking=False, place=place))
+        return _report(args, survey(args, looking=True, place=place))
 
 
 def _report(args: argparse.Namespace, looked: Looked) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hone.cli.look_sensitive import proof_without_text
 from hone.cli.look_survey import Looked
 from hone.data.looking.duplicates import compared
 from hone.data.looking.figures import Figures
@@ -87,8 +88,7 @@ def dropped(looked: Looked, rule: Rule, positions: Sequence[int] | Any, *, sensi
                 text=cut["text"],
                 marks=tuple((start, end) for start, end, _ in cut["marks"]),
                 left_out=(cut["before"], cut["after"]),
-                # A column of the user's own may hold words of the text.
-                evidence=rule.sentence() if sensitive else evidence(rule, survey.columns, at),
+                evidence=(proof_without_text if sensitive else evidence)(rule, survey.columns, at),
                 also=tuple(failed),
                 survivor=figures.word(rule.column, at) if places else None,
                 survivor_text=None if other is None else texts.get(other),

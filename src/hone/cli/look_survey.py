@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hone.cli.look import out_folder
+from hone.cli.look_sensitive import earlier_texts
 from hone.cli.places import is_task_folder, task_folder
 from hone.data.looking.figures import LookOptions
 from hone.data.survey import Survey
@@ -29,8 +30,8 @@ class Looked:
     stem: str
 
 
-def survey(args: argparse.Namespace, *, looking: bool) -> Looked:
-    """Survey what a command line names.
+def survey(args: argparse.Namespace, *, looking: bool, place: Path | None = None) -> Looked:
+    """Survey what a command line names; ``place`` takes texts and measurements instead of the cache beside the report.
 
     Raises:
         InputError: with every problem.
@@ -40,15 +41,16 @@ def survey(args: argparse.Namespace, *, looking: bool) -> Looked:
         if len(args.sources) > 1:
             raise InputError(f"one task folder, please, or files alone; got {', '.join(args.sources)}")
         _refuse_for_a_task(args)
-        return _of_task(args, task_folder(args.sources[0]), looking)
-    return _of_files(args, looking)
+        return _of_task(args, task_folder(args.sources[0]), looking, place)
+    return _of_files(args, looking, place)
 
 
-def _of_task(args: argparse.Namespace, folder: Path, looking: bool) -> Looked:
+def _of_task(args: argparse.Namespace, folder: Path, looking: bool, place: Path | None) -> Looked:
     from hone.cli.stages import Stages
     from hone.data.looking.task_survey import survey_task
     from hone.task.load import load_task
 
+    cache = _cache(args, folder, place)
     task = load_task(folder)
     rules = _also(args, task.clean.rules)
     # A section that takes an earlier version's cleaning has no rules of its own to add to.
@@ -56,7 +58,7 @@ def _of_task(args: argparse.Namespace, folder: Path, looking: bool) -> Looked:
         task = task.model_copy(update={"clean": task.clean.model_copy(update={"rules": rules})})
     with Stages(quiet=args.quiet) as stages:
         found = survey_task(
-            task, folder, folder / CACHE, _sayer(args), workers=args.workers, looking=looking, on_progress=stages.tell
+            task, folder, cache, sayer(args), workers=args.workers, looking=looking, on_progress=stages.tell
         )
     options = LookOptions(
         title=task.name,
@@ -64,15 +66,15 @@ def _of_task(args: argparse.Namespace, folder: Path, looking: bool) -> Looked:
         seed=args.seed,
         preset=task.clean.preset,
         test=task.data.test or "",
-        command=("hone", "look", str(folder)),
+        command=("hone", "look", str(folder), *_sensitive(args)),
         folder=str(folder),
     )
     for note in found.plan.notes:
-        _sayer(args)(note)
+        sayer(args)(note)
     return Looked(survey=found, options=options, out=out_folder(args, folder), stem="report")
 
 
-def _of_files(args: argparse.Namespace, looking: bool) -> Looked:
+def _of_files(args: argparse.Namespace, looking: bool, place: Path | None) -> Looked:
     from hone.cli.stages import Stages
     from hone.data.survey import Wishes, survey_files
     from hone.task.spec import Clean
@@ -80,6 +82,7 @@ def _of_files(args: argparse.Namespace, looking: bool) -> Looked:
     if args.sample is not None and args.sample < 1:
         raise InputError(f"--sample {args.sample}: expected 1 or more rows")
     out = out_folder(args, Path())
+    cache = _cache(args, out, place)
     wishes = Wishes(
         text=args.text,
         answer=args.answer,
@@ -96,8 +99,8 @@ def _of_files(args: argparse.Namespace, looking: bool) -> Looked:
             args.sources,
             Path(),
             section,
-            out / CACHE,
-            _sayer(args),
+            cache,
+            sayer(args),
             wishes=wishes,
             looking=looking,
             on_progress=stages.tell,
@@ -113,7 +116,7 @@ def _of_files(args: argparse.Namespace, looking: bool) -> Looked:
         test=args.test,
         command=tuple(_command(args)),
     )
-    say = _sayer(args)
+    say = sayer(args)
     for name, count in found.changed.items():
         say(f"transform {name}: {count:,} rows changed")
     if found.bad:
@@ -136,7 +139,22 @@ def _command(args: argparse.Namespace) -> list[str]:
     given |= {"--answer": args.answer, "--label": args.label, "--out": args.out or ""}
     given |= {"--bad-rows": args.bad_rows if args.bad_rows != "error" else ""}
     named = [word for option, value in given.items() if value for word in (option, value)]
-    return ["hone", "look", *args.sources, *named, *(word for file in args.against for word in ("--against", file))]
+    named += [word for file in args.against for word in ("--against", file)]
+    return ["hone", "look", *args.sources, *named, *_sensitive(args)]
+
+
+def _sensitive(args: argparse.Namespace) -> list[str]:
+    """Another look at rows whose texts may not be shown may not show them either."""
+    return ["--sensitive"] if args.sensitive else []
+
+
+def _cache(args: argparse.Namespace, base: Path, place: Path | None) -> Path:
+    """Where texts are laid out: as told, or in the cache under a folder."""
+    if place is None:
+        return base / CACHE
+    for line in earlier_texts(base / CACHE):
+        sayer(args)(line)
+    return place
 
 
 def _stem(names: list[str]) -> str:
@@ -157,7 +175,8 @@ def _refuse_for_a_task(args: argparse.Namespace) -> None:
         raise InputError(f"{', '.join(named)}: for bare files; a task folder says this in hone.yaml (data, clean)")
 
 
-def _sayer(args: argparse.Namespace) -> Callable[[str], None]:
+def sayer(args: argparse.Namespace) -> Callable[[str], None]:
+    """What takes the lines for people: beside the JSON where one is asked for, nothing where quiet is."""
     out = sys.stderr if args.json else sys.stdout
 
     def say(line: str) -> None:

@@ -1,0 +1,137 @@
+"""``hone look --sensitive`` leaves no text anywhere: a word planted in rows is in no file and in no line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hone.cli import main
+from hone.data import measure
+
+WORD = "zorblax"
+YAML = """
+task: requests
+kind: classify
+input: "{text}"
+output: "{label}"
+target: 0.8
+data: {train: train.jsonl, dev: 0.2, bad_rows: drop}
+clean:
+  rules:
+    label-conflict: true
+    polite: {column: "own:checks:manner", one_of: [polite]}
+    boilerplate: {column: boilerplate.lines, max: 0.9}
+"""
+OWN = f"""
+def manner(text: str) -> str:
+    return "{WORD} " + text[:5]
+"""
+
+
+def _lines() -> list[str]:
+    texts = [f"please set the alarm {WORD}{at % 7} of room {at}\nyours {WORD}" for at in range(40)]
+    texts += [texts[1].upper(), texts[2], f"call {WORD}.me@example.org", ""]
+    rows: list[Any] = [
+        {"text": text, "label": f"{WORD}-{at % 3}", "from": f"{WORD} desk", "licence": f"{WORD}-2"}
+        for at, text in enumerate(texts)
+    ]
+    rows += [{"text": [WORD], "label": f"{WORD}-1"}, {"text": texts[5], "label": f"{WORD}-0"}]
+    return [json.dumps(row) for row in rows]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A task folder whose rows, labels, columns, bad rows, edits and own signals hold the word."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    made = tmp_path / "task"
+    made.mkdir()
+    (made / "train.jsonl").write_text("\n".join(_lines()) + "\n", encoding="utf-8")
+    (made / "hone.yaml").write_text(YAML, encoding="utf-8")
+    (made / "checks.py").write_text(OWN, encoding="utf-8")
+    return made
+
+
+def _with_the_word(folder: Path) -> list[str]:
+    """Files made since that hold the word, under any folder that the command could write to."""
+    sources = {"train.jsonl", "checks.py", "patches.jsonl"}
+    made = (path for path in folder.parent.rglob("*") if path.is_file() and path.name not in sources)
+    return [str(path) for path in made if WORD.encode() in path.read_bytes().lower()]
+
+
+def _told(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
+    assert main(["look", *map(str, words), "--sensitive"]) == 0
+    captured = capsys.readouterr()
+    return captured.out + captured.err
+
+
+def _commands(document: Any) -> list[list[str]]:
+    commands = [shlex.split(alert["command"]) for alert in document["alerts"] if alert["command"]]
+    return [command for command in commands if command[:2] == ["hone", "look"]]
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_a_planted_word_is_in_no_file_and_no_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], *, bare: bool
+) -> None:
+    where: list[str | Path] = [folder]
+    if bare:
+        with (folder / "train.jsonl").open("a", encoding="utf-8") as rows:
+            rows.write(f'"{WORD} alone"\n')
+        where = [folder / "train.jsonl", "--bad-rows", "drop", "--out", folder / "look"]
+    else:
+        assert main(["data", "drop", "train.jsonl:9", str(folder), "--why", f"it says {WORD}"]) == 0
+    capsys.readouterr()
+    told = _told(capsys, *where) + _told(capsys, *where, "--json")
+    for rule in ("duplicate", "empty", *(() if bare else ("label-conflict", "polite", "by-hand"))):
+        told += _told(capsys, *where, "--dropped", rule)
+    assert WORD not in told.lower()
+    assert _with_the_word(folder) == []
+    assert list((folder.parent / "tmp").iterdir()) == []
+    assert not (folder / ".hone" / "cache").exists()
+    assert not (folder / "look" / ".hone").exists()
+    document = json.loads(next((folder / "look").glob("*.json")).read_text(encoding="utf-8"))
+    assert document["rows"] > 40
+    assert _commands(document)
+    assert all("--sensitive" in command for command in _commands(document))
+
+
+def test_the_proof_of_a_duplicate_is_the_row_that_it_repeats(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = _told(capsys, folder, "--dropped", "duplicate")
+    assert "exact.survivor train.jsonl:2; exact.size 2" in told
+    assert "is absent" not in told.split("train.jsonl:41", 1)[1]
+
+
+@pytest.mark.parametrize("how", ["error", "interrupt", "ended"])
+def test_nothing_stays_when_a_look_does_not_come_to_its_end(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    def stop(*_: object, **__: object) -> int:
+        assert any((folder.parent / "tmp").rglob("*.arrow")), "texts are laid out by now"
+        if how == "interrupt":
+            raise KeyboardInterrupt
+        if how == "error":
+            raise OSError("no space left on device")
+        os.kill(os.getpid(), signal.SIGTERM)
+        return 0
+
+    monkeypatch.setattr(measure, "_measure_part", stop)
+    before = signal.getsignal(signal.SIGTERM)
+    status = main(["look", str(folder), "--sensitive"])
+    assert status == (3 if how == "error" else 130)
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert list((folder.parent / "tmp").iterdir()) == []
+    assert not (folder / "look").exists()
+
+
+def test_texts_of_earlier_commands_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["look", str(folder)]) == 0
+    capsys.readouterr()
+    assert f"{folder / '.hone' / 'cache'} holds texts of earlier commands" in _told(capsys, folder)
