@@ -166,3 +166,46 @@ def test_bad_rows_of_a_test_are_refused_or_dropped_as_asked_and_said(role: str, 
     assert row_ids(found)[2] == "train.jsonl:3"
     if role == "test":
         assert not found.decisions.keep[2]
+
+
+# A store of texts that is found again.
+
+
+def test_a_store_that_is_found_again_says_what_was_said_when_it_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hone.data import ingest as ingesting
+
+    write(tmp_path / "pages" / "a.jsonl", *texts(2_100), {"text": "this row has none of the labels that others have"})
+    write(tmp_path / "pages" / "b.jsonl", '{"text": "a pair of \\ud83d\\ude00 escapes", "label": "0"}')
+    (tmp_path / "pages" / "LICENCE").write_text("mine")
+    first: list[str] = []
+    found = survey(tmp_path, "pages", said=first)
+    assert "pages: left out: LICENCE" in first
+    assert 'a.jsonl: 1 of 2,101 rows lack the column "label", which counts as empty there' in first
+    monkeypatch.setattr(ingesting, "write_part", None)  # nothing is laid out again
+    again: list[str] = []
+    assert survey(tmp_path, "pages", said=again).columns.equals(found.columns)
+    assert again == first
+
+
+def test_another_version_of_hone_reads_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import hone
+    from hone.data.ingest import ingest_key
+    from hone.data.view import Of, View
+
+    view = View(kind="language-model", sentence="", text_columns=("text",), input=Of(column="text"))
+    before = ingest_key({"a.jsonl": "00"}, view, [])
+    assert ingest_key({"a.jsonl": "00"}, view, []) == before
+    monkeypatch.setattr(hone, "__version__", "99.0")
+    assert ingest_key({"a.jsonl": "00"}, view, []) != before
+
+
+def test_a_file_that_is_left_out_no_more_is_not_said_to_be(tmp_path: Path) -> None:
+    write(tmp_path / "pages" / "a.jsonl", *texts(5))
+    (tmp_path / "pages" / "LICENCE").write_text("mine")
+    survey(tmp_path, "pages")
+    (tmp_path / "pages" / "LICENCE").unlink()
+    said: list[str] = []
+    survey(tmp_path, "pages", said=said)
+    assert not any("LICENCE" in line for line in said)

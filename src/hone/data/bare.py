@@ -139,6 +139,11 @@ class BareFiles:
         return {name: file_hash(path) for name, path in local if path is not None}
 
     @property
+    def left_out(self) -> list[str]:
+        """Files of the sources that are not read, as they are said to be left out."""
+        return [name for one in self._sources for name in one.found.left_out]
+
+    @property
     def is_hashed(self) -> bool:
         """Whether the hashes stand for all that is read: every source is a local file or folder of them."""
         return not any(one.found.is_elsewhere or one.found.saved is not None for one in self._sources)

@@ -21,17 +21,23 @@ from hone.data.workers import ordered_map
 from hone.errors import FailedError
 from hone.files import content_hash, read_json, write_json
 
-STEP = "ingest-1"
+STEP = "ingest-2"
+"""Raised when readers, formats or the layout make something else of the same bytes."""
 SplitRow = tuple[str, Row]
 """The split that a row was read for, and the row."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ingested:
-    """Texts on disk. ``changed``: transform to rows it changed. ``known``: the store was there; nothing was read."""
+    """Texts on disk.
+
+    ``changed``: transform to rows it changed. ``notes``: what was said when they were read. ``known``: the store was
+    there; nothing was read.
+    """
 
     store: TextStore
     changed: dict[str, int]
+    notes: tuple[str, ...] = ()
     known: bool = False
 
 
@@ -44,6 +50,7 @@ def ingest(
     key: str | None = None,
     workers: int = 1,
     is_whole: Callable[[], bool] = lambda: True,
+    notes: Sequence[str] = (),
 ) -> Ingested:
     """Lay rows out as texts.
 
@@ -55,6 +62,8 @@ def ingest(
         key: stands for everything that decides what comes out (:func:`ingest_key`); None never looks one up.
         workers: processes that transform.
         is_whole: asked when all rows were read, whether the store may be found again under its key; may raise.
+        notes: what was said while reading, looked at when all rows were read; kept with the store, so that it can be
+            said again.
     """
     index = cache / "ingested" / f"{key}.json"
     if key is not None and (known := _known(index, cache)) is not None:
@@ -66,14 +75,20 @@ def ingest(
         parts += made
         changed.update(counts)
     if is_whole() and key is not None:
-        write_json(index, {"parts": [asdict(replace(part, mended=False)) for part in parts], "changed": dict(changed)})
-    return Ingested(store=TextStore(cache, parts), changed=dict(changed))
+        whole = [asdict(replace(part, mended=False)) for part in parts]
+        write_json(index, {"parts": whole, "changed": dict(changed), "notes": list(notes)})
+    return Ingested(store=TextStore(cache, parts), changed=dict(changed), notes=tuple(notes))
 
 
 def ingest_key(sources: Mapping[str, str], view: View, transforms: Sequence[Transform], more: Any = None) -> str:
-    """What stands for a store: the bytes of the sources, the view, the transforms with their versions, and more."""
+    """What stands for a store: the bytes of the sources, the view, the transforms with their versions, and more.
+
+    The version of hone is a part of it: its readers may make something else of the same bytes.
+    """
+    from hone import __version__
+
     steps = [(transform.name, transform.version, dict(transform.params)) for transform in transforms]
-    return content_hash([STEP, dict(sources), view.describe(), steps, more], 24)
+    return content_hash([STEP, __version__, dict(sources), view.describe(), steps, more], 24)
 
 
 def _known(index: Path, cache: Path) -> Ingested | None:
@@ -84,7 +99,9 @@ def _known(index: Path, cache: Path) -> Ingested | None:
     except FailedError:
         return None
     store = TextStore(cache, [Part(**part) for part in record["parts"]])
-    return Ingested(store=store, changed=record["changed"], known=True) if store.has_all() else None
+    if not store.has_all():
+        return None
+    return Ingested(store=store, changed=record["changed"], notes=tuple(record["notes"]), known=True)
 
 
 def _raw_batches(rows: Iterable[SplitRow]) -> Iterator[list[SplitRow]]:

@@ -117,8 +117,11 @@ def survey_files(
     with_answer = view.kind != "language-model"
     given = Given(folder=base, test=test.rows, fingerprints=test.fingerprints, with_answer=with_answer)
     plan = plan_of(section, view.kind, given, looking=looking)
-    reading = BareFiles(files, base, say, partial(tell, "reading"))
-    ingested, num_rows = _ingested(reading, view, plan, cache, wishes)
+    noted: list[str] = []
+    reading = BareFiles(files, base, _also_into(noted, say), partial(tell, "reading"))
+    ingested, num_rows = _ingested(reading, view, plan, cache, wishes, noted)
+    for line in ingested.notes:
+        say(line)
     measured = measure(ingested.store, plan.signals, cache, workers=wishes.workers, on_progress=tell)
     for note in (*plan.notes, *measured.notes, *notes(measured.columns)):
         say(note)
@@ -140,14 +143,19 @@ def survey_files(
     )
 
 
-def _ingested(reading: BareFiles, view: View, plan: Plan, cache: Path, wishes: Wishes) -> tuple[Ingested, int]:
-    """The texts, and how many rows there were where only a sample of them was taken (else 0)."""
+def _ingested(
+    reading: BareFiles, view: View, plan: Plan, cache: Path, wishes: Wishes, noted: Sequence[str]
+) -> tuple[Ingested, int]:
+    """The texts, and how many rows there were where only a sample of them was taken (else 0).
+
+    ``noted`` grows with what is said while reading; a store that is found again says it again.
+    """
     hashes = reading.hashes if reading.is_hashed else None
     rows: Iterable[SplitRow] = reading.seen(view, reading.rows())
     num_rows = 0
     if wishes.sample is not None:
         rows, num_rows = sampled(rows, wishes.sample, wishes.seed)
-    more = [wishes.sample, wishes.seed, list(reading.files)]
+    more = [wishes.sample, wishes.seed, list(reading.files), reading.left_out]
     ingested = ingest(
         rows,
         view,
@@ -157,6 +165,7 @@ def _ingested(reading: BareFiles, view: View, plan: Plan, cache: Path, wishes: W
         workers=wishes.workers,
         # A store with bad rows is not found again, so that they are named each time.
         is_whole=lambda: reading.is_whole(wishes.bad_rows),
+        notes=noted,
     )
     if not ingested.store.num_rows:
         raise InputError(
@@ -209,6 +218,16 @@ def _once(say: Say) -> Say:
         if line not in said:
             said.add(line)
             say(line)
+
+    return tell
+
+
+def _also_into(said: list[str], say: Say) -> Say:
+    """Says each line, and keeps it."""
+
+    def tell(line: str) -> None:
+        said.append(line)
+        say(line)
 
     return tell
 
