@@ -74,9 +74,9 @@ def _read(source: Source, base: Path, progress: Progress) -> Iterator[Row | Bad]
         return
     found = source if isinstance(source, Found) else find(source, base)
     if found.hub:
-        yield from hub.read_hub(found.hub)
+        yield from hub.read_hub(found.hub, progress)
     elif found.query is not None:
-        yield from query.read_query(found.query)
+        yield from query.read_query(found.query, progress)
     elif found.saved is not None:
         yield from columnar.read_saved_dataset(found.saved, found.split, progress)
     progress.expect(sum(file.size for file in found.files))

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hone.data.readers.arrow_values import repeated_names, rows_of
 from hone.data.readers.opening import DataFile, on_disk
+from hone.data.readers.plain_values import PlainValues
 from hone.data.readers.progress import Progress
 from hone.data.rows import Bad, Row
 from hone.errors import InputError, nearest
@@ -21,14 +23,15 @@ def read_parquet(file: DataFile, progress: Progress) -> Iterator[Row | Bad]:
     import pyarrow
     from pyarrow import parquet
 
+    plain = PlainValues(progress)
     with on_disk(file) as path:
         try:
             # A buffer makes Arrow read column chunks piece by piece, and one thread keeps one arena of memory.
             with parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False, memory_map=False) as table:
-                _check_names(file, table.schema_arrow.names)
+                _check_names(file, table.schema_arrow)
                 num_rows, done = table.metadata.num_rows, 0
                 for batch in table.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
-                    yield from _rows(batch, file.name, done)
+                    yield from rows_of(batch, file.name, done, plain)
                     done += len(batch)
                     progress.at(file.size * done // max(num_rows, 1))
         except (pyarrow.ArrowException, OSError) as error:
@@ -40,16 +43,17 @@ def read_arrow(file: DataFile, progress: Progress, start: int = 0) -> Iterator[R
     """Rows of an Arrow IPC file or stream; ids count them from ``start`` + 1."""
     import pyarrow
 
+    plain = PlainValues(progress)
     with on_disk(file) as path:
         try:
             with pyarrow.OSFile(str(path), "rb") as handle:
                 done = start
                 for batch in _record_batches(handle):
                     if done == start:
-                        _check_names(file, batch.schema.names)
+                        _check_names(file, batch.schema)
                     for at in range(0, len(batch), _BATCH_ROWS):
                         part = batch.slice(at, _BATCH_ROWS)
-                        yield from _rows(part, file.name, done)
+                        yield from rows_of(part, file.name, done, plain)
                         done += len(part)
                     progress.at(handle.tell())
         except MemoryError:
@@ -72,15 +76,9 @@ def _record_batches(handle: Any) -> Iterator[Any]:
     return iter(pyarrow.ipc.open_stream(handle))
 
 
-def _check_names(file: DataFile, names: list[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError([f'{file}: has the column "{name}" {names.count(name)} times' for name in twice])
-
-
-def _rows(batch: Any, name: str, done: int) -> Iterator[Row]:
-    for number, fields in enumerate(batch.to_pylist(), done + 1):
-        yield Row(f"{name}:{number}", fields)
+def _check_names(file: DataFile, schema: Any) -> None:
+    if twice := repeated_names(schema):
+        raise InputError([f'{file}: has the column "{name}" {times} times' for name, times in twice.items()])
 
 
 def is_saved_dataset(folder: Path) -> bool:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 
 from hone.data.readers.addresses import needs
+from hone.data.readers.plain_values import PlainValues
+from hone.data.readers.progress import Progress
 from hone.data.rows import Bad, Row
 from hone.errors import InputError
 
@@ -19,7 +21,7 @@ def is_hub_id(source: str) -> bool:
     return _HUB_ID.fullmatch(source.removeprefix(PREFIX)) is not None
 
 
-def read_hub(source: str) -> Iterator[Row | Bad]:
+def read_hub(source: str, progress: Progress) -> Iterator[Row | Bad]:
     """Rows of a hub dataset, streamed; the split is ``train`` unless the id ends in ``:split``.
 
     Raises:
@@ -33,7 +35,8 @@ def read_hub(source: str) -> Iterator[Row | Bad]:
         raise needs(what, "datasets", "datasets") from None
     try:
         rows = datasets.load_dataset(name, split=split or "train", streaming=True)
+        plain = PlainValues(progress)
         for number, fields in enumerate(rows, 1):
-            yield Row(f"{name}:{number}", dict(fields))
+            yield plain.row(f"{name}:{number}", list(fields), list(fields.values()))
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(f'the dataset "{source}" could not be read from the hub: {error}') from None

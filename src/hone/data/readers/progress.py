@@ -42,6 +42,10 @@ class Progress:
         """Count something that people should hear of once reading is done."""
         self.notes[what] += times
 
+    def note_once(self, what: str) -> None:
+        """As :meth:`note`, of something that holds for a whole column or file: it is said once and not counted."""
+        self.notes[what] = 1
+
     def said(self) -> list[str]:
         """The notes as lines, in the order in which they were first met."""
         return [what if times == 1 else f"{what} ({times:,} times)" for what, times in self.notes.items()]

@@ -6,15 +6,18 @@ import importlib
 from collections.abc import Iterator
 
 from hone.data.readers.addresses import Query, needs, with_variables, without_secrets
+from hone.data.readers.plain_values import PlainValues
+from hone.data.readers.progress import Progress
 from hone.data.rows import Bad, Row
 from hone.errors import InputError
 
 _FETCHED_ROWS = 1000
 
 
-def read_query(source: Query) -> Iterator[Row | Bad]:
+def read_query(source: Query, progress: Progress) -> Iterator[Row | Bad]:
     """Rows of ``URL::SELECT ...``; ids are ``query:1`` and so on, in the order in which the database gives them.
 
+    Their values are made plain and what was turned is noted, see :class:`~hone.data.readers.plain_values.PlainValues`.
     The connection is read-only in effect: nothing is committed. ``${NAME}`` in the URL comes from the environment.
 
     Raises:
@@ -41,11 +44,11 @@ def read_query(source: Query) -> Iterator[Row | Bad]:
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise InputError(f'{source}: the query gives the column "{twice[0]}" twice; name each with AS')
-            number = 0
+            number, plain = 0, PlainValues(progress)
             for part in result.yield_per(_FETCHED_ROWS).partitions():
                 for values in part:
                     number += 1
-                    yield Row(f"query:{number}", dict(zip(names, values, strict=True)))
+                    yield plain.row(f"query:{number}", names, values)
     except alchemy.exc.SQLAlchemyError as error:
         told = without_secrets(str(getattr(error, "orig", None) or error)).splitlines()[0]
         raise InputError(f"{source}: the database refuses: {told}") from None

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from hone.data.readers.opening import DataFile, on_disk
+from hone.data.readers.plain_values import PlainValues
 from hone.data.readers.progress import Progress
 from hone.data.rows import Bad, Row
 from hone.errors import InputError, nearest
@@ -71,7 +72,7 @@ def _rows(file: DataFile, database: sqlite3.Connection, table: str, progress: Pr
     most = _about(database, table)
     cursor = database.execute(f'SELECT * FROM "{table}"')  # noqa: S608 - a name that the file has, its quotes doubled
     names = [column[0] for column in cursor.description]
-    number = 0
+    number, plain = 0, PlainValues(progress)
     while records := cursor.fetchmany(_FETCHED_ROWS):
         for values in records:
             number += 1
@@ -80,7 +81,7 @@ def _rows(file: DataFile, database: sqlite3.Connection, table: str, progress: Pr
             if broken is not None:
                 yield Bad(row_id, broken[0], "UTF-8 text", broken[1])
             else:
-                yield Row(row_id, dict(zip(names, values, strict=True)))
+                yield plain.row(row_id, names, values)
         progress.at(file.size * min(number, most) // most)
 
 
