@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from hone.cli import main
+from hone.data import cleaned_files
 from hone.data.ledger import Ledger
 
 BANKING = Path(__file__).resolve().parent.parent / "data" / "banking"
@@ -95,6 +97,25 @@ def test_files_are_cleaned_into_a_version_whose_books_add_up(
     # A second clean of what was kept removes nothing.
     kept = str(Path(document["place"]) / "kept.jsonl.gz")
     assert hone(capsys, "clean", kept, "--out", str(tmp_path / "twice"))[2]["left_out"] == {}
+
+
+def test_kept_rows_are_packed_alike_and_their_books_are_made_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+    real = cleaned_files.reasons_by_position
+    monkeypatch.setattr(cleaned_files, "reasons_by_position", lambda *given: made.append(given) or real(*given))
+    corpus(tmp_path / "rows.jsonl", 50)
+    packed = []
+    for out in ("a", "b"):
+        place = Path(hone(capsys, "clean", str(tmp_path / "rows.jsonl"), "--out", str(tmp_path / out))[2]["place"])
+        packed.append((place / "kept.jsonl.gz").read_bytes())
+    assert len(made) == 2
+    assert packed[0] == packed[1]
+    # RFC 1952: the magic, deflate, no flag (so no name), no time, and not 2 ("slowest algorithm").
+    assert packed[0][:9] == bytes([0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0])
+    rows = [json.loads(line) for line in gzip.decompress(packed[0]).splitlines()]
+    assert rows == [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()[:45]]
 
 
 def test_a_task_is_cleaned_edited_compared_traced_and_undone(

@@ -144,9 +144,9 @@ def _clean_files(args: argparse.Namespace) -> int:
         survey = survey_files(
             args.sources, Path(), section, place / CACHE, say, wishes=wishes, looking=False, on_progress=stages.tell
         )
+        ledger, kept = books = ledger_of(survey, section)
         if not args.dry_run:
-            version = clean_files(survey, section, place, say)
-    ledger, kept = ledger_of(survey, section)
+            version = clean_files(survey, section, place, say, books)
     counts = survey.decisions.counts()
     rules = [{"name": rule.name, "keeps": rule.sentence(), **counts[rule.name]} for rule in survey.plan.rules]
     _say_rules(rules, say)

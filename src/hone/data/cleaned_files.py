@@ -25,12 +25,16 @@ from hone.errors import InputError
 from hone.task.spec import Clean
 
 Positions = np.ndarray[Any, np.dtype[np.int64]]
+Books = tuple[Ledger, Positions]
+"""The ledger of a survey, and the positions of the rows that are kept."""
 KEPT = "kept.jsonl.gz"
 """The kept rows as a source for ``data.train``, their columns as they were read and transformed."""
 _LICENCE = ("licence", "license")
+_LEVEL = 6
+"""Of gzip: level 9 takes a quarter more time on English rows, for 0.3 % fewer bytes."""
 
 
-def ledger_of(survey: Survey, section: Clean) -> tuple[Ledger, Positions]:
+def ledger_of(survey: Survey, section: Clean) -> Books:
     """The books of a survey, and the positions of the rows that are kept."""
     columns = survey.columns
     reasons = reasons_by_position(columns, survey.plan.rules, survey.decisions)
@@ -60,7 +64,9 @@ def ledger_of(survey: Survey, section: Clean) -> tuple[Ledger, Positions]:
     return Ledger(read=dict(read_counts), kept=counts, entries=tuple(entries)), kept
 
 
-def clean_files(survey: Survey, section: Clean, out: Path, say: Callable[[str], None]) -> Version:
+def clean_files(
+    survey: Survey, section: Clean, out: Path, say: Callable[[str], None], books: Books | None = None
+) -> Version:
     """Write the rows that a survey keeps as a data version under ``out``, and as ``kept.jsonl.gz``.
 
     Args:
@@ -68,13 +74,14 @@ def clean_files(survey: Survey, section: Clean, out: Path, say: Callable[[str], 
         section: how it was decided.
         out: the folder; versions that are there stay, the newest of them is the parent.
         say: takes each line.
+        books: of :func:`ledger_of` for this survey and section, where they are known.
 
     Raises:
         InputError: when no row is kept, or when the survey was of a sample.
     """
     if survey.sampled:
         raise InputError("a sample was surveyed; cleaning takes every row: leave --sample out")
-    ledger, kept = ledger_of(survey, section)
+    ledger, kept = books or ledger_of(survey, section)
     if not len(kept):
         raise InputError(
             f"no row of {survey.columns.num_rows:,} is kept by preset {section.preset}; rows that each rule alone "
@@ -161,6 +168,6 @@ def _sources(survey: Survey) -> tuple[SourceRecord, ...]:
 
 def _write_kept(survey: Survey, kept: Positions, folder: Path) -> None:
     """Gzip without a time, so that equal rows give equal bytes."""
-    with (folder / KEPT).open("wb") as file, gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as packed:
+    with (folder / KEPT).open("wb") as file, gzip.GzipFile("", "wb", _LEVEL, file, mtime=0) as packed:
         for _, fields in _kept_fields(survey, kept):
             packed.write(fields.encode("utf-8") + b"\n")
