@@ -167,7 +167,7 @@ def test_a_row_changed_by_hand_is_told_from_one_changed_in_the_source(
     hone(capsys, "data", "edit", "train.jsonl:1", "label=y", folder)
     first = hone(capsys, "clean", folder)[2]["version"]
     hone(capsys, "data", "edit", "train.jsonl:2", "label=x", folder)
-    text = (folder / "train.jsonl").read_text().replace('"row 0"', '"row zero"')
+    text = (folder / "train.jsonl").read_text().replace('"row 0"', '"row 0", "note": "new"')
     (folder / "train.jsonl").write_text(text)
     hone(capsys, "clean", folder)
     changed = hone(capsys, "data", "diff", first, "head", folder)[2]["groups"]["changed"]

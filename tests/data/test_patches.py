@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from hone.data import placing, sources
 from hone.data.ledger import Entry, Ledger, Reason
+from hone.data.lineage import lineage
 from hone.data.making import record
 from hone.data.patches import FILE, Patches, add
+from hone.data.placing import placed
 from hone.data.prepare import DataVersion, prepare
 from hone.data.rows import Row
 from hone.data.versions import before_head, find_version, head, version_ledger, version_rows, versions
@@ -63,7 +66,8 @@ def test_a_row_left_out_by_hand_is_in_the_ledger_with_the_reason(tmp_path: Path)
 def test_leaving_out_a_row_that_cleaning_does_not_reach_is_refused(tmp_path: Path) -> None:
     """A sealed test cannot be cleaned by hand, and ood is only asked."""
     sealed = min(make(tmp_path).test.only or ())
-    add(tmp_path, Row(sealed, {"text": "any"}), {}, drop=True)
+    n = int(sealed.rpartition(":")[2]) - 1
+    add(tmp_path, Row(sealed, {"text": f"row {n}", "label": "xy"[n % 2], "n": n}), {}, drop=True)
     with pytest.raises(InputError, match=f"1 rows left out by hand .* no effect, first {sealed}; remove"):
         make(tmp_path)
 
@@ -160,6 +164,111 @@ def test_editing_again_settles_an_edit_whose_row_has_changed(tmp_path: Path) -> 
     (tmp_path / FILE).unlink()
     add(tmp_path, Row("train.jsonl:1", {"text": "row 0", "label": "x", "n": 0}), {"label": "z"})
     assert rows_of(make(tmp_path))["train.jsonl:1"]["label"] == "z"
+
+
+def inserted(folder: Path, text: str, at: int = 0) -> None:
+    """Put lines into the source, above the line of that number (from 0)."""
+    path = folder / "train.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join([*lines[:at], text, *lines[at:]]), encoding="utf-8")
+
+
+def said_of(folder: Path, clean: dict[str, object] | None = None) -> tuple[DataVersion, str]:
+    lines: list[str] = []
+    data = prepare(task(folder, clean), folder, folder / ".hone" / "cache", lines.append)
+    return data, "\n".join(lines)
+
+
+def test_an_edit_follows_its_row_when_lines_are_inserted_above_it(tmp_path: Path) -> None:
+    """The row that has the old number by now has the same label, so only its content tells it apart."""
+    task(tmp_path)
+    three, four = (Row(f"train.jsonl:{n + 1}", {"text": f"row {n}", "label": "xy"[n % 2], "n": n}) for n in (2, 3))
+    add(tmp_path, three, {"label": "y"})
+    add(tmp_path, four, {}, drop=True)
+    before = record(tmp_path, make(tmp_path))
+    inserted(tmp_path, '{"text": "new", "label": "x", "n": 98}\n{"text": "newer", "label": "y", "n": 99}\n')
+    data, said = said_of(tmp_path)
+    assert "2 edited rows have moved and are found by their content: train.jsonl:3 is now train.jsonl:5" in said
+    assert said.count("rows read from train.jsonl") == 1
+    labels = {fields["text"]: fields["label"] for fields in rows_of(data).values()}
+    assert (labels["row 2"], labels["row 0"]) == ("y", "x")
+    assert "row 3" not in labels
+    assert labels.get("row 1", "y") == "y"
+    assert data.ledger.reasons_of("train.jsonl:6")[0].name == "by-hand"
+    # The version names the row as it is now, is the same when it is made again, and can be taken again.
+    version = record(tmp_path, data)
+    assert [row for row, _ in version.patches["edits"]] == ["train.jsonl:5", "train.jsonl:6"]
+    assert version.id != before.id
+    assert record(tmp_path, make(tmp_path, {"version": version.id})).id == version.id
+
+
+def test_an_edit_of_a_moved_row_goes_on_from_the_edits_that_it_has(tmp_path: Path) -> None:
+    made, folder = task(tmp_path), tmp_path
+    add(folder, Row("train.jsonl:3", {"text": "row 2", "label": "x", "n": 2}), {"label": "z"})
+    inserted(folder, '{"text": "new", "label": "x", "n": 99}\n')
+    known, refused = placed(Patches.load(folder), made, folder)
+    assert (known.moved, refused) == ([("train.jsonl:3", "train.jsonl:4")], [])
+    row = Row("train.jsonl:4", {"text": "row 2", "label": "x", "n": 2})
+    assert add(folder, row, {"label": "y"}, known=known).was == {"label": "z"}
+    other = Row("train.jsonl:3", {"text": "row 1", "label": "y", "n": 1})
+    assert add(folder, other, {"label": "x"}, known=known).was == {"label": "y"}
+    labels = {fields["text"]: fields["label"] for fields in rows_of(make(folder)).values()}
+    assert (labels["row 2"], labels.get("row 1", "x")) == ("y", "x")
+    assert any(event.step == "edit" and "recorded when" in event.sentence for event in lineage(folder, row.id, made))
+
+
+def test_edits_whose_row_is_gone_or_there_several_times_are_refused_at_once(tmp_path: Path) -> None:
+    task(tmp_path)
+    one, two = (Row(f"train.jsonl:{n + 1}", {"text": f"row {n}", "label": "xy"[n % 2], "n": n}) for n in (0, 1))
+    first, second = add(tmp_path, one, {"label": "y"}), add(tmp_path, two, {}, drop=True)
+    text = (tmp_path / "train.jsonl").read_text(encoding="utf-8").replace('"row 0"', '"row zero"')
+    again = text.splitlines(keepends=True)[1]
+    (tmp_path / "train.jsonl").write_text(text.replace(again, "", 1) + again + again, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        make(tmp_path)
+    gone, several = caught.value.problems
+    assert f"the edit of row train.jsonl:1 of {first.at} (sets label) was made on content {first.seen}" in gone
+    assert "no other row of train, dev or ood has it" in gone
+    assert f"(leaves it out) was made on content {second.seen}" in several
+    assert "2 other rows have it (train.jsonl:40, train.jsonl:41)" in several
+    assert all("remove the line" in problem for problem in caught.value.problems)
+
+
+def test_rows_of_equal_content_are_told_by_their_id_and_new_columns_do_not_matter(tmp_path: Path) -> None:
+    task(tmp_path)
+    twin = '{"text": "row 2", "label": "x", "n": 2}\n'
+    inserted(tmp_path, twin, 40)
+    add(tmp_path, Row("train.jsonl:41", json.loads(twin)), {"label": "y"})
+    path = tmp_path / "train.jsonl"
+    path.write_text(path.read_text().replace("}", ', "from": "a file"}'))
+    data, said = said_of(tmp_path)
+    assert "moved" not in said
+    kept = rows_of(data)
+    assert [kept[row]["label"] for row in ("train.jsonl:3", "train.jsonl:41") if row in kept] == ["x", "y"]
+
+
+def test_edits_recorded_without_a_hash_are_applied_and_said_to_be_unchecked(tmp_path: Path) -> None:
+    task(tmp_path)
+    old = {"row": "train.jsonl:3", "set": {"label": "y"}, "was": {"label": "x"}, "drop": False, "why": "", "at": ""}
+    (tmp_path / FILE).write_text(json.dumps(old) + "\n", encoding="utf-8")
+    data, said = said_of(tmp_path)
+    assert "1 edits were recorded without a hash of their row" in said
+    assert rows_of(data)["train.jsonl:3"]["label"] == "y"
+
+
+def test_the_source_is_read_once_while_every_edit_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[str] = []
+    whole = sources.load
+    monkeypatch.setattr(sources, "load", lambda *given: (passes.append("load"), whole(*given))[1])
+    searched = placing.rows_as_read
+    monkeypatch.setattr(placing, "rows_as_read", lambda *given: (passes.append("search"), searched(*given))[1])
+    task(tmp_path)
+    add(tmp_path, Row("train.jsonl:3", {"text": "row 2", "label": "x", "n": 2}), {"label": "y"})
+    make(tmp_path)
+    assert passes == ["load"]
+    inserted(tmp_path, '{"text": "new", "label": "x", "n": 99}\n')
+    make(tmp_path)
+    assert passes == ["load", "load", "search", "load"]
 
 
 def test_edits_follow_each_other_and_keep_the_kind_of_a_value(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hone.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from hone.data.diffing import Diff
-    from hone.data.patches import Patch
+    from hone.data.patches import Patch, Patches
     from hone.data.rows import Row
     from hone.task.spec import Task
 
@@ -196,17 +196,17 @@ def _lineage(asked: Asked, say: Say) -> Document:
 
 def _edit(asked: Asked, say: Say) -> Document:
     words = asked.words
-    from hone.data.patches import Patches, add
+    from hone.data.patches import add
 
     if len(words) < 2 or not all("=" in word for word in words[1:]):
         raise InputError("edit takes ROW COLUMN=VALUE ..., such as: hone data edit train.jsonl:17 label=refund")
-    folder, _, row = _editable(asked.folder, words[0])
-    fields = Patches.load(folder).edited(row).row.fields
+    folder, _, row, known = _editable(asked.folder, words[0])
+    fields = known.edited(row).row.fields
     changes = {}
     for word in words[1:]:
         name, _, value = word.partition("=")
         changes[name] = _as_before(fields.get(name), value)
-    return _said(folder, add(folder, row, changes, why=asked.why), say)
+    return _said(folder, add(folder, row, changes, why=asked.why, known=known), say)
 
 
 def _drop(asked: Asked, say: Say) -> Document:
@@ -214,28 +214,32 @@ def _drop(asked: Asked, say: Say) -> Document:
     from hone.data.patches import add
 
     _exactly(words, 1, "drop takes one ROW")
-    folder, split, row = _editable(asked.folder, words[0])
+    folder, split, row, known = _editable(asked.folder, words[0])
     if split == "ood":
         raise InputError(
             f"row {row.id} is one of ood, which is asked and never trained on: a drop would have no effect; "
             "rows of train and dev can be left out so"
         )
-    return _said(folder, add(folder, row, {}, drop=True, why=asked.why), say)
+    return _said(folder, add(folder, row, {}, drop=True, why=asked.why, known=known), say)
 
 
-def _editable(place: Path, row_id: str) -> tuple[Path, str, Row]:
-    """The task folder, the split and the row that an edit is about.
+def _editable(place: Path, row_id: str) -> tuple[Path, str, Row, Patches]:
+    """The task folder, the split and the row that an edit is about, and the edits that there are.
 
     Raises:
         InputError: no such row, or a ``hone.yaml`` that takes an earlier version again with the edits that it had.
     """
     from hone.data.lineage import find_row
+    from hone.data.patches import Patches
+    from hone.data.placing import placed
 
     folder = task_folder(place)
     task = _known_task(folder)
     if task.clean.version is not None:
         raise InputError(_pinned(folder, task.clean.version))
-    return folder, *find_row(folder, row_id, task)
+    split, row = find_row(folder, row_id, task)
+    known, _ = placed(Patches.load(folder), task, folder)
+    return folder, split, row, known
 
 
 def _pinned(folder: Path, name: str) -> str:

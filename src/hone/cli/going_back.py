@@ -73,7 +73,7 @@ def _before(folder: Path, task: Task) -> Version:
     seen = {start.id}
     while before and before not in seen:
         version = find_version(folder, before)
-        if (version.clean, version.patches) != (start.clean, start.patches):
+        if (version.clean, version.patches["digest"]) != (start.clean, start.patches["digest"]):
             return version
         seen.add(before)
         before = version.parent

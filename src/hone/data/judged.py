@@ -19,6 +19,7 @@ from hone.data.held_out import hold_out
 from hone.data.making import chosen_section
 from hone.data.measure import Measured, OnProgress, measure
 from hone.data.patches import Patches
+from hone.data.placing import load_edited
 from hone.data.rows import Row, fingerprint
 from hone.data.rules import Decisions, Rule
 from hone.data.sealed import SealedTest
@@ -75,7 +76,8 @@ def open_task(task: Task, folder: Path, say: Say, on_progress: OnProgress | None
     section, patches = chosen_section(task, folder)
     changing = Changing(transforms=transforms_of(section, task.kind), leave=_left(task), patches=patches)
     on_bytes = None if on_progress is None else partial(on_progress, "reading")
-    loaded = sources.load(task, folder, say, changing, on_bytes)
+    loaded, changing = load_edited(task, folder, say, changing, on_bytes)
+    patches = changing.patches
     if problems := [*patches.problems, *patches.missing()]:
         raise InputError(problems)
     for transform in changing.transforms:

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from hone.data.changing import Changing
-from hone.data.checking import input_columns, output_columns
 from hone.data.cleaning import transforms_of
-from hone.data.formats import converted
 from hone.data.making import chosen_section
 from hone.data.patches import Patches
-from hone.data.read import Found, find, read
+from hone.data.placing import placed, rows_as_read
 from hone.data.rows import Row, canonical, fingerprint
-from hone.data.sources import SPLITS, prefixes_of
+from hone.data.sources import SPLITS
 from hone.data.versions import Version, row_digest, version_ledger, version_rows, versions
 from hone.data.view import view_of_task
 from hone.errors import InputError, nearest
@@ -75,28 +73,12 @@ def find_row(folder: Path, row_id: str, task: Task) -> tuple[str, Row]:
 
 def _look_up(folder: Path, row_id: str, task: Task) -> tuple[tuple[str, Row] | None, list[str]]:
     """The split of a row and the row, or None; and a sentence for each source that could not be read."""
-    found: dict[str, Found] = {}
     problems: list[str] = []
-    for split in SPLITS:
-        source = getattr(task.data, split)
-        if isinstance(source, str):
-            try:
-                found[split] = find(source, folder)
-            except InputError as error:
-                problems += [f"data.{split}: {problem}" for problem in error.problems]
-    prefixes = prefixes_of(found)
-    wanted = (*input_columns(task), *output_columns(task))
-    for split in found:
-        if split == "test":
-            continue
-        try:
-            for row in converted(read(getattr(task.data, split), folder, prefixes[split]), _unsaid, wanted=wanted):
-                if row.id == row_id:
-                    if isinstance(row, Row):
-                        return (split, row), problems
-                    problems.append(f"data.{split}: {row_id} is a bad row: expected {row.expected}, found {row.found}")
-        except InputError as error:
-            problems += [f"data.{split}: {problem}" for problem in error.problems]
+    for split, row in rows_as_read(task, folder, problems):
+        if row.id == row_id:
+            if isinstance(row, Row):
+                return (split, row), problems
+            problems.append(f"data.{split}: {row_id} is a bad row: expected {row.expected}, found {row.found}")
     return None, problems
 
 
@@ -116,7 +98,9 @@ def _source_events(folder: Path, row_id: str, task: Task) -> tuple[list[Event], 
         )
     ]
     section, patches = chosen_section(task, folder)
-    events += _edit_events(row_id, patches, Patches.load(folder))
+    known, _ = placed(Patches.load(folder), task, folder)
+    patches = placed(patches, task, folder)[0] if patches.version else known
+    events += _edit_events(row_id, patches, known)
     row = patches.edited(row).row
     for transform in transforms_of(section, task.kind):
         new = Changing(transforms=[transform], columns=view.text_columns).of(row)
@@ -142,7 +126,8 @@ def _edit_events(row_id: str, chosen: Patches, known: Patches) -> list[Event]:
         if counts:
             taken.remove(patch.digest)
         undone = "" if counts else f" (not in data version {chosen.version}, which hone.yaml takes again)"
-        sentence = f"{patch.at} {patch.sentence()}{undone}"
+        moved = "" if patch.row == row_id else f" (recorded when the row was {patch.row})"
+        sentence = f"{patch.at} {patch.sentence()}{moved}{undone}"
         events.append(Event(step="edit", sentence=sentence, values={"set": dict(patch.set), "taken": counts}))
     return events
 
@@ -165,7 +150,3 @@ def _version_events(folder: Path, row_id: str, version: Version) -> list[Event]:
 
 def _short(text: str) -> str:
     return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 3] + "..."
-
-
-def _unsaid(line: str) -> None:
-    """Said when the data was prepared."""

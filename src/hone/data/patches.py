@@ -1,7 +1,9 @@
 """Edits of single rows, as records: a row is corrected, relabelled or left out without touching the source.
 
 ``patches.jsonl`` lies beside ``hone.yaml`` and hone only ever adds to it. Each line names a row, what it was and what
-it becomes, and why. A data version records which lines it was made with, so that an earlier version can be made again.
+it becomes, and why, and has a hash of the row's content as it was read: a row whose line number has changed is found
+by it (:mod:`hone.data.placing`), and an edit never hits another row. A data version records which lines it was made
+with, so that an earlier version can be made again.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hone.data.rows import Row, canonical
 from hone.errors import InputError
@@ -21,11 +23,17 @@ from hone.lab.locks import waiting_for
 FILE = "patches.jsonl"
 LOCK = Path(".hone") / "patches.lock"
 SHOWN = 3
+Fit = Literal["same", "changed", "other"]
+"""What a row is to an edit: the one it was made for, that one with another value in an edited column, or another."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Patch:
-    """One edit: ``set`` gives columns their new values and ``was`` their old ones; ``drop`` leaves the row out."""
+    """One edit: ``set`` gives columns their new values and ``was`` their old ones; ``drop`` leaves the row out.
+
+    ``seen``: 16 hex digits over the columns ``over`` of the row as it was read; empty in records of earlier versions of
+    hone. Columns that the source gets later do not matter.
+    """
 
     row: str
     set: Mapping[str, Any] = field(default_factory=dict)
@@ -33,11 +41,13 @@ class Patch:
     drop: bool = False
     why: str = ""
     at: str = ""
+    seen: str = ""
+    over: Sequence[str] = ()
 
     @property
     def digest(self) -> str:
-        """12 hex digits over what the edit does. When it was made and why does not matter."""
-        return content_hash([self.row, dict(self.set), dict(self.was), self.drop])
+        """12 hex digits over what the edit does, to which row. When it was made and why does not matter."""
+        return content_hash([self.row, dict(self.set), dict(self.was), self.drop, *([self.seen] if self.seen else [])])
 
     def sentence(self) -> str:
         """What the patch does, for people."""
@@ -58,18 +68,22 @@ class Edited:
 class Patches:
     """The edits of a task folder, in their order.
 
-    ``version``: the data version whose edits these are, where ``hone.yaml`` takes one again; else empty.
+    ``version``: the data version whose edits these are, where ``hone.yaml`` takes one again; else empty. ``places``:
+    the id that the row of each edit has now, "" where no row is known to be it.
     """
 
-    def __init__(self, patches: Sequence[Patch] = (), version: str = "") -> None:
+    def __init__(self, patches: Sequence[Patch] = (), version: str = "", places: Sequence[str] | None = None) -> None:
         self.all = tuple(patches)
         self.version = version
+        self.places = tuple(patch.row for patch in self.all) if places is None else tuple(places)
         self._by_row: dict[str, list[Patch]] = {}
-        for patch in self.all:
-            self._by_row.setdefault(patch.row, []).append(patch)
+        for patch, place in zip(self.all, self.places, strict=True):
+            if place:
+                self._by_row.setdefault(place, []).append(patch)
         self.dropped: dict[str, Patch] = {}
         self.seen: set[str] = set()
         self.problems: list[str] = []
+        self._strayed = False
 
     @classmethod
     def load(cls, folder: Path) -> Patches:
@@ -116,13 +130,31 @@ class Patches:
         return content_hash(said) if said else ""
 
     def record(self) -> dict[str, Any]:
-        """What a data version keeps of its edits: how many, a digest over all, row and digest of each."""
-        edits = [[patch.row, patch.digest] for patch in self.all]
+        """What a data version keeps of its edits: how many, a digest over all, the present row and digest of each."""
+        edits = [[place, patch.digest] for place, patch in zip(self.places, self.all, strict=True)]
         return {"count": len(edits), "digest": self.digest, "edits": edits}
 
     def of(self, row: str) -> tuple[Patch, ...]:
         """The edits of one row."""
         return tuple(self._by_row.get(row, ()))
+
+    @property
+    def moved(self) -> list[tuple[str, str]]:
+        """Rows whose id is another one than when they were edited: the old id and the new one."""
+        pairs = zip(self.all, self.places, strict=True)
+        return list(dict.fromkeys((patch.row, place) for patch, place in pairs if place not in ("", patch.row)))
+
+    @property
+    def is_astray(self) -> bool:
+        """Whether an edit with a hash met another row under its id, or none, among the rows that came by."""
+        return self._strayed or any(patch.seen and patch.row not in self.seen for patch in self.all)
+
+    def fits(self, row: Row) -> list[tuple[Patch, Fit]]:
+        """What the row is to each edit that stands under its id."""
+        patches = self._by_row.get(row.id, ())
+        return [
+            (patch, _fit(patch, row.fields, [one for one in patches if one.seen == patch.seen])) for patch in patches
+        ]
 
     def edited(self, row: Row) -> Edited:
         """The row after its edits, column by column.
@@ -132,8 +164,8 @@ class Patches:
         """
         edits: dict[str, Any] = {}
         outdated: dict[str, Patch] = {}
-        for patch in self._by_row.get(row.id, ()):
-            for name, value in patch.set.items():
+        for patch, fit in self.fits(row):
+            for name, value in patch.set.items() if fit != "other" else ():
                 source = row.fields.get(name)
                 there = {canonical(source), canonical(edits.get(name, source))}
                 if {canonical(patch.was.get(name)), canonical(value)} & there:
@@ -145,18 +177,19 @@ class Patches:
 
     def applied(self, row: Row) -> Row:
         """The row as edited. An edit that no longer fits is kept in ``problems``, and a row left out in ``dropped``."""
-        patches = self._by_row.get(row.id)
-        if patches is None:
+        if row.id not in self._by_row:
             return row
         self.seen.add(row.id)
+        fits = self.fits(row)
+        self._strayed |= any(fit != "same" for _, fit in fits)
         edited = self.edited(row)
         for name, patch in edited.outdated.items():
             self.problems.append(
                 f'{FILE}: row {row.id} was edited when "{name}" was {_short(patch.was.get(name))}; it is now '
                 f"{_short(edited.row.fields.get(name))}: the source has changed. Edit it again, or remove the line"
             )
-        for patch in patches:
-            if patch.drop:
+        for patch, fit in fits:
+            if patch.drop and fit != "other":
                 self.dropped[row.id] = patch
         return edited.row
 
@@ -176,8 +209,18 @@ class Patches:
         return [f"{FILE}: {len(lost)} rows left out by hand are of ood or the test, where that has no effect, {shown}"]
 
 
-def add(folder: Path, row: Row, changes: Mapping[str, Any], *, drop: bool = False, why: str = "") -> Patch:
-    """Record an edit of a row of the source; the edits that it has already count first.
+def add(
+    folder: Path,
+    row: Row,
+    changes: Mapping[str, Any],
+    *,
+    drop: bool = False,
+    why: str = "",
+    known: Patches | None = None,
+) -> Patch:
+    """Record an edit of a row of the source, as it was read; the edits that it has already count first.
+
+    ``known``: the edits of the folder by the ids that their rows have now (:func:`hone.data.placing.placed`).
 
     Raises:
         InputError: for columns that the row does not have, when nothing would change, when the row is left out by hand
@@ -189,7 +232,11 @@ def add(folder: Path, row: Row, changes: Mapping[str, Any], *, drop: bool = Fals
         raise InputError(f"row {row.id} has no column {', '.join(unknown)}; its columns: {', '.join(row.fields)}")
     path = folder / FILE
     with waiting_for(folder / LOCK, str(path)):
-        patch = _patch(Patches.load(folder), row, changes, drop, why)
+        there = _read(folder)
+        places = [patch.row for patch in there]
+        if known is not None and list(known.all) == there[: len(known.all)]:
+            places[: len(known.all)] = known.places
+        patch = _patch(Patches(there, places=places), row, changes, drop, why)
         line = json.dumps(asdict(patch), ensure_ascii=False) + "\n"
         _check_text(line, row)
         before = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -198,7 +245,7 @@ def add(folder: Path, row: Row, changes: Mapping[str, Any], *, drop: bool = Fals
 
 
 def _patch(known: Patches, row: Row, changes: Mapping[str, Any], drop: bool, why: str) -> Patch:
-    if any(patch.drop for patch in known.of(row.id)):
+    if any(patch.drop and fit != "other" for patch, fit in known.fits(row)):
         raise InputError(f"row {row.id} is left out by hand already; remove that line of {FILE} to have the row back")
     edited = known.edited(row)
     fields = edited.row.fields
@@ -211,7 +258,39 @@ def _patch(known: Patches, row: Row, changes: Mapping[str, Any], drop: bool, why
     if not real and not drop:
         raise InputError(f"row {row.id} holds these values already; nothing was recorded")
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    return Patch(row=row.id, set=real, was={name: fields[name] for name in real}, drop=drop, why=why, at=at)
+    over = tuple(row.fields)
+    return Patch(
+        row=row.id,
+        set=real,
+        was={name: fields[name] for name in real},
+        drop=drop,
+        why=why,
+        at=at,
+        seen=content_over(row.fields, over),
+        over=over,
+    )
+
+
+def content_over(fields: Mapping[str, Any], over: Iterable[str]) -> str:
+    """16 hex digits over the values of some columns; empty where one of them is not there."""
+    names = list(over)
+    return content_hash({name: fields[name] for name in names}, 16) if all(name in fields for name in names) else ""
+
+
+def _fit(patch: Patch, fields: Mapping[str, Any], alike: Sequence[Patch]) -> Fit:
+    """What a row is to an edit; ``alike`` are all edits of the same id that were made on the same content."""
+    if patch.seen in ("", content_over(fields, patch.over)):
+        return "same"
+    before: dict[str, Any] = {}
+    made: dict[str, list[str]] = {}
+    for one in alike:
+        for name, value in one.was.items():
+            before.setdefault(name, value)
+            made.setdefault(name, [canonical(before[name])]).append(canonical(one.set[name]))
+    if not before or content_over({**fields, **before}, patch.over) != patch.seen:
+        return "other"
+    # The same row but for the edited columns: put right in the source itself, or changed there to something else.
+    return "same" if all(canonical(fields.get(name)) in values for name, values in made.items()) else "changed"
 
 
 def _check_text(line: str, row: Row) -> None:
