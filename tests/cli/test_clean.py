@@ -145,8 +145,7 @@ def test_wrong_words_are_sentences(tmp_path: Path, capsys: pytest.CaptureFixture
     problems = {
         ("clean", folder, "--preset", "web"): "a task folder says this in hone.yaml",
         ("clean", folder, "--undo"): 'there is no data version "head"',
-        ("clean", str(tmp_path / "nothing.jsonl")): "files need --out DIR",
-        ("clean", str(tmp_path / "nothing.jsonl"), "--dry-run"): "there is no such file",
+        ("clean", str(tmp_path / "banking" / "train.csv")): "files need --out DIR",
         ("data", "lineage", "train.csv:99999", folder): "has a row train.csv:99999",
         ("data", "diff", "a", folder): "diff takes two VERSIONs; got 1: a",
         ("data", "edit", "train.csv:5", "category", folder): "edit takes ROW COLUMN=VALUE",
@@ -156,3 +155,32 @@ def test_wrong_words_are_sentences(tmp_path: Path, capsys: pytest.CaptureFixture
     for words, sentence in problems.items():
         assert main(list(words)) == 2, words
         assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("clean", "bankin"), "no folder bankin; expected a task folder (with a hone.yaml), or files of rows; did you"),
+        (("clean", "bankin", "--undo"), 'did you mean "banking"?'),
+        (("clean", "trian.csv", "--dry-run"), 'no file trian.csv; expected a file of rows; did you mean "train.csv"?'),
+        (("clean", "elsewhere/rows.csv", "bankin", "--out", "out"), "and no folder elsewhere"),
+        (("clean", "elsewhere/rows.csv", "bankin", "--out", "out"), 'did you mean "banking"?'),
+        (("look", "bankin"), 'did you mean "banking"?'),
+        (("look", "bankin", "--dropped", "duplicate"), 'did you mean "banking"?'),
+        (("data", "list", "bankin"), 'there is no folder bankin; did you mean "banking"?'),
+        (("ablate", "duplicate", "bankin"), 'there is no folder bankin; did you mean "banking"?'),
+    ],
+)
+def test_a_folder_that_is_not_there_is_named_with_the_nearest_one(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    sentence: str,
+) -> None:
+    shutil.copytree(BANKING, tmp_path / "banking")
+    shutil.copy(BANKING / "train.csv", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main(list(words)) == 2
+    assert sentence in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["banking", "train.csv"]

@@ -34,6 +34,9 @@ def run(args: argparse.Namespace) -> int:
     rules = [word for word in args.words if word not in folders]
     if len(folders) > 1 or not rules:
         raise InputError(f"name one RULE or more, and at most one FOLDER; got {', '.join(args.words)}")
+    if len(rules) > 1 and not folders and not is_task_folder(Path()):
+        # The last word was meant for the folder: this one is none.
+        task_folder(rules[-1])
     folder = task_folder(folders[0] if folders else ".")
     from hone.solving.ablate import ablate
 

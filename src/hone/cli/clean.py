@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hone.cli.places import is_task_folder, task_folder
+from hone.cli.places import check_there, is_task_folder, task_folder
 from hone.errors import InputError
 
 WHEN_STOPPED = "stopped; nothing half made is left. Repeat the command to go on: what was measured is kept"
@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the verb; the exit status."""
+    check_there(args.sources)
     folders = [word for word in args.sources if is_task_folder(Path(word).expanduser())]
     if folders or args.sources == ["."]:
         if len(args.sources) > 1:
@@ -118,7 +119,8 @@ def _clean_task(args: argparse.Namespace, folder: Path) -> int:
 
 def _clean_files(args: argparse.Namespace) -> int:
     if not args.out and not args.dry_run:
-        raise InputError("files need --out DIR for the cleaned rows (or --dry-run, which writes none)")
+        bare = [f"{word} holds no hone.yaml, so its files are taken; " for word in args.sources if Path(word).is_dir()]
+        raise InputError(f"{''.join(bare)}files need --out DIR for the cleaned rows (or --dry-run, which writes none)")
     out = sys.stderr if args.json else sys.stdout
 
     def say(line: str) -> None:

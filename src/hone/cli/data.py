@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hone.cli.places import is_task_folder, task_folder
+from hone.cli.places import is_task_folder, no_folder, task_folder
 from hone.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -103,7 +103,8 @@ def _list(asked: Asked, say: Say) -> Document:
 
     for word in words:
         there = Path(word).expanduser().is_dir()
-        raise InputError(f"{word} holds no data version and no hone.yaml" if there else f"there is no folder {word}")
+        problem = f"{word} holds no data version and no hone.yaml" if there else no_folder(Path(word).expanduser())
+        raise InputError(problem)
     found, newest = versions(folder), head(folder)
     if not found:
         say(f"{folder}: no data version yet; hone clean {folder} makes one")

@@ -12,7 +12,7 @@ from typing import Any
 
 from hone.cli.look import out_folder
 from hone.cli.look_sensitive import earlier_texts
-from hone.cli.places import is_task_folder, task_folder
+from hone.cli.places import check_there, is_task_folder, task_folder
 from hone.data.looking.figures import LookOptions
 from hone.data.survey import Survey
 from hone.errors import InputError
@@ -36,6 +36,7 @@ def survey(args: argparse.Namespace, *, looking: bool, place: Path | None = None
     Raises:
         InputError: with every problem.
     """
+    check_there(args.sources)
     folders = [word for word in args.sources if is_task_folder(Path(word).expanduser())]
     if folders or args.sources == ["."]:
         if len(args.sources) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hone.files import read_json
 
 TASK_FILE = "hone.yaml"
 HELP_FOLDER = "the task folder (default: this one)"
+_START = "make one with: hone init FOLDER --data FILE --kind KIND, or hone init voice --example voice"
 
 
 def is_task_folder(path: Path) -> bool:
@@ -26,16 +28,59 @@ def task_folder(text: str | Path) -> Path:
     path = Path(text).expanduser()
     if is_task_folder(path):
         return path
-    start = "make one with: hone init FOLDER --data FILE --kind KIND, or hone init voice --example voice"
     if path.is_dir():
         inside = _task_folders(path)
-        there = f"task folders in it: {', '.join(inside)}" if inside else start
+        there = f"task folders in it: {', '.join(inside)}" if inside else _START
         raise InputError(f"{_named(path)} holds no {TASK_FILE}, so it is no task folder; {there}")
     if path.exists():
         raise InputError(f"{path} is a file; a task folder is asked for (the folder that holds {TASK_FILE})")
+    raise InputError(no_folder(path))
+
+
+def no_folder(path: Path) -> str:
+    """The sentence on a folder that is not there: the nearest task folder, or how to make one."""
     known = _task_folders(path.parent)
-    hint = nearest(path.name, known) if known else start
-    raise InputError(f"there is no folder {path}; {hint}")
+    return f"there is no folder {path}; {nearest(path.name, known) if known else _START}"
+
+
+def check_there(words: Sequence[str]) -> None:
+    """Refuse words that stand for a task folder or for files and name nothing on this machine.
+
+    Patterns, addresses, hub ids, queries and parts of files are left to the readers, which say what they miss.
+
+    Raises:
+        InputError: with every such word, what was expected, and the nearest name.
+    """
+    problems = [_not_there(Path(word).expanduser()) for word in words if _is_plain(word)]
+    if any(problems):
+        raise InputError([problem for problem in problems if problem])
+
+
+def _is_plain(word: str) -> bool:
+    """Whether a word can mean a path alone."""
+    from hone.data.readers.contents import plain_suffix
+    from hone.data.readers.finding import KNOWN
+    from hone.data.readers.hub import is_hub_id
+
+    return not re.search(r"[*?\[:]", word) and not (is_hub_id(word) and plain_suffix(word) not in KNOWN)
+
+
+def _not_there(path: Path) -> str:
+    """A sentence, or nothing where the path is there."""
+    from hone.data.readers.contents import plain_suffix
+    from hone.data.readers.finding import KNOWN
+
+    if path.exists():
+        return ""
+    is_file = plain_suffix(path.name) in KNOWN
+    what = "file" if is_file else "folder"
+    wanted = "expected a file of rows" if is_file else f"expected a task folder (with a {TASK_FILE}), or files of rows"
+    if not path.parent.is_dir():
+        return f"there is no {what} {path}, and no folder {path.parent}; {wanted}"
+    beside = [one.name for one in path.parent.iterdir() if not one.name.startswith(".")]
+    known = [name for name in beside if plain_suffix(name) in KNOWN or (path.parent / name).is_dir()]
+    hint = nearest(path.name, known) if known else f"{_named(path.parent)} holds neither"
+    return f"there is no {what} {path}; {wanted}; {hint}"
 
 
 def artifact_of(folder: Path) -> Path | None:
