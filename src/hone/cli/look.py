@@ -121,10 +121,22 @@ def say_headline(document: dict[str, Any], say: Callable[[str], None]) -> None:
     found = document["alerts"]
     say("what is wrong most:" if found else "nothing that hone looks for is wrong")
     for alert in found[:SHOWN]:
-        act = f"hone.yaml: {alert['yaml']}" if alert["yaml"] else alert["command"]
-        say(f"  {percent(alert['share']):>8}  {alert['title']}" + (f"\n            {act}" if act else ""))
+        say(f"  {percent(alert['share']):>8}  {alert['title']}")
+        for line in _act(alert):
+            say(line)
     if len(found) > SHOWN:
         say(f"  and {len(found) - SHOWN} more in the report")
+
+
+def _act(alert: dict[str, Any]) -> list[str]:
+    """What acts on an alert, in lines: a command; or a change of hone.yaml, with what it does."""
+    indent = " " * 12
+    if not alert["yaml"]:
+        return [indent + alert["command"]] if alert["command"] else []
+    lines = alert["yaml"].splitlines()
+    # Several lines stand at the margin, so that they can be copied as they are.
+    shown = lines if len(lines) > 1 else [indent + lines[0]]
+    return [f"{indent}{alert['effect']}: replace {alert['place']} by", *shown]
 
 
 def _json(value: Any) -> str:

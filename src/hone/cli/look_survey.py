@@ -49,6 +49,7 @@ def survey(args: argparse.Namespace, *, looking: bool, place: Path | None = None
 def _of_task(args: argparse.Namespace, folder: Path, looking: bool, place: Path | None) -> Looked:
     from hone.cli.stages import Stages
     from hone.data.looking.task_survey import survey_task
+    from hone.data.making import chosen_section
     from hone.task.load import load_task
 
     cache = _cache(args, folder, place)
@@ -69,6 +70,8 @@ def _of_task(args: argparse.Namespace, folder: Path, looking: bool, place: Path 
         test=task.data.test or "",
         command=("hone", "look", str(folder), *_sensitive(args)),
         folder=str(folder),
+        section=chosen_section(task, folder)[0],
+        metric=task.metric,
     )
     for note in found.plan.notes:
         sayer(args)(note)
@@ -116,6 +119,8 @@ def _of_files(args: argparse.Namespace, looking: bool, place: Path | None) -> Lo
         files=tuple(args.sources),
         test=args.test,
         command=tuple(_command(args)),
+        # In a task the paths are relative to its folder.
+        section=section.model_copy(update={"against": [_absolute(file) for file in args.against]}),
     )
     say = sayer(args)
     for name, count in found.changed.items():
@@ -139,6 +144,8 @@ def _command(args: argparse.Namespace) -> list[str]:
     given = {"--preset": args.preset if args.preset != "task" else "", "--test": args.test, "--text": args.text}
     given |= {"--answer": args.answer, "--label": args.label, "--out": args.out or ""}
     given |= {"--bad-rows": args.bad_rows if args.bad_rows != "error" else ""}
+    # Which rows a sample takes depends on the seed.
+    given |= {"--sample": str(args.sample or ""), "--seed": str(args.seed or "") if args.sample else ""}
     named = [word for option, value in given.items() if value for word in (option, value)]
     named += [word for file in args.against for word in ("--against", file)]
     return ["hone", "look", *args.sources, *named, *_sensitive(args)]
@@ -156,6 +163,11 @@ def _cache(args: argparse.Namespace, base: Path, place: Path | None) -> Path:
     for line in earlier_texts(base / CACHE):
         sayer(args)(line)
     return place
+
+
+def _absolute(file: str) -> str:
+    path = Path(file).expanduser()
+    return str(path.resolve()) if path.exists() else file
 
 
 def _stem(names: list[str]) -> str:

@@ -68,11 +68,11 @@ class Score:
         return f"{self.name} {self.mean:.3f} [{self.low:.3f}, {self.high:.3f}] n={self.n:,}"
 
 
-def wilson(successes: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a share: ``successes`` right out of ``n > 0`` rows."""
-    share, z2 = successes / n, Z_95 * Z_95
+def wilson(successes: float, n: int, z: float = Z_95) -> tuple[float, float]:
+    """Wilson's score interval of a share: ``successes`` right out of ``n > 0`` rows; of 95 %, or as ``z`` says."""
+    share, z2 = successes / n, z * z
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z_95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    half = z * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
     # At the ends the formula is exact, its floats are not: 0 of n must not give a low of 1e-17.
     low = 0.0 if successes <= 0 else max(0.0, centre - half)
     high = 1.0 if successes >= n else min(1.0, centre + half)

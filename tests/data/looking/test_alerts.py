@@ -24,7 +24,7 @@ def document(make_measured: Any) -> dict[str, Any]:
     clusters: list[int | None] = [at if at < 10 else None for at in range(30)] + list(range(10))
     spans: list[Any] = [[("email", 0, 5)]] * 2 + [[]] * (n - 2)
     measured = make_measured(
-        [f"text number {at} of all\nsame line in every row" for at in range(n)],
+        [f"text number {at} of all\nsame line in every row" for at in range(n - 1)] + ["<p>a page</p>"],
         {
             "exact.survivor": repeats,
             "exact.cluster": clusters,

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hone.data.looking.acting import Acting
 from hone.data.looking.figures import LookOptions
-from hone.data.looking.markup import file_name
-from hone.data.looking.sampling import at_most, repeats, share
-from hone.data.presets import OPTIONAL
+from hone.data.looking.markup import counted, file_name, percent
+from hone.data.looking.sampling import Estimate, at_most, repeats, share, told_rows
+from hone.data.pii.find import KINDS
 
 Alert = dict[str, Any]
 
@@ -31,6 +32,7 @@ SEVERITY = {
     "personal": 10.0,
     "duplicate": 6.0,
     "near-duplicate": 5.0,
+    "html": 4.0,
     "missing": 3.0,
     "removed": 3.0,
     "boilerplate": 2.0,
@@ -49,6 +51,8 @@ _SECRETS = ("key", "token", "secret", "card", "iban", "ssn", "national", "passwo
 _MISSING = 0.2
 _MOST = 0.5
 _IMBALANCE = 10.0
+BAD = "bad-rows"
+"""What ``--dropped`` calls rows that could not be read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,58 +62,71 @@ class _Look:
     document: Mapping[str, Any]
     n: int
     options: LookOptions
+    acting: Acting
 
-    def rule(self, name: str, wish: str = "true") -> dict[str, str]:
-        """What acts on rows that a rule removes: a look at them where it is applied, else the lines that add it."""
-        if any(step["rule"] == name for step in self.document["waterfall"]["steps"]):
-            return {"command": self.dropped(name), "why": f"The rule {name} of this preset removes them."}
-        preview = {"command": self.dropped(name)} if name in OPTIONAL else {}
-        return {"yaml": f"clean: {{rules: {{{name}: {wish}}}}}", **preview}
+    def rows(self, name: str, count: int, one: str = "", many: str = "") -> str:
+        """Rows that an alert strikes, and a verb: of a sample as an estimate of all rows."""
+        told, is_one = told_rows(count, self.n, self.options.of, _ESTIMATED.get(name, share))
+        return " ".join(word for word in (told, one if is_one else many) if word)
 
-    def dropped(self, rule: str) -> str:
-        """The command that pages through what a rule removes."""
-        return shlex.join([*self.options.command, "--dropped", rule])
+    def part(self, found: Mapping[str, float]) -> str:
+        """A share in words, with its interval where it is an estimate."""
+        told = percent(found["value"])
+        exact = found["low"] == found["high"]
+        return told if exact else f"{told} ({percent(found['low'])} to {percent(found['high'])})"
 
 
-def alerts(document: Mapping[str, Any], options: LookOptions) -> list[Alert]:
+def alerts(document: Mapping[str, Any], options: LookOptions, acting: Acting) -> list[Alert]:
     """The alerts of a report, the weightiest first.
 
+    Args:
+        document: the other parts of the report.
+        options: what it is about.
+        acting: the measured rows, on which every change is tried that an alert proposes.
+
     Returns:
-        ``name``, ``title`` (a sentence with numbers), ``rows`` struck, their ``share`` with ``low`` and ``high``,
-        ``weight`` (share times severity), ``yaml`` and ``command``: the lines of ``hone.yaml`` and the command that act
-        on it ("" where there is none), ``why``, and the ``section`` of the report that shows it.
+        ``name``, ``title`` (a sentence with numbers), ``rows`` struck of those looked at, their ``share`` with ``low``
+        and ``high``, ``weight`` (share times severity); ``yaml``, lines for ``hone.yaml`` that replace ``place``, with
+        their ``effect`` in words and ``removes``, the rows looked at that would leave (None where no rule is proposed);
+        ``command`` ("" where there is none), ``why``, and the ``section`` of the report that shows it.
     """
-    look = _Look(document=document, n=max(1, int(document["rows"])), options=options)
+    look = _Look(document=document, n=max(1, int(document["rows"])), options=options, acting=acting)
     found = [alert for source in _SOURCES for alert in source(look)]
     for alert in found:
-        alert |= {"share": alert["rows"] / look.n, **_interval(alert, look)}
+        alert.update(_interval(alert, look))
         alert["weight"] = round(SEVERITY[alert["name"]] * alert["share"], 6)
     return sorted(found, key=lambda alert: (-alert["weight"], alert["name"]))
 
 
 def _interval(alert: Alert, look: _Look) -> dict[str, float]:
-    """Ends of the interval of the share of rows struck."""
-    of = look.options.of
-    found = _ESTIMATED.get(alert["name"], share)(alert["rows"], look.n, of)
-    return {"low": found.low, "high": found.high}
+    """The share of rows struck, with the ends of its interval."""
+    if "of" in alert:
+        found = alert.pop("of")
+        return {"share": found["value"], "low": found["low"], "high": found["high"]}
+    part = _ESTIMATED.get(alert["name"], share)(alert["rows"], look.n, look.options.of)
+    return {"share": part.value, "low": part.low, "high": part.high}
 
 
-def _alert(
-    name: str, rows: int, title: str, section: str, *, yaml: str = "", command: str = "", why: str = ""
-) -> Alert:
+def _alert(name: str, rows: int, title: str, section: str, **act: Any) -> Alert:
+    """An alert; ``act`` is what :class:`Acting` says, and ``of`` its share where that is known otherwise."""
     about = {"name": name, "title": title, "rows": int(rows), "section": section}
-    return {**about, "yaml": yaml, "command": command, "why": why}
+    none = {"yaml": "", "place": "", "effect": "", "removes": None, "command": "", "why": ""}
+    return {**about, **none, **act}
 
 
 def _reading(look: _Look) -> Iterator[Alert]:
     if bad := look.document["bad"]["rows"]:
         why = "They were left out; without --bad-rows drop each kind of fault is told with its file, line and field."
-        command = shlex.join(word for word in look.options.command if word not in ("--bad-rows", "drop"))
-        yield _alert("bad-rows", bad, f"{_rows(bad)} could not be read", "reading", command=command, why=why)
+        command = look.acting.dropped(BAD)
+        # All rows are read, also where a sample of them is looked at.
+        part = min(1.0, bad / (look.options.of or look.n))
+        of = Estimate(value=part, low=part, high=part, n=look.n).to_json()
+        title = f"{counted(bad, 'row')} could not be read"
+        yield _alert("bad-rows", bad, title, "reading", command=command, why=why, of=of)
     empty = round(look.document["profile"]["empty.share"]["value"] * look.n)
     if empty:
-        act = look.rule("empty")
-        yield _alert("empty", empty, f"{_rows(empty, 'holds no text', 'hold no text')}", "lengths", **act)
+        title = look.rows("empty", empty, "holds no text", "hold no text")
+        yield _alert("empty", empty, title, "lengths", **look.acting.rule("empty"))
 
 
 def _contamination(look: _Look) -> Iterator[Alert]:
@@ -119,15 +136,18 @@ def _contamination(look: _Look) -> Iterator[Alert]:
     missed = [canary for canary in found["canaries"] if not canary.get("found")]
     if missed:
         title = f"the search for test text missed {len(missed)} of {len(found['canaries'])} planted texts"
-        yield _alert("canary", look.n, title, "contamination", why="Do not trust its figures: they prove nothing.")
+        why = "Do not trust its figures: they prove nothing."
+        of = Estimate(value=1.0, low=1.0, high=1.0, n=look.n).to_json()
+        yield _alert("canary", look.n, title, "contamination", why=why, of=of)
     if found["rows"]:
-        whole = f", {found['whole']:,} of them whole" if found["whole"] else ""
-        held = _rows(found["rows"], "holds", "hold")
+        sampled = " in the sample" if look.options.of else ""
+        whole = f", {found['whole']:,} of them whole{sampled}" if found["whole"] else ""
+        held = look.rows("contaminated", found["rows"], "holds", "hold")
         title = f"{held} text of {file_name(look.options.test) or 'the test'}{whole}"
         # The rule over whole rows is in every preset; it does not reach rows that hold a part of the test.
         applied = any(step["rule"] == "equals-test-row" for step in look.document["waterfall"]["steps"])
         name = "equals-test-row" if applied and found["whole"] == found["rows"] else "contaminated"
-        act = look.rule(name)
+        act = look.acting.rule(name)
         act["why"] = "A score on rows that were trained on says nothing. " + act.get("why", "")
         yield _alert("contaminated", found["rows"], title, "contamination", **act)
 
@@ -135,14 +155,14 @@ def _contamination(look: _Look) -> Iterator[Alert]:
 def _duplicates(look: _Look) -> Iterator[Alert]:
     exact, near = look.document["duplicates"]["exact"], look.document["duplicates"]["near"]
     if exact and exact["removed"]:
-        held = _rows(exact["removed"], "repeats", "repeat")
-        title = f"{held} an earlier one (case and punctuation aside), in groups of up to {exact['largest']:,}"
-        act = look.rule("duplicate")
-        yield _alert("duplicate", exact["removed"], title, "duplicates-exact", **act)
+        held = look.rows("duplicate", exact["removed"], "repeats", "repeat")
+        groups = f"in groups of up to {exact['largest']:,}{' in the sample' if look.options.of else ''}"
+        title = f"{held} an earlier one (case and punctuation aside), {groups}"
+        yield _alert("duplicate", exact["removed"], title, "duplicates-exact", **look.acting.rule("duplicate"))
     if near and near["removed"]:
-        title = f"{_rows(near['removed'], 'nearly repeats', 'nearly repeat')} another one"
-        act = look.rule("near-duplicate")
-        yield _alert("near-duplicate", near["removed"], title, "duplicates-near", **act)
+        held = look.rows("near-duplicate", near["removed"], "nearly repeats", "nearly repeat")
+        act = look.acting.rule("near-duplicate")
+        yield _alert("near-duplicate", near["removed"], f"{held} another one", "duplicates-near", **act)
 
 
 def _labels(look: _Look) -> Iterator[Alert]:
@@ -151,49 +171,64 @@ def _labels(look: _Look) -> Iterator[Alert]:
         return
     for split in found["one_split"]:
         count = len(split["labels"])
-        title = f"{count:,} {'label is' if count == 1 else 'labels are'} in {split['split']} only"
+        seen = " of the sample" if look.options.of and split["split"] != "test" else ""
+        title = f"{counted(count, 'label')} {'is' if count == 1 else 'are'} in {split['split']}{seen} only"
         why = "No model learns a label that train does not have: add rows of it to train, or take it out there."
         if split["split"] == "train":
             why = "No score says anything about a label that is in train alone."
+        elif look.options.of:
+            why = "A sample lacks rare labels; a look at all rows says which are missing indeed. " + why
         yield _alert("one-split", round(look.n * count / found["distinct"]), title, "labels", why=why)
     if found["alike"]:
         rows = sum(min(label["rows"] for label in group) for group in found["alike"])
-        title = f"labels that differ by case or spaces alone: {len(found['alike'])} groups"
+        title = f"labels that differ by case or spaces alone: {counted(len(found['alike']), 'group')}"
         why = "To a model they are different labels. Write them one way in the source."
         yield _alert("alike", max(1, rows), title, "labels-alike", why=why)
+    yield from _wrong_labels(look, found)
+    # The low end: a sample holds some rare labels once or never, and all labels of it are compared with the rarest.
+    at_least = found["imbalance_at_least"]
+    if at_least >= _IMBALANCE and found["distinct"] > 1:
+        least = "at least " if look.options.of else ""
+        title = f"the most frequent label has {least}{at_least:,.0f} times the rows of the rarest"
+        why = "Accuracy then says little about rare labels."
+        of = Estimate(value=1.0, low=1.0, high=1.0, n=look.n).to_json()
+        yield _alert("imbalance", look.n, title, "labels-balance", of=of, why=why, **look.acting.metric("macro_f1"))
+
+
+def _wrong_labels(look: _Look, found: Mapping[str, Any]) -> Iterator[Alert]:
+    """Texts with two labels, and labels that look wrong."""
     for name, key, title in (
         ("conflict", "conflicts", "a text that another row has under another label"),
         ("suspect", "suspect", "a label that a quick model finds unlikely"),
     ):
         rows = found[key]["rows"] if found[key] else 0
-        if rows:
-            edit = ["hone", "data", "edit", "ROW", f"{look.options.label_column}=LABEL"]
-            act = {"command": shlex.join([*edit, *([look.options.folder] if look.options.folder else [])])}
-            act |= {"yaml": look.rule(f"label-{name}").get("yaml", "")}
-            act["why"] = f"Read them first; hone ablate label-{name} says whether leaving them out helps."
-            if not look.options.folder:
-                act["why"] += " A label is corrected in a task folder, where the edit is recorded; hone init makes one."
-            yield _alert(name, rows, f"{_rows(rows, 'has', 'have')} {title}", f"labels-{key}", **act)
-    if found["imbalance"] >= _IMBALANCE and found["distinct"] > 1:
-        title = f"the most frequent label has {found['imbalance']:,.0f} times the rows of the rarest"
-        why = "Accuracy then says little about rare labels."
-        yield _alert("imbalance", look.n, title, "labels-balance", yaml="metric: macro_f1", why=why)
+        if not rows:
+            continue
+        act = look.acting.rule(f"label-{name}")
+        folder = look.options.folder
+        edit = shlex.join(
+            ["hone", "data", "edit", "ROW", f"{look.options.label_column}=LABEL", *filter(None, [folder])]
+        )
+        said = [f"Read them first: {edit} corrects one, hone ablate label-{name} says whether leaving them out helps."]
+        said += [] if folder else ["Both need a task folder; hone init makes one."]
+        act["why"] = " ".join([*said, act.get("why", "")]).strip()
+        yield _alert(name, rows, f"{look.rows(name, rows, 'has', 'have')} {title}", f"labels-{key}", **act)
 
 
 def _inside(look: _Look) -> Iterator[Alert]:
     pii, toxic, phrases = (look.document[key] for key in ("pii", "toxicity", "disclaimers"))
     for kind in pii["kinds"] if pii else ():
         name = "secrets" if any(part in kind["kind"] for part in _SECRETS) else "personal"
-        title = f"{_rows(kind['rows'], 'holds', 'hold')} personal data of kind {kind['kind']}"
-        yaml = f"clean: {{transforms: [{{redact: {{kinds: [{kind['kind']}]}}}}]}}"
-        yield _alert(name, kind["rows"], title, "personal", yaml=yaml)
+        title = f"{look.rows(name, kind['rows'], 'holds', 'hold')} personal data of kind {kind['kind']}"
+        kinds = [one["kind"] for one in pii["kinds"] if one["kind"] in KINDS]
+        act = look.acting.transform("redact", {"kinds": kinds}, pii["rows"]) if kind["kind"] in KINDS else {}
+        yield _alert(name, kind["rows"], title, "personal", **act)
     if phrases and phrases["rows"]:
-        title = f"{_rows(phrases['rows'], 'speaks', 'speak')} as an assistant about itself"
-        act = look.rule("disclaimer")
-        yield _alert("disclaimer", phrases["rows"], title, "disclaimers", **act)
+        title = f"{look.rows('disclaimer', phrases['rows'], 'speaks', 'speak')} as an assistant about itself"
+        yield _alert("disclaimer", phrases["rows"], title, "disclaimers", **look.acting.rule("disclaimer"))
     if toxic and toxic["rows"]:
-        title = f"{_rows(toxic['rows'], 'holds', 'hold')} a word of the list of unwanted words"
-        act = look.rule("toxic-words")
+        title = f"{look.rows('toxic', toxic['rows'], 'holds', 'hold')} a word of the list of unwanted words"
+        act = look.acting.rule("toxic-words")
         act.setdefault(
             "why", "A list is no judge: look at the rows first; hone ablate toxic-words says whether it helps."
         )
@@ -209,56 +244,79 @@ def _composition(look: _Look) -> Iterator[Alert]:
             others = sum(value["rows"] for value in values[1:]) - (found["unsure"]["rows"] if "unsure" in found else 0)
             if others > 0:
                 named = ", ".join(value["value"] for value in values[1:5])
-                title = f"{_rows(others, 'is', 'are')} in another {name} than {values[0]['value']} ({named})"
-                wish = f"{{column: {column}, one_of: [{values[0]['value']}]}}"
-                yield _alert(name, others, title, kind, **look.rule(f"one-{name}", wish))
+                held = look.rows(name, others, "is", "are")
+                title = f"{held} in another {name} than {values[0]['value']} ({named})"
+                wish = {"column": column, "one_of": [values[0]["value"]]}
+                yield _alert(name, others, title, kind, **look.acting.rule(f"one-{name}", wish))
     lines = look.document["repeated"]["lines"]
     if lines:
-        most = max(line["share"]["value"] for line in lines)
+        most = max((line["share"] for line in lines), key=lambda part: part["value"])
         count = f"{len(lines)} or more lines stand" if len(lines) > 1 else "a line stands"
-        title = f"{count} in several rows, the most frequent in {most:.1%} of them"
-        measured = "boilerplate.lines.mean" in look.document["profile"]
-        act = look.rule("boilerplate", "{column: boilerplate.lines, max: 0.5}") if measured else {}
-        yield _alert("boilerplate", round(most * look.n), title, "repeated", **act)
+        title = f"{count} in several rows, the most frequent in {look.part(most)} of them"
+        act = look.acting.rule("boilerplate", {"column": "boilerplate.lines", "max": 0.5})
+        yield _alert("boilerplate", round(most["value"] * look.n), title, "repeated", of=most, **act)
+    yield from _pages(look)
+
+
+def _pages(look: _Look) -> Iterator[Alert]:
+    """Rows that are the source of a page."""
+    found = look.document["html"]
+    if not found["rows"]:
+        return
+    rows = round(found["share"]["value"] * look.n)
+    told = f"{look.part(found['share'])} of the rows ({counted(found['rows'], 'row')} of {found['searched']:,})"
+    kinds = [f"{found[key]:,} {what}" for key, what in _HTML.items() if found[key]]
+    title = f"{told} are HTML: {', '.join(kinds)}"
+    taken = round((found["pages"] + found["fragments"]) / found["searched"] * look.n)
+    if not taken:
+        why = "The transform html takes whole pages and fragments; tags inside a text it leaves alone."
+        yield _alert("html", rows, title, "html", of=found["share"], why=why)
+        return
+    act = look.acting.transform("html", {"fragments": True} if found["fragments"] else {}, taken)
+    if not look.options.folder and look.options.preset != "web":
+        act["why"] = "The preset web turns whole pages into their main text, and its rules are made for pages."
+        act["command"] = shlex.join([*look.options.command, "--preset", "web"])
+    yield _alert("html", rows, title, "html", of=found["share"], **act)
 
 
 def _columns(look: _Look) -> Iterator[Alert]:
     columns = look.document["fields"]["columns"]
     for column in columns:
-        part = column["missing_share"]["value"]
-        if part >= _MISSING:
-            title = f'the column "{column["name"]}" is missing in {part:.0%} of the rows'
+        part = column["missing_share"]
+        if part["value"] >= _MISSING:
+            title = f'the column "{column["name"]}" is missing in {look.part(part)} of the rows'
             why = "A row that lacks a column of the task's templates cannot be used; hone check counts such rows."
             command = shlex.join(["hone", "check", look.options.folder]) if look.options.folder else ""
-            yield _alert("missing", round(part * look.n), title, "fields", command=command, why=why)
+            rows = round(part["value"] * look.n)
+            yield _alert("missing", rows, title, "fields", command=command, why=why, of=part)
     constant = [column["name"] for column in columns if column["constant"]]
     if constant:
         shown = ", ".join(f'"{name}"' for name in constant[:5])
-        title = f"{len(constant)} column{'s' if len(constant) > 1 else ''} with one value in all rows: {shown}"
-        yield _alert("constant", look.n, title, "fields", why="It tells rows nothing apart.")
+        where = "all rows looked at" if look.options.of else "all rows"
+        title = f"{counted(len(constant), 'column')} with one value in {where}: {shown}"
+        of = Estimate(value=1.0, low=1.0, high=1.0, n=look.n).to_json()
+        yield _alert("constant", look.n, title, "fields", why="It tells rows nothing apart.", of=of)
 
 
 def _removal(look: _Look) -> Iterator[Alert]:
     """Rules that remove a large part: of rows as a whole, or of one source."""
     for step in look.document["waterfall"]["steps"]:
         if step["fails"] > _MOST * look.n:
-            title = f"the rule {step['rule']} alone would remove {step['fails'] / look.n:.0%} of the rows"
-            yaml = f"clean: {{rules: {{{step['rule']}: false}}}}"
-            why = "So large a part is seldom bad: look at the rows nearest to its threshold."
-            yield _alert("removed", step["fails"], title, f"rule-{step['rule']}", yaml=yaml, why=why)
+            title = f"the rule {step['rule']} alone would remove {look.part(step['share'])} of the rows"
+            act = look.acting.without(step["rule"])
+            act["why"] = "So large a part is seldom bad: look at the rows nearest to its threshold."
+            yield _alert("removed", step["fails"], title, f"rule-{step['rule']}", **act)
     sources = look.document["waterfall"]["sources"]
+    seen = " in the sample" if look.options.of else ""
     for source in sources if len(sources) > 1 else []:
         lost = source["rows"] - source["kept"]
         if source["rows"] >= 20 and lost > _MOST * source["rows"]:
             most = max(source["fails"], key=lambda name: source["fails"][name])
-            title = f"the source {source['source']} loses {lost / source['rows']:.0%} of its {source['rows']:,} rows"
-            why = f"Mostly to the rule {most} ({source['fails'][most]:,} rows)."
-            yield _alert("removed", lost, title, "waterfall", command=look.dropped(most), why=why)
+            part = percent(lost / source["rows"])
+            title = f"the source {source['source']} loses {part} of its {counted(source['rows'], 'row')}{seen}"
+            why = f"Mostly to the rule {most} ({counted(source['fails'][most], 'row')}{seen})."
+            yield _alert("removed", lost, title, "waterfall", command=look.acting.dropped(most), why=why)
 
 
-def _rows(count: int, one: str = "", many: str = "") -> str:
-    words = (f"{count:,} row", one) if count == 1 else (f"{count:,} rows", many)
-    return " ".join(word for word in words if word)
-
-
+_HTML = {"pages": "whole pages", "fragments": "fragments", "tagged": "texts with three tags or more"}
 _SOURCES = (_reading, _contamination, _duplicates, _labels, _inside, _composition, _columns, _removal)

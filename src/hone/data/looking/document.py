@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from hone.data.looking import composition, findings
+from hone.data.looking.acting import Acting
 from hone.data.looking.alerts import alerts
 from hone.data.looking.duplicates import duplicates
 from hone.data.looking.fields import fields
 from hone.data.looking.figures import Figures, LookOptions
 from hone.data.looking.labelled import labels
+from hone.data.looking.pages import html_rows
 from hone.data.looking.profile import empty_rows, profile
 from hone.data.looking.removal import rule_pages, waterfall
 from hone.data.looking.repeated import repeated
@@ -71,7 +73,8 @@ def build(
             on_progress("report", done, len(parts))
     samples.fill()
     document["headline"] = _headline(document, figures)
-    document["alerts"] = alerts(document, options)
+    acting = Acting(columns=measured.columns, rules=tuple(rules), decisions=decisions, options=options)
+    document["alerts"] = alerts(document, options, acting)
     return document
 
 
@@ -96,6 +99,7 @@ def _parts(
         "scripts": lambda: composition.scripts(figures, options),
         "lengths": lambda: composition.lengths(figures, samples, options),
         "repeated": lambda: repeated(rows, figures, options),
+        "html": lambda: html_rows(rows, figures, samples, options),
         "pii": lambda: findings.personal(figures, samples, options),
         "toxicity": lambda: findings.toxicity(figures, samples, options),
         "bias": lambda: bias(figures, rows, options),

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hone.data.looking.sampling import order_by_hash
+from hone.task.spec import Clean
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Codes = np.ndarray[Any, np.dtype[np.int64]]
@@ -38,6 +39,10 @@ class LookOptions:
     """The command of this look, which commands in the report repeat."""
     folder: str = ""
     """The task folder; "" for bare files."""
+    section: Clean = field(default_factory=Clean)
+    """The ``clean`` section that the rules are from."""
+    metric: str = ""
+    """The task's metric; "" for bare files."""
     label_column: str = "label"
     """The rows' column that holds the label."""
     test: str = ""

@@ -25,6 +25,7 @@ _PARTS = (
     page_composition.languages,
     page_composition.lengths,
     page_composition.repeated,
+    page_composition.pages,
     page_findings.personal,
     page_groups.toxicity,
     page_findings.disclaimers,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from hone.data.looking.figures import Figures, LookOptions
 from hone.data.looking.samples import Samples
 from hone.data.looking.sampling import at_most, repeats, share
+from hone.task.scores import wilson
 
 MOST_LABELS = 100
 
@@ -32,6 +34,7 @@ def labels(figures: Figures, samples: Samples, options: LookOptions) -> dict[str
             for name, count in counts[:MOST_LABELS]
         ],
         "imbalance": largest / smallest,
+        "imbalance_at_least": _imbalance(largest, smallest, rows, len(counts), options.of),
         # Entropy over that of equal shares: 1 where all labels are as frequent.
         "evenness": float(-(shares * np.log(shares)).sum() / np.log(len(shares))) if len(shares) > 1 else 1.0,
         "alike": _alike(counts, options, names),
@@ -39,6 +42,19 @@ def labels(figures: Figures, samples: Samples, options: LookOptions) -> dict[str
         "suspect": _suspect(figures, samples, options, names),
         "conflicts": _conflicts(figures, samples, options, names),
     }
+
+
+def _imbalance(largest: int, smallest: int, rows: int, labels: int, of: int | None) -> float:
+    """How many times the rows of the rarest label the most frequent one has: of a sample the low end of 95 %.
+
+    The most frequent and the rarest are chosen among all labels, so each interval has to hold for all of them
+    (Bonferroni).
+    """
+    if of is None or of <= rows:
+        return largest / smallest
+    z = NormalDist().inv_cdf(1 - 0.05 / (2 * max(2, labels)))
+    low, high = (wilson(count, rows, z)[end] for count, end in ((largest, 0), (smallest, 1)))
+    return max(1.0, low / high)
 
 
 def _alike(counts: list[tuple[str, int]], options: LookOptions, names: Names) -> list[list[dict[str, Any]]]:

@@ -99,6 +99,20 @@ def repeated(document: Json) -> str:
     return section("repeated", "What repeats", lead, *parts)
 
 
+def pages(document: Json) -> str:
+    """Rows that are the source of a page; empty where there are none."""
+    found = document["html"]
+    if not found["rows"]:
+        return ""
+    lead = f"Of {rows(found['searched'])} searched; tags in quoted code do not count."
+    told = (
+        f"{rows(found['rows'])} ({estimate(found['share'])}): {found['pages']:,} whole pages and "
+        f"{found['fragments']:,} fragments, which the transform {tag('code', 'html')} makes text of, and "
+        f"{found['tagged']:,} texts with three tags or more, which it leaves alone."
+    )
+    return section("html", "HTML", lead, tag("p", told), samples(found["samples"]))
+
+
 def fields(document: Json) -> str:
     """The columns of the source rows."""
     found = document["fields"]

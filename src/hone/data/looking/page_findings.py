@@ -113,10 +113,18 @@ def labels(document: Json) -> str:
     more = found["distinct"] - len(found["balance"])
     rest = note(f"and {more:,} rarer labels") if more else ""
     few = len(found["balance"]) <= 20
-    told = note(f"The most frequent has {number(found['imbalance'])} times the rows of the rarest.")
+    told = note(f"The most frequent has {number(found['imbalance'])} times the rows of the rarest{_of_all(document)}.")
     shown = balance if few else fold(f"{len(found['balance'])} labels", balance)
     parts.append(sub("Balance", told, shown, rest, anchor="labels-balance"))
     return section("labels", "Labels", lead, *parts)
+
+
+def _of_all(document: Json) -> str:
+    """What a sample says about the balance of all rows: the rarest labels are hardly in it."""
+    if not document["of"]:
+        return ""
+    least = document["labels"]["imbalance_at_least"]
+    return " in the sample" + (f"; in all rows at least {number(least)} times" if least > 1 else "")
 
 
 def _suspect(found: Json | None) -> str:

@@ -7,7 +7,7 @@ figure of all rows 95 times of 100.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +93,22 @@ def at_most(count: int, n: int, of: int | None = None) -> Estimate:
     """
     seen = share(count, n, of)
     return Estimate(value=seen.value, low=0.0, high=seen.high, n=n) if _sampled(n, of) else seen
+
+
+Estimated = Callable[[int, int, "int | None"], Estimate]
+"""How the share of all rows follows from a count among those looked at."""
+
+
+def told_rows(count: int, n: int, of: int | None = None, estimated: Estimated = share) -> tuple[str, bool]:
+    """A count of rows in words, and whether it is one: ``46 rows``, of a sample ``about 920 rows (640 to 1,300)``."""
+    if not _sampled(n, of) or of is None:
+        return f"{count:,} row{'' if count == 1 else 's'}", count == 1
+    found = estimated(count, n, of)
+    value, low, high = (round(end * of) for end in (found.value, found.low, found.high))
+    if not low and estimated is at_most:
+        return f"at most {high:,} row{'' if high == 1 else 's'}", high == 1
+    # As many as were seen are there for certain.
+    return f"about {value:,} row{'' if value == 1 else 's'} ({max(low, count):,} to {high:,})", value == 1
 
 
 def order_by_hash(names: Sequence[str], seed: int = 0) -> list[int]:

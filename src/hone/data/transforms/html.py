@@ -19,6 +19,16 @@ _FRAGMENT = re.compile(
 _ROUNDS = 8
 
 
+def is_page(text: str) -> bool:
+    """Whether a text begins as a page does."""
+    return _PAGE.match(text) is not None
+
+
+def is_fragment(text: str) -> bool:
+    """Whether a text begins with a block tag and ends with a closing one."""
+    return _FRAGMENT.match(text) is not None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Html:
     """The main text of a page as light Markdown (headings, lists, tables, fenced code), without the frame around it."""
@@ -39,13 +49,13 @@ class Html:
     def apply(self, text: str) -> str:
         """The main text of a page; any other text unchanged."""
         for _ in range(_ROUNDS):  # a page about pages may begin with the source of one
-            if _PAGE.match(text):
+            if is_page(text):
                 text = _main_text(text)
-            elif self.fragments and _FRAGMENT.match(text):
+            elif self.fragments and is_fragment(text):
                 text = _whole_text(text)
             else:
                 return text
-        return "" if _PAGE.match(text) or (self.fragments and _FRAGMENT.match(text)) else text
+        return "" if is_page(text) or (self.fragments and is_fragment(text)) else text
 
 
 def _main_text(page: str) -> str:

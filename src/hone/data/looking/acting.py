@@ -1,0 +1,171 @@
+"""What acts on what is wrong: the ``clean`` section with one change in it, and what that does to these rows.
+
+A section is told whole, because a file can hold one only: what stands there now is replaced by it.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import yaml
+
+from hone.data.cleaning import transforms_of
+from hone.data.looking.figures import Flags, LookOptions
+from hone.data.looking.markup import percent
+from hone.data.looking.sampling import Estimated, at_most, repeats, share, told_rows
+from hone.data.presets import OPTIONAL, preset
+from hone.data.rules import Decisions, Rule, changed, decide
+from hone.data.transforms.registry import TRANSFORMS
+from hone.task.spec import Clean
+
+Act = dict[str, Any]
+LONGEST_LINE = 118
+_MOST = 0.5
+_SEEN_TOO_FEW = ("exact", "near", "labels.conflict")
+"""Of what these columns say a sample sees too little."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acting:
+    """Measured rows, the rules on them, and the section that the rules are from.
+
+    Every method returns parts of an alert: ``yaml`` (the text that replaces what stands in ``hone.yaml``), ``place``
+    (what it replaces), ``effect`` (a sentence with numbers), ``removes`` (rows looked at that would leave), ``command``
+    and ``why``; none of the first four where the change would do nothing.
+    """
+
+    columns: pa.Table
+    rules: Sequence[Rule]
+    decisions: Decisions
+    options: LookOptions
+
+    def rule(self, name: str, wish: bool | Mapping[str, Any] = True) -> Act:
+        """What acts on rows that a rule removes: a look at them where it is applied, else the section that adds it."""
+        if name in self.decisions.failed:
+            removed = int(self.decisions.failed[name].sum())
+            if not removed:
+                return {"why": f"The rule {name} is applied and removes none of them."}
+            return {"command": self.dropped(name), "why": f"The rule {name} removes {self._told(removed, name)}."}
+        if self.options.section.rules.get(name) is False:
+            return {"why": f"The clean section leaves the rule {name} out."}
+        fails = self._fails(name, wish)
+        new = int((fails & self.decisions.keep).sum())
+        if not new:
+            none = "no row" if not fails.any() else "no row that the other rules keep"
+            return {"why": f"The rule {name} would remove {none}, so it is not proposed."}
+        preview = {"command": self.dropped(name)} if name in OPTIONAL else {}
+        rules = {**self._section().get("rules", {}), name: wish}
+        effect = f"removes {self._told(new, name)}" + self._beside(int(fails.sum()), new)
+        return {**self._replaced(rules=rules), "effect": effect, "removes": new, **preview}
+
+    def without(self, name: str) -> Act:
+        """The section that leaves a rule out, where that brings rows back."""
+        alone = self.decisions.counts()[name]["alone"]
+        if not alone:
+            return {"command": self.dropped(name)}
+        rules = {**self._section().get("rules", {}), name: False}
+        effect = f"brings {self._told(alone, name)} back, which no other rule removes"
+        return {**self._replaced(rules=rules), "effect": effect, "removes": -alone, "command": self.dropped(name)}
+
+    def transform(self, name: str, params: Mapping[str, Any], rows: int) -> Act:
+        """The section with a transform more, or with further parameters of one: lists become longer.
+
+        Args:
+            name: of the transform.
+            params: its parameters; what the section's own transform has stays.
+            rows: that it changes.
+        """
+        steps = self._transforms()
+        merged = dict(steps.get(name, {}))
+        for key, value in params.items():
+            old = merged.get(key)
+            merged[key] = list(dict.fromkeys([*old, *value])) if isinstance(old, list) else value
+        steps[name] = merged
+        # As the registry runs them, whatever order they are written in.
+        order = [step for step in TRANSFORMS if step in steps]
+        wishes = [{step: steps[step]} if steps[step] else step for step in order]
+        effect = f"rewrites {self._told(rows, '')}"
+        return {**self._replaced(transforms=wishes), "effect": effect}
+
+    def metric(self, name: str) -> Act:
+        """Another metric for the task, unless it has it."""
+        if self.options.metric == name:
+            return {}
+        return {"yaml": f"metric: {name}", "place": self._place("metric line"), "effect": "measures all labels alike"}
+
+    def dropped(self, rule: str) -> str:
+        """The command that pages through what a rule removes."""
+        return shlex.join([*self.options.command, "--dropped", rule])
+
+    def _fails(self, name: str, wish: bool | Mapping[str, Any]) -> Flags:
+        """(N,) bool: rows that a rule would remove; none where what it goes by was not measured."""
+        found = changed((), {name: wish}, OPTIONAL)
+        if any(rule.column not in self.columns.column_names for rule in found):
+            return np.zeros(self.columns.num_rows, bool)
+        return ~decide(self.columns, found).keep
+
+    def _told(self, count: int, rule: str) -> str:
+        column = OPTIONAL[rule].column if rule in OPTIONAL else ""
+        estimated: Estimated = repeats if column.startswith(_SEEN_TOO_FEW) else share
+        if column == "labels.suspect":
+            estimated = at_most
+        return told_rows(count, self.columns.num_rows, self.options.of, estimated)[0]
+
+    def _beside(self, fails: int, new: int) -> str:
+        """What else has to be known of a rule: rows that leave anyway, and that it takes the larger part."""
+        n = self.columns.num_rows
+        sampled = " of the sample" if self.options.of else ""
+        already = f"; {fails - new:,} more{sampled} leave already" if fails > new else ""
+        return already + (f"; that is {percent(new / n)} of all, so look at them first" if new > _MOST * n else "")
+
+    def _section(self) -> dict[str, Any]:
+        """The section as it stands, in plain values, its preset first."""
+        found = self.options.section.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+        found.pop("version", None)
+        return {"preset": self.options.section.preset, **found}
+
+    def _transforms(self) -> dict[str, dict[str, Any]]:
+        wishes = self.options.section.transforms
+        if wishes is None:
+            return {name: dict(params) for name, params in preset(self.options.section.preset).transforms}
+        steps: list[dict[str, Any]] = [{wish: {}} if isinstance(wish, str) else wish for wish in wishes]
+        found = {name: dict(params) for step in steps for name, params in step.items()}
+        if "redact" in found:
+            # Without kinds it is all of them, and one more would be one only.
+            made = next(one for one in transforms_of(self.options.section, "") if one.name == "redact")
+            found["redact"] = {**found["redact"], "kinds": list(made.params["kinds"])}
+        return found
+
+    def _replaced(self, **change: Any) -> Act:
+        section = {**self._section(), **change}
+        order = list(Clean.model_fields)
+        # An empty list of transforms is not the preset's; every other key says nothing when it is empty.
+        said = [key for key in order if key in section and (section[key] or key == "transforms")]
+        section = {key: section[key] for key in said}
+        return {"yaml": section_text(section), "place": self._place("clean section")}
+
+    def _place(self, what: str) -> str:
+        folder = self.options.folder.rstrip("/")
+        return f"the {what} of {folder}/hone.yaml" if folder else f"the {what} of a task (hone init makes one)"
+
+
+def section_text(section: Mapping[str, Any]) -> str:
+    """A ``clean`` section as it is written in ``hone.yaml``: one line where it fits, else one for each key."""
+    line = f"clean: {_flow(dict(section))}"
+    if len(line) <= LONGEST_LINE:
+        return line
+    return "\n".join(["clean:", *(f"  {key}: {_flow(value)}" for key, value in section.items())])
+
+
+def _flow(value: Any) -> str:
+    if isinstance(value, str):
+        plain = str(yaml.safe_dump(value, width=10**6, allow_unicode=True)).removesuffix("...\n").strip()
+        return plain if "\n" not in plain else json.dumps(value, ensure_ascii=False)
+    shown = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6, allow_unicode=True)
+    return str(shown).strip()
