@@ -66,7 +66,7 @@ def test_a_row_carries_every_rule_it_fails_and_the_counts_tell_alone_from_togeth
         "ratio": {"fails": 2, "alone": 1},
         "twice": {"fails": 1, "alone": 1},
     }
-    assert evidence(rules[0], COLUMNS, 0) == "q.words 3, kept: 50 <= q.words"
+    assert evidence(rules[0], COLUMNS, 0) == "q.words 3, under 50"
     assert evidence(rules[2], COLUMNS, 1) == "q.survivor a:1"
 
 

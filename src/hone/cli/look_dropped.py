@@ -1,4 +1,4 @@
-"""``hone look --dropped RULE``: the rows that a rule removes, each beside what proves it."""
+"""``hone look --dropped RULE``: the rows that a rule removes, each beside what proves it; and rows that are bad."""
 
 from __future__ import annotations
 
@@ -13,13 +13,25 @@ import numpy as np
 
 from hone.cli.look_sensitive import proof_without_text
 from hone.cli.look_survey import Looked
+from hone.data.ledger import BAD, OVERLONG, UNKNOWN_LABEL
+from hone.data.limits import LIMIT
 from hone.data.looking.duplicates import compared
 from hone.data.looking.figures import Figures
+from hone.data.looking.markup import counted
 from hone.data.looking.removal import marks_of
 from hone.data.looking.samples import excerpt, masked
 from hone.data.rules import Rule, evidence
 from hone.errors import InputError, nearest
 
+BAD_ROWS = ("bad-rows", "bad-row", BAD)
+"""What people and ledgers call rows that could not be used."""
+_IN_LEDGER = "; versions/ID/ledger.jsonl lists such rows, and hone data lineage ROW tells of one"
+_LATER = {
+    LIMIT: "no limit is set; clean: {limits: {FILE: ROWS}} in hone.yaml sets one",
+    OVERLONG: f"rows that are too long are left out when a tokenizer has counted their tokens{_IN_LEDGER}",
+    UNKNOWN_LABEL: f"labels that train does not have are found when rows are split{_IN_LEDGER}",
+}
+"""Reasons of a ledger that no rule of a look has, and where such rows are."""
 SHOWN_CHARS = 1_200
 PAGE = 200
 """Rows whose texts are read together."""
@@ -31,7 +43,8 @@ class Dropped:
 
     ``text``: all of it, or the part around the evidence; None where none may be shown. ``marks``: where in it the
     evidence is. ``left_out``: characters before and after. ``also``: other rules that it fails. ``survivor``: the row
-    that it repeats.
+    that it repeats. Of a rule over labels ``label``, the label that a model ``suggested``, and the ``probability`` that
+    it gives the label; ``others`` that rows of the same text have.
     """
 
     row: str
@@ -42,6 +55,10 @@ class Dropped:
     also: tuple[str, ...]
     survivor: str | None = None
     survivor_text: str | None = None
+    label: str | None = None
+    suggested: str | None = None
+    probability: float | None = None
+    others: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
@@ -51,11 +68,14 @@ class Dropped:
 def show_dropped(args: argparse.Namespace, looked: Looked) -> int:
     """Page through the rows on a terminal, list them elsewhere; the exit status."""
     survey = looked.survey
+    if args.dropped in BAD_ROWS:
+        return _show_bad(args, looked)
     rule = _rule(survey.plan.rules, args.dropped)
     positions = np.flatnonzero(survey.decisions.failed[rule.name])
     rows = dropped(looked, rule, positions, sensitive=args.sensitive)
-    head = f"{rule.name} removes {len(positions):,} of {survey.columns.num_rows:,} rows"
-    head += f"; keeps {rule.sentence()} ({rule.source})"
+    sampled = f" in a sample of {survey.num_rows:,}" if survey.sampled else ""
+    head = f"{rule.name} removes {len(positions):,} of {counted(survey.columns.num_rows, 'row')}{sampled}"
+    head += f": {rule.removal()} ({rule.source})"
     if args.json:
         told = {"rule": rule.name, "keeps": rule.sentence(), "rows": len(positions)}
         print(json.dumps({**told, "dropped": [row.to_json() for row in rows]}, ensure_ascii=False))
@@ -92,7 +112,20 @@ def dropped(looked: Looked, rule: Rule, positions: Sequence[int] | Any, *, sensi
                 also=tuple(failed),
                 survivor=figures.word(rule.column, at) if places else None,
                 survivor_text=None if other is None else texts.get(other),
+                **({} if sensitive or rule.signal != "labels" else _labels(figures, at)),
             )
+
+
+def _labels(figures: Figures, at: int) -> dict[str, Any]:
+    """What is known of a row's label."""
+    probability = figures.numbers("labels.probability")[at]
+    others = figures.table.column("labels.others")[at].as_py() if figures.has("labels.others") else None
+    return {
+        "label": figures.word("label", at),
+        "suggested": figures.word("labels.suggested", at),
+        "probability": None if np.isnan(probability) else float(probability),
+        "others": tuple(others if isinstance(others, list) else [others] if others is not None else ()),
+    }
 
 
 def _cut(text: str | None, rule: Rule, figures: Figures, at: int, *, whole: bool) -> dict[str, Any]:
@@ -105,12 +138,39 @@ def _cut(text: str | None, rule: Rule, figures: Figures, at: int, *, whole: bool
 def shown(row: Dropped, *, colour: bool) -> str:
     """A row for a terminal."""
     lines = [_styled(row.row, "1", colour) + (f"  also fails {', '.join(row.also)}" if row.also else "")]
-    lines.append(f"  {_plain(row.evidence)}")
+    lines.append(f"  {_plain(row.evidence if row.label is None else _label_line(row))}")
     if row.survivor_text is not None and row.text is not None:
         lines += [f"  kept instead: {row.survivor}", *_side_by_side(row, colour)]
     elif row.text is not None:
         lines.append(_with_marks(row, colour))
     return "\n".join(lines)
+
+
+def _label_line(row: Dropped) -> str:
+    """The given label, and what speaks against it."""
+    odds = "" if row.probability is None else f" (probability {row.probability:.3g})"
+    against = [f"suggested: {row.suggested}"] if row.suggested is not None and not row.others else []
+    against += [f"the same text elsewhere: {', '.join(row.others)}"] if row.others else []
+    return "; ".join([f"label: {row.label}{odds}", *against])
+
+
+def _show_bad(args: argparse.Namespace, looked: Looked) -> int:
+    """List the rows that could not be used; their text is what was found instead of what was expected."""
+    bad = looked.survey.bad
+    rows = [
+        {"row": one.id, "field": one.field, "expected": one.expected, "found": None if args.sensitive else one.found}
+        for one in bad
+    ]
+    if args.json:
+        print(json.dumps({"rule": args.dropped, "rows": len(rows), "dropped": rows}, ensure_ascii=False))
+        return 0
+    print(f"{counted(len(rows), 'bad row')} left out when reading, before any rule" if rows else "no row is bad")
+    for one in rows:
+        field = f'field "{one["field"]}": ' if one["field"] else ""
+        found = "" if one["found"] is None else f", found {one['found']}"
+        told = f"{field}expected {one['expected']}{found}"
+        print(f"{one['row']}\n  {_plain(told)}")
+    return 0
 
 
 def _with_marks(row: Dropped, colour: bool) -> str:
@@ -167,6 +227,8 @@ def _page(positions: list[int], looked: Looked, rule: Rule, sensitive: bool) -> 
 
 def _rule(rules: Sequence[Rule], name: str) -> Rule:
     found = next((rule for rule in rules if rule.name == name), None)
+    if found is None and name in _LATER:
+        raise InputError(f"--dropped {name}: {_LATER[name]}")
     if found is None:
         raise InputError(f"--dropped {name}: no rule has this name; {nearest(name, [rule.name for rule in rules])}")
     return found

@@ -52,6 +52,18 @@ class Rule:
         high = "" if self.high is None else f" <= {self.high:g}"
         return f"{low}{self.column}{high}"
 
+    def removal(self) -> str:
+        """What the rule removes, for people."""
+        if self.absent:
+            return f"{self.column} is given"
+        if self.one_of:
+            return f"{self.column} is not {' or '.join(self.one_of)}"
+        return f"{self.column} {self._outside()}"
+
+    def _outside(self) -> str:
+        low = [] if self.low is None else [f"under {self.low:g}"]
+        return " or ".join(low + ([] if self.high is None else [f"over {self.high:g}"]))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Decisions:
@@ -136,13 +148,23 @@ def evidence(rule: Rule, columns: pa.Table, position: int) -> str:
     """What shows that a row fails a rule: the value beside the threshold, and the rule's further columns."""
     value = columns.column(rule.column)[position].as_py()
     shown = f"{rule.column} {_shown(value)}"
-    if not rule.absent:
-        shown += f", kept: {rule.sentence()}"
+    # A flag that is set is over no threshold.
+    if not rule.absent and not isinstance(value, bool):
+        shown += f", {_why(rule, value)}"
     for name in rule.evidence:
         further = columns.column(name)[position].as_py()
         if further not in (None, [], ""):
             shown += f"; {name} {_shown(further)}"
     return shown
+
+
+def _why(rule: Rule, value: Any) -> str:
+    """The threshold that a value does not keep to."""
+    if rule.one_of:
+        return f"not {' or '.join(rule.one_of)}"
+    if rule.low is not None and (rule.high is None or value < rule.low):
+        return f"under {rule.low:g}"
+    return f"over {rule.high:g}"
 
 
 def _shown(value: Any) -> str:
