@@ -10,6 +10,7 @@ from hone.data.readers import hub
 from hone.data.readers.addresses import Query, as_query, is_address, without_secrets
 from hone.data.readers.columnar import is_saved_dataset
 from hone.data.readers.contents import COMPRESSED, HEAD_BYTES, SQLITE, kind_of_content, plain_suffix
+from hone.data.readers.made_here import without_made
 from hone.data.readers.opening import DataFile
 from hone.data.readers.stores import listed
 from hone.errors import InputError, nearest
@@ -142,29 +143,32 @@ def _in_store(address: str) -> Found:
 
 def _folder(folder: Path) -> Found:
     paths = sorted(p for p in folder.rglob("*") if p.is_file() and not _hidden(p.relative_to(folder)))
+    paths, made = without_made(folder, paths)
     files = [DataFile(name=p.relative_to(folder).as_posix(), path=p, size=p.stat().st_size) for p in paths]
-    return _chosen(files, str(folder))
+    return _chosen(files, str(folder), made)
 
 
-def _chosen(files: list[DataFile], where: str) -> Found:
+def _chosen(files: list[DataFile], where: str, made: tuple[str, ...] = ()) -> Found:
     known = [file for file in files if plain_suffix(file.stored_name) in KNOWN]
     # A README or a licence beside tables is not data.
     tables = [file for file in known if plain_suffix(file.stored_name) not in PROSE]
     chosen = tables or known
     if not chosen:
-        there = ", ".join(file.name for file in files[:5]) or "nothing"
+        there = ", ".join([*(file.name for file in files[:5]), *made]) or "nothing"
         raise InputError(f"{where}: no data file in this folder (known: {', '.join(sorted(KNOWN))}); found {there}")
     taken = {file.name for file in chosen}
-    return Found(files=tuple(chosen), left_out=tuple(file.name for file in files if file.name not in taken))
+    return Found(files=tuple(chosen), left_out=(*made, *(file.name for file in files if file.name not in taken)))
 
 
 def _matches(path: Path, text: str) -> Found:
     root = Path(re.split(r"[^/]*[*?\[]", str(path), maxsplit=1)[0])
     paths = sorted(p for p in root.glob(path.relative_to(root).as_posix()) if p.is_file())
+    paths, made = without_made(root, paths, text)
     if not paths:
-        raise InputError(f"{text}: no file matches this pattern under {root}")
+        but = f" but {', '.join(made)}" if made else ""
+        raise InputError(f"{text}: no file matches this pattern under {root}{but}")
     files = (DataFile(name=p.relative_to(root).as_posix(), path=p, size=p.stat().st_size) for p in paths)
-    return Found(files=tuple(_known(file) for file in files))
+    return Found(files=tuple(_known(file) for file in files), left_out=made)
 
 
 def _hidden(path: Path) -> bool:
