@@ -190,6 +190,69 @@ def test_lineage_says_which_source_could_not_be_read(folder: Path, capsys: pytes
     assert "there is no such file" in said
 
 
+def spoiled(place: Path, how: str) -> str:
+    """Spoil the record of a version's folder; what the sentence on it has to say."""
+    path = place / "version.json"
+    record = json.loads(path.read_text())
+    if how == "unknown":
+        path.write_text(json.dumps({**record, "colour": 1}))
+        return f"{path}: not a data version that this hone can read: it has colour"
+    if how == "older":
+        path.write_text(json.dumps({name: value for name, value in record.items() if name != "rules"}))
+        return f"{path}: not a data version that this hone can read: it lacks rules"
+    if how == "kind":
+        path.write_text(json.dumps({**record, "rules": [1]}))
+        return f"{path}: not a data version that this hone can read: rules: expected objects, found the number 1"
+    if how == "missing":
+        path.unlink()
+        return f"{place}: holds no version.json"
+    path.write_text("" if how == "empty" else path.read_text()[:100])
+    return f"{path}:"
+
+
+@pytest.mark.parametrize("how", ["cut", "empty", "unknown", "older", "kind", "missing"])
+def test_a_version_that_cannot_be_read_is_named_and_the_others_are_told(
+    folder: Path, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
+    made = []
+    for text in ("", "clean: {rules: {empty: false}}\n", "clean: {preset: none}\n"):
+        section(folder, text)
+        made.append(hone(capsys, "clean", folder)[2]["version"])
+    whole = find_version(folder, made[2])
+    sentence = spoiled(folder / "versions" / made[2], how)
+    status, said, listed = hone(capsys, "data", "list", folder)
+    assert (status, {version["id"] for version in listed["versions"]}) == (0, set(made[:2]))
+    assert "1 that cannot be read:" in said
+    assert sentence in said
+    for words in (("show", made[2]), ("diff", made[0], made[2])):
+        status, said, document = hone(capsys, "data", *words, folder)
+        assert (status, document["error"]["type"]) == (3, "FailedError")
+        assert sentence in said
+    status, said, story = hone(capsys, "data", "lineage", "train.jsonl:1", folder)
+    assert status == 0
+    assert sentence in said
+    assert {event["values"].get("version") for event in story["events"][1:]} == {*made[:2], None}
+    # Undo passes from the head that cannot be read to what was before it, and making it again heals it.
+    assert hone(capsys, "clean", folder, "--undo")[0] == 0
+    assert f'clean: {{version: "{made[1]}"}}' in (folder / "hone.yaml").read_text()
+    section(folder, "clean: {preset: none}\n")
+    assert hone(capsys, "clean", folder)[2]["version"] == made[2]
+    assert find_version(folder, made[2]).rules == whole.rules
+
+
+def test_a_head_or_rows_that_cannot_be_read_are_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = hone(capsys, "clean", folder)[2]["version"]
+    head = folder / "versions" / "head.json"
+    head.write_text("{")
+    status, said, listed = hone(capsys, "data", "list", folder)
+    assert (status, listed["head"]) == (0, first)
+    assert f"{head}:1:2: not valid JSON" in said
+    (folder / "versions" / first / "rows.parquet").write_bytes(b"PAR1")
+    status, said, _ = hone(capsys, "data", "lineage", "train.jsonl:1", folder)
+    assert status == 0
+    assert "rows.parquet: the kept rows cannot be read" in said
+
+
 def test_lineage_names_the_runs_that_were_trained_on_the_row(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

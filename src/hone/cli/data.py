@@ -94,19 +94,19 @@ def _actions() -> dict[str, Callable[[Asked, Say], Document]]:
 
 
 def _is_place(path: Path) -> bool:
-    return is_task_folder(path) or (path / "versions" / "head.json").is_file()
+    return is_task_folder(path) or (path / "versions").is_dir()
 
 
 def _list(asked: Asked, say: Say) -> Document:
     folder, words = asked.folder, asked.words
-    from hone.data.versions import head, versions
+    from hone.data.versions import head, survey_versions
 
     for word in words:
         there = Path(word).expanduser().is_dir()
         problem = f"{word} holds no data version and no hone.yaml" if there else no_folder(Path(word).expanduser())
         raise InputError(problem)
-    found, newest = versions(folder), head(folder)
-    if not found:
+    (found, problems), newest = survey_versions(folder), head(folder)
+    if not found and not problems:
         say(f"{folder}: no data version yet; hone clean {folder} makes one")
     for version in found:
         mark = "*" if version.id == newest else " "
@@ -117,7 +117,12 @@ def _list(asked: Asked, say: Say) -> Document:
         count = version.patches["count"]
         edits = f", {count:,} edit{'s' if count > 1 else ''}" if count else ""
         say(f"{mark} {version.id}  {version.made}  {rows}  {parent}{edits}  clean {json.dumps(dict(version.clean))}")
-    return {"folder": str(folder), "head": newest, "versions": [asdict(version) for version in found]}
+    if problems:
+        say(f"{len(problems):,} that cannot be read:")
+    for problem in problems:
+        say(f"  {problem}")
+    document = {"folder": str(folder), "head": newest, "versions": [asdict(version) for version in found]}
+    return {**document, "unreadable": problems}
 
 
 def _show(asked: Asked, say: Say) -> Document:

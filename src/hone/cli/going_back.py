@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hone.cli.places import TASK_FILE
-from hone.errors import InputError
+from hone.errors import FailedError, InputError
 
 if TYPE_CHECKING:
-    from hone.data.versions import Version
+    from hone.data.version_record import Version
     from hone.task.spec import Task
 
 KEY = "clean"
@@ -65,22 +65,34 @@ def going_back(folder: Path, wanted: str | None) -> GoingBack:
 
 def _before(folder: Path, task: Task) -> Version:
     """The nearest earlier version with other cleaning or edits: to take back what has not changed does nothing."""
-    from hone.data.versions import HEAD, before_head, find_version
+    from hone.data.versions import HEAD, before_head, find_version, head, versions
 
     pinned = task.clean.version
-    start = find_version(folder, pinned or HEAD)
-    before = start.parent if pinned else before_head(folder)
-    seen = {start.id}
+    newest = head(folder)
+    start = None
+    try:
+        start = find_version(folder, pinned or HEAD)
+    except FailedError:
+        # Of a head that cannot be read it is known what was before it.
+        if pinned or not newest:
+            raise
+    before = start.parent if pinned and start is not None else before_head(folder)
+    seen = {newest if start is None else start.id}
     while before and before not in seen:
-        version = find_version(folder, before)
-        if (version.clean, version.patches["digest"]) != (start.clean, start.patches["digest"]):
+        try:
+            version = find_version(folder, before)
+        except FailedError as error:
+            known = ", ".join(one.id for one in versions(folder)) or "none"
+            raise FailedError(f"{error}. --to VERSION takes the cleaning of one that can be read: {known}") from None
+        if start is None or (version.clean, version.patches["digest"]) != (start.clean, start.patches["digest"]):
             return version
         seen.add(before)
         before = version.parent
+    name = newest if start is None else start.id
     if len(seen) == 1:
-        raise InputError(f"data version {start.id} has no parent to go back to; it is the first of {folder}")
+        raise InputError(f"data version {name} has no parent to go back to; it is the first of {folder}")
     raise InputError(
-        f"data version {start.id} has the cleaning and edits of all {len(seen) - 1} before it: the sources have "
+        f"data version {name} has the cleaning and edits of all {len(seen) - 1} before it: the sources have "
         "changed, and going back does not change them; --to VERSION takes the cleaning of any version"
     )
 

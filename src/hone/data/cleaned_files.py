@@ -20,7 +20,8 @@ from hone.data.making import Making, keep
 from hone.data.patches import Patches
 from hone.data.rows import Row
 from hone.data.survey import Survey
-from hone.data.versions import FOLDER, SourceRecord, Version
+from hone.data.version_record import SourceRecord, Version
+from hone.data.versions import FOLDER
 from hone.errors import InputError
 from hone.task.spec import Clean
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hone.data.rows import Row, canonical
-from hone.data.versions import FOLDER, Version, find_version, version_ledger, version_rows
+from hone.data.version_record import Version
+from hone.data.versions import find_version, stored_columns, version_ledger, version_rows
 
 SAMPLES = 3
 PREVIEW_CHARS = 160
@@ -88,12 +89,8 @@ def diff(folder: Path, first: str, second: str, profile: Any = None) -> Diff:
 
 def _index(folder: Path, version_id: str) -> dict[str, tuple[str, str]]:
     """Row id to split and digest; texts are not read."""
-    import pyarrow.parquet as pq
-
-    path = folder / FOLDER / version_id / "rows.parquet"
-    table = pq.read_table(path, columns=["row", "split", "digest"])
-    columns = (table.column(name).to_pylist() for name in ("row", "split", "digest"))
-    return {row: (split, digest) for row, split, digest in zip(*columns, strict=True)}
+    columns = stored_columns(folder, version_id, ("row", "split", "digest"))
+    return {row: (split, digest) for row, split, digest in columns}
 
 
 def _reasons(folder: Path, version_id: str, rows: set[str], otherwise: str) -> dict[str, list[tuple[str, str]]]:

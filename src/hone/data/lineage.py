@@ -14,9 +14,10 @@ from hone.data.patches import Patches
 from hone.data.placing import placed, rows_as_read
 from hone.data.rows import Row, canonical, fingerprint
 from hone.data.sources import SPLITS
-from hone.data.versions import Version, row_digest, version_ledger, version_rows, versions
+from hone.data.version_record import Version
+from hone.data.versions import row_digest, survey_versions, version_ledger, version_rows
 from hone.data.view import view_of_task
-from hone.errors import InputError, nearest
+from hone.errors import FailedError, InputError, nearest
 from hone.task.spec import Task
 
 SHOWN_CHARS = 300
@@ -44,11 +45,13 @@ def lineage(folder: Path, row_id: str, task: Task | None) -> list[Event]:
             the test split are not shown.
     """
     events, problems = ([], []) if task is None else _source_events(folder, row_id, task)
-    told = [event for version in versions(folder) for event in _version_events(folder, row_id, version)]
-    if not events and not told:
-        known = [row.id for version in versions(folder)[-1:] for _, row in version_rows(folder, version.id)]
+    found, unreadable = survey_versions(folder)
+    told = [event for version in found for event in _version_events(folder, row_id, version)]
+    told += [Event(step="version", sentence=problem, values={}) for problem in unreadable]
+    if not events and not any(event.values for event in told):
+        known = [row.id for version in found[-1:] for _, row in version_rows(folder, version.id)]
         nowhere = f"{folder}: no source and no data version has a row {row_id}; {nearest(row_id, known[:5000])}"
-        raise InputError([nowhere, *problems])
+        raise InputError([nowhere, *problems, *unreadable])
     unread = [Event(step="source", sentence=f"could not be read: {problem}", values={}) for problem in problems]
     return [*(events or unread), *told]
 
@@ -133,6 +136,13 @@ def _edit_events(row_id: str, chosen: Patches, known: Patches) -> list[Event]:
 
 
 def _version_events(folder: Path, row_id: str, version: Version) -> list[Event]:
+    try:
+        return _told_by(folder, row_id, version)
+    except FailedError as error:
+        return [Event(step="version", sentence=str(error), values={})]
+
+
+def _told_by(folder: Path, row_id: str, version: Version) -> list[Event]:
     name = f"data version {version.id} ({version.made})"
     for split, row in version_rows(folder, version.id):
         if row.id == row_id:

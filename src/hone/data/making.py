@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from hone.data.ledger import Ledger
 from hone.data.patches import Patch, Patches
 from hone.data.rows import Row
-from hone.data.versions import SourceRecord, Version, find_version, head, load_version, save_version
+from hone.data.version_record import SourceRecord, Version, load_version
+from hone.data.versions import find_version, head, save_version
 from hone.errors import InputError
 from hone.files import content_hash, file_hash
 from hone.task.spec import Clean, Task
@@ -87,7 +88,11 @@ def chosen_section(task: Task, folder: Path) -> tuple[Clean, Patches]:
             "remove these keys, or remove version"
         )
     version = find_version(folder, section.version)
-    return Clean.model_validate(version.clean), Patches.of_version(folder, version.id, version.patches["edits"])
+    try:
+        section = Clean.model_validate(version.clean)
+    except ValueError as error:
+        raise InputError(f"the section of data version {version.id} is none that this hone knows: {error}") from None
+    return section, Patches.of_version(folder, version.id, version.patches["edits"])
 
 
 def undone_edits(folder: Path, version: Version) -> list[Patch]:
@@ -137,7 +142,7 @@ def keep(
         id=version_id,
         data=data,
         parent=parent if parent != version_id else "",
-        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        made=datetime.now(UTC).isoformat(timespec="milliseconds"),
         counts=counts,
         clean=making.clean,
         transforms=making.transforms,

@@ -4,19 +4,20 @@ The id is the hash of the content, by which runs know their data, and after a da
 rules that leave the same rows are another version, with a ledger of its own.
 ``version.json`` says how it was made and from which parent, ``rows.parquet`` holds every kept row, ``ledger.jsonl``
 every other one with its reasons. Undo is choosing the parent: its ``clean`` section and edits are taken again.
+A version that cannot be read (cut off, of another hone) is told in a sentence and never stands in the way of others.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from hone.data.ledger import Ledger
 from hone.data.rows import Row, canonical
-from hone.errors import InputError, nearest
+from hone.data.version_record import Version, is_whole, load_version
+from hone.errors import FailedError, InputError, nearest
 from hone.files import PART_PREFIX, atomic_folder, clear_parts, content_hash, read_json, write_json
 from hone.lab.locks import waiting_for
 
@@ -24,39 +25,6 @@ FOLDER = "versions"
 HEAD = "head"
 LOCK = ".lock"
 _BATCH_ROWS = 20_000
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SourceRecord:
-    """A source as it was read: name, SHA-256 of its bytes (empty where it is no file), rows, licences of its rows."""
-
-    name: str
-    split: str
-    sha256: str
-    rows: int
-    licences: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Version:
-    """How a data version was made.
-
-    ``data`` is the hash of its content (runs record it as ``data_id``), ``clean`` the section of ``hone.yaml``,
-    ``transforms`` and ``signals`` the steps with versions and parameters, ``rules`` each rule with its sentence, source
-    and counts, ``patches`` how many edits, their digest, and row and digest of each.
-    """
-
-    id: str
-    data: str
-    parent: str
-    made: str
-    sources: tuple[SourceRecord, ...]
-    clean: Mapping[str, Any]
-    transforms: tuple[Mapping[str, Any], ...]
-    signals: Mapping[str, Any]
-    rules: tuple[Mapping[str, Any], ...]
-    patches: Mapping[str, Any]
-    counts: Mapping[str, int]
 
 
 def save_version(
@@ -78,7 +46,7 @@ def save_version(
     place = folder / FOLDER / version.id
     with waiting_for(folder / FOLDER / LOCK, str(folder / FOLDER)):
         clear_parts(folder / FOLDER)
-        if not (place / "version.json").is_file():
+        if not is_whole(place):
             with atomic_folder(place) as part:
                 _write_rows(part / "rows.parquet", rows)
                 ledger.save(part / "ledger.jsonl")
@@ -105,20 +73,46 @@ def before_head(folder: Path) -> str:
 
 
 def _head(folder: Path) -> dict[str, str]:
+    """The record of the head. Where it cannot be read, the version made last stands in, which the survey says."""
     path = folder / FOLDER / f"{HEAD}.json"
-    return {"id": "", "before": "", **(read_json(path) if path.is_file() else {})}
+    if not path.is_file():
+        return {"id": "", "before": ""}
+    try:
+        record = read_json(path)
+        return {"id": record["id"], "before": record["before"]}
+    except (FailedError, KeyError, TypeError):
+        newest = versions(folder)[-1:]
+        return {"id": newest[0].id, "before": newest[0].parent} if newest else {"id": "", "before": ""}
 
 
 def _places(folder: Path) -> list[Path]:
-    """Folders of whole versions; what a writer that died has left is none."""
-    found = [path.parent for path in (folder / FOLDER).glob("*/version.json")]
-    return [place for place in found if not place.name.startswith(PART_PREFIX)]
+    """Folders of versions; what a writer that died has left is none."""
+    found = [path for path in (folder / FOLDER).glob("*") if path.is_dir()]
+    return sorted(place for place in found if not place.name.startswith(PART_PREFIX))
 
 
 def versions(folder: Path) -> list[Version]:
-    """All versions of a task folder, oldest first."""
-    found = [load_version(place) for place in _places(folder)]
-    return sorted(found, key=lambda version: (version.made, version.id))
+    """All versions of a task folder that can be read, oldest first."""
+    return survey_versions(folder)[0]
+
+
+def survey_versions(folder: Path) -> tuple[list[Version], list[str]]:
+    """All versions that can be read, oldest first; and a sentence for each file that cannot."""
+    found: list[Version] = []
+    problems: list[str] = []
+    for place in _places(folder):
+        try:
+            found.append(load_version(place))
+        except FailedError as error:
+            problems.append(str(error))
+    try:
+        path = folder / FOLDER / f"{HEAD}.json"
+        known = read_json(path) if path.is_file() else {"id": "", "before": ""}
+        if not (isinstance(known, dict) and {"id", "before"} <= known.keys()):
+            problems.append(f"{path}: expected id and before; the version made last is taken for the head")
+    except FailedError as error:
+        problems.append(f"{error}; the version made last is taken for the head")
+    return sorted(found, key=lambda version: (version.made, version.id)), problems
 
 
 def find_version(folder: Path, name: str) -> Version:
@@ -138,23 +132,32 @@ def find_version(folder: Path, name: str) -> Version:
     return load_version(folder / FOLDER / matches[0])
 
 
-def load_version(place: Path) -> Version:
-    """The record of a version's folder."""
-    record = read_json(place / "version.json")
-    sources = tuple(SourceRecord(**source) for source in record.pop("sources"))
-    rules, transforms = tuple(record.pop("rules")), tuple(record.pop("transforms"))
-    return Version(sources=sources, rules=rules, transforms=transforms, **record)
-
-
 def version_rows(folder: Path, version_id: str) -> Iterator[tuple[str, Row]]:
-    """The kept rows of a version with their splits, streamed."""
+    """The kept rows of a version with their splits, streamed.
+
+    Raises:
+        FailedError: when the file is missing or damaged.
+    """
+    for split, row, columns in stored_columns(folder, version_id, ("split", "row", "fields")):
+        yield split, Row(row, json.loads(columns))
+
+
+def stored_columns(folder: Path, version_id: str, names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Some columns of the kept rows: split, row, digest, fields; row by row.
+
+    Raises:
+        FailedError: when the file is missing or damaged.
+    """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(folder / FOLDER / version_id / "rows.parquet") as file:
-        for batch in file.iter_batches(_BATCH_ROWS):
-            columns = (batch.column(name).to_pylist() for name in ("split", "row", "fields"))
-            for split, row, fields in zip(*columns, strict=True):
-                yield split, Row(row, json.loads(fields))
+    path = folder / FOLDER / version_id / "rows.parquet"
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(_BATCH_ROWS, columns=list(names)):
+                yield from zip(*(batch.column(name).to_pylist() for name in names), strict=True)
+    except (OSError, pa.ArrowException) as error:
+        raise FailedError(f"{path}: the kept rows cannot be read: {error}; make the version again") from error
 
 
 def version_ledger(folder: Path, version_id: str) -> Ledger:
