@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from hone.data.formats.spans import respanned, span_changes
 from hone.data.patches import Patches
 from hone.data.rows import Bad, Row
 from hone.data.transforms.base import Transform
 from hone.data.view import transformed
+
+_EDITS = "edits"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +22,9 @@ class Changing:
     ``columns`` are those that carry text; None takes every column but those of ``leave``, so that what a transform
     takes out of a text is in no other column either.
 
-    ``changed`` counts the rows that each transform changed. The test split is transformed as training rows are, because
-    the model is asked in the same shape, and is never edited by hand.
+    ``changed`` counts the rows that each transform changed, and those in which it moved or removed starts of answers in
+    their context (:func:`~hone.data.formats.spans.respanned`), as edits do. The test split is transformed as training
+    rows are, because the model is asked in the same shape, and is never edited by hand.
     """
 
     transforms: Sequence[Transform] = ()
@@ -35,7 +39,7 @@ class Changing:
             if isinstance(row, Bad):
                 yield row
             else:
-                yield self.of(row if split == "test" else self.patches.applied(row))
+                yield self.of(row if split == "test" else self._edited(row))
 
     def of(self, row: Row) -> Row:
         """One row after the transforms."""
@@ -47,8 +51,25 @@ class Changing:
             new = transformed(fields, transform.apply, columns)
             if new is not fields:
                 self.changed[transform.name] += 1
+                self.changed.update(f"{transform.name} ({what})" for what in span_changes(fields, new))
             fields = new
         return row if fields is row.fields else Row(row.id, fields)
+
+    def _edited(self, row: Row) -> Row:
+        edited = self.patches.applied(row)
+        if edited is row:
+            return row
+        fields = respanned(row.fields, edited.fields, str)
+        if fields is edited.fields:
+            return edited
+        self.changed.update(f"{_EDITS} ({what})" for what in span_changes(edited.fields, fields))
+        return Row(row.id, fields)
+
+    def said(self) -> list[str]:
+        """``changed`` as lines, also of transforms that changed nothing."""
+        names = dict.fromkeys([*(transform.name for transform in self.transforms), *self.changed])
+        kinds = ("" if name.startswith(_EDITS) else "transform " for name in names)
+        return [f"{kind}{name}: {self.changed[name]:,} rows changed" for kind, name in zip(kinds, names, strict=True)]
 
     def unedited(self) -> Changing:
         """The same transforms without edits and counts: what a sealed test needs later."""

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hone.data.formats.spans import span_changes
 from hone.data.rows import Row
 from hone.data.store import Part, TextStore, write_part
 from hone.data.table import BATCH_CHARS, BATCH_ROWS, batches
@@ -21,7 +22,7 @@ from hone.data.workers import ordered_map
 from hone.errors import FailedError
 from hone.files import content_hash, read_json, write_json
 
-STEP = "ingest-2"
+STEP = "ingest-3"
 """Raised when readers, formats or the layout make something else of the same bytes."""
 SplitRow = tuple[str, Row]
 """The split that a row was read for, and the row."""
@@ -148,5 +149,6 @@ def _transformed(row: Row, view: View, transforms: Sequence[Transform], changed:
         new = transformed(fields, transform.apply, view.text_columns)
         if new != fields:
             changed[transform.name] += 1
+            changed.update(f"{transform.name} ({what})" for what in span_changes(fields, new))
         fields = new
     return row if fields is row.fields else Row(row.id, fields)

@@ -80,8 +80,8 @@ def open_task(task: Task, folder: Path, say: Say, on_progress: OnProgress | None
     patches = changing.patches
     if problems := [*patches.problems, *patches.missing()]:
         raise InputError(problems)
-    for transform in changing.transforms:
-        say(f"transform {transform.name}: {changing.changed[transform.name]:,} rows changed")
+    for line in changing.said():
+        say(line)
     if changing.transforms:
         say("transforms: the model learns and is scored on transformed text; transform what you ask it in the same way")
     loaded = hold_out(task, folder, loaded, changing, say)

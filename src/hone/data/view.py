@@ -10,6 +10,7 @@ from typing import Any
 from hone.data.checking import input_columns, output_columns
 from hone.data.columns import Column, columns_of, guess_label, guess_texts, is_id
 from hone.data.formats import Format, recognise
+from hone.data.formats.spans import respanned
 from hone.data.rows import Bad, Row, canonical
 from hone.data.table import TextRow
 from hone.errors import InputError, nearest
@@ -171,8 +172,8 @@ def transformed(fields: Mapping[str, Any], apply: Callable[[str], str], columns:
     """A row's fields with a function applied to every text of some columns.
 
     Texts inside objects and lists count; of a message only what is said is changed and the arguments of calls, never
-    roles, names and ids. A text that stands in several places is changed once. The same dict comes back where nothing
-    changes.
+    roles, names and ids. A text that stands in several places is changed once. Starts of answers in their context go
+    along (:func:`~hone.data.formats.spans.respanned`). The same dict comes back where nothing changes.
     """
     known: dict[str, str] = {}
 
@@ -190,7 +191,7 @@ def transformed(fields: Mapping[str, Any], apply: Callable[[str], str], columns:
                 changed[column] = new
     if not changed and isinstance(fields, dict):
         return fields
-    return {**fields, **changed}
+    return respanned(fields, {**fields, **changed}, once)
 
 
 def _named(part: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 Every answer must stand in the context at its ``answer_start`` (Rajpurkar et al. 2016, arXiv:1606.05250), counted in
 code points from 0. Questions without an answer (2.0, arXiv:1806.03822) have an empty ``answer`` and no start.
+A start of null says that the place is not known, as where a transform took the answer out of its context.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hone.data.formats.base import Fault, Fields, Made, Schema, is_mostly, text_of
+from hone.data.formats.spans import nearest_place
 from hone.data.rows import kind_of
 
 _SPAN = "an answer that stands in the context at its answer_start"
@@ -93,7 +95,8 @@ def _question(fields: Fields, context: str) -> Made:
     if fields.get("is_impossible") is True and answers:
         raise Fault("answers", "no answers where is_impossible is true", f"{len(answers)} answers")
     for text, start in answers:
-        _check_span(context, text, start)
+        if start is not None:
+            _check_span(context, text, start)
     first = answers[0] if answers else ("", None)
     return Made(
         canonical={
@@ -105,7 +108,7 @@ def _question(fields: Fields, context: str) -> Made:
     )
 
 
-def _answers(value: Any) -> list[tuple[str, int]]:
+def _answers(value: Any) -> list[tuple[str, int | None]]:
     """Text and start of the answers, from a list of objects or an object of lists."""
     if isinstance(value, Mapping):
         texts, starts = value.get("text"), value.get("answer_start")
@@ -118,7 +121,7 @@ def _answers(value: Any) -> list[tuple[str, int]]:
     found = []
     for answer in value or ():
         text, start = (answer.get("text"), answer.get("answer_start")) if isinstance(answer, Mapping) else (None, None)
-        if not isinstance(text, str) or not isinstance(start, int) or isinstance(start, bool):
+        if not isinstance(text, str) or type(start) not in (int, type(None)):
             raise Fault("answers", "answers with text and a whole number as answer_start", kind_of(answer))
         found.append((text, start))
     return found
@@ -128,20 +131,10 @@ def _check_span(context: str, text: str, start: int) -> None:
     if start >= 0 and context.startswith(text, start):
         return
     there = context[max(0, start) : max(0, start) + max(1, len(text))]
-    at = _nearest(context, text, start)
+    at = nearest_place(context, text, start)
     where = "it is not in the context" if at is None else f"it stands at {at:,}"
     reads = f"where the context reads {_quoted(there)}" if there else f"and the context has {len(context):,} characters"
     raise Fault("answers", _SPAN, f"{_quoted(text)} at {start:,}, {reads}; {where}")
-
-
-def _nearest(context: str, text: str, start: int) -> int | None:
-    """The place of a text that is nearest to where it should be."""
-    places = []
-    at = context.find(text) if text else -1
-    while at >= 0:
-        places.append(at)
-        at = context.find(text, at + 1)
-    return min(places, key=lambda place: abs(place - start), default=None)
 
 
 def _quoted(text: str) -> str:
