@@ -95,7 +95,7 @@ def test_the_longest_text_is_the_text_and_a_named_column_the_label() -> None:
     row = shown(view, id=1, kind="aaa", note="hello", label=1)
     assert (row.text, row.label, row.answer) == ("hello", "1", None)
     assert 'text = "note"' in view.sentence
-    assert "(2 distinct values)" in view.sentence
+    assert "(2 distinct values in the first 29 rows)" in view.sentence
     assert "--text" in view.sentence
 
 
@@ -106,9 +106,10 @@ def test_prompt_and_answer_are_known_by_their_names() -> None:
 
 
 def test_real_files_without_a_task() -> None:
-    banking = view_of_rows([row for row in read("train.csv", FIXTURES / "banking") if isinstance(row, Row)])
+    sample = [row for row in read("train.csv", FIXTURES / "banking") if isinstance(row, Row)]
+    banking = view_of_rows(sample)
     assert (banking.kind, banking.text_columns) == ("classify", ("text",))
-    assert "8 distinct values" in banking.sentence
+    assert f"8 distinct values in the first {len(sample)} rows" in banking.sentence
     plays = view_of_rows([row for row in read("train.txt", FIXTURES / "shakespeare") if isinstance(row, Row)])
     assert (plays.kind, plays.text_columns) == ("language-model", ("text",))
 

@@ -82,7 +82,7 @@ def first_named(columns: Iterable[Column], names: Sequence[str]) -> Column | Non
 
 
 def guess_label(columns: Sequence[Column], num_rows: int, given: Mapping[str, str]) -> tuple[str, str]:
-    """The column of the label, and the end of a sentence on it."""
+    """The column of the label, and the end of a sentence on it; ``num_rows`` are those looked at, the first ones."""
     if given["label"]:
         return given["label"], f', label = "{given["label"]}" (as given)'
     free = [c for c in columns if c.name not in given.values() and c.whole and not is_id(c) and c.kind != "object"]
@@ -91,7 +91,8 @@ def guess_label(columns: Sequence[Column], num_rows: int, given: Mapping[str, st
     fitting = [c for c in free if has_few_values(c, num_rows) and c.mean_chars <= _LONGEST_LABEL]
     chosen = named or (fitting[0] if len(fitting) == 1 else None)
     if chosen is not None:
-        return chosen.name, f', label = "{chosen.name}" ({chosen.distinct:,} distinct values)'
+        counted = f"{chosen.distinct:,} distinct values in the first {num_rows:,} rows"
+        return chosen.name, f', label = "{chosen.name}" ({counted})'
     several = ", ".join(column.name for column in fitting)
     return "", f", no label (several columns could be one: {several})" if several else ""
 
