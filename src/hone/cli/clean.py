@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from hone.cli import wishing
 from hone.cli.places import check_there, is_task_folder, task_folder
 from hone.errors import InputError
 
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     files.add_argument("--preset", choices=("task", "web", "none"), default="task", help="rules (default task)")
     files.add_argument("--test", default="", metavar="FILE", help="rows that must not be trained on")
     files.add_argument("--against", action="append", default=[], metavar="FILE", help="benchmark file; may be repeated")
+    wishing.add_arguments(files)
     files.add_argument("--bad-rows", choices=("error", "drop"), default="error", help="rows that cannot be used")
     files.add_argument("--text", default="", metavar="COLUMN", help="column of the text, if not the one proposed")
     files.add_argument("--answer", default="", metavar="COLUMN", help="column of the answer")
@@ -47,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     if folders or args.sources == ["."]:
         if len(args.sources) > 1:
             raise InputError(f"one task folder, please, or files alone; got {', '.join(args.sources)}")
+        wishing.refuse_for_a_task(args, task_folder(args.sources[0]))
         _refuse_for_a_task(args)
         return _clean_task(args, task_folder(args.sources[0]))
     if args.to or args.undo:
@@ -130,10 +133,9 @@ def _clean_files(args: argparse.Namespace) -> int:
     from hone.cli.stages import Stages
     from hone.data.cleaned_files import clean_files, ledger_of
     from hone.data.survey import Wishes, survey_files
-    from hone.task.spec import Clean
 
     place = Path(args.out).expanduser() if args.out else Path()
-    section = Clean(preset=args.preset, against=args.against)
+    section = wishing.section(args)
     wishes = Wishes(
         text=args.text,
         answer=args.answer,

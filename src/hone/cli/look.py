@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hone.cli import wishing
 from hone.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     files.add_argument("--preset", choices=("task", "web", "none"), default="task", help="rules (default task)")
     files.add_argument("--test", default="", metavar="FILE", help="rows that must not be trained on")
     files.add_argument("--against", action="append", default=[], metavar="FILE", help="benchmark file; may be repeated")
+    wishing.add_arguments(files)
     files.add_argument("--bad-rows", choices=("error", "drop"), default="error", help="rows that cannot be used")
     files.add_argument("--text", default="", metavar="COLUMN", help="column of the text, if not the one proposed")
     files.add_argument("--answer", default="", metavar="COLUMN", help="column of the answer")

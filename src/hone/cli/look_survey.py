@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hone.cli import wishing
 from hone.cli.look import out_folder
 from hone.cli.look_sensitive import earlier_texts
 from hone.cli.places import check_there, is_task_folder, task_folder
@@ -41,6 +42,7 @@ def survey(args: argparse.Namespace, *, looking: bool, place: Path | None = None
     if folders or args.sources == ["."]:
         if len(args.sources) > 1:
             raise InputError(f"one task folder, please, or files alone; got {', '.join(args.sources)}")
+        wishing.refuse_for_a_task(args, task_folder(args.sources[0]))
         _refuse_for_a_task(args)
         return _of_task(args, task_folder(args.sources[0]), looking, place)
     return _of_files(args, looking, place)
@@ -81,7 +83,6 @@ def _of_task(args: argparse.Namespace, folder: Path, looking: bool, place: Path 
 def _of_files(args: argparse.Namespace, looking: bool, place: Path | None) -> Looked:
     from hone.cli.stages import Stages
     from hone.data.survey import Wishes, survey_files
-    from hone.task.spec import Clean
 
     if args.sample is not None and args.sample < 1:
         raise InputError(f"--sample {args.sample}: expected 1 or more rows")
@@ -97,7 +98,8 @@ def _of_files(args: argparse.Namespace, looking: bool, place: Path | None) -> Lo
         workers=args.workers,
         seed=args.seed,
     )
-    section = Clean(preset=args.preset, against=args.against, rules=_also(args, {}))
+    section = wishing.section(args)
+    section = section.model_copy(update={"rules": _also(args, section.rules)})
     with Stages(quiet=args.quiet) as stages:
         found = survey_files(
             args.sources,
@@ -147,7 +149,7 @@ def _command(args: argparse.Namespace) -> list[str]:
     # Which rows a sample takes depends on the seed.
     given |= {"--sample": str(args.sample or ""), "--seed": str(args.seed or "") if args.sample else ""}
     named = [word for option, value in given.items() if value for word in (option, value)]
-    named += [word for file in args.against for word in ("--against", file)]
+    named += [*(word for file in args.against for word in ("--against", file)), *wishing.words(args)]
     return ["hone", "look", *args.sources, *named, *_sensitive(args)]
 
 
