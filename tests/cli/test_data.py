@@ -190,6 +190,39 @@ def test_lineage_says_which_source_could_not_be_read(folder: Path, capsys: pytes
     assert "there is no such file" in said
 
 
+def test_show_tells_how_a_version_was_made(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every step that ``version.json`` records is told with its version and parameters."""
+    first = hone(capsys, "clean", folder)[2]["version"]
+    assert "no transforms" in hone(capsys, "data", "show", "head", folder)[1]
+    made = "transforms: [{redact: {kinds: [email]}}], rules: {near-duplicate: true}, signals: {near: {threshold: 0.75}}"
+    section(folder, f"clean: {{{made}}}\n")
+    hone(capsys, "data", "edit", "train.jsonl:2", "label=x", folder)
+    hone(capsys, "clean", folder)
+    _, said, record = hone(capsys, "data", "show", "head", folder)
+    assert f"parent {first}" in said.split("\n")[0]
+    assert "edits by hand: 1" in said
+    for kind, steps in (("transform", record["transforms"]), ("rule", record["rules"])):
+        assert all(f"  {kind} {step['name']}" in said for step in steps)
+    for name, signal in record["signals"].items():
+        (line,) = [line for line in said.split("\n") if line.startswith(f"  signal {name} {signal['version']}")]
+        assert all(f'"{param}": ' in line for param in signal if param != "version")
+    assert '"kinds": ["email"]' in said
+    assert '"threshold": 0.75' in said
+
+
+def test_an_edit_to_a_label_that_no_other_row_has_is_recorded_with_a_warning(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, said, document = hone(capsys, "data", "edit", "train.jsonl:2", "label=xx", folder)
+    assert (status, document["set"]) == (0, {"label": "xx"})
+    assert (
+        'no other row of train, dev or ood has the label "xx"; the nearest of the 2 there are is "x" (20 rows)' in said
+    )
+    # A second row with it is no slip any more, and an edit of the text alone is none of a label.
+    for words in (("train.jsonl:3", "label=xx"), ("train.jsonl:2", "text=other")):
+        assert "warning" not in hone(capsys, "data", "edit", *words, folder)[1]
+
+
 def spoiled(place: Path, how: str) -> str:
     """Spoil the record of a version's folder; what the sentence on it has to say."""
     path = place / "version.json"

@@ -5,18 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hone.cli.places import is_task_folder, no_folder, task_folder
+from hone.cli import editing
+from hone.cli.editing import exactly
+from hone.cli.places import is_task_folder, no_folder
 from hone.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from hone.data.diffing import Diff
-    from hone.data.patches import Patch, Patches
-    from hone.data.rows import Row
     from hone.task.spec import Task
 
 Document = dict[str, Any]
@@ -87,8 +87,8 @@ def _actions() -> dict[str, Callable[[Asked, Say], Document]]:
         "show": _show,
         "diff": _diff,
         "lineage": _lineage,
-        "edit": _edit,
-        "drop": _drop,
+        "edit": lambda asked, say: editing.edit(asked.folder, asked.words, asked.why, say),
+        "drop": lambda asked, say: editing.drop(asked.folder, asked.words, asked.why, say),
         "fit-toxicity": _list,
     }
 
@@ -129,14 +129,23 @@ def _show(asked: Asked, say: Say) -> Document:
     folder, words = asked.folder, asked.words
     from hone.data.versions import find_version, version_ledger
 
-    _exactly(words, 1, "show takes one VERSION")
+    exactly(words, 1, "show takes one VERSION")
     version = find_version(folder, words[0])
-    say(f"data version {version.id}, made {version.made}, {version.parent or 'no parent'}")
+    parent = f"parent {version.parent}" if version.parent else "no parent"
+    say(f"data version {version.id}, made {version.made}, {parent}")
     for source in version.sources:
         licences = ", ".join(f"{name} {count:,}" for name, count in source.licences.items()) or "no licence column"
-        say(f"  source {source.name} ({source.split}): {source.rows:,} rows, sha256 {source.sha256[:12]}, {licences}")
+        what = "sealed" if source.split == "test" else f"{source.rows:,} rows, {licences}"
+        say(f"  source {source.name} ({source.split}): sha256 {source.sha256[:12] or 'of no file'}, {what}")
+    if version.patches["count"]:
+        say(f"  edits by hand: {version.patches['count']:,}")
     for step in version.transforms:
-        say(f"  transform {step['name']} {step['version']}: {step['changed']:,} rows changed")
+        params = _params(step, ("name", "version", "changed"))
+        say(f"  transform {step['name']} {step['version']}{params}: {step['changed']:,} rows changed")
+    if not version.transforms:
+        say("  no transforms")
+    for name, signal in version.signals.items():
+        say(f"  signal {name} {signal['version']}{_params(signal, ('version',))}")
     for rule in version.rules:
         say(f"  rule {rule['name']}: {rule['fails']:,} rows, {rule['alone']:,} alone; keeps {rule['keeps']}")
         say(f"       {rule['source']}")
@@ -145,12 +154,18 @@ def _show(asked: Asked, say: Say) -> Document:
     return {**asdict(version), "left_out": left_out}
 
 
+def _params(step: Mapping[str, Any], beside: Sequence[str]) -> str:
+    """Parameters of a step, as the section of ``hone.yaml`` writes them; empty when there are none."""
+    params = {name: value for name, value in step.items() if name not in beside}
+    return f" {json.dumps(params, ensure_ascii=False, default=str)}" if params else ""
+
+
 def _diff(asked: Asked, say: Say) -> Document:
     folder, words = asked.folder, asked.words
     from hone.cli.profiling import profile_of
     from hone.data.diffing import diff
 
-    _exactly(words, 2, "diff takes two VERSIONs")
+    exactly(words, 2, "diff takes two VERSIONs")
     found = diff(folder, words[0], words[1], profile_of(folder, _task(folder)))
     _say_diff(found, say)
     document = asdict(found)
@@ -186,7 +201,7 @@ def _lineage(asked: Asked, say: Say) -> Document:
     from hone.data.lineage import lineage
     from hone.lab.lab import Lab
 
-    _exactly(words, 1, "lineage takes one ROW")
+    exactly(words, 1, "lineage takes one ROW")
     events = lineage(folder, words[0], _task(folder))
     said = {str(event.values["data"]) for event in events if event.values.get("kept")}
     for event in events:
@@ -200,101 +215,7 @@ def _lineage(asked: Asked, say: Say) -> Document:
     return {"row": words[0], "events": [asdict(event) for event in events], "runs": runs}
 
 
-def _edit(asked: Asked, say: Say) -> Document:
-    words = asked.words
-    from hone.data.patches import add
-
-    if len(words) < 2 or not all("=" in word for word in words[1:]):
-        raise InputError("edit takes ROW COLUMN=VALUE ..., such as: hone data edit train.jsonl:17 label=refund")
-    folder, _, row, known = _editable(asked.folder, words[0])
-    fields = known.edited(row).row.fields
-    changes = {}
-    for word in words[1:]:
-        name, _, value = word.partition("=")
-        changes[name] = _as_before(fields.get(name), value)
-    return _said(folder, add(folder, row, changes, why=asked.why, known=known), say)
-
-
-def _drop(asked: Asked, say: Say) -> Document:
-    words = asked.words
-    from hone.data.patches import add
-
-    _exactly(words, 1, "drop takes one ROW")
-    folder, split, row, known = _editable(asked.folder, words[0])
-    if split == "ood":
-        raise InputError(
-            f"row {row.id} is one of ood, which is asked and never trained on: a drop would have no effect; "
-            "rows of train and dev can be left out so"
-        )
-    return _said(folder, add(folder, row, {}, drop=True, why=asked.why, known=known), say)
-
-
-def _editable(place: Path, row_id: str) -> tuple[Path, str, Row, Patches]:
-    """The task folder, the split and the row that an edit is about, and the edits that there are.
-
-    Raises:
-        InputError: no such row, or a ``hone.yaml`` that takes an earlier version again with the edits that it had.
-    """
-    from hone.data.lineage import find_row
-    from hone.data.patches import Patches
-    from hone.data.placing import placed
-
-    folder = task_folder(place)
-    task = _known_task(folder)
-    if task.clean.version is not None:
-        raise InputError(_pinned(folder, task.clean.version))
-    split, row = find_row(folder, row_id, task)
-    known, _ = placed(Patches.load(folder), task, folder)
-    return folder, split, row, known
-
-
-def _pinned(folder: Path, name: str) -> str:
-    from hone.data.making import undone_edits
-    from hone.data.versions import find_version
-
-    version = find_version(folder, name)
-    undone = undone_edits(folder, version)
-    rows = ", ".join(patch.row for patch in undone[:5]) + (", ..." if len(undone) > 5 else "")
-    back = (
-        f"; the edits of patches.jsonl that this version was made without ({len(undone):,}: {rows}) would then count "
-        "again: remove their lines to leave them behind"
-        if undone
-        else ""
-    )
-    return (
-        f"hone.yaml takes data version {version.id} again, with the edits that it was made with, so a new edit would "
-        f"have no effect and nothing was recorded. To go on from it, write its section in place of clean.version: "
-        f"clean: {json.dumps(dict(version.clean), ensure_ascii=False)}{back}"
-    )
-
-
-def _said(folder: Path, patch: Patch, say: Say) -> Document:
-    say(f"row {patch.row}: {patch.sentence()}; recorded in patches.jsonl. The next: hone clean {folder}")
-    return asdict(patch)
-
-
-def _as_before(old: Any, text: str) -> Any:
-    """A value typed by a person, in the kind that the column has: text stays text, everything else is JSON."""
-    if isinstance(old, str):
-        return text
-    try:
-        return json.loads(text)
-    except ValueError:
-        if old is None:
-            return text
-        raise InputError(f"{text!r} is no JSON, and the column holds a {type(old).__name__}; give JSON") from None
-
-
 def _task(folder: Path) -> Task | None:
-    return _known_task(folder) if is_task_folder(folder) else None
-
-
-def _known_task(folder: Path) -> Task:
     from hone.task.load import load_task
 
-    return load_task(folder)
-
-
-def _exactly(words: Sequence[str], count: int, sentence: str) -> None:
-    if len(words) != count:
-        raise InputError(f"{sentence}; got {len(words)}: {', '.join(words) or 'none'}")
+    return load_task(folder) if is_task_folder(folder) else None
