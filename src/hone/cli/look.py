@@ -138,7 +138,7 @@ def _act(alert: dict[str, Any]) -> list[str]:
     lines = alert["yaml"].splitlines()
     # Several lines stand at the margin, so that they can be copied as they are.
     shown = lines if len(lines) > 1 else [indent + lines[0]]
-    return [f"{indent}{alert['effect']}: replace {alert['place']} by", *shown]
+    return [f"{indent}{alert['effect']}; {alert['place']}:", *shown]
 
 
 def _json(value: Any) -> str:

@@ -17,10 +17,10 @@ from hone.data.ledger import BAD, OVERLONG, UNKNOWN_LABEL
 from hone.data.limits import LIMIT
 from hone.data.looking.duplicates import compared
 from hone.data.looking.figures import Figures
-from hone.data.looking.markup import counted
 from hone.data.looking.removal import marks_of
 from hone.data.looking.samples import excerpt, masked
 from hone.data.rules import Rule, evidence
+from hone.data.wording import counted
 from hone.errors import InputError, nearest
 
 BAD_ROWS = ("bad-rows", "bad-row", BAD)

@@ -17,6 +17,7 @@ import pyarrow as pa
 from hone.data.kernels.bands import Pairs
 from hone.data.kernels.jaccard import Floats
 from hone.data.kernels.words import Ints
+from hone.data.wording import counted
 from hone.errors import InputError, nearest
 
 SURVIVORS = {
@@ -151,7 +152,8 @@ def notes(columns: pa.Table) -> list[str]:
     said = []
     for name, lacks in (("exact", "text"), ("near", "words")):
         if f"{name}.size" in columns.column_names and (empty := columns.column(f"{name}.size").null_count):
-            said.append(f"{name}: {empty:,} rows without {lacks} are not compared")
+            verb = "is" if empty == 1 else "are"
+            said.append(f"{name}: {counted(empty, 'row')} without {lacks} {verb} not compared")
     if "near.chain" not in columns.column_names:
         return said
     short = int(np.count_nonzero(_filled(columns, "near.shingles") == 1))
@@ -160,16 +162,19 @@ def notes(columns: pa.Table) -> list[str]:
     uncompared = _filled(columns, "near.uncompared")
     if short:
         said.append(
-            f"near: {short:,} rows are so short that all their words are one shingle: only the same words match"
+            f"near: {counted(short, 'row is', 'rows are')} so short that only the same words make a near duplicate"
         )
     if tied.any():
         said.append(
-            f"near: {int((tied & kept).sum()):,} rows are kept in chains: like a removed row, but not like a kept one"
+            f"near: {counted(int((tied & kept).sum()), 'row is', 'rows are')} much like a row that is removed, "
+            "and kept because no row that stays is so much like it"
         )
     if (uncompared > 0).any():
+        sharing = counted(int((uncompared > 0).sum()), "row shares", "rows share")
+        others = counted(int(uncompared.max()), "other")
         said.append(
-            f"near: {int((uncompared > 0).sum()):,} rows share so much with up to {int(uncompared.max()):,} others "
-            "each that not all were compared: duplicates may be left; take boilerplate out, or raise the threshold"
+            f"near: {sharing} so much with up to {others} each that not all were compared: duplicates may be left; "
+            "take boilerplate out, or raise the threshold"
         )
     return said
 

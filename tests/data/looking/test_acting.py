@@ -70,7 +70,12 @@ def _options(folder: Path) -> LookOptions:
     task = load_task(folder)
     section = chosen_section(task, folder)[0]
     return LookOptions(
-        folder=str(folder), command=("hone", "look", str(folder)), section=section, metric=task.metric, test="test"
+        folder=str(folder),
+        command=("hone", "look", str(folder)),
+        section=section,
+        written=frozenset({"clean", "metric"}),
+        metric=task.metric,
+        test="test",
     )
 
 
@@ -82,7 +87,7 @@ def test_every_proposed_section_loads_where_it_is_pasted_and_does_what_is_said(f
     assert len(proposed) >= 3
     old = Clean.model_validate(yaml.safe_load(clean)["clean"])
     for alert in proposed:
-        assert str(folder / "hone.yaml") in alert["place"]
+        assert alert["place"] == f"in {folder / 'hone.yaml'}, instead of its clean section"
         after = _survey(folder, alert["yaml"])
         new = load_task(folder).clean
         assert (new.preset, new.signals) == (old.preset, old.signals)

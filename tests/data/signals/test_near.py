@@ -129,8 +129,8 @@ def test_what_the_columns_do_not_prove_is_said() -> None:
     columns = measured(["", "...", "yes", *chain()], Near(threshold=0.85))
     said = notes(columns)
     assert said[0] == "near: 2 rows without words are not compared"
-    assert said[1].startswith("near: 1 rows are so short")
-    assert said[2].startswith("near: 2 rows are kept in chains")
+    assert said[1].startswith("near: 1 row is so short")
+    assert said[2].startswith("near: 2 rows are much like a row that is removed")
     assert len(said) == 3
     columns = columns.set_column(6, "near.uncompared", pa.array([0, 0, 7, 9, 0, 0]))
     assert notes(columns)[-1].startswith("near: 2 rows share so much with up to 9 others")

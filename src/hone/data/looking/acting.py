@@ -35,8 +35,8 @@ _SEEN_TOO_FEW = ("exact", "near", "labels.conflict")
 class Acting:
     """Measured rows, the rules on them, and the section that the rules are from.
 
-    Every method returns parts of an alert: ``yaml`` (the text that replaces what stands in ``hone.yaml``), ``place``
-    (what it replaces), ``effect`` (a sentence with numbers), ``removes`` (rows looked at that would leave), ``command``
+    Every method returns parts of an alert: ``yaml`` (a text for ``hone.yaml``), ``place`` (where it goes, and what it
+    replaces there), ``effect`` (a sentence with numbers), ``removes`` (rows looked at that would leave), ``command``
     and ``why``; none of the first four where the change would do nothing.
     """
 
@@ -97,7 +97,7 @@ class Acting:
         """Another metric for the task, unless it has it."""
         if self.options.metric == name:
             return {}
-        return {"yaml": f"metric: {name}", "place": self._place("metric line"), "effect": "measures all labels alike"}
+        return {"yaml": f"metric: {name}", "place": self._place("metric"), "effect": "measures all labels alike"}
 
     def dropped(self, rule: str) -> str:
         """The command that pages through what a rule removes."""
@@ -121,7 +121,7 @@ class Acting:
         """What else has to be known of a rule: rows that leave anyway, and that it takes the larger part."""
         n = self.columns.num_rows
         sampled = " of the sample" if self.options.of else ""
-        already = f"; {fails - new:,} more{sampled} leave already" if fails > new else ""
+        already = f" beside {fails - new:,}{sampled} that other rules remove" if fails > new else ""
         return already + (f"; that is {percent(new / n)} of all, so look at them first" if new > _MOST * n else "")
 
     def _section(self) -> dict[str, Any]:
@@ -148,11 +148,16 @@ class Acting:
         # An empty list of transforms is not the preset's; every other key says nothing when it is empty.
         said = [key for key in order if key in section and (section[key] or key == "transforms")]
         section = {key: section[key] for key in said}
-        return {"yaml": section_text(section), "place": self._place("clean section")}
+        return {"yaml": section_text(section), "place": self._place("clean")}
 
-    def _place(self, what: str) -> str:
+    def _place(self, key: str) -> str:
+        """Where a key is written: instead of what stands there, for a file can hold it only once."""
         folder = self.options.folder.rstrip("/")
-        return f"the {what} of {folder}/hone.yaml" if folder else f"the {what} of a task (hone init makes one)"
+        what = "clean section" if key == "clean" else f"{key} line"
+        if not folder:
+            return f"as the {what} of a task (hone init makes one)"
+        instead = f"in {folder}/hone.yaml, instead of its {what}"
+        return instead if key in self.options.written else f"add to {folder}/hone.yaml"
 
 
 def section_text(section: Mapping[str, Any]) -> str:

@@ -12,9 +12,10 @@ from typing import Any
 
 from hone.data.looking.acting import Acting
 from hone.data.looking.figures import LookOptions
-from hone.data.looking.markup import counted, file_name, percent
+from hone.data.looking.markup import file_name, percent
 from hone.data.looking.sampling import Estimate, at_most, repeats, share, told_rows
 from hone.data.pii.find import KINDS
+from hone.data.wording import counted
 
 Alert = dict[str, Any]
 
@@ -86,8 +87,8 @@ def alerts(document: Mapping[str, Any], options: LookOptions, acting: Acting) ->
 
     Returns:
         ``name``, ``title`` (a sentence with numbers), ``rows`` struck of those looked at, their ``share`` with ``low``
-        and ``high``, ``weight`` (share times severity); ``yaml``, lines for ``hone.yaml`` that replace ``place``, with
-        their ``effect`` in words and ``removes``, the rows looked at that would leave (None where no rule is proposed);
+        and ``high``, ``weight`` (share times severity); ``yaml``, lines for ``hone.yaml``, their ``place`` there,
+        ``effect`` in words and ``removes``, the rows looked at that would leave (None where no rule is proposed);
         ``command`` ("" where there is none), ``why``, and the ``section`` of the report that shows it.
     """
     look = _Look(document=document, n=max(1, int(document["rows"])), options=options, acting=acting)

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from hone.data.looking.markup import fold, number, percent, short, tag, text
+from hone.data.wording import counted
 
 Json = Mapping[str, Any]
 WIDTH, HEIGHT = 520, 182
@@ -43,8 +44,12 @@ def histogram(shown: Json, unit: str, low: float | None = None, high: float | No
     middle = f"median {number(shown['median'])}, 90 % between {number(shown['p5'])} and {number(shown['p95'])}"
     picture = _svg(WIDTH, HEIGHT, f"histogram of {unit}: {middle}", parts, class_="histogram")
     notes = [middle, f"from {number(shown['min'])} to {number(shown['max'])}"]
-    notes += [f"{shown['beyond']:,} rows beyond the axis are in the last bar"] if shown["beyond"] else []
-    notes += [f"{shown['unmeasured']:,} rows not measured"] if shown["unmeasured"] else []
+    notes += (
+        [f"{counted(shown['beyond'], 'row is', 'rows are')} beyond the axis, in the last bar"]
+        if shown["beyond"]
+        else []
+    )
+    notes += [f"{counted(shown['unmeasured'], 'row')} not measured"] if shown["unmeasured"] else []
     notes += ["vertical axis logarithmic"] if log else []
     return tag("div", picture + tag("p", text("; ".join(notes)), class_="note"), class_="chart")
 
@@ -121,7 +126,7 @@ def _combination(column: int, combination: Json, names: Sequence[str], top: int,
     tall = max(2.0, 66 * combination["rows"] / most)
     ys = [top + _ROW * line + 16 for line, name in enumerate(names) if name in combination["rules"]]
     kind = "alone" if len(ys) == 1 else "shared"
-    title = f"{combination['rows']:,} rows fail {' and '.join(combination['rules'])}" + (
+    title = f"{counted(combination['rows'], 'row fails', 'rows fail')} {' and '.join(combination['rules'])}" + (
         " alone" if len(ys) == 1 else ""
     )
     dots = "".join(f'<circle class="{kind}" cx="{x}" cy="{y}" r="5"/>' for y in ys)
@@ -210,7 +215,7 @@ def _bar(
     gap = 1.0 if right - left > 4 else 0.0
     first, last = math.ceil(start), math.floor(end)
     span = f"{first:,}" if first == last else f"{first:,} to {last:,}"
-    title = f"{span if whole else f'{number(start)} to {number(end)}'}: {count:,} rows" + (
+    title = f"{span if whole else f'{number(start)} to {number(end)}'}: {counted(count, 'row')}" + (
         ", removed" if outside else ""
     )
     return (

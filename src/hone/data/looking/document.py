@@ -23,6 +23,7 @@ from hone.data.looking.searched import searched
 from hone.data.looking.spoken_of import bias
 from hone.data.measure import Measured, OnProgress
 from hone.data.rules import Decisions, Rule
+from hone.data.wording import counted
 
 SCHEMA = "hone.look/1"
 """Raised when a key of the document changes its meaning."""
@@ -131,14 +132,14 @@ def _headline(document: dict[str, Any], figures: Figures) -> list[dict[str, Any]
     for name, key in (("exact duplicates", "duplicates.exact.share"), ("near duplicates", "duplicates.near.share")):
         if key in known:
             count = round(known[key]["value"] * figures.n)
-            found.append({"name": name, **known[key], "unit": "share", "note": f"{count:,} rows"})
+            found.append({"name": name, **known[key], "unit": "share", "note": counted(count, "row")})
     empty = int(np.sum(empty_rows(figures)))
-    found.append({"name": "empty", **known["empty.share"], "unit": "share", "note": f"{empty:,} rows"})
+    found.append({"name": "empty", **known["empty.share"], "unit": "share", "note": counted(empty, "row")})
     if document["languages"] and document["languages"]["values"]:
         first = document["languages"]["values"][0]
         several, short = document["languages"]["distinct"] - 1, document["languages"]["unmeasured"]
         notes = [f"and {several} more"] if several else []
-        note = ", ".join([*notes, f"{short:,} rows too short to tell"] if short else notes)
+        note = ", ".join([*notes, f"{counted(short, 'row')} too short to tell"] if short else notes)
         found.append({"name": f"language {first['value']}", **first["share"], "unit": "share", "note": note})
     if document["labels"]:
         found.append(
@@ -147,7 +148,9 @@ def _headline(document: dict[str, Any], figures: Figures) -> list[dict[str, Any]
     sources = len(figures.counts("source"))
     found.append(_figure("sources", sources, ", ".join([_licence(document), *seen])))
     kept = document["waterfall"]["kept_share"]
-    note = f"{document['waterfall']['kept']:,} rows" + (f", preset {document['preset']}" if document["preset"] else "")
+    note = counted(document["waterfall"]["kept"], "row") + (
+        f", preset {document['preset']}" if document["preset"] else ""
+    )
     found.append({"name": "kept by the rules", **kept, "unit": "share", "note": note})
     return found
 

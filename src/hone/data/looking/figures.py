@@ -41,6 +41,8 @@ class LookOptions:
     """The task folder; "" for bare files."""
     section: Clean = field(default_factory=Clean)
     """The ``clean`` section that the rules are from."""
+    written: frozenset[str] = frozenset()
+    """Keys that the task's ``hone.yaml`` has."""
     metric: str = ""
     """The task's metric; "" for bare files."""
     label_column: str = "label"

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from hone.data.wording import counted
+
 Json = Mapping[str, Any]
 Row = Sequence[str]
 NONE = "\N{EN DASH}"
@@ -77,11 +79,6 @@ def rows(count: int) -> str:
     return counted(count, "row")
 
 
-def counted(count: int, noun: str) -> str:
-    """``1 word``, ``12 words``."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def table(heads: Sequence[str], body: Iterable[Row], *, right: Sequence[int] = (), class_: str = "") -> str:
     """A table of markup cells; columns named in ``right`` hold numbers."""
 
@@ -130,7 +127,7 @@ def act(alert: Json) -> str:
             button = tag("button", "copy", type="button", class_="copy", data_copy=alert[key])
             found.append(tag("div", tag("span", title, class_="kind") + code + button, class_="act"))
     if alert["yaml"]:
-        found.append(tag("p", text(f"{alert['effect']}; replaces {alert['place']}"), class_="small does"))
+        found.append(tag("p", text(f"{alert['effect']}; {alert['place']}"), class_="small does"))
     return "".join(found)
 
 

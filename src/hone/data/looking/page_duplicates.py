@@ -8,7 +8,6 @@ from typing import Any
 from hone.data.looking.charts import bars
 from hone.data.looking.markup import (
     chip,
-    counted,
     estimate,
     note,
     percent,
@@ -20,6 +19,7 @@ from hone.data.looking.markup import (
     tag,
     text,
 )
+from hone.data.wording import counted
 
 Json = Mapping[str, Any]
 _TITLES = {"exact": "Exact, case and punctuation aside", "near": "Nearly the same"}
@@ -50,7 +50,7 @@ def _kind(part: Json, notes: Sequence[str], sensitive: bool) -> str:
     told = (
         f"{rows(part['removed'])} {'repeats' if part['removed'] == 1 else 'repeat'} {others}, "
         f"{estimate(part['share'])} of all; "
-        f"the largest group has {part['largest']:,} rows."
+        f"the largest group has {rows(part['largest'])}."
     )
     limits = "".join(map(note, notes))
     sizes = bars([(f"{size} rows", count, percent(count / part["groups"])) for size, count in part["sizes"]])
@@ -65,11 +65,11 @@ def _kind(part: Json, notes: Sequence[str], sensitive: bool) -> str:
 
 
 def _cluster(cluster: Json, at: int, of: int, sensitive: bool) -> str:
-    head = tag("p", f"group {at} of {of}, {cluster['size']:,} rows", class_="at")
+    head = tag("p", f"group {at} of {of}, {rows(cluster['size'])}", class_="at")
     left = tag("div", tag("h4", "Survivor") + sample(cluster["survivor"]), class_="kept")
     members = "".join(_member(member, sensitive) for member in cluster["members"])
     more = cluster["size"] - 1 - len(cluster["members"])
-    rest = note(f"and {more:,} more rows") if more else ""
+    rest = note(f"and {counted(more, 'more row')}") if more else ""
     right = tag("div", tag("h4", "Removed") + members + rest, class_="dropped")
     return tag("div", head + tag("div", left + right, class_="sides"), class_="cluster")
 

@@ -26,7 +26,7 @@ def _basis(document: Json) -> str:
     said = []
     if document["of"]:
         said.append(
-            f"Every figure is an estimate from {document['rows']:,} of {document['of']:,} rows, taken by a hash of "
+            f"Every figure is an estimate from {document['rows']:,} of {rows(document['of'])}, taken by a hash of "
             f"their ids (seed {document['seed']}), with an interval of 95 %. Shares of duplicates are too low in a "
             "sample, because a repeat is seen only when both rows were taken; their intervals reach up accordingly. A "
             "quick model of the labels learns from fewer rows, so more labels look wrong than would."
@@ -51,7 +51,7 @@ def alerts(document: Json) -> str:
     for alert in found:
         title = tag("a", text(_capital(alert["title"])), href=f"#{alert['section']}")
         figure = {"value": alert["share"], "low": alert["low"], "high": alert["high"]}
-        told = f"{alert['rows']:,} rows; weight {alert['weight']:g}"
+        told = f"{rows(alert['rows'])}; weight {alert['weight']:g}"
         part = tag("span", estimate(figure), class_="part", title=told)
         bar = strip([(0.0, min(1.0, alert["share"]), "removed")], f"{percent(alert['share'])} of the rows")
         why = tag("p", text(alert["why"]), class_="small") if alert["why"] else ""
@@ -69,11 +69,13 @@ def waterfall(document: Json) -> str:
     sample = " of the sample" if document["of"] else ""
     part = percent(found["kept_share"]["value"])
     lead = (
-        f"{found['kept']:,} of {found['rows']:,} rows{sample} pass all rules ({part}); "
+        f"{found['kept']:,} of {rows(found['rows'])}{sample} pass all rules ({part}); "
         f"{gone:,} fail at least one. Every rule is applied to every row, so a row can fail several."
     )
     if not gone:
-        lead = f"All {found['rows']:,} rows{sample} pass all rules."
+        lead = (
+            "The row passes all rules." if found["rows"] == 1 else f"All {rows(found['rows'])}{sample} pass all rules."
+        )
     parts = [_steps(found, gone)]
     if gone:
         together = sum(1 for combination in found["overlaps"] if len(combination["rules"]) > 1)

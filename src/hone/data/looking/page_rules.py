@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hone.data.looking.charts import histogram
-from hone.data.looking.markup import estimate, fold, row_id, sample, section, tag, text
+from hone.data.looking.markup import estimate, fold, row_id, rows, sample, section, tag, text
 
 Json = Mapping[str, Any]
 OPENED = 6
@@ -35,7 +35,7 @@ def rules(document: Json) -> str:
 
 
 def _rule(page: Json, *, opened: bool) -> str:
-    count = tag("span", f"{page['fails']:,} rows, {estimate(page['share'])}", class_="size")
+    count = tag("span", f"{rows(page['fails'])}, {estimate(page['share'])}", class_="size")
     head = tag("h3", text(page["rule"]) + " " + count)
     told = tag("p", f"keeps {tag('code', text(page['keeps']))} · {text(page['source'])}", class_="note")
     chart = ""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from hone.data.split import position
+from hone.data.wording import counted
 from hone.task.scores import Z_95, wilson
 
 
@@ -102,13 +103,13 @@ Estimated = Callable[[int, int, "int | None"], Estimate]
 def told_rows(count: int, n: int, of: int | None = None, estimated: Estimated = share) -> tuple[str, bool]:
     """A count of rows in words, and whether it is one: ``46 rows``, of a sample ``about 920 rows (640 to 1,300)``."""
     if not _sampled(n, of) or of is None:
-        return f"{count:,} row{'' if count == 1 else 's'}", count == 1
+        return counted(count, "row"), count == 1
     found = estimated(count, n, of)
     value, low, high = (round(end * of) for end in (found.value, found.low, found.high))
     if not low and estimated is at_most:
-        return f"at most {high:,} row{'' if high == 1 else 's'}", high == 1
+        return f"at most {counted(high, 'row')}", high == 1
     # As many as were seen are there for certain.
-    return f"about {value:,} row{'' if value == 1 else 's'} ({max(low, count):,} to {high:,})", value == 1
+    return f"about {counted(value, 'row')} ({max(low, count):,} to {high:,})", value == 1
 
 
 def order_by_hash(names: Sequence[str], seed: int = 0) -> list[int]:
