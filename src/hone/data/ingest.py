@@ -5,6 +5,7 @@ The source is never changed. What comes out has a content hash of its own, and w
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -86,10 +87,10 @@ def ingest_key(sources: Mapping[str, str], view: View, transforms: Sequence[Tran
 
     The version of hone is a part of it: its readers may make something else of the same bytes.
     """
-    from hone import __version__
-
+    # Not imported: the package itself knows the rooms above this one.
+    version = sys.modules[__name__.partition(".")[0]].__dict__["__version__"]
     steps = [(transform.name, transform.version, dict(transform.params)) for transform in transforms]
-    return content_hash([STEP, __version__, dict(sources), view.describe(), steps, more], 24)
+    return content_hash([STEP, version, dict(sources), view.describe(), steps, more], 24)
 
 
 def _known(index: Path, cache: Path) -> Ingested | None:
