@@ -132,10 +132,10 @@ def export(folder: str | Path, run: int | str = "best", weights: str = "q8_0", *
         InputError: no such run, no model in it yet, or another data version now than it was trained on.
         FailedError: when the artifact does not match the model; nothing is left then.
     """
+    from hone.data.task_file import load_task
     from hone.deploy.weights import weight_format
     from hone.lab.lab import Lab
     from hone.solving.artifact import work
-    from hone.task.load import load_task
 
     folder, tell = Path(folder), say or _unsaid
     chosen_format = weight_format(weights)  # an unknown one is said before anything is computed
@@ -327,8 +327,8 @@ def _load_folder(path: Path, threads: int) -> Model:
 
 def _load(folder: Path) -> tuple[Task, str]:
     """The task of a folder, and the id under which its runs are known: another template or metric is another task."""
+    from hone.data.task_file import load_task
     from hone.files import content_hash
-    from hone.task.load import load_task
     from hone.task.own_metric import load_metric
 
     task = load_task(folder)

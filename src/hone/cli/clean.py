@@ -79,8 +79,8 @@ def _clean_task(args: argparse.Namespace, folder: Path) -> int:
     from hone.cli.stages import Stages
     from hone.data.making import record
     from hone.data.prepare import prepare
+    from hone.data.task_file import load_task
     from hone.data.versions import head
-    from hone.task.load import load_task
 
     back = going_back(folder, args.to) if args.to or args.undo else None
     task = load_task(folder) if back is None else back.task

@@ -52,7 +52,7 @@ def _of_task(args: argparse.Namespace, folder: Path, looking: bool, place: Path 
     from hone.cli.stages import Stages
     from hone.data.looking.task_survey import survey_task
     from hone.data.making import chosen_section
-    from hone.task.load import load_task
+    from hone.data.task_file import load_task
 
     cache = _cache(args, folder, place)
     task = load_task(folder)

@@ -27,7 +27,7 @@ def show_tokens(args: argparse.Namespace) -> int:
         raise InputError(f"--rows {args.rows}: expected 1 or more")
     folder = task_folder(args.sources[0])
     from hone.data.prepare import prepare
-    from hone.task.load import load_task
+    from hone.data.task_file import load_task
 
     out = sys.stderr if args.json else sys.stdout
 

@@ -116,10 +116,10 @@ def _number(text: str, otherwise: Any) -> Any:
 def _recipe(folder: Path, parent: str | None, changes: Mapping[str, Any]) -> tuple[Recipe, list[str]]:
     """The recipe, and lines that say where each of its values comes from."""
     from hone.data.prepare import prepare
+    from hone.data.task_file import load_task
     from hone.hardware import usable_cores
     from hone.lab.lab import Lab
     from hone.solving.defaults import default_recipe
-    from hone.task.load import load_task
     from hone.task.recipe import Recipe
 
     if parent is not None:

@@ -54,7 +54,7 @@ def transforms_of(clean: Clean, kind: str) -> tuple[Transform, ...]:
     """
     steps: Sequence[Step] = preset(clean.preset, kind).transforms
     if clean.transforms is not None:
-        steps = [step for wish in clean.transforms for step in _steps(wish)]
+        steps = [step for wish in clean.transforms for step in steps_of(wish)]
     if not steps:
         return ()
     from hone.data.transforms.registry import open_transforms
@@ -108,7 +108,8 @@ def _wish(wish: Any) -> dict[str, Any]:
     return {key: value for key, value in wish.model_dump().items() if value is not None}
 
 
-def _steps(wish: str | Mapping[str, Mapping[str, Any]]) -> list[Step]:
+def steps_of(wish: str | Mapping[str, Mapping[str, Any]]) -> list[Step]:
+    """The transforms of one entry of ``clean.transforms``, each with its parameters."""
     return [(wish, {})] if isinstance(wish, str) else [(name, dict(params)) for name, params in wish.items()]
 
 
@@ -133,10 +134,11 @@ def _signal_names(base: Preset, clean: Clean, rules: Sequence[Rule], given: Give
 
 def _signal(name: str, base: Preset, clean: Clean, given: Given) -> AnySignal:
     params = {**dict(base.signals).get(name, {}), **clean.signals.get(name, {})}
-    return registry.signal(name, params, _handed(name, given))
+    return registry.signal(name, params, handed(name, given))
 
 
-def _handed(name: str, given: Given) -> dict[str, Any]:
+def handed(name: str, given: Given) -> dict[str, Any]:
+    """What a signal is handed beside its parameters."""
     if name.startswith(registry.OWN):
         return {"folder": given.folder}
     handed: dict[str, dict[str, Any]] = {

@@ -26,6 +26,7 @@ from hone.data.sealed import SealedTest
 from hone.data.settling import settle
 from hone.data.store import TextStore
 from hone.data.table import TextRow, batches
+from hone.data.task_file import check_section
 from hone.data.view import View, view_of_task
 from hone.errors import FailedError, InputError
 from hone.task.render import task_prompt
@@ -74,6 +75,7 @@ def open_task(task: Task, folder: Path, say: Say, on_progress: OnProgress | None
         InputError: every problem of every source, or every edit that no longer fits.
     """
     section, patches = chosen_section(task, folder)
+    check_section(section, task.kind, folder)
     changing = Changing(transforms=transforms_of(section, task.kind), leave=_left(task), patches=patches)
     on_bytes = None if on_progress is None else partial(on_progress, "reading")
     loaded, changing = load_edited(task, folder, say, changing, on_bytes)

@@ -19,6 +19,7 @@ import numpy as np
 
 from hone import processes
 from hone.attempts import calibrate, carry_out
+from hone.data.task_file import load_task
 from hone.errors import FailedError, InputError
 from hone.evaluate.effects import Effect, crossed_effect
 from hone.files import content_hash, read_json, write_json
@@ -27,7 +28,6 @@ from hone.lab.lab import Lab
 from hone.processes import Channel
 from hone.solving.arms import BASE, Arm, arms_of, equal_steps
 from hone.solving.defaults import default_recipe
-from hone.task.load import load_task
 from hone.task.own_metric import load_metric
 from hone.task.recipe import Recipe
 from hone.task.spec import Task

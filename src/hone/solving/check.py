@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hone.data.prepare import DataVersion, prepare
+from hone.data.task_file import load_task
 from hone.errors import InputError
 from hone.files import read_json
 from hone.hardware import machine, usable_cores
 from hone.solving.defaults import MOST_EPOCHS, default_recipe
 from hone.task.layouts import answer_parts, answer_text
-from hone.task.load import load_task
 from hone.task.own_metric import load_metric
 from hone.task.recipe import Recipe
 from hone.task.render import task_prompt, task_reference

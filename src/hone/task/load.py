@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +11,23 @@ import yaml
 from pydantic import ValidationError
 
 from hone.errors import InputError, nearest
-from hone.task.spec import Clean, Data, Device, Message, Task
+from hone.task.spec import Clean, Data, Device, Message, RuleWish, Task
 
 FILE_NAME = "hone.yaml"
-Lines = dict[tuple[str | int, ...], int]
+Place = tuple[str | int, ...]
+"""The keys that lead to a value, from the top."""
+Lines = dict[Place, int]
+Also = Callable[[Clean, str, bool], Sequence[tuple[Place, str]]]
+"""Takes the ``clean`` section as far as its form is right, the kind, and whether its preset is; gives more problems."""
 
 _SECTIONS: dict[tuple[str, ...], type[Any]] = {(): Task, ("data",): Data, ("device",): Device, ("clean",): Clean}
 
 
-def load_task(folder: str | Path) -> Task:
+def load_task(folder: str | Path, also: Also | None = None) -> Task:
     """Read and check the task of a folder.
+
+    Names of transforms, rules and signals are known to the rooms above: ``also`` checks them, see
+    :func:`hone.data.task_file.load_task`.
 
     Raises:
         InputError: the folder or file is missing, is not YAML, or has wrong keys or values; all problems at once.
@@ -30,14 +39,14 @@ def load_task(folder: str | Path) -> Task:
             f"{path}: there is no such file; a task folder holds a {FILE_NAME} "
             "(`hone init FOLDER --data FILE --kind KIND` makes one)"
         )
-    task = parse_task(path.read_text(encoding="utf-8"), str(path))
+    task = parse_task(path.read_text(encoding="utf-8"), str(path), also)
     base = path.parent / task.base
     # A base beside hone.yaml is found wherever the command is typed.
     own = not task.base.startswith("scratch") and base.is_dir()
     return task.model_copy(update={"base": str(base.resolve())}) if own else task
 
 
-def parse_task(text: str, name: str = FILE_NAME) -> Task:
+def parse_task(text: str, name: str = FILE_NAME, also: Also | None = None) -> Task:
     """Like :func:`load_task`, from the text itself; ``name`` stands before each line number."""
     data, lines, doubles = _read_yaml(text, name)
     problems = list(doubles)
@@ -48,6 +57,10 @@ def parse_task(text: str, name: str = FILE_NAME) -> Task:
         again = _validate(_without(data, wrong))[1]
         errors += [item for item in again if _plain_loc(item["loc"], data) not in wrong]
     problems += [sentence for item in errors for sentence in _sentences(item, data, lines, name)]
+    if also is not None:
+        wrong = {_plain_loc(item["loc"], data) for item in errors}
+        for place, sentence in also(*_right_part(data, wrong)):
+            problems.append(f"{name}:{_line(place, lines)}: {sentence}")
     if task is None or problems:
         raise InputError(sorted(dict.fromkeys(problems), key=_line_of))
     return task
@@ -58,6 +71,24 @@ def _validate(data: Any) -> tuple[Task | None, list[Any]]:
         return Task.model_validate(data), []
     except ValidationError as error:
         return None, list(error.errors())
+
+
+def _right_part(data: dict[str, Any], wrong: set[Place]) -> tuple[Clean, str, bool]:
+    """The ``clean`` section without what is wrong by its form, the kind, and whether the preset is right."""
+    # Of a rule, a signal or the transforms nothing is left where a part of it is wrong.
+    whole = {place[:2] if place[:2] == ("clean", "transforms") else place[:3] for place in wrong if len(place) > 1}
+    rest = _without(data, whole).get("clean")
+    section = {key: value for key, value in rest.items() if _is_right(key, value)} if isinstance(rest, dict) else {}
+    return Clean.model_validate(section), str(data.get("kind", "")), ("clean", "preset") not in wrong
+
+
+def _is_right(key: str, value: Any) -> bool:
+    """Whether a key of the ``clean`` section is right by itself."""
+    try:
+        Clean.model_validate({key: value})
+    except ValidationError:
+        return False
+    return True
 
 
 def _without(data: Any, wrong: set[tuple[str | int, ...]], here: tuple[str | int, ...] = ()) -> Any:
@@ -101,8 +132,11 @@ def _collect(node: Any, path: tuple[str | int, ...], lines: Lines, doubles: list
 
 
 def _sentences(item: Any, data: Any, lines: Lines, name: str) -> list[str]:
+    if _is_of_another_form(item, data):
+        return []
     loc = _plain_loc(item["loc"], data)
     message = item["msg"].removeprefix("Value error, ")
+    message = re.sub("valid dictionary( or instance of \\w+)?", "table, such as key: value", message)
     if item["type"] == "value_error" and not loc:
         return _own_problems(message, lines, name)
     return [_sentence(item, loc, message, lines, name)]
@@ -129,6 +163,14 @@ def _own_problems(message: str, lines: Lines, name: str) -> list[str]:
         line = lines.get((key,))
         sentences.append(f"{name}:{line}: {problem}" if line else f"{name}: {problem}")
     return sentences
+
+
+def _is_of_another_form(item: Any, data: Any) -> bool:
+    """Whether an error is of the form that a value was not written in, where it may be a word or a table."""
+    place = tuple(item["loc"])
+    if place[:2] not in (("clean", "rules"), ("clean", "transforms")) or len(place) < 4:
+        return False
+    return isinstance(data["clean"][place[1]][place[2]], dict) == (place[3] in ("bool", "str"))
 
 
 def _plain_loc(loc: tuple[Any, ...], data: Any) -> tuple[str | int, ...]:
@@ -158,6 +200,8 @@ def _line(loc: tuple[str | int, ...], lines: Lines) -> int | None:
 
 
 def _known_keys(section: tuple[str | int, ...]) -> list[str]:
+    if section[:2] == ("clean", "rules"):
+        return list(RuleWish.model_fields)
     model = _SECTIONS.get(tuple(str(part) for part in section if not isinstance(part, int)), Message)
     return [field.alias or key for key, field in model.model_fields.items()]
 
