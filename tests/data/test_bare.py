@@ -168,6 +168,24 @@ def test_bad_rows_of_a_test_are_refused_or_dropped_as_asked_and_said(role: str, 
         assert not found.decisions.keep[2]
 
 
+@pytest.mark.parametrize("bad_rows", ["error", "drop"])
+def test_values_of_bad_rows_of_a_test_are_not_shown_and_their_places_are(bad_rows: str, tmp_path: Path) -> None:
+    write(tmp_path / "train.jsonl", *texts(8))
+    broken = ['{"text": "zebra', '["zebra"]', '{"text": NaN, "zebra": 1}', '{"text": "a", "text": "zebra"}', '"zebra"']
+    write(tmp_path / "test.jsonl", texts(8)[2], *broken)
+    said: list[str] = []
+    try:
+        survey(tmp_path, "train.jsonl", said=said, bad_rows=bad_rows, test="test.jsonl")
+    except InputError as error:
+        said += error.problems
+    assert any("1 bad of 6 rows: expected one whole JSON object per line; test.jsonl:2, with" in line for line in said)
+    assert any("test.jsonl:3, test.jsonl:6, with content that is not shown" in line for line in said)
+    assert not any("zebra" in line for line in said)
+    write(tmp_path / "train.jsonl", *texts(8), '{"text": "zebra')
+    with pytest.raises(InputError, match=r"train\.jsonl:9 has .*zebra"):
+        survey(tmp_path, "train.jsonl")
+
+
 # A store of texts that is found again.
 
 

@@ -6,7 +6,7 @@ import heapq
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from hone.files import file_hash
 SHOWN = 3
 SPLIT = "train"
 """What rows of bare files are taken for: rules that are for training rows apply to them."""
+NOT_SHOWN = "with content that is not shown: it is of the test"
 _PEEK_ROWS = 200
 
 
@@ -44,10 +45,13 @@ class BareFiles:
         base: Path,
         say: Callable[[str], None],
         on_bytes: Callable[[int, int], None] | None = None,
+        *,
+        is_test: bool = False,
     ) -> None:
         """``say`` takes what was recognised, left out, and noted while reading.
 
-        ``on_bytes`` takes the bytes read and to read, as they lie in storage, after each block.
+        ``on_bytes`` takes the bytes read and to read, as they lie in storage, after each block. With ``is_test`` the
+        values of bad rows are neither kept nor said, only which rows they are and what was expected.
 
         Raises:
             InputError: a source that is not there, or a file that two of them name.
@@ -55,7 +59,7 @@ class BareFiles:
         self.files = tuple(files)
         self.counts: Counter[str] = Counter()
         self.bad: list[Bad] = []
-        self._base, self._say, self._on_bytes = base, say, on_bytes
+        self._base, self._say, self._on_bytes, self._is_test = base, say, on_bytes, is_test
         self._sources = _opened(files, base)
         self._lacks_columns = False
 
@@ -69,7 +73,7 @@ class BareFiles:
             for row in converted(read(source.found, self._base, source.prefix, progress), self._say):
                 self.counts[row.id.rpartition(":")[0]] += 1
                 if isinstance(row, Bad):
-                    self.bad.append(row)
+                    self.bad.append(replace(row, found=NOT_SHOWN) if self._is_test else row)
                 else:
                     yield SPLIT, row
         for line in progress.said():
@@ -100,6 +104,8 @@ class BareFiles:
         problems = []
         for (source, field, expected), group in groups.items():
             shown = "; ".join(f"{bad.id} has {bad.found}" for bad in group[:SHOWN])
+            if group[0].found == NOT_SHOWN:
+                shown = f"{', '.join(bad.id for bad in group[:SHOWN])}, {NOT_SHOWN}"
             more = f"; and {len(group) - SHOWN:,} more" if len(group) > SHOWN else ""
             where = f'field "{field}": ' if field else ""
             count = f"{len(group):,} bad of {self.counts[source]:,} rows"

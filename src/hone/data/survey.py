@@ -194,7 +194,7 @@ def _test(wishes: Wishes, section: Clean, base: Path, view: View, transforms: Se
     labels: set[str] = set()
 
     def passing() -> Iterator[Pair]:
-        reading = BareFiles([file], base, say)
+        reading = BareFiles([file], base, say, is_test=True)
         seen_by, stream = viewed(file, reading, say, view)
         changing = Changing(transforms=transforms, columns=seen_by.text_columns)
         for split, row in stream:
