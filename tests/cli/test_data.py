@@ -11,8 +11,10 @@ import yaml
 
 from hone.cli import main
 from hone.cli.going_back import with_clean
+from hone.data.hidden import hidden
 from hone.data.versions import find_version, versions
 from hone.errors import InputError
+from hone.task.load import load_task
 
 HONE = """task: t
 kind: classify
@@ -221,6 +223,43 @@ def test_an_edit_to_a_label_that_no_other_row_has_is_recorded_with_a_warning(
     # A second row with it is no slip any more, and an edit of the text alone is none of a label.
     for words in (("train.jsonl:3", "label=xx"), ("train.jsonl:2", "text=other")):
         assert "warning" not in hone(capsys, "data", "edit", *words, folder)[1]
+
+
+def test_rows_hashed_out_for_the_test_are_neither_shown_nor_edited(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "test.jsonl").write_text('{"text": "of the test", "label": "x"}\n')
+    text = (folder / "hone.yaml").read_text()
+    (folder / "hone.yaml").write_text(text.replace("dev: 5}", "dev: 5, test: test.jsonl}"))
+    named = hone(capsys, "clean", folder)[2]["version"]
+    (folder / "hone.yaml").write_text(text)
+    sealed = sorted(hidden(load_task(folder), folder).test.only)
+    hashed = hone(capsys, "clean", folder)[2]["version"]
+    assert len(sealed) == find_version(folder, hashed).counts["test"] > 3
+    texts = [f'row {int(row.rpartition(":")[2]) - 1}"' for row in sealed]
+    for row in sealed:
+        for words in (("edit", row, "label=z"), ("edit", row, "text=other"), ("drop", row)):
+            status, said, document = hone(capsys, "data", *words, folder)
+            assert (status, document["error"]["type"]) == (2, "InputError")
+            assert f"{row} is a row of the sealed test" in said
+        status, said, story = hone(capsys, "data", "lineage", row, folder)
+        assert (status, [event["step"] for event in story["events"]]) == (0, ["source", "version"])
+        assert not any(text in said + json.dumps(story) for text in texts)
+    assert not (folder / "patches.jsonl").exists()
+    # They were rows of train while the test was a file.
+    _, said, found = hone(capsys, "data", "diff", named, hashed, folder)
+    (group,) = [group for group in found["groups"]["out"] if group["reason"] == "hashed out for the test"]
+    assert group["count"] == len(sealed)
+    assert not any(text.replace('"', '\\"') in said + json.dumps(found) for text in texts)
+    assert not any(text in said for text in texts)
+    # Every other row can be edited, also a bad one, though nothing can be made before that.
+    other = next(f"train.jsonl:{n}" for n in range(1, 41) if f"train.jsonl:{n}" not in sealed)
+    rows = (folder / "train.jsonl").read_text().splitlines()
+    rows[int(other.rpartition(":")[2]) - 1] = '{"text": "bad", "label": null}'
+    (folder / "train.jsonl").write_text("\n".join(rows))
+    assert hone(capsys, "clean", folder)[0] == 2
+    assert hone(capsys, "data", "edit", other, "label=x", folder)[0] == 0
+    assert hone(capsys, "clean", folder)[0] == 0
 
 
 def spoiled(place: Path, how: str) -> str:

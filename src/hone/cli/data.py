@@ -164,9 +164,16 @@ def _diff(asked: Asked, say: Say) -> Document:
     folder, words = asked.folder, asked.words
     from hone.cli.profiling import profile_of
     from hone.data.diffing import diff
+    from hone.data.hidden import hidden
 
     exactly(words, 2, "diff takes two VERSIONs")
-    found = diff(folder, words[0], words[1], profile_of(folder, _task(folder)))
+    task = _task(folder)
+    try:
+        test = None if task is None else hidden(task, folder)
+    except InputError as error:
+        test = None
+        say(f"which rows are of the test now cannot be told: {'; '.join(error.problems)}")
+    found = diff(folder, words[0], words[1], profile_of(folder, task), test)
     _say_diff(found, say)
     document = asdict(found)
     document["a"], document["b"] = found.a.id, found.b.id

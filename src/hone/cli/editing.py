@@ -73,8 +73,10 @@ def _editable(folder: Path, row_id: str) -> tuple[Task, str, Row, Patches]:
     """The task, the split and the row that an edit is about, and the edits that there are.
 
     Raises:
-        InputError: no such row, or a ``hone.yaml`` that takes an earlier version again with the edits that it had.
+        InputError: no such row, one of the sealed test, or a ``hone.yaml`` that takes an earlier version again with
+            the edits that it had.
     """
+    from hone.data.hidden import SEALED, hidden
     from hone.data.lineage import find_row
     from hone.data.patches import Patches
     from hone.data.placing import placed
@@ -84,6 +86,11 @@ def _editable(folder: Path, row_id: str) -> tuple[Task, str, Row, Patches]:
     if task.clean.version is not None:
         raise InputError(_pinned(folder, task.clean.version))
     split, row = find_row(folder, row_id, task)
+    if split == "train" and hidden(task, folder).has(row.id):
+        raise InputError(
+            f"{row.id} is {SEALED} and which is not edited by hand: the task names no test file, so rows are hashed "
+            "out of train for it. Nothing was recorded; correct the source, or name a file in data.test"
+        )
     known, _ = placed(Patches.load(folder), task, folder)
     return task, split, row, known
 

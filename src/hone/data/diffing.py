@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hone.data.hidden import SEALED, Hidden
 from hone.data.rows import Row, canonical
 from hone.data.version_record import Version
 from hone.data.versions import find_version, stored_columns, version_ledger, version_rows
@@ -15,6 +16,7 @@ from hone.data.versions import find_version, stored_columns, version_ledger, ver
 SAMPLES = 3
 PREVIEW_CHARS = 160
 NEW = "new in the source"
+HASHED_OUT = "hashed out for the test"
 GONE = "no longer in the source"
 CHANGED_SOURCE = "changed in the source"
 BY_HAND = "edited by hand"
@@ -46,7 +48,7 @@ class Diff:
     """Profile figures that differ: name, value in a, value in b."""
 
 
-def diff(folder: Path, first: str, second: str, profile: Any = None) -> Diff:
+def diff(folder: Path, first: str, second: str, profile: Any = None, test: Hidden | None = None) -> Diff:
     """Compare two versions of a folder.
 
     Args:
@@ -54,6 +56,7 @@ def diff(folder: Path, first: str, second: str, profile: Any = None) -> Diff:
         first: id or beginning of one, or ``head``.
         second: the same.
         profile: gives the figures of a version's rows by name; None compares counts alone.
+        test: what is hashed out of train for the test now; a row of it that was trained on before is not shown.
 
     Raises:
         InputError: no such version.
@@ -66,10 +69,10 @@ def diff(folder: Path, first: str, second: str, profile: Any = None) -> Diff:
     changed = [row for row in both if old[row][1] != new[row][1]]
     moved = [row for row in both if old[row][0] != new[row][0]]
     groups = {
-        "in": _grouped(folder, fresh, b.id, _reasons(folder, a.id, set(fresh), NEW)),
-        "out": _grouped(folder, gone, a.id, _reasons(folder, b.id, set(gone), GONE)),
-        "changed": _changed(folder, a, b, changed),
-        "moved": _grouped(folder, moved, b.id, {row: [(f"{old[row][0]} -> {new[row][0]}", "")] for row in moved}),
+        "in": _grouped(folder, fresh, b.id, _reasons(folder, a.id, set(fresh), NEW), test),
+        "out": _grouped(folder, gone, a.id, _reasons(folder, b.id, set(gone), GONE, test), test),
+        "changed": _changed(folder, a, b, changed, test),
+        "moved": _grouped(folder, moved, b.id, {row: [(f"{old[row][0]} -> {new[row][0]}", "")] for row in moved}, test),
     }
     figures = _counts(a, b)
     if profile is not None:
@@ -93,18 +96,25 @@ def _index(folder: Path, version_id: str) -> dict[str, tuple[str, str]]:
     return {row: (split, digest) for row, split, digest in columns}
 
 
-def _reasons(folder: Path, version_id: str, rows: set[str], otherwise: str) -> dict[str, list[tuple[str, str]]]:
+def _reasons(
+    folder: Path, version_id: str, rows: set[str], otherwise: str, test: Hidden | None = None
+) -> dict[str, list[tuple[str, str]]]:
     """Why a version does not have rows: its ledger's reasons with the evidence."""
     found = {
         entry.row: [(reason.name, reason.evidence) for reason in entry.reasons]
         for entry in version_ledger(folder, version_id).entries
         if entry.row in rows
     }
-    return {row: found.get(row, [(otherwise, "")]) for row in rows}
+    sealed = {row for row in rows if test is not None and test.has(row)}
+    return {row: found.get(row, [(HASHED_OUT if row in sealed else otherwise, "")]) for row in rows}
 
 
 def _grouped(
-    folder: Path, rows: Iterable[str], version_id: str, reasons: Mapping[str, list[tuple[str, str]]]
+    folder: Path,
+    rows: Iterable[str],
+    version_id: str,
+    reasons: Mapping[str, list[tuple[str, str]]],
+    test: Hidden | None,
 ) -> tuple[Group, ...]:
     counts: Counter[str] = Counter()
     shown: dict[str, list[tuple[str, str]]] = {}
@@ -114,7 +124,7 @@ def _grouped(
             if len(shown.setdefault(name, [])) < SAMPLES:
                 shown[name].append((row, evidence))
     wanted = {row for pairs in shown.values() for row, _ in pairs}
-    texts = {row.id: _preview(row) for row in _taken(folder, version_id, wanted)}
+    texts = {row.id: _shown(row, test) or _preview(row) for row in _taken(folder, version_id, wanted)}
     return tuple(
         Group(
             reason=name,
@@ -125,7 +135,7 @@ def _grouped(
     )
 
 
-def _changed(folder: Path, a: Version, b: Version, rows: list[str]) -> tuple[Group, ...]:
+def _changed(folder: Path, a: Version, b: Version, rows: list[str], test: Hidden | None) -> tuple[Group, ...]:
     """Rows of other content: by an edit, by the transforms, or in the source."""
     if not rows:
         return ()
@@ -144,7 +154,7 @@ def _changed(folder: Path, a: Version, b: Version, rows: list[str]) -> tuple[Gro
             reason=name,
             count=count,
             samples=tuple(
-                {"row": row, "evidence": "", "text": _change(before[row], after[row])} for row in shown[name]
+                {"row": row, "evidence": "", "text": _change(before[row], after[row], test)} for row in shown[name]
             ),
         )
         for name, count in counts.most_common()
@@ -175,7 +185,14 @@ def _preview(row: Row) -> str:
     return _short(canonical(row.fields))
 
 
-def _change(before: Row, after: Row) -> str:
+def _shown(row: Row, test: Hidden | None) -> str:
+    """What is said in place of the text of a row of the test; empty for every other."""
+    return SEALED if test is not None and (test.has(row.id) or test.equals(row)) else ""
+
+
+def _change(before: Row, after: Row, test: Hidden | None) -> str:
+    if sealed := _shown(before, test) or _shown(after, test):
+        return sealed
     names = [name for name in {**before.fields, **after.fields} if before.fields.get(name) != after.fields.get(name)]
     return "; ".join(
         f"{name}: {_short(canonical(before.fields.get(name)))} -> {_short(canonical(after.fields.get(name)))}"

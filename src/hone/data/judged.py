@@ -76,7 +76,7 @@ def open_task(task: Task, folder: Path, say: Say, on_progress: OnProgress | None
     """
     section, patches = chosen_section(task, folder)
     check_section(section, task.kind, folder)
-    changing = Changing(transforms=transforms_of(section, task.kind), leave=_left(task), patches=patches)
+    changing = Changing(transforms=transforms_of(section, task.kind), leave=left_alone(task), patches=patches)
     on_bytes = None if on_progress is None else partial(on_progress, "reading")
     loaded, changing = load_edited(task, folder, say, changing, on_bytes)
     patches = changing.patches
@@ -138,7 +138,7 @@ def judge(
     return Judged(plan=plan, measured=measured, columns=columns, decisions=decisions)
 
 
-def _left(task: Task) -> tuple[str, ...]:
+def left_alone(task: Task) -> tuple[str, ...]:
     """Columns that transforms leave alone: labels are names, and what a split goes by is compared."""
     labels = output_columns(task) if task.kind == "classify" else []
     return (*labels, *([task.data.split.column] if task.data.split is not None else []))

@@ -9,6 +9,7 @@ from typing import Any
 
 from hone.data.changing import Changing
 from hone.data.cleaning import transforms_of
+from hone.data.hidden import SEALED, hidden
 from hone.data.making import chosen_section
 from hone.data.patches import Patches
 from hone.data.placing import placed, rows_as_read
@@ -42,7 +43,7 @@ def lineage(folder: Path, row_id: str, task: Task | None) -> list[Event]:
 
     Raises:
         InputError: when neither a source nor a version knows the row, with the sources that could not be read. Rows of
-            the test split are not shown.
+            a test file are not looked up; of those hashed out of train no text is shown.
     """
     events, problems = ([], []) if task is None else _source_events(folder, row_id, task)
     found, unreadable = survey_versions(folder)
@@ -91,6 +92,8 @@ def _source_events(folder: Path, row_id: str, task: Task) -> tuple[list[Event], 
     if found is None:
         return [], problems
     split, row = found
+    if split == "train" and (unshown := _unshown(folder, row_id, task)):
+        return [Event(step="source", sentence=unshown, values={"split": split})], problems
     view = view_of_task(task)
     key = fingerprint(view.row(row, "", split).input)
     events = [
@@ -118,6 +121,15 @@ def _source_events(folder: Path, row_id: str, task: Task) -> tuple[list[Event], 
             )
         row = new
     return events, problems
+
+
+def _unshown(folder: Path, row_id: str, task: Task) -> str:
+    """Why the text of a row of train is not shown: it is of the test, or may be. Empty when it is shown."""
+    try:
+        return f"read for train: {SEALED} (hashed out of train)" if hidden(task, folder).has(row_id) else ""
+    except InputError as error:
+        why = "; ".join(error.problems)
+        return f"read for train; whether it is {SEALED}, cannot be told: {why}"
 
 
 def _edit_events(row_id: str, chosen: Patches, known: Patches) -> list[Event]:
