@@ -244,9 +244,10 @@ def _named(word: str) -> tuple[str, dict[str, Any]]:
     for pair in pairs:
         key, _, value = pair.partition("=")
         try:
-            params[key] = yaml.safe_load(f"[{value}]" if "," in value else value)
+            parts = yaml.safe_load(f"[{value}]")
         except yaml.YAMLError:
             raise InputError(f"{key}: {value!r} is no value; expected a number, a word, or words with commas") from None
+        params[key] = parts[0] if len(parts) == 1 else parts
     return name, params
 
 

@@ -13,6 +13,11 @@ from hone.task.scores import wilson
 LEAST = 20
 """Rows of a kind that a figure needs to be worth saying."""
 _TOLD = 5
+_OF = {
+    "precision": "rows struck are toxic",
+    "recall": "toxic rows are struck",
+    "false_positive_rate": "harmless rows are struck",
+}
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
@@ -30,17 +35,24 @@ def figures(
     texts: list[str], scores: Floats, is_toxic: Flags, threshold: float, groups: tuple[Group, ...]
 ) -> dict[str, Any]:
     """Precision, recall, area under the curve, and false-positive rates by group and term, of rows held out."""
-    struck = scores >= threshold
-    right = int((struck & is_toxic).sum())
     harmless = np.flatnonzero(~is_toxic).tolist()
-    clean, flags = [texts[row] for row in harmless], struck[harmless]
+    clean, flags = [texts[row] for row in harmless], scores[harmless] >= threshold
     return {
-        "precision": share(right, int(struck.sum())),
-        "recall": share(right, int(is_toxic.sum())),
-        "false_positive_rate": share(int(flags.sum()), len(harmless)),
+        **caught(scores, is_toxic, threshold),
         "auc": round(auc(scores, is_toxic), 6),
         "false_positive_rate_by_group": [rate.to_json() for rate in rates_by_group(clean, flags, groups)],
         "false_positive_rate_by_term": [rate.to_json() for rate in rates_by_group(clean, flags, groups, terms=True)],
+    }
+
+
+def caught(scores: Floats, is_toxic: Flags, threshold: float) -> dict[str, Any]:
+    """Precision, recall and the false-positive rate at a threshold."""
+    struck = scores >= threshold
+    right, wrong = int((struck & is_toxic).sum()), int((struck & ~is_toxic).sum())
+    return {
+        "precision": share(right, right + wrong),
+        "recall": share(right, int(is_toxic.sum())),
+        "false_positive_rate": share(wrong, int((~is_toxic).sum())),
     }
 
 
@@ -69,12 +81,25 @@ def tell(about: dict[str, Any], say: Callable[[str], None]) -> None:
         figure = about[name]
         if figure["n"]:
             interval = f"[{figure['low']:.3f}, {figure['high']:.3f}]"
-            say(f"{name.replace('_', ' ')} {figure['share']:.3f} {interval}, n={figure['n']:,}, on rows held out")
+            counts = f"{figure['count']:,} of {figure['n']:,} {_OF[name]}"
+            say(f"{name.replace('_', ' ')} {figure['share']:.3f} {interval}: {counts}, on further rows held out")
     say(f"area under the ROC curve {about['auc']:.3f}")
+    _tell_thresholds(about, say)
     _tell_groups("harmless rows", about, say)
     if about["probe"]:
         _tell_groups("made-up harmless sentences", about["probe"], say)
     _tell_swaps(about["swaps"], say)
+
+
+def _tell_thresholds(about: dict[str, Any], say: Callable[[str], None]) -> None:
+    """What other thresholds would catch, one line each."""
+    for one in about["thresholds"]:
+        right, wrong = one["recall"], one["false_positive_rate"]
+        if one["allowed"] != about["false_positive_rate_allowed"] and right["n"] and wrong["n"]:
+            say(
+                f"  at {one['threshold']:g} (at most {one['allowed']:.1%} of harmless rows): {right['count']:,} of "
+                f"{right['n']:,} toxic rows struck, {wrong['count']:,} of {wrong['n']:,} harmless ones"
+            )
 
 
 def _tell_groups(what: str, rates: dict[str, Any], say: Callable[[str], None]) -> None:

@@ -21,7 +21,7 @@ from hone.data.linear import LinearModel, fit
 from hone.data.rows import fingerprint
 from hone.data.split import position
 from hone.data.swap_effects import swap_effects
-from hone.data.toxic_figures import LEAST, Flags, Floats, figures, probe, tell
+from hone.data.toxic_figures import LEAST, Flags, Floats, caught, figures, probe, tell
 from hone.errors import FailedError, InputError
 from hone.files import atomic_folder, file_hash, read_json, write_json
 
@@ -32,6 +32,10 @@ _MODEL, _ABOUT = "model.safetensors", "toxic.json"
 _BLOCK_PARTS = 512
 """Parts scored at once: about a million characters, whose features take some 50 MB."""
 _SWAPPED_ROWS = 5_000
+SHARES = (0.005, 0.01, 0.02, 0.05, 0.1)
+"""Shares of harmless rows for which a threshold and what it catches are told, to choose another one by."""
+_DIGITS = 6
+"""Of a threshold, so that what a person copies is the threshold that was measured."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -88,7 +92,8 @@ def fit_toxic(
 
     Returns:
         What ``toxic.json`` says: counts, threshold, and over the third part precision, recall and the false-positive
-        rate with 95 % intervals, the area under the ROC curve, the false-positive rate per group and per term, and
+        rate with 95 % intervals, the same at other thresholds (:data:`SHARES`), the area under the ROC curve, the
+        false-positive rate per group and per term, and
         what exchanging groups does (:mod:`hone.data.swap_effects`). ``probe``: the same rates over harmless sentences
         about every term of the shipped list (:func:`hone.data.groups.probe_sentences`).
 
@@ -103,9 +108,14 @@ def fit_toxic(
     linear = fit([texts[row] for row in fitted], [TOXIC if is_toxic[row] else OTHER for row in fitted], seed)
     harmless = np.flatnonzero((part == CHOOSE) & ~is_toxic).tolist()
     model = ToxicModel(linear=linear, threshold=0.5, digest="")
-    threshold = _threshold(model.scores([texts[row] for row in harmless]), false_positive_rate)
-    say(f"threshold {threshold:.4f}: strikes at most {false_positive_rate:.1%} of the harmless rows of the second part")
+    chosen_on = model.scores([texts[row] for row in harmless])
+    threshold = _threshold(chosen_on, false_positive_rate)
+    say(
+        f"threshold {threshold:g}: the lowest that strikes at most {false_positive_rate:.1%} of {len(harmless):,} "
+        "harmless rows that were not fitted on"
+    )
     third = np.flatnonzero(part == TEST).tolist()
+    thresholds = [{"allowed": share, "threshold": _threshold(chosen_on, share)} for share in SHARES]
     about = {
         "format": FORMAT,
         "toxic": sorted(set(toxic)),
@@ -115,7 +125,9 @@ def fit_toxic(
         "false_positive_rate_allowed": false_positive_rate,
         "held_out": held_out,
         "seed": seed,
-        **_judged(replace(model, threshold=threshold), [texts[row] for row in third], is_toxic[third], groups),
+        **_judged(
+            replace(model, threshold=threshold), [texts[row] for row in third], is_toxic[third], groups, thresholds
+        ),
     }
     _write(out, linear, about)
     tell(about, say)
@@ -128,10 +140,18 @@ def _write(out: Path, linear: LinearModel, about: dict[str, Any]) -> None:
         write_json(folder / _ABOUT, about)
 
 
-def _judged(model: ToxicModel, texts: list[str], is_toxic: Flags, groups: tuple[Group, ...] | None) -> dict[str, Any]:
+def _judged(
+    model: ToxicModel,
+    texts: list[str],
+    is_toxic: Flags,
+    groups: tuple[Group, ...] | None,
+    thresholds: Sequence[dict[str, float]],
+) -> dict[str, Any]:
     """All figures of the third part."""
+    scores = model.scores(texts)
     return {
-        **figures(texts, model.scores(texts), is_toxic, model.threshold, groups or read_groups()),
+        **figures(texts, scores, is_toxic, model.threshold, groups or read_groups()),
+        "thresholds": [{**one, **caught(scores, is_toxic, one["threshold"])} for one in thresholds],
         "probe": None if groups else probe(model.scores, model.threshold),
         "swaps": swap_effects(texts[:_SWAPPED_ROWS], model.scores, threshold=model.threshold),
     }
@@ -208,7 +228,7 @@ def _check_parts(is_toxic: Flags, part: Any) -> None:
 
 
 def _threshold(harmless: Floats, allowed: float) -> float:
-    """The lowest threshold that at most a share ``allowed`` of the scores reaches."""
+    """The lowest threshold of few digits that at most a share ``allowed`` of the scores reaches."""
     order = np.sort(harmless)[::-1]
     may = int(allowed * len(order))
-    return float(np.nextafter(order[may], np.inf))
+    return float((np.floor(order[may] * 10**_DIGITS) + 1) / 10**_DIGITS)
