@@ -365,6 +365,22 @@ def test_a_file_that_cannot_be_changed_so_is_refused_with_the_line(text: str) ->
         with_clean(text, "123")
 
 
+def test_a_source_is_recorded_alike_in_a_task_and_as_a_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
+    for number, name in ((0, "licence"), (1, "license"), (2, "license")):
+        lines[number][name] = "CC0-1.0"
+    (folder / "train.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "test.jsonl").write_text('{"text": "of the test", "label": "x"}\n')
+    text = (folder / "hone.yaml").read_text().replace("dev: 5}", "dev: 5, test: test.jsonl}")
+    (folder / "hone.yaml").write_text(text)
+    of_task = find_version(folder, hone(capsys, "clean", folder)[2]["version"]).sources
+    out = folder / "out"
+    made = hone(capsys, "clean", folder / "train.jsonl", "--out", out, "--text", "text")[2]["version"]
+    of_file = find_version(out, made).sources
+    assert [source for source in of_task if source.split == "train"] == list(of_file)
+    assert (of_file[0].rows, dict(of_file[0].licences)) == (40, {"CC0-1.0": 3})
+
+
 def test_files_cleaned_in_another_way_to_the_same_rows_get_their_own_record(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,7 +21,9 @@ from hone.task.spec import Clean, Task
 if TYPE_CHECKING:
     from hone.data.judged import Judged, Opened
     from hone.data.prepare import DataVersion
+    from hone.data.rules import Rule
     from hone.data.sources import Loaded
+    from hone.data.transforms.base import Transform
 
 _LICENCE = ("licence", "license")
 
@@ -54,18 +56,12 @@ class Making:
     @classmethod
     def of(cls, opened: Opened, judged: Judged) -> Making:
         """Gather the record from what was carried out."""
-        counts, section, changing = judged.decisions.counts(), opened.section, opened.changing
+        section, changing = opened.section, opened.changing
         return cls(
             clean=section.model_dump(mode="json", exclude_none=True, exclude_defaults=True),
-            transforms=tuple(
-                {"name": one.name, "version": one.version, **one.params, "changed": changing.changed[one.name]}
-                for one in changing.transforms
-            ),
+            transforms=steps_of(changing.transforms, changing.changed),
             signals=judged.measured.signals,
-            rules=tuple(
-                {"name": rule.name, "keeps": rule.sentence(), "source": rule.source, **counts[rule.name]}
-                for rule in judged.plan.rules
-            ),
+            rules=rules_of(judged.plan.rules, judged.decisions.counts()),
             patches=opened.patches.record(),
             sources=_sources(opened.loaded),
             again=opened.patches.version,
@@ -154,29 +150,52 @@ def keep(
     return load_version(save_version(folder, version, rows, ledger, also))
 
 
+class SourceTally:
+    """Rows and licences of sources, counted as their rows pass; a row's source is its id without the line number."""
+
+    def __init__(self) -> None:
+        self.rows: Counter[str] = Counter()
+        self._licences: dict[str, Counter[str]] = {}
+
+    def add(self, source: str, fields: Mapping[str, Any]) -> None:
+        """Count a row; its licence is what a column of that name says."""
+        self.rows[source] += 1
+        licence = next((str(fields[name]) for name in _LICENCE if fields.get(name)), None)
+        if licence is not None:
+            self._licences.setdefault(source, Counter())[licence] += 1
+
+    def record(self, source: str, split: str, sha256: str) -> SourceRecord:
+        """The record of a source, with what was counted of it."""
+        licences = dict(self._licences.get(source, {}))
+        return SourceRecord(name=source, split=split, sha256=sha256, rows=self.rows[source], licences=licences)
+
+
+def steps_of(transforms: Iterable[Transform], changed: Mapping[str, int]) -> tuple[Mapping[str, Any], ...]:
+    """Transforms as a version records them; ``changed``: rows that each changed."""
+    return tuple(
+        {"name": one.name, "version": one.version, **one.params, "changed": changed.get(one.name, 0)}
+        for one in transforms
+    )
+
+
+def rules_of(rules: Iterable[Rule], counts: Mapping[str, Mapping[str, int]]) -> tuple[Mapping[str, Any], ...]:
+    """Rules as a version records them; ``counts``: rows that fail each, and that fail no other."""
+    return tuple(
+        {"name": rule.name, "keeps": rule.sentence(), "source": rule.source, **counts[rule.name]} for rule in rules
+    )
+
+
 def _sources(loaded: Loaded) -> tuple[SourceRecord, ...]:
     """Each file with its hash, rows and licences; a table or hub id by its name alone. The test's rows are not kept."""
     records = []
     for split, found in loaded.found.items():
         rows: Iterable[Row] = getattr(loaded, split) if split != "test" else ()
-        licences: dict[str, Counter[str]] = {}
-        counts: Counter[str] = Counter()
+        tally = SourceTally()
         for row in rows:
-            source = row.id.rpartition(":")[0]
-            counts[source] += 1
-            licence = next((str(row.fields[name]) for name in _LICENCE if row.fields.get(name)), None)
-            if licence is not None:
-                licences.setdefault(source, Counter())[licence] += 1
+            tally.add(row.id.rpartition(":")[0], row.fields)
         files = {loaded.prefixes[split] + file.name: file.path for file in found.files if file.path is not None}
-        for name in dict.fromkeys([*files, *counts]):
+        for name in dict.fromkeys([*files, *tally.rows]):
             path = files.get(name)
-            records.append(
-                SourceRecord(
-                    name=name,
-                    split=split,
-                    sha256=file_hash(path) if isinstance(path, Path) and path.is_file() else "",
-                    rows=counts[name],
-                    licences=dict(licences.get(name, {})),
-                )
-            )
+            there = isinstance(path, Path) and path.is_file()
+            records.append(tally.record(name, split, file_hash(path) if path is not None and there else ""))
     return tuple(records)
