@@ -55,3 +55,11 @@ def test_one_far_value_does_not_hide_the_others() -> None:
 @pytest.mark.parametrize("values", [[], [np.nan, np.nan]])
 def test_nothing_measured_is_an_empty_histogram(values: list[float]) -> None:
     assert histogram(np.asarray(values, float))["counts"] == []
+
+
+def test_the_smallest_value_is_counted_on_a_logarithmic_scale() -> None:
+    """log1p and back makes 8.000000000000002 of 8."""
+    found = histogram(np.asarray([8.0, 8.0, 98.0]))
+    assert found["scale"] == "log"
+    assert sum(found["counts"]) == 3
+    assert (found["edges"][0], found["edges"][-1], found["beyond"]) == (8.0, 98.0, 0)

@@ -68,6 +68,8 @@ def _edges(low: float, high: float, thresholds: Sequence[float], scale: str, who
         high = low + (1.0 if whole else max(abs(low), 1.0) * 0.1)
     if scale == "log":
         edges = np.expm1(np.linspace(np.log1p(low), np.log1p(high), BINS + 1))
+        # There and back is not exact, and the smallest value must not lie outside.
+        edges[0], edges[-1] = low, high
     else:
         edges = np.linspace(low, high, BINS + 1)
     if whole:
