@@ -185,3 +185,21 @@ def test_on_a_terminal_the_missing_is_asked_and_enter_takes_the_proposal(here, f
     task = load_task("t")
     assert (task.kind, task.output, task.target) == ("classify", "{category}", 0.77)
     assert [question.split(" ")[0] for question in asked] == ["kind", "output", "input", "target"]
+
+
+def test_bad_rows_are_counted_named_and_dropped_by_the_task_that_is_written(here, capsys):
+    """A line that is no JSON and a row without the answer: without `bad_rows: drop` the task would be refused."""
+    lines = [json.dumps({"text": f"{'how' if n % 2 else 'when'} is row {n}", "label": n % 2}) for n in range(40)]
+    lines[3], lines[7] = '{"text": "cut', json.dumps({"text": "no answer"})
+    (here / "rows.jsonl").write_text("\n".join(lines) + "\n")
+    words = ["--data", "rows.jsonl", "--kind", "classify", "--input", "text", "--output", "label", "--target", "0.9"]
+    assert main(["init", "t", *words]) == 0
+    said = capsys.readouterr().err
+    assert "bad_rows: drop (2 of 40 rows cannot be used: left out, where error would refuse)" in said
+    assert "rows.jsonl:4" in said
+    assert "rows.jsonl:8" in said
+    assert load_task("t").data.bad_rows == "drop"
+    assert main(["clean", "t", "--dry-run"]) == 0
+    (here / "rows.jsonl").write_text("\n".join(lines[8:]) + "\n")
+    assert main(["init", "good", *words]) == 0
+    assert "bad_rows" not in (here / "good/hone.yaml").read_text()

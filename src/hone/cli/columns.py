@@ -35,13 +35,14 @@ MOST_ROWS = 20_000
 class Looked:
     """What was seen of a source: rows (at most ``MOST_ROWS``), whether there are more, its columns in order.
 
-    ``format`` is the schema that the rows have, if any; its columns are among them.
+    ``format`` is the schema that the rows have, if any; its columns are among them. ``bad``: rows that are none.
     """
 
     rows: tuple[Row, ...]
     more: bool
     columns: tuple[Column, ...]
     format: Format | None = None
+    bad: tuple[Bad, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -83,7 +84,7 @@ def look(source: str, base: Path) -> Looked:
     if not rows:
         first = f"; the first bad row: {bad[0].id}: expected {bad[0].expected}, found {bad[0].found}" if bad else ""
         raise InputError(f"--data {source}: holds no rows; expected at least one{first}")
-    return Looked(rows=tuple(rows), more=more, columns=tuple(columns_of(rows)), format=found)
+    return Looked(rows=tuple(rows), more=more, columns=tuple(columns_of(rows)), format=found, bad=tuple(bad))
 
 
 def propose_kind(looked: Looked) -> Proposal | None:

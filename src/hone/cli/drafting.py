@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,6 +14,7 @@ from hone.cli import columns as looking
 from hone.cli.columns import Looked, Proposal
 from hone.cli.proposing import propose_context, propose_dev, propose_target
 from hone.cli.task_text import task_text
+from hone.data.checking import Checker
 from hone.data.read import Found, find
 from hone.data.readers.contents import plain_suffix
 from hone.data.readers.finding import TABLES
@@ -50,6 +52,7 @@ class _Desk:
     problems: list[str] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
     why: dict[str, str] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
 
     def put(self, key: str, value: Any, why: str) -> None:
         self.values[key], self.why[key] = value, why
@@ -78,12 +81,33 @@ def draft(args: argparse.Namespace, folder: Path, ask: Ask | None) -> Draft:
         raise InputError(desk.problems)
     desk.put("data", *_place(desk, found["train"], args.data or desk.values["source"]))
     desk.put("test", *(_place(desk, found["test"], args.test) if args.test else (None, _NO_TEST)))
+    looked = _usable(desk, looked)
     dev = propose_dev(looked)
     desk.put("dev", dev.value, dev.why)
     _target(desk, looked)
     context = propose_context(_task(desk, desk.values["target"], 256), looked)
     desk.put("context", context.value, context.why)
     return _finished(desk, looked, found)
+
+
+def _usable(desk: _Desk, looked: Looked) -> Looked:
+    """What was seen without the rows that the task cannot use; with any, they are named and the task drops them.
+
+    Raises:
+        InputError: when no row is left.
+    """
+    desk.values["dev"] = 0.1  # of no account yet
+    checker = Checker(_task(desk, 1.0, 256), str(desk.values["data"]))
+    rows = list(checker.good(chain(looked.rows, looked.bad)))
+    wrong = checker.rows - len(rows)
+    if not wrong:
+        return looked
+    if not rows:
+        raise InputError(checker.problems())
+    of = f"{'the first ' if looked.more else ''}{checker.rows:,} rows"
+    desk.put("bad_rows", "drop", f"{wrong:,} of {of} cannot be used: left out, where error would refuse")
+    desk.said += checker.problems()
+    return replace(looked, rows=tuple(rows))
 
 
 _NO_TEST = "none named: a tenth of the rows is hashed out of train and sealed"
@@ -298,11 +322,16 @@ def _finished(desk: _Desk, looked: Looked, found: dict[str, Found]) -> Draft:
     if desk.args.copy:
         copies = [(path, desk.folder / path.name) for split in found.values() for path in split.paths]
         copies = [pair for pair in copies if pair[0].resolve() != pair[1].resolve()]
-    keys = [key for key in ("kind", "input", "output", "metric", "target", "dev", "test", "context") if key in desk.why]
+    keys = ("kind", "input", "output", "metric", "target", "dev", "test", "bad_rows", "context")
     lines = [f"data: {values['data']}, {rows}"]
     if looked.format is not None and not set(looked.format.columns.values()).isdisjoint(_named(values)):
         lines.append(f"data: {looked.format.line}")
-    lines += [f"{key}: {_shown(values[key])} ({desk.why[key]})" for key in keys if values.get(key) is not None]
+    lines += [f"bad row: {problem}" for problem in desk.said]
+    lines += [
+        f"{key}: {_shown(values[key])} ({desk.why[key]})"
+        for key in keys
+        if values.get(key) is not None and key in desk.why
+    ]
     if values["test"] is None:
         lines.append(f"test: {_NO_TEST}")
     return Draft(task=parse_task(text), text=text, lines=lines, why=desk.why, copies=copies)

@@ -19,7 +19,7 @@ def task_text(name: str, values: Mapping[str, Any], why: Mapping[str, str], rows
 
     Args:
         name: of the task.
-        values: kind, data, test, dev, input, output, metric, target, context.
+        values: kind, data, test, dev, input, output, metric, target, context, and bad_rows where there are any.
         why: a reason for each of them where there is one.
         rows: what the data holds, in words.
     """
@@ -33,6 +33,8 @@ def task_text(name: str, values: Mapping[str, Any], why: Mapping[str, str], rows
         _line(f"  dev: {values['dev']:g}", why.get("dev", "")),
         _line(f"  test: {'null' if values['test'] is None else _scalar(values['test'])}", _test_comment(values, why)),
     ]
+    if values.get("bad_rows"):
+        lines.append(_line(f"  bad_rows: {values['bad_rows']}", why["bad_rows"]))
     if values["input"] is not None:
         lines.append(_line(f"input: {_scalar(values['input'])}", "how a row becomes the prompt"))
     lines += [
