@@ -49,23 +49,11 @@ def run(args: argparse.Namespace) -> int:
     if folders or args.sources == ["."]:
         if len(args.sources) > 1:
             raise InputError(f"one task folder, please, or files alone; got {', '.join(args.sources)}")
-        wishing.refuse_for_a_task(args, task_folder(args.sources[0]))
-        _refuse_for_a_task(args)
+        wishing.refuse_for_a_task(args, task_folder(args.sources[0]), "out")
         return _clean_task(args, task_folder(args.sources[0]))
     if args.to or args.undo:
         raise InputError("--to and --undo go back in a task folder; for files choose a version in the --out folder")
     return _clean_files(args)
-
-
-def _refuse_for_a_task(args: argparse.Namespace) -> None:
-    """A task folder says in hone.yaml how it is cleaned; options beside it would have no effect."""
-    given = {"--out": args.out, "--test": args.test, "--against": args.against, "--text": args.text}
-    given |= {"--answer": args.answer, "--label": args.label}
-    named = [name for name, value in given.items() if value]
-    named += ["--preset"] if args.preset != "task" else []
-    named += ["--bad-rows"] if args.bad_rows != "error" else []
-    if named:
-        raise InputError(f"{', '.join(named)}: for bare files; a task folder says this in hone.yaml (data, clean)")
 
 
 def _clean_task(args: argparse.Namespace, folder: Path) -> int:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SOURCE = "command line"
 """Where a threshold is from that was given so."""
 _OPTIONS = ("rule", "transform", "signal")
+_OF_FILES = ("test", "against", "text", "answer", "label")
 _SWITCH = {"": True, "on": True, "true": True, "off": False, "false": False}
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _ENDS = re.compile(rf"({_NUMBER})?\.\.({_NUMBER})?")
@@ -70,12 +71,22 @@ def words(args: argparse.Namespace) -> list[str]:
     return [word for name in _OPTIONS for value in getattr(args, name) for word in (f"--{name}", value)]
 
 
-def refuse_for_a_task(args: argparse.Namespace, folder: Path) -> None:
-    """A task folder says in ``hone.yaml`` how it is cleaned.
+def refuse_for_a_task(args: argparse.Namespace, folder: Path, *also: str) -> None:
+    """A task folder says in ``hone.yaml`` what is read and how it is cleaned; options beside it would have no effect.
+
+    Args:
+        args: the command line.
+        folder: the task folder.
+        also: further options of the verb that are for bare files alone.
 
     Raises:
-        InputError: when one of the options is given, with the section to write there.
+        InputError: when one is given; for rules, transforms and signals with the section to write there.
     """
+    named = [f"--{name}" for name in (*also, *_OF_FILES) if getattr(args, name) not in (None, "", [])]
+    named += ["--preset"] if args.preset != "task" else []
+    named += ["--bad-rows"] if args.bad_rows != "error" else []
+    if named:
+        raise InputError(f"{', '.join(named)}: for bare files; a task folder says this in hone.yaml (data, clean)")
     given = [f"--{name}" for name in _OPTIONS if getattr(args, name)]
     if not given:
         return
