@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import importlib
 import importlib.util
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -278,3 +280,82 @@ def test_a_missing_file_and_a_folder_without_a_task_are_said(
     assert "nothing.jsonl" in _run(capsys, "nothing.jsonl", status=2)
     assert "hone.yaml" in _run(capsys, status=2)
     assert list(tmp_path.iterdir()) == [], "nothing is written for what cannot be read"
+
+
+def test_bad_rows_and_rows_over_a_limit_are_shown(
+    banking: Path, rows: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = rows.parent / "out"
+    with rows.open("a", encoding="utf-8") as handle:
+        handle.write('{"text": "cut off\n')
+    told = _run(capsys, rows, "--dropped", "bad-rows", "--bad-rows", "drop", "--out", out)
+    assert "1 bad row left out" in told
+    assert "requests.jsonl:34\n  expected one whole JSON object" in told
+    told = _run(capsys, rows, "--dropped", "source-limit", "--bad-rows", "drop", "--out", out, status=2)
+    assert "no limit is set" in told
+    assert "when a tokenizer has counted" in _run(capsys, banking, "--dropped", "overlong", status=2)
+    with (banking / "hone.yaml").open("a", encoding="utf-8") as handle:
+        handle.write('\nclean: {limits: {"*": 100}}\n')
+    told = _run(capsys, banking, "--dropped", "source-limit")
+    stay = 320 - 100 - 1  # one row repeats another one
+    assert f"source-limit removes {stay} of 320 rows" in told
+    kept = json.loads(_run(capsys, banking, "--json").splitlines()[-1])["kept"]
+    assert kept == 100
+
+
+def test_a_label_stands_beside_the_one_that_is_suggested(banking: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One label is exchanged; a quick model finds the old one likelier."""
+    with (banking / "train.csv").open(encoding="utf-8", newline="") as handle:
+        lines = list(csv.reader(handle))
+    old, new = lines[1][1], next(line[1] for line in reversed(lines) if line[1] != lines[1][1])
+    lines[1][1] = new
+    with (banking / "train.csv").open("w", encoding="utf-8", newline="") as handle:
+        csv.writer(handle).writerows(lines)
+    told = json.loads(_run(capsys, banking, "--dropped", "label-suspect", "--json").splitlines()[-1])
+    row = next(row for row in told["dropped"] if row["row"] == "train.csv:2")
+    assert (row["label"], row["suggested"]) == (new, old)
+    assert row["probability"] < 0.5
+    shown = _run(capsys, banking, "--dropped", "label-suspect")
+    assert re.search(rf"label: {new} \(probability 0\.\d+\); suggested: {old}", shown)
+    hidden = _run(capsys, banking, "--dropped", "label-suspect", "--sensitive")
+    assert old not in hidden
+    assert new not in hidden
+
+
+def test_a_section_is_added_or_takes_the_place_of_the_one_that_is_there(
+    banking: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def places() -> set[str]:
+        alerts = json.loads(_run(capsys, banking, "--json").splitlines()[-1])["alerts"]
+        return {alert["place"] for alert in alerts if alert["yaml"].startswith("clean:")}
+
+    assert places() == {f"add to {banking / 'hone.yaml'}"}
+    with (banking / "hone.yaml").open("a", encoding="utf-8") as handle:
+        handle.write("\nclean: {preset: task}\n")
+    assert places() == {f"in {banking / 'hone.yaml'}, instead of its clean section"}
+
+
+def test_the_command_that_an_alert_proposes_for_files_cleans_them_as_it_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    texts = [f"the request with number {at} is about the weather of day {at + 3} in the town" for at in range(30)]
+    texts += ["the request with number 4 is about the weather of day 7 in the town please", "call jane@example.org"]
+    texts += ["this fucking thing", "Это предложение написано по-русски", "<p>a page</p>"]
+    Path("rows.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+    told = json.loads(_run(capsys, "rows.jsonl", "--json", "--rule", "empty=off").splitlines()[-1])
+    proposed = [alert for alert in told["alerts"] if alert["apply"]]
+    assert {alert["name"] for alert in proposed} >= {"near-duplicate", "toxic", "script", "personal", "html"}
+    assert not any(alert["yaml"] for alert in told["alerts"]), "bare files have no hone.yaml"
+    for alert in proposed:
+        words = shlex.split(alert["apply"])
+        assert words[:2] == ["hone", "clean"]
+        assert "empty=off" in words
+        assert main([*words[1:], "--json"]) == 0
+        made = json.loads(capsys.readouterr().out.splitlines()[-1])
+        if alert["removes"] is not None:
+            assert told["kept"] - made["kept"] == alert["removes"], alert["title"]
+        else:
+            kept = gzip.decompress((Path(made["place"]) / "kept.jsonl.gz").read_bytes()).decode()
+            assert ("jane@" in kept) == (alert["name"] != "personal")
+            assert ("<p>" in kept) == (alert["name"] != "html")

@@ -133,6 +133,8 @@ def say_headline(document: dict[str, Any], say: Callable[[str], None]) -> None:
 def _act(alert: dict[str, Any]) -> list[str]:
     """What acts on an alert, in lines: a command; or a change of hone.yaml, with what it does."""
     indent = " " * 12
+    if alert["apply"]:
+        return [f"{indent}{alert['effect']}:", indent + alert["apply"]]
     if not alert["yaml"]:
         return [indent + alert["command"]] if alert["command"] else []
     lines = alert["yaml"].splitlines()

@@ -75,7 +75,7 @@ def show_dropped(args: argparse.Namespace, looked: Looked) -> int:
     rows = dropped(looked, rule, positions, sensitive=args.sensitive)
     sampled = f" in a sample of {survey.num_rows:,}" if survey.sampled else ""
     head = f"{rule.name} removes {len(positions):,} of {counted(survey.columns.num_rows, 'row')}{sampled}"
-    head += f": {rule.removal()} ({rule.source})"
+    head += f": those where {rule.removal()} ({rule.source})"
     if args.json:
         told = {"rule": rule.name, "keeps": rule.sentence(), "rows": len(positions)}
         print(json.dumps({**told, "dropped": [row.to_json() for row in rows]}, ensure_ascii=False))

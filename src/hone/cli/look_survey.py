@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,11 +14,14 @@ from typing import Any
 from hone.cli import wishing
 from hone.cli.look import out_folder
 from hone.cli.look_sensitive import earlier_texts
-from hone.cli.places import check_there, is_task_folder, task_folder
+from hone.cli.places import TASK_FILE, check_there, is_task_folder, task_folder
 from hone.data.looking.figures import LookOptions
 from hone.data.survey import Survey
+from hone.data.wording import counted
 from hone.errors import InputError
 
+CLEAN = "clean"
+"""The folder that a proposed command writes cleaned files to."""
 CACHE = Path(".hone") / "cache"
 
 
@@ -49,6 +53,8 @@ def survey(args: argparse.Namespace, *, looking: bool, place: Path | None = None
 
 
 def _of_task(args: argparse.Namespace, folder: Path, looking: bool, place: Path | None) -> Looked:
+    import yaml
+
     from hone.cli.stages import Stages
     from hone.data.looking.task_survey import survey_task
     from hone.data.making import chosen_section
@@ -74,6 +80,7 @@ def _of_task(args: argparse.Namespace, folder: Path, looking: bool, place: Path 
         folder=str(folder),
         section=chosen_section(task, folder)[0],
         metric=task.metric,
+        written=frozenset(yaml.safe_load((folder / TASK_FILE).read_text(encoding="utf-8"))),
     )
     for note in found.plan.notes:
         sayer(args)(note)
@@ -121,14 +128,15 @@ def _of_files(args: argparse.Namespace, looking: bool, place: Path | None) -> Lo
         files=tuple(args.sources),
         test=args.test,
         command=tuple(_command(args)),
-        # In a task the paths are relative to its folder.
-        section=section.model_copy(update={"against": [_absolute(file) for file in args.against]}),
+        cleaning=tuple(_cleaning(args)),
+        section=section,
     )
     say = sayer(args)
     for name, count in found.changed.items():
-        say(f"transform {name}: {count:,} rows changed")
+        say(f"transform {name}: {counted(count, 'row')} changed")
     if found.bad:
-        say(f"{len(found.bad):,} rows could not be used and are left out; the report names the first")
+        left_out = counted(len(found.bad), "row that cannot be used is", "rows that cannot be used are")
+        say(f"{left_out} left out; {shlex.join([*options.command, '--dropped', 'bad-rows'])} lists them")
     return Looked(survey=found, options=options, out=out, stem=_stem(names))
 
 
@@ -143,14 +151,28 @@ def _also(args: argparse.Namespace, rules: Mapping[str, Any]) -> dict[str, Any]:
 
 def _command(args: argparse.Namespace) -> list[str]:
     """The options of this look that another one of the same rows needs."""
-    given = {"--preset": args.preset if args.preset != "task" else "", "--test": args.test, "--text": args.text}
-    given |= {"--answer": args.answer, "--label": args.label, "--out": args.out or ""}
-    given |= {"--bad-rows": args.bad_rows if args.bad_rows != "error" else ""}
     # Which rows a sample takes depends on the seed.
-    given |= {"--sample": str(args.sample or ""), "--seed": str(args.seed or "") if args.sample else ""}
-    named = [word for option, value in given.items() if value for word in (option, value)]
-    named += [*(word for file in args.against for word in ("--against", file)), *wishing.words(args)]
-    return ["hone", "look", *args.sources, *named, *_sensitive(args)]
+    given = {"--sample": str(args.sample or ""), "--seed": str(args.seed or "") if args.sample else ""}
+    words = _words({"--out": args.out or "", **given})
+    return ["hone", "look", *args.sources, *_named(args), *words, *_sensitive(args)]
+
+
+def _cleaning(args: argparse.Namespace) -> list[str]:
+    """The command that cleans the rows of this look, all of them where it is a sample."""
+    return ["hone", "clean", *args.sources, "--out", CLEAN, *_named(args)]
+
+
+def _named(args: argparse.Namespace) -> list[str]:
+    """What a look and cleaning say alike."""
+    given = {"--preset": args.preset if args.preset != "task" else "", "--test": args.test, "--text": args.text}
+    given |= {"--answer": args.answer, "--label": args.label}
+    given |= {"--bad-rows": args.bad_rows if args.bad_rows != "error" else ""}
+    against = [word for file in args.against for word in ("--against", file)]
+    return [*_words(given), *against, *wishing.words(args)]
+
+
+def _words(given: Mapping[str, str]) -> list[str]:
+    return [word for option, value in given.items() if value for word in (option, value)]
 
 
 def _sensitive(args: argparse.Namespace) -> list[str]:
@@ -165,11 +187,6 @@ def _cache(args: argparse.Namespace, base: Path, place: Path | None) -> Path:
     for line in earlier_texts(base / CACHE):
         sayer(args)(line)
     return place
-
-
-def _absolute(file: str) -> str:
-    path = Path(file).expanduser()
-    return str(path.resolve()) if path.exists() else file
 
 
 def _stem(names: list[str]) -> str:

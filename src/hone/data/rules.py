@@ -55,7 +55,7 @@ class Rule:
     def removal(self) -> str:
         """What the rule removes, for people."""
         if self.absent:
-            return f"{self.column} is given"
+            return f"{self.column} has a value"
         if self.one_of:
             return f"{self.column} is not {' or '.join(self.one_of)}"
         return f"{self.column} {self._outside()}"

@@ -1,6 +1,7 @@
-"""What acts on what is wrong: the ``clean`` section with one change in it, and what that does to these rows.
+"""What acts on what is wrong, and what that does to these rows.
 
-A section is told whole, because a file can hold one only: what stands there now is replaced by it.
+In a task it is the ``clean`` section with one change in it, told whole, because a file can hold one only: what stands
+there now is replaced by it. For bare files it is a command that cleans them so.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from hone.data.looking.sampling import Estimated, at_most, repeats, share, told_
 from hone.data.presets import OPTIONAL, preset
 from hone.data.rules import Decisions, Rule, changed, decide
 from hone.data.transforms.registry import TRANSFORMS
+from hone.errors import FailedError
 from hone.task.spec import Clean
 
 Act = dict[str, Any]
@@ -35,9 +37,10 @@ _SEEN_TOO_FEW = ("exact", "near", "labels.conflict")
 class Acting:
     """Measured rows, the rules on them, and the section that the rules are from.
 
-    Every method returns parts of an alert: ``yaml`` (a text for ``hone.yaml``), ``place`` (where it goes, and what it
-    replaces there), ``effect`` (a sentence with numbers), ``removes`` (rows looked at that would leave), ``command``
-    and ``why``; none of the first four where the change would do nothing.
+    Every method returns parts of an alert: ``yaml`` (a text for ``hone.yaml``) and ``place`` (where it goes, and what
+    it replaces there), or ``apply`` (the command that cleans bare files so); ``effect`` (a sentence with numbers),
+    ``removes`` (rows looked at that would leave), ``command`` (a look at them) and ``why``. Of the first five there is
+    none where the change would do nothing.
     """
 
     columns: pa.Table
@@ -48,7 +51,7 @@ class Acting:
     def rule(self, name: str, wish: bool | Mapping[str, Any] = True) -> Act:
         """What acts on rows that a rule removes: a look at them where it is applied, else the section that adds it."""
         if name in self.decisions.failed:
-            removed = int(self.decisions.failed[name].sum())
+            removed = self.fails(name)
             if not removed:
                 return {"why": f"The rule {name} is applied and removes none of them."}
             return {"command": self.dropped(name), "why": f"The rule {name} removes {self._told(removed, name)}."}
@@ -62,7 +65,8 @@ class Acting:
         preview = {"command": self.dropped(name)} if name in OPTIONAL else {}
         rules = {**self._section().get("rules", {}), name: wish}
         effect = f"removes {self._told(new, name)}" + self._beside(int(fails.sum()), new)
-        return {**self._replaced(rules=rules), "effect": effect, "removes": new, **preview}
+        act = self._replaced(("--rule", name if wish is True else _typed(wish)), rules=rules)
+        return {**act, "effect": effect, "removes": new, **preview}
 
     def without(self, name: str) -> Act:
         """The section that leaves a rule out, where that brings rows back."""
@@ -71,7 +75,8 @@ class Acting:
             return {"command": self.dropped(name)}
         rules = {**self._section().get("rules", {}), name: False}
         effect = f"brings {self._told(alone, name)} back, which no other rule removes"
-        return {**self._replaced(rules=rules), "effect": effect, "removes": -alone, "command": self.dropped(name)}
+        act = self._replaced(("--rule", f"{name}=off"), rules=rules)
+        return {**act, "effect": effect, "removes": -alone, "command": self.dropped(name)}
 
     def transform(self, name: str, params: Mapping[str, Any], rows: int) -> Act:
         """The section with a transform more, or with further parameters of one: lists become longer.
@@ -91,13 +96,17 @@ class Acting:
         order = [step for step in TRANSFORMS if step in steps]
         wishes = [{step: steps[step]} if steps[step] else step for step in order]
         effect = f"rewrites {self._told(rows, '')}"
-        return {**self._replaced(transforms=wishes), "effect": effect}
+        return {**self._replaced(("--transform", _typed_step(name, merged)), transforms=wishes), "effect": effect}
 
     def metric(self, name: str) -> Act:
         """Another metric for the task, unless it has it."""
-        if self.options.metric == name:
+        if self.options.metric == name or self.options.cleaning:
             return {}
         return {"yaml": f"metric: {name}", "place": self._place("metric"), "effect": "measures all labels alike"}
+
+    def fails(self, name: str) -> int:
+        """Rows that an applied rule removes; 0 of a rule that is not applied."""
+        return int(self.decisions.failed[name].sum()) if name in self.decisions.failed else 0
 
     def dropped(self, rule: str) -> str:
         """The command that pages through what a rule removes."""
@@ -142,7 +151,10 @@ class Acting:
             found["redact"] = {**found["redact"], "kinds": list(made.params["kinds"])}
         return found
 
-    def _replaced(self, **change: Any) -> Act:
+    def _replaced(self, words: tuple[str, str], **change: Any) -> Act:
+        """A change in the words of the command line, or as the whole section."""
+        if self.options.cleaning:
+            return {"apply": shlex.join([*_without(self.options.cleaning, words), *words])}
         section = {**self._section(), **change}
         order = list(Clean.model_fields)
         # An empty list of transforms is not the preset's; every other key says nothing when it is empty.
@@ -154,8 +166,6 @@ class Acting:
         """Where a key is written: instead of what stands there, for a file can hold it only once."""
         folder = self.options.folder.rstrip("/")
         what = "clean section" if key == "clean" else f"{key} line"
-        if not folder:
-            return f"as the {what} of a task (hone init makes one)"
         instead = f"in {folder}/hone.yaml, instead of its {what}"
         return instead if key in self.options.written else f"add to {folder}/hone.yaml"
 
@@ -166,6 +176,32 @@ def section_text(section: Mapping[str, Any]) -> str:
     if len(line) <= LONGEST_LINE:
         return line
     return "\n".join(["clean:", *(f"  {key}: {_flow(value)}" for key, value in section.items())])
+
+
+def _without(command: Sequence[str], words: tuple[str, str]) -> list[str]:
+    """A command without what it says of the same rule or transform so far."""
+
+    def about(option: str, word: str) -> tuple[str, str]:
+        return option, word.partition("=")[0].partition(":")[0]
+
+    pairs = zip(["", *command], command, strict=False)
+    old = [at for at, pair in enumerate(pairs) if about(*pair) == about(*words)]
+    return [word for at, word in enumerate(command) if not {at, at + 1} & set(old)]
+
+
+def _typed(wish: bool | Mapping[str, Any]) -> str:
+    """A rule of one's own as an option says it."""
+    if isinstance(wish, bool):
+        raise FailedError("a rule that is on or off is said by its name")
+    if "one_of" in wish:
+        return f"{wish['column']}={','.join(wish['one_of'])}"
+    return f"{wish['column']}=..{wish['max']:g}"
+
+
+def _typed_step(name: str, params: Mapping[str, Any]) -> str:
+    """A transform as an option says it."""
+    said = {key: ",".join(value) if isinstance(value, list) else json.dumps(value) for key, value in params.items()}
+    return ":".join([name, *(f"{key}={value}" for key, value in said.items())])
 
 
 def _flow(value: Any) -> str:

@@ -87,8 +87,9 @@ def alerts(document: Mapping[str, Any], options: LookOptions, acting: Acting) ->
 
     Returns:
         ``name``, ``title`` (a sentence with numbers), ``rows`` struck of those looked at, their ``share`` with ``low``
-        and ``high``, ``weight`` (share times severity); ``yaml``, lines for ``hone.yaml``, their ``place`` there,
-        ``effect`` in words and ``removes``, the rows looked at that would leave (None where no rule is proposed);
+        and ``high``, ``weight`` (share times severity); ``yaml``, lines for ``hone.yaml``, their ``place`` there, or
+        for bare files ``apply``, a command; the ``effect`` of either in words and ``removes``, the rows looked at that
+        would leave (None where no rule is proposed);
         ``command`` ("" where there is none), ``why``, and the ``section`` of the report that shows it.
     """
     look = _Look(document=document, n=max(1, int(document["rows"])), options=options, acting=acting)
@@ -111,7 +112,7 @@ def _interval(alert: Alert, look: _Look) -> dict[str, float]:
 def _alert(name: str, rows: int, title: str, section: str, **act: Any) -> Alert:
     """An alert; ``act`` is what :class:`Acting` says, and ``of`` its share where that is known otherwise."""
     about = {"name": name, "title": title, "rows": int(rows), "section": section}
-    none = {"yaml": "", "place": "", "effect": "", "removes": None, "command": "", "why": ""}
+    none = {"yaml": "", "place": "", "apply": "", "effect": "", "removes": None, "command": "", "why": ""}
     return {**about, **none, **act}
 
 
@@ -142,7 +143,8 @@ def _contamination(look: _Look) -> Iterator[Alert]:
         yield _alert("canary", look.n, title, "contamination", why=why, of=of)
     if found["rows"]:
         sampled = " in the sample" if look.options.of else ""
-        whole = f", {found['whole']:,} of them whole{sampled}" if found["whole"] else ""
+        part = "all" if found["whole"] == found["rows"] else f"{found['whole']:,}"
+        whole = f", {part} of them whole{sampled}" if found["whole"] and found["rows"] > 1 else ""
         held = look.rows("contaminated", found["rows"], "holds", "hold")
         title = f"{held} text of {file_name(look.options.test) or 'the test'}{whole}"
         # The rule over whole rows is in every preset; it does not reach rows that hold a part of the test.
@@ -163,6 +165,8 @@ def _duplicates(look: _Look) -> Iterator[Alert]:
     if near and near["removed"]:
         held = look.rows("near-duplicate", near["removed"], "nearly repeats", "nearly repeat")
         act = look.acting.rule("near-duplicate")
+        if near["removed"] < look.acting.fails("near-duplicate"):
+            act["why"] = f"{act['why']} Among them are those that say exactly the same.".strip()
         yield _alert("near-duplicate", near["removed"], f"{held} another one", "duplicates-near", **act)
 
 
@@ -192,6 +196,8 @@ def _labels(look: _Look) -> Iterator[Alert]:
         least = "at least " if look.options.of else ""
         title = f"the most frequent label has {least}{at_least:,.0f} times the rows of the rarest"
         why = "Accuracy then says little about rare labels."
+        if look.options.cleaning:
+            why += " In a task metric: macro_f1 measures all labels alike."
         of = Estimate(value=1.0, low=1.0, high=1.0, n=look.n).to_json()
         yield _alert("imbalance", look.n, title, "labels-balance", of=of, why=why, **look.acting.metric("macro_f1"))
 
@@ -265,9 +271,9 @@ def _pages(look: _Look) -> Iterator[Alert]:
     if not found["rows"]:
         return
     rows = round(found["share"]["value"] * look.n)
-    told = f"{look.part(found['share'])} of the rows ({counted(found['rows'], 'row')} of {found['searched']:,})"
-    kinds = [f"{found[key]:,} {what}" for key, what in _HTML.items() if found[key]]
-    title = f"{told} are HTML: {', '.join(kinds)}"
+    kinds = [counted(found[key], *what) for key, what in _HTML.items() if found[key]]
+    seen = "" if found["searched"] == look.n and not look.options.of else f" of {found['searched']:,} searched"
+    title = f"{counted(found['rows'], 'row holds', 'rows hold')} HTML{seen}: {', '.join(kinds)}"
     taken = round((found["pages"] + found["fragments"]) / found["searched"] * look.n)
     if not taken:
         why = "The transform html takes whole pages and fragments; tags inside a text it leaves alone."
@@ -296,7 +302,7 @@ def _columns(look: _Look) -> Iterator[Alert]:
         where = "all rows looked at" if look.options.of else "all rows"
         title = f"{counted(len(constant), 'column')} with one value in {where}: {shown}"
         of = Estimate(value=1.0, low=1.0, high=1.0, n=look.n).to_json()
-        yield _alert("constant", look.n, title, "fields", why="It tells rows nothing apart.", of=of)
+        yield _alert("constant", look.n, title, "fields", why="Such a column tells no row from another.", of=of)
 
 
 def _removal(look: _Look) -> Iterator[Alert]:
@@ -319,5 +325,9 @@ def _removal(look: _Look) -> Iterator[Alert]:
             yield _alert("removed", lost, title, "waterfall", command=look.acting.dropped(most), why=why)
 
 
-_HTML = {"pages": "whole pages", "fragments": "fragments", "tagged": "texts with three tags or more"}
+_HTML = {
+    "pages": ("whole page",),
+    "fragments": ("fragment",),
+    "tagged": ("text with three tags or more", "texts with three tags or more"),
+}
 _SOURCES = (_reading, _contamination, _duplicates, _labels, _inside, _composition, _columns, _removal)

@@ -37,6 +37,8 @@ class LookOptions:
     """What was read, as the person named it."""
     command: tuple[str, ...] = ("hone", "look")
     """The command of this look, which commands in the report repeat."""
+    cleaning: tuple[str, ...] = ()
+    """The command that cleans the same bare files; none for a task."""
     folder: str = ""
     """The task folder; "" for bare files."""
     section: Clean = field(default_factory=Clean)

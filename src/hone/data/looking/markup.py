@@ -121,13 +121,14 @@ def row_id(row: str) -> str:
 def act(alert: Json) -> str:
     """The command or the lines of hone.yaml that act on an alert, to be copied, and what they do."""
     found = []
-    for key, title in (("command", "run"), ("yaml", "hone.yaml")):
+    for key, title in (("command", "run"), ("apply", "clean"), ("yaml", "hone.yaml")):
         if alert[key]:
             code = tag("code", text(alert[key]))
             button = tag("button", "copy", type="button", class_="copy", data_copy=alert[key])
             found.append(tag("div", tag("span", title, class_="kind") + code + button, class_="act"))
-    if alert["yaml"]:
-        found.append(tag("p", text(f"{alert['effect']}; {alert['place']}"), class_="small does"))
+    if alert["effect"]:
+        said = "; ".join(filter(None, (alert["effect"], alert["place"])))
+        found.append(tag("p", text(said), class_="small does"))
     return "".join(found)
 
 

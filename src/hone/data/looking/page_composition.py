@@ -24,6 +24,7 @@ from hone.data.looking.markup import (
     tag,
     text,
 )
+from hone.data.wording import counted
 
 Json = Mapping[str, Any]
 
@@ -106,9 +107,9 @@ def pages(document: Json) -> str:
         return ""
     lead = f"Of {rows(found['searched'])} searched; tags in quoted code do not count."
     told = (
-        f"{rows(found['rows'])} ({estimate(found['share'])}): {found['pages']:,} whole pages and "
-        f"{found['fragments']:,} fragments, which the transform {tag('code', 'html')} makes text of, and "
-        f"{found['tagged']:,} texts with three tags or more, which it leaves alone."
+        f"{rows(found['rows'])} ({estimate(found['share'])}): {counted(found['pages'], 'whole page')} and "
+        f"{counted(found['fragments'], 'fragment')}, which the transform {tag('code', 'html')} makes text of, and "
+        f"{counted(found['tagged'], 'text')} with three tags or more, which it leaves alone."
     )
     return section("html", "HTML", lead, tag("p", told), samples(found["samples"]))
 

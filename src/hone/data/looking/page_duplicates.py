@@ -36,7 +36,8 @@ def duplicates(document: Json) -> str:
     )
     parts = []
     for part in found:
-        notes = [sentence for sentence in document["notes"] if sentence.startswith(f"{part['kind']}:")]
+        head = f"{part['kind']}: "
+        notes = [sentence.removeprefix(head) for sentence in document["notes"] if sentence.startswith(head)]
         parts.append(_kind(part, notes, bool(document["sensitive"])))
     return section("duplicates", "Duplicates", lead, *parts)
 

@@ -67,7 +67,8 @@ def _tests(found: list[Json]) -> str:
     ]
     if not body:
         return ""
-    kinds = [f"share {'all of a short row' if kind == 'whole' else f'a {kind}'}" for kind in found[0]["sharing"]]
+    named = {"whole": "all of a short row", "8-gram": "an 8-gram"}
+    kinds = [f"share {named.get(kind, f'a {kind}')}" for kind in found[0]["sharing"]]
     heads = ["test", "its rows", "equal a row here", *kinds]
     return table(heads, body, right=tuple(range(1, len(heads))), class_="compact")
 

@@ -37,7 +37,7 @@ def rules(document: Json) -> str:
 def _rule(page: Json, *, opened: bool) -> str:
     count = tag("span", f"{rows(page['fails'])}, {estimate(page['share'])}", class_="size")
     head = tag("h3", text(page["rule"]) + " " + count)
-    told = tag("p", f"keeps {tag('code', text(page['keeps']))} · {text(page['source'])}", class_="note")
+    told = tag("p", f"removes rows where {tag('code', text(page['removes']))} · {text(page['source'])}", class_="note")
     chart = ""
     if "histogram" in page:
         chart = histogram(page["histogram"], page["column"], page["low"], page["high"])

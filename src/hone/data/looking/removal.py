@@ -110,6 +110,7 @@ def rule_pages(
             "rule": rule.name,
             "column": rule.column,
             "keeps": rule.sentence(),
+            "removes": rule.removal(),
             "low": rule.low,
             "high": rule.high,
             "source": rule.source,
