@@ -124,3 +124,71 @@ def test_thresholds_that_no_row_could_pass_are_refused(tmp_path: Path) -> None:
         Clean.model_validate({"rules": {"x": {"column": "length.chars", "max": float("nan")}}})
     with pytest.raises(InputError, match="one_of is for words"):
         surveyed(tmp_path, {"rules": {"x": {"column": "length.chars", "one_of": ["a"]}}})
+
+
+# Which row survives.
+
+
+def survivors(survey: Survey, signal: str) -> dict[str, str]:
+    """Removed row to the row that it goes for, by line numbers."""
+    pairs = zip(
+        survey.columns.column("row").to_pylist(), survey.columns.column(f"{signal}.survivor").to_pylist(), strict=True
+    )
+    return {row.split(":")[1]: other.split(":")[1] for row, other in pairs if other is not None}
+
+
+@pytest.mark.parametrize("signal", ["exact", "near"])
+def test_the_best_row_by_a_measured_column_survives_and_the_first_of_equals(tmp_path: Path, signal: str) -> None:
+    text = sentence(0)
+    # 0, 2, 2 and 1 marks; and a family whose rows are all alike.
+    rows = [text, f"{text} ##", f"# {text} #", f"{text} #", sentence(1), sentence(1), sentence(2)]
+    write(tmp_path / "rows.jsonl", rows)
+    rules = {"near-duplicate": True} if signal == "near" else {}
+    best = {"survivor": "best", "column": "quality.hash_ratio"}
+    assert survivors(surveyed(tmp_path, {"rules": rules}), signal) == {"2": "1", "3": "1", "4": "1", "6": "5"}
+    wishes = {"rules": rules, "signals": {"exact": best, signal: best}}
+    survey = surveyed(tmp_path, wishes)
+    assert survivors(survey, signal) == {"1": "2", "3": "2", "4": "2", "6": "5"}
+    assert kept(survey) == ["rows.jsonl:2", "rows.jsonl:5", "rows.jsonl:7"]
+    assert survey.columns.equals(surveyed(tmp_path, wishes).columns)
+
+
+@pytest.mark.parametrize("signal", ["exact", "near"])
+def test_the_best_of_the_rows_that_stay_survives(tmp_path: Path, signal: str) -> None:
+    text = sentence(0)
+    write(tmp_path / "rows.jsonl", [text, f"{text} #####", f"{text} ##", f"# {text} #", sentence(1)])
+    rules: dict[str, Any] = {"hashes": {"column": "quality.hash_ratio", "max": 0.05}}
+    best = {"survivor": "best", "column": "quality.hash_ratio"}
+    rules |= {"near-duplicate": True} if signal == "near" else {}
+    survey = surveyed(tmp_path, {"rules": rules, "signals": {"exact": best, signal: best}})
+    # Row 2 is the best of all and leaves for its marks; of the others 3 and 4 are as good, and 3 comes first.
+    assert kept(survey) == ["rows.jsonl:3", "rows.jsonl:5"]
+    assert {row: survivors(survey, signal)[row] for row in ("1", "4")} == {"1": "3", "4": "3"}
+
+
+def test_a_row_stays_of_each_family_where_exact_and_near_choose_in_different_ways(tmp_path: Path) -> None:
+    text = sentence(0)
+    near = text.replace(text.split()[7], "other", 1)
+    write(tmp_path / "rows.jsonl", [text, f"{text} ##", near, f"{near} #", f"{near} #### #", sentence(1)])
+    best = {"near": {"survivor": "best", "column": "quality.hash_ratio"}}
+    survey = surveyed(tmp_path, {"rules": {"near-duplicate": True}, "signals": best})
+    # The first of equal rows stays by the rule duplicate, and of those that are left the better, or else the first.
+    assert kept(survey) == ["rows.jsonl:1", "rows.jsonl:6"]
+    assert survivors(survey, "near")["3"] == "1"
+
+
+def test_another_measure_of_the_best_row_is_not_taken_from_the_cache(tmp_path: Path) -> None:
+    (tmp_path / "marks.py").write_text("def score(text: str) -> float:\n    return float(text.count('#'))\n")
+    text = sentence(0)
+    write(tmp_path / "rows.jsonl", [text, f"{text} #", sentence(1)])
+    best = {"exact": {"survivor": "best", "column": "own:marks:score"}}
+    assert survivors(surveyed(tmp_path, {"signals": best}), "exact") == {"1": "2"}
+    (tmp_path / "marks.py").write_text("def score(text: str) -> float:\n    return float(-text.count('#'))\n")
+    assert survivors(surveyed(tmp_path, {"signals": best}), "exact") == {"2": "1"}
+
+
+def test_a_column_that_nothing_measures_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "rows.jsonl", [sentence(0), sentence(0)])
+    best = {"exact": {"survivor": "best", "column": "quality.hash_ration"}}
+    with pytest.raises(InputError, match=r'clean\.signals\.exact: no signal .* did you mean "quality\.hash_ratio"'):
+        surveyed(tmp_path, {"signals": best})

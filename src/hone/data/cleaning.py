@@ -129,12 +129,21 @@ def _signal_names(base: Preset, clean: Clean, rules: Sequence[Rule], given: Give
         names += ["contamination"] if given.fingerprints is not None else []
     elif given.fingerprints is None:
         names = [name for name in names if name != "contamination"]
-    return list(dict.fromkeys(names))
+    beside = [signal_of(column) for name in names if (column := _params(name, base, clean).get("column"))]
+    return list(dict.fromkeys([*names, *beside]))
+
+
+def signal_of(column: str) -> str:
+    """Name of the signal that gives a column."""
+    return column if column.startswith(registry.OWN) else column.partition(".")[0]
 
 
 def _signal(name: str, base: Preset, clean: Clean, given: Given) -> AnySignal:
-    params = {**dict(base.signals).get(name, {}), **clean.signals.get(name, {})}
-    return registry.signal(name, params, handed(name, given))
+    return registry.signal(name, _params(name, base, clean), handed(name, given))
+
+
+def _params(name: str, base: Preset, clean: Clean) -> dict[str, Any]:
+    return {**dict(base.signals).get(name, {}), **clean.signals.get(name, {})}
 
 
 def handed(name: str, given: Given) -> dict[str, Any]:

@@ -7,7 +7,7 @@ version, and rules then decide on columns alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from hone.data.signals.base import CorpusSignal, Signal
 from hone.data.signals.scanned import measured as measured_together
 from hone.data.store import BROKEN, Part, TextStore, ipc_bytes, read_ipc, read_part
 from hone.data.workers import ordered_map
-from hone.errors import InputError
+from hone.errors import InputError, nearest
 from hone.files import atomic_write, content_hash
 
 AnySignal = Signal | CorpusSignal
@@ -90,16 +90,19 @@ def measure(
     seconds = {"measuring": time.monotonic() - begin}
     columns = {name: store.rows.column(name) for name in store.rows.column_names}
     reading = _Reading(store=store, cache=cache)
-    for signal in signals:
+    tables: dict[str, pa.Table] = {}
+    # What another signal goes by is gathered before it; the columns stand in the order of the signals all the same.
+    for signal in sorted(signals, key=lambda one: bool(column_beside(one))):
         begin = time.monotonic()
         with_others = isinstance(signal, CorpusSignal)
         if with_others:
             tell(signal.name, 0, store.num_rows)
-        table = reading.gathered(signal)
+        tables[signal.name] = reading.gathered(signal, _beside(signal, signals, tables))
         if with_others:
             tell(signal.name, store.num_rows, store.num_rows)
-        columns.update({name: table.column(name) for name in table.column_names})
         seconds[signal.name] = time.monotonic() - begin
+    for signal in signals:
+        columns.update({name: tables[signal.name].column(name) for name in tables[signal.name].column_names})
     return Measured(
         store=store,
         columns=pa.table(columns),
@@ -108,6 +111,31 @@ def measure(
         mended=reading.mended + sum(part.mended for part in store.parts),
         seconds=seconds,
     )
+
+
+def column_beside(signal: AnySignal) -> str:
+    """The column of another signal that a corpus signal goes by (``survivor: best``); empty as a rule."""
+    return str(getattr(signal, "column", "")) if isinstance(signal, CorpusSignal) else ""
+
+
+def _beside(signal: AnySignal, signals: Sequence[AnySignal], tables: Mapping[str, pa.Table]) -> _Beside | None:
+    wanted = column_beside(signal)
+    if not wanted:
+        return None
+    for other in signals:
+        if other.name in tables and wanted in tables[other.name].column_names:
+            return _Beside(name=wanted, values=tables[other.name].column(wanted), key=signal_key(other))
+    known = [name for table in tables.values() for name in table.column_names]
+    raise InputError(f'clean.signals.{signal.name}: no signal measures the column "{wanted}"; {nearest(wanted, known)}')
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Beside:
+    """A column that another signal has measured of all rows, and what stands for how."""
+
+    name: str
+    values: pa.ChunkedArray
+    key: str
 
 
 def signal_key(signal: AnySignal) -> str:
@@ -143,8 +171,8 @@ class _Reading:
     cache: Path
     mended: int = 0
 
-    def gathered(self, signal: AnySignal) -> pa.Table:
-        """A signal's columns for all rows."""
+    def gathered(self, signal: AnySignal, beside: _Beside | None = None) -> pa.Table:
+        """A signal's columns for all rows; ``beside`` is the column of another one that it goes by."""
         if not self.store.parts:
             return pa.table({})
         if not isinstance(signal, CorpusSignal):
@@ -154,10 +182,13 @@ class _Reading:
             except (pa.ArrowInvalid, pa.ArrowTypeError):
                 raise InputError(_two_kinds(signal, tables)) from None
         # Columns of a corpus signal name rows, so the ids of the rows belong to the key.
-        whole = content_hash([part.identity for part in self.store.parts], 32)
+        known = [part.identity for part in self.store.parts]
+        whole = content_hash(known if beside is None else [known, beside.key], 32)
         path = self.cache / "signals" / signal_key(signal) / f"all-{whole}.parquet"
         # Opened also where they are not needed now: who settles duplicates reads them next, and cannot say what broke.
         sketches = self.sketches(signal)
+        if beside is not None:
+            sketches = sketches.append_column(beside.name, beside.values)
 
         def make() -> None:
             _write_parquet(signal.columns(sketches), path)
@@ -189,9 +220,14 @@ class _Reading:
         return _read(path, num_rows)
 
 
-def sketches_of(signal: CorpusSignal, store: TextStore, cache: Path) -> pa.Table:
-    """The sketches of all rows, mapped from disk, with ``row``, ``split`` and ``source`` beside them."""
-    return _Reading(store=store, cache=cache).sketches(signal)
+def sketches_of(signal: CorpusSignal, store: TextStore, cache: Path, columns: pa.Table) -> pa.Table:
+    """The sketches of all rows, mapped from disk, with what the signal goes by beside them.
+
+    That is ``row``, ``split``, ``source``, and of ``columns``, all that was measured, the one that it names.
+    """
+    sketches = _Reading(store=store, cache=cache).sketches(signal)
+    wanted = column_beside(signal)
+    return sketches.append_column(wanted, columns.column(wanted)) if wanted else sketches
 
 
 def _read(path: Path, num_rows: int) -> pa.Table:

@@ -1,8 +1,9 @@
 """Duplicates are judged among the rows that stay: no row leaves on behalf of one that leaves for another reason.
 
 Rules are decided at once. Where a duplicate's survivor fails another rule, the duplicates are found again among the
-rows that pass every other rule, from the sketches that are there; texts are not read. Rows that fail another rule keep
-what was measured of them among all rows, so that they still carry every rule that they fail.
+rows that pass every other rule, from the sketches that are there; texts are not read. Near duplicates are judged among
+the rows that exact ones leave. Rows that fail another rule keep what was measured of them among all rows, so that they
+still carry every rule that they fail.
 """
 
 from __future__ import annotations
@@ -41,40 +42,44 @@ def settle(
         The columns, with those of duplicates as they were settled, and the decisions over them.
     """
     decisions = decide(columns, rules)
-    others = np.zeros(columns.num_rows, bool)
+    if not any(_is_of_duplicates(rule) for rule in rules):
+        return columns, decisions
+    left = np.zeros(columns.num_rows, bool)
     for rule in rules:
         if not _is_of_duplicates(rule):
-            others |= decisions.failed[rule.name]
-    wrong = [
-        signal
-        for signal in signals
-        if isinstance(signal, CorpusSignal)
-        and signal.name in DUPLICATES
-        and _leads_astray(columns, signal.name, others)
-    ]
-    if not wrong or not any(_is_of_duplicates(rule) for rule in rules):
-        return columns, decisions
-    for signal in wrong:
-        columns = _settled(columns, signal, ~others, store, cache)
-    return columns, decide(columns, rules)
+            left |= decisions.failed[rule.name]
+    found = {signal.name: signal for signal in signals if isinstance(signal, CorpusSignal)}
+    for name in DUPLICATES:
+        if name in found and _leads_astray(columns, name, left):
+            columns = _settled(columns, found[name], ~left, store, cache)
+    decisions = decide(columns, rules)
+    # The two may choose survivors in different ways: then each would remove what the other one keeps.
+    exact, near = DUPLICATES
+    for rule in rules:
+        if rule.signal == exact:
+            left |= decisions.failed[rule.name]
+    if any(rule.signal == near for rule in rules) and _leads_astray(columns, near, left):
+        columns = _settled(columns, found[near], ~left, store, cache)
+        decisions = decide(columns, rules)
+    return columns, decisions
 
 
 def _is_of_duplicates(rule: Rule) -> bool:
     return rule.signal in DUPLICATES
 
 
-def _leads_astray(columns: pa.Table, name: str, others: Mask) -> bool:
-    """Whether a row that passes every other rule has a survivor that does not."""
+def _leads_astray(columns: pa.Table, name: str, left: Mask) -> bool:
+    """Whether a row that is there has a survivor that has left."""
     survivor = _numbers(columns.column(f"{name}.cluster"))
     removed = np.asarray(columns.column(f"{name}.survivor").is_valid().to_numpy(), bool)
-    rows = np.flatnonzero(removed & ~others & (survivor >= 0))
-    return bool(others[survivor[rows]].any())
+    rows = np.flatnonzero(removed & ~left & (survivor >= 0))
+    return bool(left[survivor[rows]].any())
 
 
 def _settled(columns: pa.Table, signal: CorpusSignal, stay: Mask, store: TextStore, cache: Path) -> pa.Table:
     """The columns with a signal's own measured anew among the rows that stay."""
     places = np.flatnonzero(stay)
-    found = signal.columns(sketches_of(signal, store, cache).take(pa.array(places)))
+    found = signal.columns(sketches_of(signal, store, cache, columns).take(pa.array(places)))
     back = np.full(columns.num_rows, -1, np.int64)
     back[places] = np.arange(len(places))
     index = pa.array(np.maximum(back, 0), mask=back < 0)

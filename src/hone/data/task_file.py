@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hone.data.cleaning import Given, handed, rules_of, steps_of
+from hone.data.cleaning import Given, handed, rules_of, signal_of, steps_of
 from hone.data.presets import PRESETS
 from hone.data.read import find
+from hone.data.settling import DUPLICATES
 from hone.data.signals import registry
 from hone.data.transforms.registry import open_transforms
 from hone.errors import InputError
@@ -80,10 +81,13 @@ def _rules(section: Clean, kind: str, presets: Sequence[str]) -> Iterator[Proble
         if all(found):
             yield from ((place, sentence) for sentence in found[0])
         column = None if isinstance(wish, bool) else wish.column
-        signal = "" if column is None else column if column.startswith(registry.OWN) else column.partition(".")[0]
-        if signal and not signal.startswith(registry.OWN) and signal not in registry.SIGNALS:
-            known = ", ".join(registry.SIGNALS)
-            yield place, f'clean.rules.{name}: no signal measures the column "{column}"; signals: {known}'
+        yield from ((place, f"clean.rules.{name}: {sentence}") for sentence in _unmeasured(column))
+
+
+def _unmeasured(column: str | None) -> list[str]:
+    if column is None or signal_of(column) in registry.SIGNALS or column.startswith(registry.OWN):
+        return []
+    return [f'no signal measures the column "{column}"; signals: {", ".join(registry.SIGNALS)}']
 
 
 def _signals(section: Clean, folder: Path) -> Iterator[Problem]:
@@ -92,6 +96,8 @@ def _signals(section: Clean, folder: Path) -> Iterator[Problem]:
     for name, params in section.signals.items():
         for sentence in _problems(partial(registry.signal, name, params, handed(name, given))):
             yield ("clean", "signals", name), sentence
+        for sentence in _unmeasured(params.get("column")) if name in DUPLICATES else ():
+            yield ("clean", "signals", name), f"clean.signals.{name}: {sentence}"
     for rule, wish in section.rules.items():
         column = None if isinstance(wish, bool) else wish.column
         if column is not None and column.startswith(registry.OWN) and column not in section.signals:
