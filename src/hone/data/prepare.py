@@ -68,7 +68,8 @@ def prepare(
         say: takes each line on what was read, left out or decided.
         rows: Python rows that take the place of ``train``, ``dev``, ``test`` or ``ood`` of the task.
         workers: processes that measure; they change nothing but the time.
-        on_progress: takes a stage, what is done and what is to do: bytes while reading, characters while measuring.
+        on_progress: takes a stage, what is done and what is to do: bytes while ``reading``, characters while
+            ``measuring``, rows in the stage of each signal that compares rows, which has its name.
 
     Raises:
         InputError: with every problem of every source at once.

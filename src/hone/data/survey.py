@@ -103,8 +103,8 @@ def survey_files(
         say: takes each line on what was recognised.
         wishes: columns, test, sample, workers.
         looking: measure also what no rule decides by.
-        on_progress: takes a stage, what is done and what is to do: bytes while reading (0 where not known), characters
-            while measuring.
+        on_progress: takes a stage, what is done and what is to do: bytes while ``reading`` (0 where not known),
+            characters while ``measuring``, rows in the stage of each signal that compares rows, which has its name.
 
     Raises:
         InputError: with every problem.
