@@ -84,7 +84,11 @@ def _read(source: Source, base: Path, progress: Progress) -> Iterator[Row | Bad]
         if file.size == 0 and file.path is not None:
             progress.note(f"{file} is empty (0 bytes)")
             continue
-        yield from _READERS[plain_suffix(file.stored_name)](file, progress)
+        row: Row | Bad | None = None
+        for row in _READERS[plain_suffix(file.stored_name)](file, progress):
+            yield row
+        if row is None:
+            progress.note(f"{file} holds no rows")
 
 
 def _from_iterable(source: Iterable[Any]) -> Iterator[Row | Bad]:

@@ -23,6 +23,7 @@ _KINDS: tuple[tuple[bytes, str, tuple[str, ...]], ...] = (
     (b"PK\x03\x04", "a ZIP archive or an Office file", ()),
     (b"%PDF-", "a PDF", ()),
 )
+_BZIP2 = (b"1AY&SY", b"\x17rE8P\x90")  # behind "BZh" and a digit: a block, or the end of an empty file
 HEAD_BYTES = 16
 
 
@@ -35,7 +36,7 @@ def plain_suffix(name: str) -> str:
 def kind_of_content(head: bytes) -> tuple[str, tuple[str, ...]] | None:
     """What the first bytes say the file is, and the suffixes of such files; None for text and anything unknown."""
     for magic, what, suffixes in _KINDS:
-        if head.startswith(magic) and not (magic == b"BZh" and head[4:10] != b"1AY&SY"):
+        if head.startswith(magic) and not (magic == b"BZh" and head[4:10] not in _BZIP2):
             return what, suffixes
     return None
 

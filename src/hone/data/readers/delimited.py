@@ -29,6 +29,8 @@ def read_csv(file: DataFile, progress: Progress, delimiter: str = "") -> Iterato
     source = _Decoded(file, progress)
     lines = chain.from_iterable(source)
     header_line = next(lines, "")
+    if not header_line:
+        return
     delimiter = delimiter or max(_DELIMITERS, key=header_line.count)
     header = _header(header_line, delimiter, file, source, progress)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
@@ -74,6 +76,8 @@ def _header(line: str, delimiter: str, file: DataFile, source: _Decoded, progres
     if header[:1] == [""] and len(header) > 1 and _INDEX not in header:
         header[0] = _INDEX
         progress.note(f'{file}: the first column has no name, as pandas writes row numbers; it is called "{_INDEX}"')
+    if not header:
+        raise InputError(f"{file}:1: the header line is empty; expected the names of the columns")
     problems = [
         f"{file}:1: column {i} has no name in the header line" for i, c in enumerate(header, 1) if not c.strip()
     ]

@@ -53,7 +53,9 @@ class _Dump:
             if match is None:
                 if _ROWS.match(window.data):
                     self._progress.note(f"{self._file}: statements that bring rows otherwise than by VALUES, not read")
-                self._skip_statement()
+                    self._skip_rows()
+                else:
+                    self._skip_statement()
             elif match["create"] is not None:
                 self._create(name_of(match["create"]), match.end())
             else:
@@ -71,7 +73,7 @@ class _Dump:
                 elif wanted:
                     yield from self._inserted(columns or [])
                 else:
-                    self._skip_statement()
+                    self._skip_rows()
         self._check_tables()
 
     def _is_wanted(self, table: str) -> bool:
@@ -124,9 +126,18 @@ class _Dump:
         window.drop(at)
         self._skip_statement()
 
-    def _skip_statement(self) -> None:
-        """Go behind the next semicolon outside strings and comments, holding only what is not yet a whole token."""
-        window = self._window
+    def _skip_rows(self) -> None:
+        """As :meth:`_skip_statement`, of a statement that brings rows: without its end, rows behind it are missing."""
+        line = self._window.line
+        if not self._skip_statement():
+            raise self._window.fault(f"a semicolon behind the statement that begins on line {line:,}")
+
+    def _skip_statement(self) -> bool:
+        """Go behind the next semicolon outside strings and comments, holding only what is not yet a whole token.
+
+        Whether there is one; the last statement may lack it, which is noted.
+        """
+        window, line = self._window, self._window.line
         while True:
             at = 0
             while at < len(window.data):
@@ -135,7 +146,7 @@ class _Dump:
                 sign = window.data[end : end + 1]
                 if sign == b";":
                     window.drop(end + 1)
-                    return
+                    return True
                 if sign not in (b"(", b")"):
                     at = end
                     break
@@ -145,7 +156,10 @@ class _Dump:
                 raise window.fault("the end of a statement")
             if not window.grow():
                 window.drop(len(window.data))
-                return
+                self._progress.note(
+                    f"{self._file}: the statement on line {line:,}, the last, has no semicolon at its end"
+                )
+                return False
 
     def _inserted(self, columns: list[str]) -> Iterator[Row | Bad]:
         """The rows behind VALUES; at the end the window stands behind the statement."""
@@ -168,7 +182,7 @@ class _Dump:
                 at += 1
             elif sign:
                 window.drop(at)
-                self._skip_statement()
+                self._skip_rows()
                 return
             else:
                 raise window.fault("a row or a semicolon", at)

@@ -6,6 +6,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ from hone.data.rows import Bad, Row
 from hone.errors import InputError, nearest
 
 _FETCHED_ROWS = 1000
+_PAGE_SIZE_AT = 16  # two bytes, of which 1 says 65,536: https://www.sqlite.org/fileformat.html
 
 
 class _NotText(str):
@@ -32,6 +34,7 @@ def read_sqlite(file: DataFile, progress: Progress) -> Iterator[Row | Bad]:
         InputError: for several tables without a name (listing them), an unknown name, a damaged file.
     """
     with on_disk(file) as path:
+        _check_whole(file, path)
         try:
             address = f"file:{quote(str(path.absolute()))}?mode=ro"
             with closing(sqlite3.connect(address, uri=True)) as database:
@@ -42,6 +45,17 @@ def read_sqlite(file: DataFile, progress: Progress) -> Iterator[Row | Bad]:
         except sqlite3.Error as error:
             raise InputError(f"{file}: SQLite cannot read it: {error}") from None
     progress.end_file(file.size)
+
+
+def _check_whole(file: DataFile, path: Path) -> None:
+    """SQLite takes zeros for what a last page lacks, and rows of it change or go without a word."""
+    with path.open("rb") as handle:
+        head = handle.read(_PAGE_SIZE_AT + 2)
+    page_bytes = int.from_bytes(head[_PAGE_SIZE_AT:], "big")
+    page_bytes = 1 << 16 if page_bytes == 1 else page_bytes
+    size = path.stat().st_size
+    if page_bytes and size % page_bytes:
+        raise InputError(f"{file}: is cut off: {size:,} bytes are no whole number of its pages of {page_bytes:,} bytes")
 
 
 def _table(file: DataFile, database: sqlite3.Connection) -> str:

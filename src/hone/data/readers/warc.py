@@ -43,7 +43,8 @@ def read_warc(file: DataFile, progress: Progress) -> Iterator[Row | Bad]:
     requests silently, pages without text (images) with a note.
 
     Raises:
-        InputError: when the file cannot be opened. A damaged record is a :class:`Bad`.
+        InputError: when the file cannot be opened, or is compressed as a whole and damaged. A damaged record is a
+            :class:`Bad`, and so is a damaged member of a gzip file.
     """
     source = WarcBytes(file, progress)
     number = 0

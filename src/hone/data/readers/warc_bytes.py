@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from hone.data.readers.opening import BLOCK_BYTES, DataFile, blocks, open_stored
 from hone.data.readers.progress import Progress
-from hone.errors import InputError
 
 _GZIP_MAGIC = b"\x1f\x8b\x08"
 _GZIP = 16 + zlib.MAX_WBITS
@@ -41,15 +40,11 @@ class WarcBytes:
         """Hold one part more; False at the end of the file or before a gap."""
         if self._ended or self._gap:
             return False
-        try:
-            part = next(self._parts, b"")
-        except InputError as error:
-            part, self._gap = b"", error.problems[0]
-            self._ended = True
+        part = next(self._parts, b"")
         if isinstance(part, str):
             self._gap = part
             return False
-        self._ended = self._ended or not part
+        self._ended = not part
         self._held, self._at = self._held[self._at :] + part, 0
         return bool(part)
 
