@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,6 +32,8 @@ TABLES = (
     *SQLITE,
 )
 KNOWN = frozenset({*PROSE, *TABLES})
+_FILE = "file:///"
+_SHOWN = 3
 _PARTS = frozenset({".json", ".sql", *SQLITE})
 
 
@@ -84,6 +87,10 @@ def find(source: str | Path, base: Path) -> Found:
         InputError: when nothing is there (with the nearest name), or the format is unknown.
     """
     text = str(source)
+    if not text.strip():
+        raise InputError("a source is empty text; expected a path, an address, a hub id or a query")
+    if text.startswith(_FILE):
+        text = text.removeprefix(_FILE[:-1])
     if is_address(text):
         query = None if text.startswith(hub.PREFIX) else as_query(text)
         return Found(query=query) if query else Found(hub=text) if text.startswith(hub.PREFIX) else _in_store(text)
@@ -94,11 +101,12 @@ def find(source: str | Path, base: Path) -> Found:
         return Found(saved=path) if is_saved_dataset(path) else _folder(path)
     if re.search(r"[*?\[]", text):
         return _matches(path, text)
-    stem, colon, part = text.rpartition(":")
-    if colon and is_saved_dataset(base / stem):
-        return Found(saved=base / stem, split=part)
-    if colon and (base / stem).is_file():
-        return Found(files=(_with_part(find(stem, base).files[0], part),))
+    for at in (at for at in range(len(text) - 1, 0, -1) if text[at] == ":"):
+        stem, part = text[:at], text[at + 1 :]
+        if is_saved_dataset(base / stem):
+            return Found(saved=base / stem, split=part)
+        if (base / stem).is_file():
+            return Found(files=(_with_part(find(stem, base).files[0], part),))
     if hub.is_hub_id(text) and plain_suffix(text) not in KNOWN:
         return Found(hub=text)
     raise InputError(_missing(path))
@@ -142,8 +150,8 @@ def _in_store(address: str) -> Found:
 
 
 def _folder(folder: Path) -> Found:
-    paths = sorted(p for p in folder.rglob("*") if p.is_file() and not _hidden(p.relative_to(folder)))
-    paths, made = without_made(folder, paths)
+    paths = sorted(p for p in folder.rglob("*") if not p.is_dir() and not _hidden(p.relative_to(folder)))
+    paths, made = without_made(folder, _unbroken(paths))
     files = [DataFile(name=p.relative_to(folder).as_posix(), path=p, size=p.stat().st_size) for p in paths]
     return _chosen(files, str(folder), made)
 
@@ -162,13 +170,32 @@ def _chosen(files: list[DataFile], where: str, made: tuple[str, ...] = ()) -> Fo
 
 def _matches(path: Path, text: str) -> Found:
     root = Path(re.split(r"[^/]*[*?\[]", str(path), maxsplit=1)[0])
-    paths = sorted(p for p in root.glob(path.relative_to(root).as_posix()) if p.is_file())
-    paths, made = without_made(root, paths, text)
+    pattern = path.relative_to(root)
+    # As in a shell, a name that begins with a dot is matched only by a pattern that has one.
+    takes_hidden = _hidden(pattern)
+    paths = sorted(p for p in root.glob(pattern.as_posix()) if takes_hidden or not _hidden(p.relative_to(root)))
+    paths, made = without_made(root, _unbroken(paths), text)
     if not paths:
         but = f" but {', '.join(made)}" if made else ""
         raise InputError(f"{text}: no file matches this pattern under {root}{but}")
-    files = (DataFile(name=p.relative_to(root).as_posix(), path=p, size=p.stat().st_size) for p in paths)
-    return Found(files=tuple(_known(file) for file in files), left_out=made)
+    files = tuple(DataFile(name=p.relative_to(root).as_posix(), path=p, size=p.stat().st_size) for p in paths)
+    unknown = [file for file in files if plain_suffix(file.stored_name) not in KNOWN]
+    if unknown:
+        names = ", ".join(file.name for file in unknown[:_SHOWN])
+        more = f" and {len(unknown) - _SHOWN:,} more" if len(unknown) > _SHOWN else ""
+        raise InputError(
+            f"{text}: {len(unknown):,} of {len(files):,} files that match are of no known format: {names}{more}; "
+            "match fewer, or name the folder, of which only data is taken"
+        )
+    return Found(files=files, left_out=made)
+
+
+def _unbroken(paths: Sequence[Path]) -> list[Path]:
+    """The files among paths. A link to data that is not there is refused: it would be fewer rows without a word."""
+    broken = [path for path in paths if path.is_symlink() and not path.exists() and plain_suffix(path.name) in KNOWN]
+    if broken:
+        raise InputError([f"{path}: is a link to {path.readlink()}, which is not there" for path in broken])
+    return [path for path in paths if path.is_file()]
 
 
 def _hidden(path: Path) -> bool:
@@ -176,6 +203,8 @@ def _hidden(path: Path) -> bool:
 
 
 def _missing(path: Path) -> str:
+    if path.is_symlink():
+        return f"{path}: is a link to {path.readlink()}, which is not there"
     if not path.parent.is_dir():
         return f"{path}: there is no such file, and no folder {path.parent}"
     names = [p.name for p in path.parent.iterdir() if p.is_dir() or plain_suffix(p.name) in KNOWN]

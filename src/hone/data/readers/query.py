@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from hone.data.readers.addresses import Query, needs, with_variables, without_secrets
 from hone.data.readers.plain_values import PlainValues
@@ -36,6 +38,7 @@ def read_query(source: Query, progress: Progress) -> Iterator[Row | Bad]:
         ) from None
     except alchemy.exc.SQLAlchemyError as error:
         raise InputError(f"{without_secrets(source.url)}: no database URL: {without_secrets(str(error))}") from None
+    _check_is_there(source, engine.url)
     try:
         with engine.connect() as connection:
             streaming = connection.execution_options(stream_results=True, max_row_buffer=_FETCHED_ROWS)
@@ -54,3 +57,10 @@ def read_query(source: Query, progress: Progress) -> Iterator[Row | Bad]:
         raise InputError(f"{source}: the database refuses: {told}") from None
     finally:
         engine.dispose()
+
+
+def _check_is_there(source: Query, url: Any) -> None:
+    """SQLite makes an empty file of a name that is not there; nothing may be made by reading."""
+    name = url.database or ""
+    if url.get_backend_name() == "sqlite" and name and not name.startswith((":", "file:")) and not Path(name).is_file():
+        raise InputError(f"{source}: there is no file {Path(name).absolute()}")
