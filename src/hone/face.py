@@ -348,7 +348,7 @@ def _recorded(task: Task, folder: Path, say: Say) -> DataVersion:
     from hone.data.making import record
 
     data = _prepare(task, folder, say)
-    record(folder, data)
+    record(folder, data, say)
     return data
 
 

@@ -12,7 +12,7 @@ import yaml
 from hone.cli import main
 from hone.cli.going_back import with_clean
 from hone.data.hidden import hidden
-from hone.data.versions import find_version, versions
+from hone.data.versions import find_version, version_rows, versions
 from hone.errors import InputError
 from hone.task.load import load_task
 
@@ -177,6 +177,33 @@ def test_a_row_changed_by_hand_is_told_from_one_changed_in_the_source(
         "edited by hand": ["train.jsonl:2"],
         "changed in the source": ["train.jsonl:1"],
     }
+
+
+@pytest.mark.parametrize(("size", "in_its_place"), [("5", 1), ("0.2", 0)])
+def test_a_version_with_other_dev_rows_than_its_parent_says_so(
+    folder: Path, capsys: pytest.CaptureFixture[str], size: str, in_its_place: int
+) -> None:
+    """A number of rows is filled up from train; with a share every other row keeps its place."""
+    text = (folder / "hone.yaml").read_text().replace("dev: 5}", f"dev: {size}}}")
+    (folder / "hone.yaml").write_text(text)
+    made = [hone(capsys, "clean", folder)[2]["version"]]
+    rows = {split: [row.id for of, row in version_rows(folder, made[0]) if of == split] for split in ("train", "dev")}
+    sentences = []
+    for split in ("train", "dev"):
+        hone(capsys, "data", "drop", rows[split][0], folder)
+        _, said, document = hone(capsys, "clean", folder)
+        made.append(document["version"])
+        sentences.append("dev differs" in said)
+    assert len(set(made)) == 3
+    wanted = f"dev differs from version {made[1]}: 1 row out, {in_its_place} in; scores of the two are measured on"
+    assert wanted in said
+    assert sentences == [False, True]
+    _, said, document = hone(capsys, "data", "diff", made[1], made[2], folder)
+    assert wanted in said.split("\n")[1]
+    assert document["dev"].startswith(wanted)
+    assert hone(capsys, "data", "diff", made[0], made[1], folder)[2]["dev"] == ""
+    # The same data again is no news.
+    assert "dev differs" not in hone(capsys, "clean", folder)[1]
 
 
 def test_lineage_says_which_source_could_not_be_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,7 +87,7 @@ def _clean_task(args: argparse.Namespace, folder: Path) -> int:
         "rules": list(data.making.rules),
     }
     if not args.dry_run:
-        document["parent"] = record(folder, data).parent
+        document["parent"] = record(folder, data, say).parent
     if back is not None:
         # Only now: what cannot be prepared leaves hone.yaml as it was.
         if not args.dry_run:

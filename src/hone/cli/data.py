@@ -185,6 +185,8 @@ def _say_diff(found: Diff, say: Say) -> None:
         f"{found.a.id} -> {found.b.id}: {found.rows_in:,} rows in, {found.rows_out:,} out, "
         f"{found.rows_changed:,} changed, {found.rows_moved:,} moved between splits, {found.same:,} the same"
     )
+    if found.dev:
+        say(found.dev)
     for kind, groups in found.groups.items():
         for group in groups:
             say(f"{kind}: {group.count:,} {group.reason}")

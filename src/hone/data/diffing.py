@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hone.data.hidden import SEALED, Hidden
+from hone.data.making import dev_sentence
 from hone.data.rows import Row, canonical
 from hone.data.version_record import Version
 from hone.data.versions import find_version, stored_columns, version_ledger, version_rows
@@ -46,6 +47,8 @@ class Diff:
     """``in``, ``out``, ``changed`` and ``moved``, the largest groups first."""
     figures: tuple[Mapping[str, Any], ...]
     """Profile figures that differ: name, value in a, value in b."""
+    dev: str = ""
+    """A sentence when the two are scored on different rows."""
 
 
 def diff(folder: Path, first: str, second: str, profile: Any = None, test: Hidden | None = None) -> Diff:
@@ -87,6 +90,7 @@ def diff(folder: Path, first: str, second: str, profile: Any = None, test: Hidde
         same=len(both) - len({*changed, *moved}),
         groups=groups,
         figures=tuple(figures),
+        dev=dev_sentence(folder, a.id, b.id),
     )
 
 

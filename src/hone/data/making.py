@@ -13,8 +13,9 @@ from hone.data.ledger import Ledger
 from hone.data.patches import Patch, Patches
 from hone.data.rows import Row
 from hone.data.version_record import SourceRecord, Version, load_version
-from hone.data.versions import find_version, head, save_version
-from hone.errors import InputError
+from hone.data.versions import find_version, head, save_version, stored_columns
+from hone.data.wording import counted
+from hone.errors import FailedError, InputError
 from hone.files import content_hash, file_hash
 from hone.task.spec import Clean, Task
 
@@ -103,10 +104,37 @@ def undone_edits(folder: Path, version: Version) -> list[Patch]:
     return undone
 
 
-def record(folder: Path, data: DataVersion) -> Version:
-    """Write a data version to ``versions/`` of the task folder."""
+def record(folder: Path, data: DataVersion, say: Callable[[str], None] | None = None) -> Version:
+    """Write a data version to ``versions/`` of the task folder; ``say`` is told when dev is not the one before."""
+    before = head(folder)
     rows = ((split, row) for split in ("train", "dev", "ood") for row in getattr(data, split))
-    return keep(folder, data.id, data.making, data.counts, rows, data.ledger)
+    version = keep(folder, data.id, data.making, data.counts, rows, data.ledger)
+    if say is not None and before and (sentence := dev_sentence(folder, before, version.id)):
+        say(sentence)
+    return version
+
+
+def dev_sentence(folder: Path, first: str, second: str) -> str:
+    """How the dev rows of a version differ from those of an earlier one; empty where they have the same content."""
+    if first == second:
+        return ""
+    try:
+        old, new = dev_contents(folder, first), dev_contents(folder, second)
+    except FailedError as error:
+        return f"whether dev is that of version {first} cannot be told: {error}"
+    out, fresh = (old - new).total(), (new - old).total()
+    if not out and not fresh:
+        return ""
+    return (
+        f"dev differs from version {first}: {counted(out, 'row')} out, {fresh:,} in; scores of the two are measured "
+        "on different rows"
+    )
+
+
+def dev_contents(folder: Path, version_id: str) -> Counter[str]:
+    """How often each content is among the dev rows of a version, whatever the rows' ids."""
+    stored = stored_columns(folder, version_id, ("split", "digest"))
+    return Counter(digest for split, digest in stored if split == "dev")
 
 
 def keep(

@@ -90,7 +90,7 @@ class _Solve:
         """All stages in order."""
         checked = check(self.folder, self.seed, self.show.say, self.show.heading, self._warm, whole_schema=False)
         self.task, self.data = checked.task, checked.data
-        record(self.folder, self.data)
+        record(self.folder, self.data, self.show.say)
         key = content_hash([self.task.to_json(), self.data.id, self.seed])
         self.state, line = SolveState.open(self.folder / ".hone" / "solve.json", key)
         self.state.start_clock(self.started)
