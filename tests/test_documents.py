@@ -80,3 +80,33 @@ def test_every_path_of_the_repository_that_a_document_names_exists() -> None:
             if not (ROOT / span).exists():
                 broken.append(f"{path.name}: {span}")
     assert broken == []
+
+
+def test_the_table_of_presets_says_what_the_presets_are() -> None:
+    """Each rule with what it keeps, in the row of the presets that have it."""
+    from hone.data.presets import OPTIONAL, PRESETS, preset
+
+    text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    table = text.split("| preset | rules, and what each keeps |\n|---|---|\n")[1].split("\n\n")[0]
+    said: dict[str, dict[str, str]] = {name: {} for name in (*PRESETS, "generate", "no preset")}
+    for line in table.splitlines():
+        head, rules = line.strip("| ").split(" | ")
+        names = ["no preset"] if head.startswith("no preset") else re.findall(r"`(\w+)`", head)
+        for name in ["generate"] if "generate" in names else names:
+            said[name] |= dict(re.findall(r"`([\w-]+)` \(`([^`]+)`\)", rules))
+    meant = {name: {rule.name: rule.sentence() for rule in found.rules} for name, found in PRESETS.items()}
+    generate = {rule.name: rule.sentence() for rule in preset("task", "generate").rules}
+    meant["generate"] = {name: keeps for name, keeps in generate.items() if name not in meant["task"]}
+    named = {name for rules in meant.values() for name in rules}
+    meant["no preset"] = {name: rule.sentence() for name, rule in OPTIONAL.items() if name not in named}
+    assert said == meant
+
+
+def test_the_example_of_a_database_works_as_pasted(tmp_path: Path) -> None:
+    pytest.importorskip("sqlalchemy")
+    text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```sh\n(python -c [^\n]+\nhone look \"sqlite[^\n]+\n)```", text)
+    make, command = (shlex.split(line) for line in block.splitlines())
+    run([sys.executable, *make[1:]], cwd=tmp_path, check=True, timeout=60)
+    shown = run([sys.executable, "-m", *command], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60)
+    assert "2 rows" in shown.stdout
