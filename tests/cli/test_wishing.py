@@ -41,6 +41,7 @@ def hone(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
     [
         (["--rule", "near-duplicate"], "{rules: {near-duplicate: true}}"),
         (["--preset", "web", "--rule", "c4-lorem-ipsum=off"], "{preset: web, rules: {c4-lorem-ipsum: false}}"),
+        (["--rule", "disclaimer=off"], "{rules: {disclaimer: false}}"),  # in the preset where rows have answers
         (["--rule", "gopher-words=20"], "{rules: {gopher-words: {min: 20}}}"),
         (["--rule", "gopher-words=..900"], "{rules: {gopher-words: {max: 900}}}"),
         (["--rule", "gopher-hashes=.2"], "{rules: {gopher-hashes: {max: 0.2}}}"),
@@ -90,7 +91,7 @@ def test_everything_wrong_is_said_at_once_with_the_nearest_name(rows: Path, caps
         "--rule near-duplicate=0.8": "no threshold of its own",
         "--rule gopher-word-length=12": "say which end",
         "--rule gopher-words=5..2": "min 5 is over max 2",
-        "--rule disclaimer=off": "preset task has no such rule",
+        "--rule toxic-words=off": "preset task has no such rule",
         "--rule lenght.words=2..": 'did you mean "length"',
         "--transform htm": 'did you mean "html"? known: html, redact',
         "--transform html=off": "preset task has no such transform",

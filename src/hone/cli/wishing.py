@@ -63,7 +63,7 @@ def section(args: argparse.Namespace) -> Clean:
     Raises:
         InputError: every name, parameter and threshold that is wrong, all at once.
     """
-    return _wished(args, Clean(preset=args.preset, against=args.against), "table")
+    return _wished(args, Clean(preset=args.preset, against=args.against), None)
 
 
 def words(args: argparse.Namespace) -> list[str]:
@@ -107,8 +107,11 @@ def refuse_for_a_task(args: argparse.Namespace, folder: Path, *also: str) -> Non
     )
 
 
-def _wished(args: argparse.Namespace, base: Clean, kind: str) -> Clean:
-    """A section with the wishes of a command line added, checked as far as it can be without rows."""
+def _wished(args: argparse.Namespace, base: Clean, kind: str | None) -> Clean:
+    """A section with the wishes of a command line added, checked as far as it can be without rows.
+
+    ``kind`` is the task's; None for bare files, whose rows have not been seen yet.
+    """
     from hone.data.cleaning import Given, plan_of
 
     problems: list[str] = []
@@ -126,7 +129,7 @@ def _wished(args: argparse.Namespace, base: Clean, kind: str) -> Clean:
                 "transforms": _transforms(base, kind, transforms, problems) if transforms else base.transforms,
             }
         )
-        plan_of(made, kind, Given(folder=Path()))
+        plan_of(made, kind or "table", Given(folder=Path()))
     except InputError as error:
         problems += [_as_options(problem) for problem in error.problems]
     if problems:
@@ -150,7 +153,7 @@ def _each(
     return found
 
 
-def _rule(word: str, preset_name: str, kind: str) -> tuple[str, bool | RuleWish]:
+def _rule(word: str, preset_name: str, kind: str | None) -> tuple[str, bool | RuleWish]:
     """A rule's name and what is wished of it, as in ``clean.rules``."""
     from hone.data.presets import OPTIONAL, preset
     from hone.data.signals.registry import OWN
@@ -161,7 +164,8 @@ def _rule(word: str, preset_name: str, kind: str) -> tuple[str, bool | RuleWish]
         raise InputError(f"no rule has this name; {_near(name, list(OPTIONAL))}")
     if rule is not None and wish.lower() in _SWITCH:
         on = _SWITCH[wish.lower()]
-        if not on and name not in [one.name for one in preset(preset_name, kind).rules]:
+        kinds = ["table", "generate"] if kind is None else [kind]
+        if not on and name not in [one.name for each in kinds for one in preset(preset_name, each).rules]:
             raise InputError(f"preset {preset_name} has no such rule, so leaving it out changes nothing")
         return name, on
     low, high = _ends(name, wish, rule)
@@ -220,7 +224,7 @@ def _step(word: str) -> tuple[str, dict[str, Any] | bool]:
 
 
 def _transforms(
-    base: Clean, kind: str, wishes: Mapping[str, dict[str, Any] | bool], problems: list[str]
+    base: Clean, kind: str | None, wishes: Mapping[str, dict[str, Any] | bool], problems: list[str]
 ) -> list[str | dict[str, dict[str, Any]]]:
     """The section's own transforms or the preset's, with wishes carried out."""
     from hone.data.presets import preset
