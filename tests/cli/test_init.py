@@ -203,3 +203,17 @@ def test_bad_rows_are_counted_named_and_dropped_by_the_task_that_is_written(here
     (here / "rows.jsonl").write_text("\n".join(lines[8:]) + "\n")
     assert main(["init", "good", *words]) == 0
     assert "bad_rows" not in (here / "good/hone.yaml").read_text()
+
+
+def test_a_database_file_is_named_with_all_of_its_path(here, monkeypatch, capsys):
+    pytest.importorskip("sqlalchemy")
+    import sqlite3
+
+    with sqlite3.connect(here / "t.db") as db:
+        db.execute("CREATE TABLE rows (text, label)")
+        db.executemany("INSERT INTO rows VALUES (?, ?)", [(f"row number {n}", "ab"[n % 2]) for n in range(60)])
+    source = "sqlite:///t.db::SELECT text, label FROM rows"
+    assert main(["init", "t", "--data", source, "--kind", "classify", "--target", "0.9"]) == 0
+    monkeypatch.chdir(here / "t")  # another folder than the one it was made from
+    assert main(["clean", ".", "--dry-run"]) == 0
+    assert f"sqlite:///{here / 't.db'}::SELECT" in load_task(".").data.train

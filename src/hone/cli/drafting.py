@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -27,6 +28,7 @@ from hone.task.templates import template_problems
 
 Ask = Callable[[str, str], str]
 KINDS: tuple[str, ...] = get_args(Kind)
+_SQLITE = re.compile(r"(?P<scheme>sqlite(?:\+\w+)?:///)(?P<file>[^/:?](?:(?!::)[^?])*)")
 _DATA_SUFFIXES = (*TABLES, ".txt")
 
 
@@ -291,7 +293,7 @@ def _target(desk: _Desk, looked: Looked) -> None:
 def _place(desk: _Desk, found: Found, text: str) -> tuple[str, str]:
     """How the task names a source: as it is (hub id), copied, relative where it lies beside or inside the folder."""
     if found.is_elsewhere:
-        return text, "from the hub" if found.hub else "from elsewhere"
+        return _with_whole_path(text), "from the hub" if found.hub else "from elsewhere"
     if desk.args.copy:
         if len(found.files) != 1 or found.files[0].path != Path(text).expanduser():
             raise InputError(f"--copy copies single files; {text} is not one: leave --copy out")
@@ -302,6 +304,14 @@ def _place(desk: _Desk, found: Found, text: str) -> tuple[str, str]:
     if Path(plain).is_relative_to(folder.parent):
         return os.path.relpath(plain, folder), "relative to this folder"
     return plain, "absolute: it lies elsewhere"
+
+
+def _with_whole_path(text: str) -> str:
+    """The URL of an SQLite file with all of its path: SQLAlchemy takes another as from where a command is run."""
+    match = _SQLITE.match(text)
+    if match is None or not Path(match["file"]).is_file():
+        return text
+    return f"{match['scheme']}{Path(match['file']).resolve()}{text[match.end() :]}"
 
 
 def _task(desk: _Desk, target: float, context: int) -> Task:
