@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hone.data import placing, sources
+from hone.data import versions as versions_on_disk
 from hone.data.ledger import Entry, Ledger, Reason
 from hone.data.lineage import lineage
 from hone.data.making import record
@@ -17,7 +19,7 @@ from hone.data.patches import FILE, Patches, add
 from hone.data.placing import placed
 from hone.data.prepare import DataVersion, prepare
 from hone.data.rows import Row
-from hone.data.versions import before_head, find_version, head, version_ledger, version_rows, versions
+from hone.data.versions import before_head, find_version, head, survey_versions, version_ledger, version_rows, versions
 from hone.errors import InputError
 from hone.task.spec import Clean, Task
 
@@ -327,6 +329,67 @@ def test_what_a_writer_that_died_has_left_is_no_version_and_goes(tmp_path: Path)
     assert find_version(tmp_path, "head") == first
     record(tmp_path, make(tmp_path))
     assert not left.exists()
+
+
+class Killed(BaseException):
+    """Stands for a kill that nothing can catch."""
+
+
+def killed_at(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, call: int) -> None:
+    """Let a call of a function be the last thing that happens: what would clean up afterwards does nothing."""
+    calls = itertools.count(1)
+    whole = getattr(owner, name)
+
+    def dies(*given: object) -> object:
+        if next(calls) == call:
+            raise Killed
+        return whole(*given)
+
+    monkeypatch.setattr(owner, name, dies)
+    monkeypatch.setattr(shutil, "rmtree", lambda *given, **options: None)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "call", "is_there"),
+    [
+        (versions_on_disk, "row_digest", 7, False),  # in the middle of the rows
+        (Path, "replace", 1, False),  # the ledger is written and has not its name
+        (Path, "replace", 2, False),  # nor has the record
+        (Path, "replace", 3, False),  # nor has the folder
+        (Path, "replace", 4, True),  # the version is whole; the head is still the one before
+    ],
+)
+def test_a_version_whose_writing_was_killed_is_none_and_the_next_run_makes_it(
+    tmp_path: Path, owner: object, name: str, call: int, is_there: bool
+) -> None:
+    first = record(tmp_path, make(tmp_path))
+    add(tmp_path, Row("train.jsonl:3", {"text": "row 2", "label": "x", "n": 2}), {"label": "y"})
+    data = make(tmp_path)
+    with pytest.MonkeyPatch.context() as patching:
+        killed_at(patching, owner, name, call)
+        with pytest.raises(Killed):
+            record(tmp_path, data)
+    found, problems = survey_versions(tmp_path)
+    assert (first in found, len(found), problems) == (True, 1 + is_there, [])
+    assert head(tmp_path) == first.id
+    second = record(tmp_path, data)
+    assert (second.parent, head(tmp_path), before_head(tmp_path)) == (first.id, second.id, first.id)
+    assert {row.id: row.fields for _, row in version_rows(tmp_path, second.id)} == rows_of(data)
+    assert version_ledger(tmp_path, second.id) == data.ledger
+    assert not list((tmp_path / "versions").glob(".part-*"))
+
+
+def test_an_edit_whose_recording_was_killed_leaves_the_edits_before_it(
+    tmp_path: Path,
+) -> None:
+    add(tmp_path, Row("a:1", {"text": "x"}), {"text": "y"})
+    with pytest.MonkeyPatch.context() as patching:
+        killed_at(patching, Path, "replace", 1)
+        with pytest.raises(Killed):
+            add(tmp_path, Row("a:2", {"text": "x"}), {"text": "y"})
+    assert [patch.row for patch in Patches.load(tmp_path).all] == ["a:1"]
+    add(tmp_path, Row("a:2", {"text": "x"}), {"text": "y"})
+    assert [patch.row for patch in Patches.load(tmp_path).all] == ["a:1", "a:2"]
 
 
 def test_a_version_on_disk_holds_what_was_kept_and_why_the_rest_was_not(tmp_path: Path) -> None:
