@@ -32,7 +32,7 @@ TABLES = (
     *SQLITE,
 )
 KNOWN = frozenset({*PROSE, *TABLES})
-_FILE = "file:///"
+_LOCAL = re.compile(r"file:/{2}(?=/)")
 _SHOWN = 3
 _PARTS = frozenset({".json", ".sql", *SQLITE})
 
@@ -89,8 +89,8 @@ def find(source: str | Path, base: Path) -> Found:
     text = str(source)
     if not text.strip():
         raise InputError("a source is empty text; expected a path, an address, a hub id or a query")
-    if text.startswith(_FILE):
-        text = text.removeprefix(_FILE[:-1])
+    if local := _LOCAL.match(text):
+        text = text[local.end() :]
     if is_address(text):
         query = None if text.startswith(hub.PREFIX) else as_query(text)
         return Found(query=query) if query else Found(hub=text) if text.startswith(hub.PREFIX) else _in_store(text)
