@@ -131,8 +131,12 @@ def say_headline(document: dict[str, Any], say: Callable[[str], None]) -> None:
 
 
 def _act(alert: dict[str, Any]) -> list[str]:
-    """What acts on an alert, in lines: a command; or a change of hone.yaml, with what it does."""
+    """What acts on an alert, in lines: a look at rows that a person has to judge; or a change with what it does."""
+    from hone.data.looking.alerts import READ_FIRST
+
     indent = " " * 12
+    if alert["name"] in READ_FIRST and alert["command"]:
+        return [indent + alert["command"]]
     if alert["apply"]:
         return [f"{indent}{alert['effect']}:", indent + alert["apply"]]
     if not alert["yaml"]:

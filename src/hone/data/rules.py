@@ -58,11 +58,9 @@ class Rule:
             return f"{self.column} has a value"
         if self.one_of:
             return f"{self.column} is not {' or '.join(self.one_of)}"
-        return f"{self.column} {self._outside()}"
-
-    def _outside(self) -> str:
-        low = [] if self.low is None else [f"under {self.low:g}"]
-        return " or ".join(low + ([] if self.high is None else [f"over {self.high:g}"]))
+        low = [] if self.low is None else [f"under {self.low:,g}"]
+        high = [] if self.high is None else [f"over {self.high:,g}"]
+        return f"{self.column} is {' or '.join(low + high)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

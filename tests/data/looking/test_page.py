@@ -126,6 +126,16 @@ def test_links_inside_the_page_lead_somewhere(measured: Any) -> None:
     assert len(anchors) == len(re.findall(r' id="', page)), "an anchor is there twice"
 
 
+def test_commands_about_a_row_get_the_folder_of_the_task(measured: Any) -> None:
+    """The folder is one quoted word of a command line and stands once, as an attribute."""
+    seen = Seen()
+    seen.feed(html(_document(measured, folder='my "task" folder')))
+    assert ("data-folder", "'my \"task\" folder'") in seen.attributes
+    seen = Seen()
+    seen.feed(html(_document(measured)))
+    assert "data-folder" not in dict(seen.attributes)
+
+
 def test_the_document_is_json_and_the_same_every_time(measured: Any) -> None:
     first, second = (json.dumps(_document(measured), allow_nan=False, ensure_ascii=False) for _ in range(2))
     assert first == second

@@ -46,6 +46,8 @@ SEVERITY = {
 """How bad it is for one row to be struck, in comparison. Test text in train spoils a score, so few rows weigh much; a
 secret cannot be taken back from a model; a repeated row costs time and tilts the balance a little."""
 
+READ_FIRST = ("conflict", "suspect", "toxic")
+"""Alerts on rows that a person has to judge before a rule may remove them."""
 _ESTIMATED = {"duplicate": repeats, "near-duplicate": repeats, "conflict": repeats, "suspect": at_most}
 """What a sample sees too few or too many of."""
 _SECRETS = ("key", "token", "secret", "card", "iban", "ssn", "national", "password")

@@ -192,8 +192,10 @@ def _x_axis(edges: Sequence[float], x: Callable[[float], float], unit: str, *, l
     parts = [f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>']
     for tick in ticks:
         at = x(tick)
+        # A number below the end of the axis would be cut off by the edge of the picture.
+        anchor = "end" if at > WIDTH - RIGHT - 8 else "middle"
         parts.append(f'<line class="axis" x1="{at:.1f}" x2="{at:.1f}" y1="{base}" y2="{base + 4}"/>')
-        parts.append(f'<text class="tick" x="{at:.1f}" y="{base + 15}" text-anchor="middle">{short(tick)}</text>')
+        parts.append(f'<text class="tick" x="{at:.1f}" y="{base + 15}" text-anchor="{anchor}">{short(tick)}</text>')
     name = unit + (" (logarithmic)" if log else "")
     parts.append(
         f'<text class="unit" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 4}" text-anchor="middle">{text(name)}</text>'

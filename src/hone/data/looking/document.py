@@ -60,6 +60,7 @@ def build(
         "seed": options.seed,
         "sensitive": options.sensitive,
         "preset": options.preset,
+        "folder": options.folder,
         "files": list(options.files),
         "test": options.test,
         "signals": {name: dict(params) for name, params in measured.signals.items()},

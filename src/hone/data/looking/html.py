@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import shlex
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -55,8 +56,13 @@ def html(document: Mapping[str, Any]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
         f"<title>{name} · hone look</title>\n<style>{style}</style>\n</head>\n"
-        f"<body>\n{nav}\n<main>{head}{''.join(parts)}</main>\n<script>{script}</script>\n</body>\n</html>\n"
+        f"<body{_folder(document)}>\n{nav}\n<main>{head}{''.join(parts)}</main>\n<script>{script}</script>\n</body>\n</html>\n"
     )
+
+
+def _folder(document: Mapping[str, Any]) -> str:
+    """The task folder as a word of a command line, for the commands of the page's rows."""
+    return f' data-folder="{text(shlex.quote(document["folder"]))}"' if document["folder"] else ""
 
 
 @cache

@@ -113,7 +113,7 @@ def note(sentence: str) -> str:
 
 
 def row_id(row: str) -> str:
-    """A row's id; pressing it copies the command that tells what happened to the row."""
+    """A row's id; pressing it copies the command that tells what happened to the row (in its task, see ``look.js``)."""
     command = shlex.join(["hone", "data", "lineage", row])
     return tag("button", text(row), class_="row", type="button", data_copy=command, title=f"copy: {command}")
 

@@ -3,7 +3,9 @@
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button || !navigator.clipboard) return;
-  navigator.clipboard.writeText(button.dataset.copy).then(() => {
+  // Commands about a row name the task folder too, which stands once in the page.
+  const folder = button.classList.contains("row") && document.body.dataset.folder;
+  navigator.clipboard.writeText(button.dataset.copy + (folder ? ` ${folder}` : "")).then(() => {
     button.classList.add("copied");
     setTimeout(() => button.classList.remove("copied"), 1500);
   });
