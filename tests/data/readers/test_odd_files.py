@@ -105,6 +105,22 @@ def test_compressed_data_that_is_cut_off_is_said(kind: str, packing: str, tmp_pa
             list(read(name, tmp_path))
 
 
+@pytest.mark.parametrize("packing", PACKED)
+def test_all_streams_of_a_compressed_file_are_read_and_none_is_lost(packing: str, tmp_path: Path) -> None:
+    pack, name = PACKED[packing], f"a.jsonl.{packing}"
+    one = pack(FILES["jsonl"])
+    assert texts(tmp_path, name, one * 3) == TEXTS * 3
+    if packing != "zst":
+        assert texts(tmp_path, name, one + b"\0" * 512) == TEXTS
+    for behind in (b"?" + one, one[1:], b"garbage at the end", one[: len(one) // 2]):
+        (tmp_path / name).write_bytes(one + behind)
+        with pytest.raises(InputError, match="the compressed data is damaged or cut off"):
+            list(read(name, tmp_path))
+    (tmp_path / name).write_bytes(pack(one))
+    with pytest.raises(InputError, match="is compressed twice, unpacked it holds"):
+        list(read(name, tmp_path))
+
+
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv", "a.sql", *(f"a.jsonl.{packing}" for packing in PACKED)])
 def test_a_file_without_rows_is_noted(name: str, tmp_path: Path) -> None:
     pack = PACKED.get(name.rpartition(".")[2])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
 import codecs
 import gzip
 import itertools
@@ -18,7 +17,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from hone.data.readers.addresses import without_secrets
-from hone.data.readers.contents import COMPRESSED, HEAD_BYTES, check_content
+from hone.data.readers.contents import COMPRESSED, HEAD_BYTES, check_content, kind_of_content
+from hone.data.readers.packed import unpacked
 from hone.data.readers.progress import Progress
 from hone.data.readers.stores import open_in_store
 from hone.errors import InputError
@@ -93,7 +93,7 @@ def open_binary(file: DataFile, progress: Progress) -> Iterator[IO[bytes]]:
     """
     with open_stored(file) as stored:
         try:
-            with _decompressed(stored, file.compression) as handle:
+            with unpacked(stored, file.compression) as handle:
                 yield cast("IO[bytes]", _Metered(handle, stored, progress))
         except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
             raise InputError(_damaged(file, error)) from None
@@ -106,20 +106,6 @@ def open_binary(file: DataFile, progress: Progress) -> Iterator[IO[bytes]]:
 
 def _damaged(file: DataFile, error: Exception) -> str:
     return f"{file}: the compressed data is damaged or cut off ({error}); fetch the file again"
-
-
-def _decompressed(stored: IO[bytes], suffix: str) -> Any:
-    if suffix == ".gz":
-        return gzip.GzipFile(fileobj=stored)
-    if suffix == ".bz2":
-        return bz2.BZ2File(stored)
-    if suffix == ".xz":
-        return lzma.LZMAFile(stored)
-    if suffix == ".zst":
-        import pyarrow
-
-        return pyarrow.CompressedInputStream(pyarrow.PythonFile(stored, "r"), "zstd")
-    return stored
 
 
 @contextmanager
@@ -145,10 +131,17 @@ def blocks(file: DataFile, progress: Progress) -> Iterator[bytes]:
     with open_binary(file, progress) as handle:
         block = handle.read(BLOCK_BYTES)
         if file.compression:
-            check_content(str(file), Path(file.stored_name).stem, block[:HEAD_BYTES])
+            _check_unpacked(file, block[:HEAD_BYTES])
         while block:
             yield block
             block = handle.read(BLOCK_BYTES)
+
+
+def _check_unpacked(file: DataFile, head: bytes) -> None:
+    kind = kind_of_content(head)
+    if kind is not None and kind[1] and kind[1][0] in COMPRESSED:
+        raise InputError(f"{file}: is compressed twice, unpacked it holds {kind[0]}; unpack it once")
+    check_content(str(file), Path(file.stored_name).stem, head)
 
 
 def line_blocks(file: DataFile, progress: Progress, cut_bytes: int = 0) -> Iterator[tuple[int, int, bytes]]:
