@@ -206,6 +206,39 @@ def test_a_version_with_other_dev_rows_than_its_parent_says_so(
     assert "dev differs" not in hone(capsys, "clean", folder)[1]
 
 
+def test_a_diff_knows_rows_whose_line_number_has_changed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "test.jsonl").write_text('{"text": "of the test", "label": "x"}\n')
+    text = (folder / "hone.yaml").read_text().replace("dev: 5}", "dev: 0.2, test: test.jsonl}")
+    (folder / "hone.yaml").write_text(text)
+    lines = (folder / "train.jsonl").read_text().splitlines()
+    (folder / "train.jsonl").write_text("\n".join([*lines, lines[30], lines[30]]))
+    hone(capsys, "data", "drop", "train.jsonl:39", folder)
+    first = hone(capsys, "clean", folder)[2]["version"]
+    # Inserted above; one corrected in the source, one by hand; one taken out; one back that had been left out by hand.
+    (folder / "patches.jsonl").write_text("")
+    hone(capsys, "data", "edit", "train.jsonl:6", "label=x", folder)
+    corrected = [line.replace('"row 20"', '"row twenty"') for line in [*lines[:10], *lines[11:], lines[30], lines[30]]]
+    inserted = [json.dumps({"text": f"inserted {n}", "label": "x"}) for n in range(3)]
+    (folder / "train.jsonl").write_text("\n".join([*inserted[:2], *corrected[:30], inserted[2], *corrected[30:]]))
+    hone(capsys, "clean", folder)
+    _, said, found = hone(capsys, "data", "diff", first, "head", folder)
+    told = {
+        (kind, group["reason"]): (group["count"], {sample["row"] for sample in group["samples"]})
+        for kind, groups in found["groups"].items()
+        for group in groups
+        if kind != "moved"
+    }
+    assert told == {
+        ("in", "new in the source"): (3, {"train.jsonl:1", "train.jsonl:2", "train.jsonl:33"}),
+        ("in", "by-hand"): (1, {"train.jsonl:41"}),
+        ("out", "no longer in the source"): (1, {"train.jsonl:11"}),
+        ("changed", "edited by hand"): (1, {"train.jsonl:8"}),
+        ("changed", "changed in the source"): (1, {"train.jsonl:22"}),
+    }
+    assert 'text: "row 20" -> "row twenty"' in said
+    assert found["renumbered"] == 38
+
+
 def test_lineage_says_which_source_could_not_be_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = hone(capsys, "clean", folder)[2]
     (folder / "train.jsonl").unlink()

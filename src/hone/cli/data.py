@@ -187,6 +187,8 @@ def _say_diff(found: Diff, say: Say) -> None:
     )
     if found.dev:
         say(found.dev)
+    if found.renumbered:
+        say(f"{found.renumbered:,} of these rows have another line number and are told by their content")
     for kind, groups in found.groups.items():
         for group in groups:
             say(f"{kind}: {group.count:,} {group.reason}")

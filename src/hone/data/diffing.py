@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hone.data.aligning import align
 from hone.data.hidden import SEALED, Hidden
 from hone.data.making import dev_sentence
 from hone.data.rows import Row, canonical
@@ -42,6 +43,8 @@ class Diff:
     rows_out: int
     rows_changed: int
     rows_moved: int
+    renumbered: int
+    """Rows told by their content, whose id is another one because lines were inserted or removed."""
     same: int
     groups: Mapping[str, tuple[Group, ...]]
     """``in``, ``out``, ``changed`` and ``moved``, the largest groups first."""
@@ -66,16 +69,17 @@ def diff(folder: Path, first: str, second: str, profile: Any = None, test: Hidde
     """
     a, b = find_version(folder, first), find_version(folder, second)
     old, new = _index(folder, a.id), _index(folder, b.id)
-    fresh = [row for row in new if row not in old]
-    gone = [row for row in old if row not in new]
-    both = [row for row in new if row in old]
-    changed = [row for row in both if old[row][1] != new[row][1]]
-    moved = [row for row in both if old[row][0] != new[row][0]]
+    aligned = align(old, new)
+    fresh = [row for row in new if row not in aligned.pairs]
+    gone = [row for row in old if row not in aligned.back]
+    changed = [row for row, was in aligned.pairs.items() if old[was][1] != new[row][1]]
+    moved = [row for row, was in aligned.pairs.items() if old[was][0] != new[row][0]]
+    splits = {row: [(f"{old[aligned.pairs[row]][0]} -> {new[row][0]}", "")] for row in moved}
     groups = {
-        "in": _grouped(folder, fresh, b.id, _reasons(folder, a.id, set(fresh), NEW), test),
-        "out": _grouped(folder, gone, a.id, _reasons(folder, b.id, set(gone), GONE, test), test),
-        "changed": _changed(folder, a, b, changed, test),
-        "moved": _grouped(folder, moved, b.id, {row: [(f"{old[row][0]} -> {new[row][0]}", "")] for row in moved}, test),
+        "in": _grouped(folder, fresh, b.id, _reasons(folder, a.id, {row: aligned.before(row) for row in fresh}), test),
+        "out": _grouped(folder, gone, a.id, _left(folder, b.id, {row: aligned.after(row) for row in gone}, test), test),
+        "changed": _changed(folder, a, b, {row: aligned.pairs[row] for row in changed}, test),
+        "moved": _grouped(folder, moved, b.id, splits, test),
     }
     figures = _counts(a, b)
     if profile is not None:
@@ -87,7 +91,8 @@ def diff(folder: Path, first: str, second: str, profile: Any = None, test: Hidde
         rows_out=len(gone),
         rows_changed=len(changed),
         rows_moved=len(moved),
-        same=len(both) - len({*changed, *moved}),
+        renumbered=sum(row != was for row, was in aligned.pairs.items()),
+        same=len(aligned.pairs) - len({*changed, *moved}),
         groups=groups,
         figures=tuple(figures),
         dev=dev_sentence(folder, a.id, b.id),
@@ -101,16 +106,27 @@ def _index(folder: Path, version_id: str) -> dict[str, tuple[str, str]]:
 
 
 def _reasons(
-    folder: Path, version_id: str, rows: set[str], otherwise: str, test: Hidden | None = None
+    folder: Path, version_id: str, rows: Mapping[str, str], otherwise: str = NEW
 ) -> dict[str, list[tuple[str, str]]]:
-    """Why a version does not have rows: its ledger's reasons with the evidence."""
+    """Why a version does not have rows, given by the ids that they have there: its ledger's reasons with evidence."""
+    wanted = set(rows.values())
     found = {
         entry.row: [(reason.name, reason.evidence) for reason in entry.reasons]
         for entry in version_ledger(folder, version_id).entries
-        if entry.row in rows
+        if entry.row in wanted
     }
-    sealed = {row for row in rows if test is not None and test.has(row)}
-    return {row: found.get(row, [(HASHED_OUT if row in sealed else otherwise, "")]) for row in rows}
+    return {row: found.get(there, [(otherwise, "")]) for row, there in rows.items()}
+
+
+def _left(
+    folder: Path, version_id: str, rows: Mapping[str, str], test: Hidden | None
+) -> dict[str, list[tuple[str, str]]]:
+    """Why rows left: those without an entry in the ledger are of the test now, or no longer in the source."""
+    reasons = _reasons(folder, version_id, rows, GONE)
+    for row, there in rows.items():
+        if reasons[row] == [(GONE, "")] and test is not None and test.has(there):
+            reasons[row] = [(HASHED_OUT, "")]
+    return reasons
 
 
 def _grouped(
@@ -133,24 +149,27 @@ def _grouped(
         Group(
             reason=name,
             count=count,
-            samples=tuple({"row": row, "evidence": evidence, "text": texts[row]} for row, evidence in shown[name]),
+            samples=tuple(
+                {"row": row, "evidence": evidence, "text": SEALED if name == HASHED_OUT else texts[row]}
+                for row, evidence in shown[name]
+            ),
         )
         for name, count in counts.most_common()
     )
 
 
-def _changed(folder: Path, a: Version, b: Version, rows: list[str], test: Hidden | None) -> tuple[Group, ...]:
-    """Rows of other content: by an edit, by the transforms, or in the source."""
+def _changed(folder: Path, a: Version, b: Version, rows: Mapping[str, str], test: Hidden | None) -> tuple[Group, ...]:
+    """Rows of other content, with the ids that they had: by an edit, by the transforms, or in the source."""
     if not rows:
         return ()
     edits_a, edits_b = _edits(a), _edits(b)
     steps = [{key: value for key, value in step.items() if key != "changed"} for step in a.transforms]
     other = [{key: value for key, value in step.items() if key != "changed"} for step in b.transforms]
     why = "transforms differ" if steps != other else CHANGED_SOURCE
-    reason = {row: BY_HAND if edits_a.get(row) != edits_b.get(row) else why for row in rows}
+    reason = {row: BY_HAND if edits_a.get(was) != edits_b.get(row) else why for row, was in rows.items()}
     shown = {name: [row for row in rows if reason[row] == name][:SAMPLES] for name in dict.fromkeys(reason.values())}
     wanted = {row for some in shown.values() for row in some}
-    before = {row.id: row for row in _taken(folder, a.id, wanted)}
+    before = {row.id: row for row in _taken(folder, a.id, {rows[row] for row in wanted})}
     after = {row.id: row for row in _taken(folder, b.id, wanted)}
     counts = Counter(reason.values())
     return tuple(
@@ -158,7 +177,8 @@ def _changed(folder: Path, a: Version, b: Version, rows: list[str], test: Hidden
             reason=name,
             count=count,
             samples=tuple(
-                {"row": row, "evidence": "", "text": _change(before[row], after[row], test)} for row in shown[name]
+                {"row": row, "evidence": "", "text": _change(before[rows[row]], after[row], test)}
+                for row in shown[name]
             ),
         )
         for name, count in counts.most_common()
@@ -191,7 +211,7 @@ def _preview(row: Row) -> str:
 
 def _shown(row: Row, test: Hidden | None) -> str:
     """What is said in place of the text of a row of the test; empty for every other."""
-    return SEALED if test is not None and (test.has(row.id) or test.equals(row)) else ""
+    return SEALED if test is not None and test.equals(row) else ""
 
 
 def _change(before: Row, after: Row, test: Hidden | None) -> str:
