@@ -82,9 +82,9 @@ def test_a_planted_word_is_in_no_file_and_no_line(
     folder: Path, capsys: pytest.CaptureFixture[str], *, bare: bool
 ) -> None:
     where: list[str | Path] = [folder]
+    with (folder / "train.jsonl").open("a", encoding="utf-8") as rows:
+        rows.write(f'"{WORD} alone"\n')
     if bare:
-        with (folder / "train.jsonl").open("a", encoding="utf-8") as rows:
-            rows.write(f'"{WORD} alone"\n')
         where = [folder / "train.jsonl", "--bad-rows", "drop", "--out", folder / "look"]
     else:
         assert main(["data", "drop", "train.jsonl:9", str(folder), "--why", f"it says {WORD}"]) == 0
@@ -101,6 +101,20 @@ def test_a_planted_word_is_in_no_file_and_no_line(
     assert document["rows"] > 40
     assert _commands(document)
     assert all("--sensitive" in command for command in _commands(document))
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_rows_that_cannot_be_used_are_refused_without_what_they_hold(
+    folder: Path, capsys: pytest.CaptureFixture[str], *, bare: bool
+) -> None:
+    with (folder / "train.jsonl").open("a", encoding="utf-8") as rows:
+        rows.write(f'"{WORD} alone"\n')
+    (folder / "hone.yaml").write_text(YAML.replace(", bad_rows: drop", ""), encoding="utf-8")
+    where = [folder / "train.jsonl", "--out", folder / "look"] if bare else [folder]
+    assert main(["look", *map(str, where), "--sensitive"]) == 2
+    captured = capsys.readouterr()
+    assert WORD not in captured.out + captured.err
+    assert "train.jsonl:47, with content that is not shown" in captured.err
 
 
 def test_the_proof_of_a_duplicate_is_the_row_that_it_repeats(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -68,7 +68,14 @@ def _of_task(args: argparse.Namespace, folder: Path, looking: bool, place: Path 
         task = task.model_copy(update={"clean": task.clean.model_copy(update={"rules": rules})})
     with Stages(quiet=args.quiet) as stages:
         found = survey_task(
-            task, folder, cache, sayer(args), workers=args.workers, looking=looking, on_progress=stages.tell
+            task,
+            folder,
+            cache,
+            sayer(args),
+            workers=args.workers,
+            looking=looking,
+            sensitive=args.sensitive,
+            on_progress=stages.tell,
         )
     options = LookOptions(
         title=task.name,
@@ -102,6 +109,7 @@ def _of_files(args: argparse.Namespace, looking: bool, place: Path | None) -> Lo
         test=args.test,
         sample=args.sample,
         bad_rows=args.bad_rows,
+        sensitive=args.sensitive,
         workers=args.workers,
         seed=args.seed,
     )

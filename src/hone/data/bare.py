@@ -6,7 +6,7 @@ import heapq
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from hone.data.formats import converted
 from hone.data.ingest import SplitRow
 from hone.data.read import Found, Progress, find, read
 from hone.data.readers.addresses import without_secrets
-from hone.data.rows import Bad
+from hone.data.rows import Bad, told
 from hone.data.split import position
 from hone.data.view import View, view_of_rows
 from hone.errors import InputError, nearest
@@ -23,7 +23,6 @@ from hone.files import file_hash
 SHOWN = 3
 SPLIT = "train"
 """What rows of bare files are taken for: rules that are for training rows apply to them."""
-NOT_SHOWN = "with content that is not shown: it is of the test"
 _PEEK_ROWS = 200
 
 
@@ -46,12 +45,12 @@ class BareFiles:
         say: Callable[[str], None],
         on_bytes: Callable[[int, int], None] | None = None,
         *,
-        is_test: bool = False,
+        hides_values: bool = False,
     ) -> None:
         """``say`` takes what was recognised, left out, and noted while reading.
 
-        ``on_bytes`` takes the bytes read and to read, as they lie in storage, after each block. With ``is_test`` the
-        values of bad rows are neither kept nor said, only which rows they are and what was expected.
+        ``on_bytes`` takes the bytes read and to read, as they lie in storage, after each block. With ``hides_values``
+        the values of bad rows are neither kept nor said, only which rows they are and what was expected.
 
         Raises:
             InputError: a source that is not there, or a file that two of them name.
@@ -59,7 +58,7 @@ class BareFiles:
         self.files = tuple(files)
         self.counts: Counter[str] = Counter()
         self.bad: list[Bad] = []
-        self._base, self._say, self._on_bytes, self._is_test = base, say, on_bytes, is_test
+        self._base, self._say, self._on_bytes, self._hides_values = base, say, on_bytes, hides_values
         self._sources = _opened(files, base)
         self._lacks_columns = False
 
@@ -73,7 +72,7 @@ class BareFiles:
             for row in converted(read(source.found, self._base, source.prefix, progress), self._say):
                 self.counts[row.id.rpartition(":")[0]] += 1
                 if isinstance(row, Bad):
-                    self.bad.append(replace(row, found=NOT_SHOWN) if self._is_test else row)
+                    self.bad.append(row.without_value() if self._hides_values else row)
                 else:
                     yield SPLIT, row
         for line in progress.said():
@@ -103,9 +102,7 @@ class BareFiles:
             groups.setdefault((bad.id.rpartition(":")[0], bad.field, bad.expected), []).append(bad)
         problems = []
         for (source, field, expected), group in groups.items():
-            shown = "; ".join(f"{bad.id} has {bad.found}" for bad in group[:SHOWN])
-            if group[0].found == NOT_SHOWN:
-                shown = f"{', '.join(bad.id for bad in group[:SHOWN])}, {NOT_SHOWN}"
+            shown = told(group[:SHOWN])
             more = f"; and {len(group) - SHOWN:,} more" if len(group) > SHOWN else ""
             where = f'field "{field}": ' if field else ""
             count = f"{len(group):,} bad of {self.counts[source]:,} rows"

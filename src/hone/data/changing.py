@@ -25,6 +25,8 @@ class Changing:
     ``changed`` counts the rows that each transform changed, and those in which it moved or removed starts of answers in
     their context (:func:`~hone.data.formats.spans.respanned`), as edits do. The test split is transformed as training
     rows are, because the model is asked in the same shape, and is never edited by hand.
+
+    ``hides_values``: whoever reads the rows says and keeps no value of a bad one.
     """
 
     transforms: Sequence[Transform] = ()
@@ -32,6 +34,7 @@ class Changing:
     leave: Sequence[str] = ()
     patches: Patches = field(default_factory=Patches)
     changed: Counter[str] = field(default_factory=Counter)
+    hides_values: bool = False
 
     def over(self, split: str, rows: Iterable[Row | Bad]) -> Iterator[Row | Bad]:
         """Rows as they go on; bad rows pass."""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from hone.data.rows import Bad, Row, kind_of
+from hone.data.rows import Bad, Row, kind_of, told
 from hone.errors import nearest
 from hone.task.spec import Task
 from hone.task.templates import columns
@@ -50,7 +50,7 @@ class BadRows:
         return [self._sentence(source, num_rows, *key) for key in self._first]
 
     def _sentence(self, source: str, num_rows: int, field: str, expected: str) -> str:
-        shown = "; ".join(f"{bad.id} has {bad.found}" for bad in self._first[field, expected])
+        shown = told(self._first[field, expected])
         total = self._counts[field, expected]
         more = f"; and {total - SHOWN:,} more" if total > SHOWN else ""
         what = f'field "{field}": ' if field else ""
@@ -59,12 +59,18 @@ class BadRows:
 
 
 class Checker:
-    """Checks rows of one source and keeps what is wrong, to be said all at once; ``on_bad`` is handed each fault."""
+    """Checks rows of one source and keeps what is wrong, to be said all at once; ``on_bad`` is handed each fault.
 
-    def __init__(self, task: Task, source: str, on_bad: Callable[[Bad], None] | None = None) -> None:
+    With ``hides_values`` no value of a bad row is kept or said.
+    """
+
+    def __init__(
+        self, task: Task, source: str, on_bad: Callable[[Bad], None] | None = None, *, hides_values: bool = False
+    ) -> None:
         self.source = source
         self.rows = 0
         self._on_bad = on_bad
+        self._hides_values = hides_values
         self.bad = BadRows()
         self._missing: dict[str, list[str]] = {}
         self._seen: dict[str, None] = {}
@@ -87,6 +93,7 @@ class Checker:
                 yield row
 
     def _add(self, bad: Bad) -> None:
+        bad = bad.without_value() if self._hides_values else bad
         self.bad.add(bad)
         if self._on_bad is not None:
             self._on_bad(bad)

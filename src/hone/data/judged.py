@@ -68,15 +68,24 @@ class Judged:
     decisions: Decisions
 
 
-def open_task(task: Task, folder: Path, say: Say, on_progress: OnProgress | None = None) -> Opened:
+def open_task(
+    task: Task, folder: Path, say: Say, on_progress: OnProgress | None = None, *, hides_values: bool = False
+) -> Opened:
     """Read a task's rows with their edits and transforms; ``on_progress`` takes bytes of the stage ``reading``.
+
+    With ``hides_values`` no value of a bad row is said or kept.
 
     Raises:
         InputError: every problem of every source, or every edit that no longer fits.
     """
     section, patches = chosen_section(task, folder)
     check_section(section, task.kind, folder)
-    changing = Changing(transforms=transforms_of(section, task.kind), leave=left_alone(task), patches=patches)
+    changing = Changing(
+        transforms=transforms_of(section, task.kind),
+        leave=left_alone(task),
+        patches=patches,
+        hides_values=hides_values,
+    )
     on_bytes = None if on_progress is None else partial(on_progress, "reading")
     loaded, changing = load_edited(task, folder, say, changing, on_bytes)
     patches = changing.patches

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 _NOT_WORD = re.compile(r"\W+")
+NOT_SHOWN = "content that is not shown"
+"""What was found in a bad row of the test, and of rows that are looked at with ``--sensitive``."""
 _PLAIN = frozenset({str, int, bool, type(None)})
 
 
@@ -31,6 +33,17 @@ class Bad:
     field: str
     expected: str
     found: str
+
+    def without_value(self) -> Bad:
+        """The same without what was found, where that may not be shown."""
+        return Bad(self.id, self.field, self.expected, NOT_SHOWN)
+
+
+def told(rows: Sequence[Bad]) -> str:
+    """Bad rows in a sentence: which they are, and what was found in each where that may be shown."""
+    if rows and rows[0].found == NOT_SHOWN:
+        return f"{', '.join(bad.id for bad in rows)}, with {NOT_SHOWN}"
+    return "; ".join(f"{bad.id} has {bad.found}" for bad in rows)
 
 
 def fold(text: str) -> str:

@@ -35,7 +35,8 @@ class Wishes:
     """How bare files are surveyed.
 
     ``text``, ``answer`` and ``label`` name columns instead of those that suggest themselves; ``test`` is a file whose
-    rows must not be trained on; ``sample`` takes so many rows by the hash of their ids; ``bad_rows``: error or drop.
+    rows must not be trained on; ``sample`` takes so many rows by the hash of their ids; ``bad_rows``: error or drop;
+    ``sensitive``: values of bad rows are neither said nor kept.
     """
 
     text: str = ""
@@ -44,6 +45,7 @@ class Wishes:
     test: str = ""
     sample: int | None = None
     bad_rows: str = "error"
+    sensitive: bool = False
     workers: int = 1
     seed: int = 0
 
@@ -118,7 +120,7 @@ def survey_files(
     given = Given(folder=base, test=test.rows, fingerprints=test.fingerprints, with_answer=with_answer)
     plan = plan_of(section, view.kind, given, looking=looking)
     noted: list[str] = []
-    reading = BareFiles(files, base, _also_into(noted, say), partial(tell, "reading"))
+    reading = BareFiles(files, base, _also_into(noted, say), partial(tell, "reading"), hides_values=wishes.sensitive)
     ingested, num_rows = _ingested(reading, view, plan, cache, wishes, noted)
     for line in ingested.notes:
         say(line)
@@ -175,7 +177,7 @@ def _ingested(
 
 
 def _view(files: Sequence[str], base: Path, wishes: Wishes, say: Say) -> View:
-    reading = BareFiles(files, base, say)
+    reading = BareFiles(files, base, say, hides_values=wishes.sensitive)
     first = [row for _, row in itertools.islice(reading.rows(), PEEK_ROWS)]
     if not first:
         reading.check()
@@ -194,7 +196,7 @@ def _test(wishes: Wishes, section: Clean, base: Path, view: View, transforms: Se
     labels: set[str] = set()
 
     def passing() -> Iterator[Pair]:
-        reading = BareFiles([file], base, say, is_test=True)
+        reading = BareFiles([file], base, say, hides_values=True)
         seen_by, stream = viewed(file, reading, say, view)
         changing = Changing(transforms=transforms, columns=seen_by.text_columns)
         for split, row in stream:

@@ -36,6 +36,7 @@ def survey_task(
     *,
     workers: int = 1,
     looking: bool = True,
+    sensitive: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Survey:
     """Survey the training and dev rows of a task, before they are split and as ``hone.yaml`` has them cleaned.
@@ -49,12 +50,13 @@ def survey_task(
         say: takes each line on what was read.
         workers: processes that measure.
         looking: measure also what no rule decides by.
+        sensitive: say and keep no value of a bad row.
         on_progress: see :data:`hone.data.measure.OnProgress`.
 
     Raises:
         InputError: with every problem of every source at once.
     """
-    opened = open_task(task, folder, say, on_progress)
+    opened = open_task(task, folder, say, on_progress, hides_values=sensitive)
     loaded, against = opened.loaded, opened.section.against
     prints = None
     if loaded.test is not None or against:
