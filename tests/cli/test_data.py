@@ -239,6 +239,29 @@ def test_a_diff_knows_rows_whose_line_number_has_changed(folder: Path, capsys: p
     assert found["renumbered"] == 38
 
 
+def test_lineage_follows_a_row_whose_line_number_has_changed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "test.jsonl").write_text('{"text": "of the test", "label": "x"}\n')
+    text = (folder / "hone.yaml").read_text().replace("dev: 5}", "dev: 5, test: test.jsonl}")
+    (folder / "hone.yaml").write_text(text)
+    hone(capsys, "clean", folder)
+    hone(capsys, "data", "edit", "train.jsonl:3", "label=y", folder)
+    hone(capsys, "data", "drop", "train.jsonl:9", folder)
+    hone(capsys, "clean", folder)
+    rows = (folder / "train.jsonl").read_text()
+    (folder / "train.jsonl").write_text('{"text": "new", "label": "x"}\n' + rows)
+    # No version is of the present source yet, so nothing tells which row it was.
+    _, said, story = hone(capsys, "data", "lineage", "train.jsonl:4", folder)
+    assert said.count("of an earlier train.jsonl, where the id can be another row's") == 2
+    hone(capsys, "clean", folder)
+    story = hone(capsys, "data", "lineage", "train.jsonl:4", folder)[2]["events"]
+    assert [event["step"] for event in story] == ["source", "edit", "version", "version", "version"]
+    assert [event["values"]["row"] for event in story[2:]] == ["train.jsonl:3", "train.jsonl:3", "train.jsonl:4"]
+    assert story[2]["values"]["digest"] == story[0]["values"]["digest"]
+    assert story[3]["values"]["digest"] == story[4]["values"]["digest"]
+    dropped = hone(capsys, "data", "lineage", "train.jsonl:10", folder)[2]["events"]
+    assert [event["values"]["kept"] for event in dropped if event["step"] == "version"] == [True, False, False]
+
+
 def test_lineage_says_which_source_could_not_be_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = hone(capsys, "clean", folder)[2]
     (folder / "train.jsonl").unlink()

@@ -68,7 +68,7 @@ def diff(folder: Path, first: str, second: str, profile: Any = None, test: Hidde
         InputError: no such version.
     """
     a, b = find_version(folder, first), find_version(folder, second)
-    old, new = _index(folder, a.id), _index(folder, b.id)
+    old, new = contents_by_row(folder, a.id), contents_by_row(folder, b.id)
     aligned = align(old, new)
     fresh = [row for row in new if row not in aligned.pairs]
     gone = [row for row in old if row not in aligned.back]
@@ -99,7 +99,7 @@ def diff(folder: Path, first: str, second: str, profile: Any = None, test: Hidde
     )
 
 
-def _index(folder: Path, version_id: str) -> dict[str, tuple[str, str]]:
+def contents_by_row(folder: Path, version_id: str) -> dict[str, tuple[str, str]]:
     """Row id to split and digest; texts are not read."""
     columns = stored_columns(folder, version_id, ("row", "split", "digest"))
     return {row: (split, digest) for row, split, digest in columns}

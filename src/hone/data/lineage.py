@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hone.data.aligning import align
 from hone.data.changing import Changing
 from hone.data.cleaning import transforms_of
+from hone.data.diffing import contents_by_row
 from hone.data.hidden import SEALED, hidden
 from hone.data.making import chosen_section
 from hone.data.patches import Patches
 from hone.data.placing import placed, rows_as_read
+from hone.data.read import find
 from hone.data.rows import Row, canonical, fingerprint
-from hone.data.sources import SPLITS
+from hone.data.sources import SPLITS, prefixes_of
 from hone.data.version_record import Version
 from hone.data.versions import row_digest, survey_versions, version_ledger, version_rows
 from hone.data.view import view_of_task
 from hone.errors import FailedError, InputError, nearest
+from hone.files import file_hash
 from hone.task.spec import Task
 
 SHOWN_CHARS = 300
@@ -47,7 +52,8 @@ def lineage(folder: Path, row_id: str, task: Task | None) -> list[Event]:
     """
     events, problems = ([], []) if task is None else _source_events(folder, row_id, task)
     found, unreadable = survey_versions(folder)
-    told = [event for version in found for event in _version_events(folder, row_id, version)]
+    ids = _ids(folder, row_id, found, task)
+    told = [event for version in found for event in _version_events(folder, *ids[version.id], version)]
     told += [Event(step="version", sentence=problem, values={}) for problem in unreadable]
     if not events and not any(event.values for event in told):
         known = [row.id for version in found[-1:] for _, row in version_rows(folder, version.id)]
@@ -147,25 +153,64 @@ def _edit_events(row_id: str, chosen: Patches, known: Patches) -> list[Event]:
     return events
 
 
-def _version_events(folder: Path, row_id: str, version: Version) -> list[Event]:
+def _ids(folder: Path, row_id: str, found: Sequence[Version], task: Task | None) -> dict[str, tuple[str, str]]:
+    """The id that a row has in each version, and a remark on it.
+
+    Where the source is another one by now, the row is told as a diff tells it, from a version of the present source.
+    """
+    source = row_id.rpartition(":")[0]
+    hashes = {version.id: one.sha256 for version in found for one in version.sources if one.name == source}
+    now = next(reversed(hashes.values()), "") if task is None else _hash_now(folder, source, task)
+    same = [version.id for version in found if now and hashes.get(version.id) == now]
+    ids: dict[str, tuple[str, str]] = {}
+    for version in found:
+        if not now or hashes.get(version.id, now) == now:
+            ids[version.id] = (row_id, "")
+        elif not same:
+            ids[version.id] = (row_id, f", of an earlier {source}, where the id can be another row's")
+        else:
+            try:
+                old, new = contents_by_row(folder, version.id), contents_by_row(folder, same[-1])
+                there = align(old, new).before(row_id)
+                ids[version.id] = (there, f" as {there}" if there != row_id else "")
+            except FailedError:
+                ids[version.id] = (row_id, "")  # what cannot be read is said with the version
+    return ids
+
+
+def _hash_now(folder: Path, source: str, task: Task) -> str:
+    """SHA-256 of the file that ids begin with; empty where there is none."""
+    found = {}
+    for split in SPLITS:
+        named = getattr(task.data, split)
+        with contextlib.suppress(InputError):
+            found.update({split: find(named, folder)} if isinstance(named, str) else {})
+    prefixes = prefixes_of(found)
+    paths = {prefixes[split] + file.name: file.path for split, one in found.items() for file in one.files}
+    path = paths.get(source)
+    return file_hash(path) if path is not None and path.is_file() else ""
+
+
+def _version_events(folder: Path, row_id: str, remark: str, version: Version) -> list[Event]:
     try:
-        return _told_by(folder, row_id, version)
+        return _told_by(folder, row_id, remark, version)
     except FailedError as error:
         return [Event(step="version", sentence=str(error), values={})]
 
 
-def _told_by(folder: Path, row_id: str, version: Version) -> list[Event]:
-    name = f"data version {version.id} ({version.made})"
+def _told_by(folder: Path, row_id: str, remark: str, version: Version) -> list[Event]:
+    name = f"data version {version.id} ({version.made}{remark})"
     for split, row in version_rows(folder, version.id):
         if row.id == row_id:
             digest = row_digest(row)
             values = {"version": version.id, "data": version.data, "kept": True, "split": split, "digest": digest}
+            values["row"] = row_id
             return [Event(step="version", sentence=f"{name}: kept in {split}, content {digest}", values=values)]
     for entry in version_ledger(folder, version.id).entries:
         if entry.row == row_id:
             reasons = [{"name": reason.name, "evidence": reason.evidence} for reason in entry.reasons]
             said = "; ".join(f"{reason['name']} ({reason['evidence']})" for reason in reasons)
-            values = {"version": version.id, "kept": False, "reasons": reasons}
+            values = {"version": version.id, "kept": False, "reasons": reasons, "row": row_id}
             return [Event(step="version", sentence=f"{name}: left out of {entry.source}: {said}", values=values)]
     return []
 
