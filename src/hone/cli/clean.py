@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -11,8 +12,11 @@ from typing import Any
 
 from hone.cli import wishing
 from hone.cli.places import check_there, is_task_folder, task_folder
+from hone.data.wording import counted
 from hone.errors import InputError
 
+MOST_RULES = 8
+"""Rules that get a line of their own."""
 WHEN_STOPPED = "stopped; nothing half made is left. Repeat the command to go on: what was measured is kept"
 CACHE = Path(".hone") / "cache"
 
@@ -97,7 +101,8 @@ def _clean_task(args: argparse.Namespace, folder: Path) -> int:
     _say_rules(document["rules"], say)
     what = "would be" if args.dry_run else "is"
     line = f"data version {version_id} {what} {len(data.train):,} train and {len(data.dev):,} dev rows"
-    left = f"; {len(data.ledger.entries):,} left out (hone look --dropped RULE shows them beside what proves it)"
+    look = shlex.join(["hone", "look", str(folder), "--dropped", "RULE"])
+    left = f"; {len(data.ledger.entries):,} left out ({look} shows them beside what proves it)"
     print(line + (left if data.ledger.entries else ""), file=out)
     if document["parent"] and not args.dry_run:
         say(
@@ -119,7 +124,7 @@ def _clean_files(args: argparse.Namespace) -> int:
             print(line, file=out)
 
     from hone.cli.stages import Stages
-    from hone.data.cleaned_files import clean_files, ledger_of
+    from hone.data.cleaned_files import clean_files, counts_read, ledger_of
     from hone.data.survey import Wishes, survey_files
 
     place = Path(args.out).expanduser() if args.out else Path()
@@ -137,32 +142,37 @@ def _clean_files(args: argparse.Namespace) -> int:
             args.sources, Path(), section, place / CACHE, say, wishes=wishes, looking=False, on_progress=stages.tell
         )
         ledger, kept = books = ledger_of(survey, section)
-        if not args.dry_run:
-            version = clean_files(survey, section, place, say, books)
     counts = survey.decisions.counts()
     rules = [{"name": rule.name, "keeps": rule.sentence(), **counts[rule.name]} for rule in survey.plan.rules]
     _say_rules(rules, say)
+    if args.dry_run:
+        print(f"{len(kept):,} of {counted(counts_read(ledger), 'row')} would be kept", file=out)
+    else:
+        version = clean_files(survey, section, place, lambda line: print(line, file=out), books)
     document = {
         "version": None if args.dry_run else version.id,
         "place": None if args.dry_run else str(place / "versions" / version.id),
         "kept": len(kept),
-        "read": sum(ledger.read.values()),
+        "read": counts_read(ledger),
         "left_out": ledger.counts(),
         "rules": rules,
         "sources": [] if args.dry_run else [asdict(source) for source in version.sources],
     }
-    print(f"{len(kept):,} of {document['read']:,} rows {'would be ' if args.dry_run else ''}kept", file=out)
     if args.json:
         print(json.dumps(document, ensure_ascii=False, default=str))
     return 0
 
 
 def _say_rules(rules: list[dict[str, Any]], say: Any) -> None:
-    failing = [rule for rule in rules if rule["fails"]]
-    width = max((len(rule["name"]) for rule in failing), default=0)
-    for rule in failing:
-        name, keeps = f"{rule['name']:<{width}}", rule["keeps"]
-        say(f"  {name}  {rule['fails']:>9,} rows, {rule['alone']:>9,} by it alone; keeps {keeps}")
+    """The rules that remove the most, one line each; all of them are in ``--json`` and in the version's record."""
+    failing = sorted((rule for rule in rules if rule["fails"]), key=lambda rule: -rule["fails"])
+    shown = failing if len(failing) <= MOST_RULES + 1 else failing[:MOST_RULES]
+    width = max((len(rule["name"]) for rule in shown), default=0)
+    for rule in shown:
+        name, fails = f"{rule['name']:<{width}}", counted(rule["fails"], "row")
+        say(f"  {name}  {fails:>13}, {rule['alone']:>9,} by it alone; keeps {rule['keeps']}")
+    if more := failing[len(shown) :]:
+        say(f"  and {len(more)} more rules, which remove up to {counted(more[0]['fails'], 'row')} each")
 
 
 def _workers(args: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from hone.data.limits import LIMIT, over_limit
 from hone.data.rows import Row, canonical
 from hone.data.rules import Decisions, Rule, evidence
 from hone.data.sources import Loaded
+from hone.data.wording import counted
 from hone.errors import InputError
 from hone.task.render import task_prompt, task_reference
 from hone.task.spec import Clean, Task
@@ -115,37 +116,52 @@ def _overlap(loaded: Loaded, groups: Mapping[str, Any]) -> int:
     return sum(count for key, count in loaded.test_counts.items() if key in groups)
 
 
-_SENTENCES = {
-    IN_TEST: "equal a test row after folding and leave {split}",
-    IN_DEV: "equal a dev row after folding and leave train",
-    EMPTY: "have no text or no answer and leave {split}",
-    DUPLICATE: "repeat an earlier row and its answer and leave train",
-    BY_HAND.name: "were left out by hand",
-    LIMIT: "are over the limit of their source and leave train",
+_WHY = {
+    IN_TEST: "equal to a test row after folding",
+    IN_DEV: "equal to a dev row after folding",
+    EMPTY: "without text or answer",
+    DUPLICATE: "repeating an earlier row and its answer",
+    BY_HAND.name: "by hand",
+    LIMIT: "over the limit of their source",
 }
+MOST_RULES = 4
+"""Other rules that get a line of their own."""
 
 
 def _say(judged: Judged, cleaned: Cleaned, conflicts: list[list[Row]], say: Callable[[str], None]) -> None:
     for note in judged.plan.notes:
         say(note)
-    by_reason: dict[tuple[str, str], list[Entry]] = {}
-    for entry in cleaned.entries:
-        for reason in entry.reasons:
-            by_reason.setdefault((reason.name, entry.source), []).append(entry)
-    sentences = {rule.name: f"fail {rule.name} ({rule.sentence()}) and leave train" for rule in judged.plan.rules}
-    sentences.update(_SENTENCES)
-    for (name, split), entries in by_reason.items():
-        equal = f" ({cleaned.counts['test_rows_in_train']:,} test rows)" if (name, split) == (IN_TEST, "train") else ""
-        what = sentences[name].format(split=split)
-        say(f"{len(entries):,} {split} rows {what}{equal}: {_first(entry.row for entry in entries)}")
+    _say_reasons(judged.plan.rules, cleaned, say)
     counts = cleaned.counts
     if counts["folded_duplicates"]:
         kept = "" if DUPLICATE in judged.decisions.failed else f"; no rule {DUPLICATE}, so they stay"
-        say(f"train: {counts['folded_duplicates']:,} folded duplicates among {counts['train_read']:,} rows{kept}")
+        found = counted(counts["folded_duplicates"], "folded duplicate")
+        say(f"train: {found} among {counted(counts['train_read'], 'row')}{kept}")
     if conflicts:
         shown = "; ".join(" / ".join(row.id for row in rows) for rows in conflicts[:NAMED])
         more = "; ..." if len(conflicts) > NAMED else ""
         say(f"train: texts with conflicting answers: {len(conflicts):,}, all kept: {shown}{more}")
+
+
+def _say_reasons(rules: Sequence[Rule], cleaned: Cleaned, say: Callable[[str], None]) -> None:
+    """A line for each reason; many rules of a preset share one, for a row fails several of them."""
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for entry in cleaned.entries:
+        for reason in entry.reasons:
+            by_reason.setdefault((reason.name, entry.source), []).append(entry.row)
+    why = {rule.name: f"by rule {rule.name}, {rule.removal()}" for rule in rules} | _WHY
+    others = sorted((key for key in by_reason if key[0] not in _WHY), key=lambda key: -len(by_reason[key]))
+    grouped = others if len(others) > MOST_RULES else []
+    for (name, split), rows in by_reason.items():
+        if (name, split) in grouped:
+            continue
+        tests = counted(cleaned.counts["test_rows_in_train"], "test row")
+        equal = f" ({tests})" if (name, split) == (IN_TEST, "train") else ""
+        say(f"{counted(len(rows), f'{split} row')} left out, {why[name]}{equal}: {_first(rows)}")
+    if grouped:
+        left = {row for key in grouped for row in by_reason[key]}
+        most = ", ".join(f"{name} {len(by_reason[name, split]):,}" for name, split in grouped[:MOST_RULES])
+        say(f"{counted(len(left), 'row')} left out by {len(grouped)} other rules, the most by {most}")
 
 
 def _first(rows: Iterable[str]) -> str:
