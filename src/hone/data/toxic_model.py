@@ -9,7 +9,7 @@ texts of another kind it is another one; ``probe`` gives a first idea.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -91,43 +91,36 @@ def fit_toxic(
         say: takes lines of progress.
 
     Returns:
-        What ``toxic.json`` says: counts, threshold, and over the third part precision, recall and the false-positive
-        rate with 95 % intervals, the same at other thresholds (:data:`SHARES`), the area under the ROC curve, the
-        false-positive rate per group and per term, and
-        what exchanging groups does (:mod:`hone.data.swap_effects`). ``probe``: the same rates over harmless sentences
-        about every term of the shipped list (:func:`hone.data.groups.probe_sentences`).
+        What ``toxic.json`` says: counts, threshold, and over the third part the figures of :mod:`hone.data.toxic_figures`, those
+        at other thresholds (:data:`SHARES`), and what exchanging groups does (:mod:`hone.data.swap_effects`).
+        ``probe``: the rates over harmless sentences about the shipped terms (:func:`hone.data.groups.probe_sentences`).
 
     Raises:
         InputError: labels that no row has, or too few rows of a kind in one of the parts.
     """
     is_toxic = _flags(texts, labels, toxic, held_out, false_positive_rate)
-    part = part_of(texts, held_out)
-    _check_parts(is_toxic, part)
+    part = _parted(texts, is_toxic, held_out)
     fitted = np.flatnonzero(part == FIT).tolist()
     say(f"fitting on {len(fitted):,} of {len(texts):,} rows, {int(is_toxic[fitted].sum()):,} of them toxic")
     linear = fit([texts[row] for row in fitted], [TOXIC if is_toxic[row] else OTHER for row in fitted], seed)
-    harmless = np.flatnonzero((part == CHOOSE) & ~is_toxic).tolist()
-    model = ToxicModel(linear=linear, threshold=0.5, digest="")
-    chosen_on = model.scores([texts[row] for row in harmless])
-    threshold = _threshold(chosen_on, false_positive_rate)
+    chosen_on = [texts[row] for row in np.flatnonzero((part == CHOOSE) & ~is_toxic).tolist()]
+    harmless = ToxicModel(linear=linear, threshold=0.5, digest="").scores(chosen_on)
+    model = ToxicModel(linear=linear, threshold=_threshold(harmless, false_positive_rate), digest="")
     say(
-        f"threshold {threshold:g}: the lowest that strikes at most {false_positive_rate:.1%} of {len(harmless):,} "
-        "harmless rows that were not fitted on"
+        f"threshold {model.threshold:g}: the lowest that strikes at most {false_positive_rate:.1%} of "
+        f"{len(harmless):,} harmless rows that were not fitted on"
     )
     third = np.flatnonzero(part == TEST).tolist()
-    thresholds = [{"allowed": share, "threshold": _threshold(chosen_on, share)} for share in SHARES]
     about = {
         "format": FORMAT,
         "toxic": sorted(set(toxic)),
         "harmless": sorted(set(labels) - set(toxic)),
         "rows": {"fit": len(fitted), "threshold": int((part == CHOOSE).sum()), "test": len(third)},
-        "threshold": threshold,
+        "threshold": model.threshold,
         "false_positive_rate_allowed": false_positive_rate,
         "held_out": held_out,
         "seed": seed,
-        **_judged(
-            replace(model, threshold=threshold), [texts[row] for row in third], is_toxic[third], groups, thresholds
-        ),
+        **_judged(model, [texts[row] for row in third], is_toxic[third], groups, harmless),
     }
     _write(out, linear, about)
     tell(about, say)
@@ -145,13 +138,17 @@ def _judged(
     texts: list[str],
     is_toxic: Flags,
     groups: tuple[Group, ...] | None,
-    thresholds: Sequence[dict[str, float]],
+    harmless: Floats,
 ) -> dict[str, Any]:
-    """All figures of the third part."""
+    """All figures of the third part; ``harmless`` are the scores that further thresholds are chosen on."""
     scores = model.scores(texts)
+    thresholds = {share: _threshold(harmless, share) for share in SHARES}
     return {
         **figures(texts, scores, is_toxic, model.threshold, groups or read_groups()),
-        "thresholds": [{**one, **caught(scores, is_toxic, one["threshold"])} for one in thresholds],
+        "thresholds": [
+            {"allowed": share, "threshold": value, **caught(scores, is_toxic, value)}
+            for share, value in thresholds.items()
+        ],
         "probe": None if groups else probe(model.scores, model.threshold),
         "swaps": swap_effects(texts[:_SWAPPED_ROWS], model.scores, threshold=model.threshold),
     }
@@ -213,7 +210,8 @@ def part_of(texts: Sequence[str], held_out: float) -> Any:
     return np.where(place >= held_out, FIT, np.where(place >= held_out / 2, CHOOSE, TEST))
 
 
-def _check_parts(is_toxic: Flags, part: Any) -> None:
+def _parted(texts: Sequence[str], is_toxic: Flags, held_out: float) -> Any:
+    part = part_of(texts, held_out)
     problems = [
         f"{name}: {count:,} {kind} rows; at least {LEAST} are needed for a model worth having"
         for index, name in enumerate(("rows to fit", "rows for the threshold", "rows for the figures"))
@@ -225,6 +223,7 @@ def _check_parts(is_toxic: Flags, part: Any) -> None:
     ]
     if problems:
         raise InputError(problems)
+    return part
 
 
 def _threshold(harmless: Floats, allowed: float) -> float:
