@@ -150,6 +150,7 @@ def test_wrong_words_are_sentences(tmp_path: Path, capsys: pytest.CaptureFixture
         ("data", "diff", "a", folder): "diff takes two VERSIONs; got 1: a",
         ("data", "edit", "train.csv:5", "category", folder): "edit takes ROW COLUMN=VALUE",
         ("data", "edit", "test.csv:5", "category=x", folder): "rows of the test are not shown",
+        ("ablate", folder): f"such as: hone ablate duplicate {folder} (hone look shows",
         ("data", "fit-toxicity"): "missing: --text, --label, --toxic, --out, FILE",
     }
     for words, sentence in problems.items():

@@ -100,6 +100,14 @@ def test_a_box_that_is_none_is_refused_before_anything_is_read(minutes: float, t
         ablation.ablate(tmp_path / "nowhere", ["duplicate"], minutes=minutes, seeds=11)
 
 
+def test_a_box_too_small_for_three_seeds_is_refused_with_one_that_is_not() -> None:
+    """Two sets with three seeds, two at a time, are three times 60 steps of a second and two for the start: 186 s."""
+    rate, now = {"step_s": 1.0, "final_s": 0.0}, time.monotonic()
+    with pytest.raises(InputError, match=r"60 s of the box are left, .* about 186 s .* --minutes 5$"):
+        ablation._check_room(rate, 2, (now + 60.5, 3, 2), now)
+    ablation._check_room(rate, 2, (now + 190, 3, 2), now)
+
+
 def test_rules_that_are_unknown_or_remove_nothing_are_refused(tmp_path: Path) -> None:
     folder = shutil.copytree(BANKING, tmp_path / "banking")
     with pytest.raises(InputError, match='no rule has this name; did you mean "duplicate"'):

@@ -32,8 +32,13 @@ def run(args: argparse.Namespace) -> int:
     """Carry out the verb; the exit status."""
     folders = [word for word in args.words if is_task_folder(Path(word).expanduser())]
     rules = [word for word in args.words if word not in folders]
-    if len(folders) > 1 or not rules:
-        raise InputError(f"name one RULE or more, and at most one FOLDER; got {', '.join(args.words)}")
+    if not rules:
+        raise InputError(
+            f"no RULE is named; say which one to leave out and put back, such as: hone ablate duplicate {folders[0]} "
+            "(hone look shows what each rule removes)"
+        )
+    if len(folders) > 1:
+        raise InputError(f"one FOLDER, please; {len(folders)} of the words are task folders: {', '.join(folders)}")
     if len(rules) > 1 and not folders and not is_task_folder(Path()):
         # The last word was meant for the folder: this one is none.
         task_folder(rules[-1])
@@ -65,10 +70,10 @@ def lines(result: dict[str, Any]) -> list[str]:
     found = []
     for rule in result["rules"]:
         effect, metric = rule["difference"], result["metric"]
-        interval = f"{effect['mean']:+.3f} [{effect['low']:+.3f}, {effect['high']:+.3f}] better"
+        interval = f"difference {effect['mean']:+.3f} [{effect['low']:+.3f}, {effect['high']:+.3f}], over 0 is better"
         found.append(
             f"{rule['rule']}: {words[effect['verdict']]}. {metric} {rule['with']:.3f} with it, {rule['without']:.3f} "
-            f"without: {interval}, {effect['seeds']} seeds, {effect['rows']:,} dev rows; it removes "
+            f"without ({interval}), {effect['seeds']} seeds, {effect['rows']:,} dev rows; it removes "
             f"{rule['removed']:,} of {result['train']:,} training rows; a difference of {effect['detectable']:.3f} "
             "could have been seen"
         )

@@ -161,10 +161,15 @@ def _plan(
     box: tuple[float, int, int],
     say: Say,
 ) -> None:
-    """Measure the speed and fix the steps of each arm; ``box`` is the deadline, the least seeds, workers at a time."""
+    """Measure the speed and fix the steps of each arm; ``box`` is the deadline, the least seeds, workers at a time.
+
+    Raises:
+        InputError: when the box is too small for the least seeds of the fewest steps, with how large it has to be.
+    """
     deadline, seeds, slots = box
     rate = processes.run("calibrate", calibrate, _order(trials.path.parent, task, arms[0], recipe, folder))
     room = (deadline - time.monotonic()) * PLANNED_SHARE * slots / (len(arms) * seeds)
+    _check_room(rate, len(arms), box, trials.since)
     most = round(MOST_EPOCHS * rate["steps_per_epoch"])
     steps = max(LEAST_STEPS, min(most, int((room - rate["final_s"] - 2) / rate["step_s"])))
     trials.steps = {arm.name: equal_steps(task, arms[0], arm, steps) for arm in arms}
@@ -174,6 +179,20 @@ def _plan(
         f"({steps / rate['steps_per_epoch']:.1f} epochs without rules), {slots} at a time, "
         f"{(deadline - time.monotonic()) / 60:.1f} minutes left"
     )
+
+
+def _check_room(rate: dict[str, float], arms: int, box: tuple[float, int, int], since: float) -> None:
+    deadline, seeds, slots = box
+    now = time.monotonic()
+    waves = -(-arms * seeds // slots)
+    needed, left = waves * (LEAST_STEPS * rate["step_s"] + rate["final_s"] + 2), deadline - now
+    if needed > left:
+        minutes = math.ceil((now - since + needed / PLANNED_SHARE) / 60)
+        raise InputError(
+            f"--minutes: {max(0.0, left):.0f} s of the box are left, and {arms} training sets with {seeds} seeds each "
+            f"take about {needed:.0f} s at the least ({LEAST_STEPS} steps, {slots} at a time); repeat the command with "
+            f"--minutes {minutes}"
+        )
 
 
 def _order(place: Path, task: Task, arm: Arm, recipe: Recipe, folder: Path) -> dict[str, Any]:
@@ -283,7 +302,7 @@ def _result(task: Task, folder: Path, arms: Sequence[Arm], trials: Trials, begin
         if len(seeds) < LEAST_SEEDS:
             raise FailedError(
                 f"{arm.name}: {len(seeds)} seeds were done when the box ended and an interval needs {LEAST_SEEDS}; "
-                "repeat the command with a larger --minutes"
+                "repeat the command with a larger --minutes (a box of another size begins anew)"
             )
         effect = _effect(trials, arm.name, seeds, sign)
         found.append(

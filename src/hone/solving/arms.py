@@ -64,7 +64,8 @@ def arms_of(task: Task, folder: Path, rules: Sequence[str], say: Say) -> list[Ar
         say(f"{name}: removes {removed:,} of {len(base.train):,} training rows; the {len(base.dev):,} dev rows stay")
         if not removed or not kept:
             problems.append(
-                f"{name} removes {removed:,} of {len(base.train):,} training rows: there is nothing to compare"
+                f"{name} removes {removed:,} of {len(base.train):,} training rows: there is nothing to compare; leave "
+                "it out"
             )
             continue
         books = Ledger(read={"train": len(kept)}, kept={"train": len(kept)})
