@@ -41,7 +41,9 @@ def task_text(name: str, values: Mapping[str, Any], why: Mapping[str, str], rows
         _line(f"output: {_flow(values['output'])}", "the answer that the model is to give"),
         _line(f"metric: {_scalar(values['metric'])}", why.get("metric", "").split(";")[0]),
         _line(f"target: {values['target']:g}", f"{better}; {why.get('target', '')}".rstrip("; ")),
-        _line("clean: {preset: task}", "folded duplicates and rows of the test leave train; none: only the latter"),
+        _line(
+            "clean: {preset: task}", "empty rows, folded duplicates and rows of the test leave; none keeps duplicates"
+        ),
     ]
     if values["kind"] != "language-model":
         lines.append(_line("overlong: error", "rows longer than the context: error | drop"))
