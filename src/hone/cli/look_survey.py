@@ -46,8 +46,7 @@ def survey(args: argparse.Namespace, *, looking: bool, place: Path | None = None
     if folders or args.sources == ["."]:
         if len(args.sources) > 1:
             raise InputError(f"one task folder, please, or files alone; got {', '.join(args.sources)}")
-        wishing.refuse_for_a_task(args, task_folder(args.sources[0]))
-        _refuse_for_a_task(args)
+        wishing.refuse_for_a_task(args, task_folder(args.sources[0]), "sample")
         return _of_task(args, task_folder(args.sources[0]), looking, place)
     return _of_files(args, looking, place)
 
@@ -202,17 +201,6 @@ def _stem(names: list[str]) -> str:
     first = re.sub(r"(\.(gz|bz2|xz|zst))?$", "", names[0].rstrip("/")) or "data"
     stem = re.sub(r"[^\w.-]+", "-", re.sub(r"\.\w+$", "", first)).strip("-.") or "data"
     return stem if len(names) == 1 else f"{stem}-and-{len(names) - 1}-more"
-
-
-def _refuse_for_a_task(args: argparse.Namespace) -> None:
-    """A task folder says in hone.yaml what is read and how it is cleaned; options beside it would have no effect."""
-    given = {"--test": args.test, "--against": args.against, "--text": args.text, "--answer": args.answer}
-    given |= {"--label": args.label, "--sample": args.sample is not None}
-    named = [name for name, value in given.items() if value]
-    named += ["--preset"] if args.preset != "task" else []
-    named += ["--bad-rows"] if args.bad_rows != "error" else []
-    if named:
-        raise InputError(f"{', '.join(named)}: for bare files; a task folder says this in hone.yaml (data, clean)")
 
 
 def sayer(args: argparse.Namespace) -> Callable[[str], None]:
