@@ -190,7 +190,7 @@ def test_an_edit_follows_its_row_when_lines_are_inserted_above_it(tmp_path: Path
     before = record(tmp_path, make(tmp_path))
     inserted(tmp_path, '{"text": "new", "label": "x", "n": 98}\n{"text": "newer", "label": "y", "n": 99}\n')
     data, said = said_of(tmp_path)
-    assert "2 edited rows have moved and are found by their content: train.jsonl:3 is now train.jsonl:5" in said
+    assert "2 edited rows have moved and are found by content: train.jsonl:3 is now train.jsonl:5" in said
     assert said.count("rows read from train.jsonl") == 1
     labels = {fields["text"]: fields["label"] for fields in rows_of(data).values()}
     assert (labels["row 2"], labels["row 0"]) == ("y", "x")
@@ -232,7 +232,7 @@ def test_edits_whose_row_is_gone_or_there_several_times_are_refused_at_once(tmp_
     assert f"the edit of row train.jsonl:1 of {first.at} (sets label) was made on content {first.seen}" in gone
     assert "no other row of train, dev or ood has it" in gone
     assert f"(leaves it out) was made on content {second.seen}" in several
-    assert "2 other rows have it (train.jsonl:40, train.jsonl:41)" in several
+    assert "2 rows have it (train.jsonl:40, train.jsonl:41)" in several
     assert all("remove the line" in problem for problem in caught.value.problems)
 
 
@@ -254,7 +254,7 @@ def test_edits_recorded_without_a_hash_are_applied_and_said_to_be_unchecked(tmp_
     old = {"row": "train.jsonl:3", "set": {"label": "y"}, "was": {"label": "x"}, "drop": False, "why": "", "at": ""}
     (tmp_path / FILE).write_text(json.dumps(old) + "\n", encoding="utf-8")
     data, said = said_of(tmp_path)
-    assert "1 edits were recorded without a hash of their row" in said
+    assert "1 edit was recorded without a hash of the row" in said
     assert rows_of(data)["train.jsonl:3"]["label"] == "y"
 
 

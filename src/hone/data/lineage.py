@@ -172,7 +172,7 @@ def _ids(folder: Path, row_id: str, found: Sequence[Version], task: Task | None)
             try:
                 old, new = contents_by_row(folder, version.id), contents_by_row(folder, same[-1])
                 there = align(old, new).before(row_id)
-                ids[version.id] = (there, f" as {there}" if there != row_id else "")
+                ids[version.id] = (there, f", as {there}" if there != row_id else "")
             except FailedError:
                 ids[version.id] = (row_id, "")  # what cannot be read is said with the version
     return ids

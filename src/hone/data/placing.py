@@ -18,6 +18,7 @@ from hone.data.formats import converted
 from hone.data.patches import FILE, Fit, Patch, Patches, content_over
 from hone.data.read import Found, find, read
 from hone.data.rows import Bad, Row
+from hone.data.wording import counted
 from hone.errors import InputError
 from hone.task.spec import Task
 
@@ -62,8 +63,8 @@ def load_edited(
     patches = changing.patches
     if unchecked := [patch.row for patch in patches.all if not patch.seen]:
         say(
-            f"{FILE}: {len(unchecked):,} edits were recorded without a hash of their row, so whether the row under "
-            f"their id is still the same can't be checked: {', '.join(unchecked[:SHOWN])}"
+            f"{FILE}: {counted(len(unchecked), 'edit was', 'edits were')} recorded without a hash of the row, so "
+            f"whether the id still stands for that row can't be checked: {', '.join(unchecked[:SHOWN])}"
             f"{', ...' if len(unchecked) > SHOWN else ''}"
         )
     # What is read a second time is said once.
@@ -79,7 +80,8 @@ def load_edited(
         raise InputError([*refused, *(failed.problems if failed is not None else ())])
     if moved := now.moved:
         shown = ", ".join(f"{old} is now {new}" for old, new in moved[:SHOWN]) + (", ..." if len(moved) > SHOWN else "")
-        say(f"{FILE}: {len(moved):,} edited rows have moved and are found by their content: {shown}")
+        have = counted(len(moved), "edited row has moved and is", "edited rows have moved and are")
+        say(f"{FILE}: {have} found by content: {shown}")
         changing = replace(changing, patches=now, changed=Counter())
         return sources.load(task, folder, say, changing, on_bytes), changing
     for line in held:
@@ -138,7 +140,7 @@ def _refusal(patch: Patch, there: Row | None, rows: Sequence[str]) -> str:
     if lacking:
         now = f"the row there now lacks the column {', '.join(lacking)}"
     named = ", ".join(rows[:SHOWN]) + (", ..." if len(rows) > SHOWN else "")
-    others = f"{len(rows):,} other rows have it ({named})" if rows else "no other row of train, dev or ood has it"
+    others = f"{len(rows):,} rows have it ({named})" if rows else "no other row of train, dev or ood has it"
     return (
         f"{FILE}: the edit of row {patch.row} of {patch.at} ({what}) was made on content {patch.seen} (columns "
         f"{', '.join(patch.over)}); {now}, and {others}. Put the row back, or remove the line with this "
