@@ -91,9 +91,9 @@ def fit_toxic(
         say: takes lines of progress.
 
     Returns:
-        What ``toxic.json`` says: counts, threshold, and over the third part the figures of :mod:`hone.data.toxic_figures`, those
-        at other thresholds (:data:`SHARES`), and what exchanging groups does (:mod:`hone.data.swap_effects`).
-        ``probe``: the rates over harmless sentences about the shipped terms (:func:`hone.data.groups.probe_sentences`).
+        What ``toxic.json`` says: counts, threshold, and over the third part the figures of a threshold, of others
+        (:data:`SHARES`), and what exchanging groups does (:mod:`hone.data.swap_effects`). ``probe``: the rates over
+        harmless sentences about the shipped terms (:func:`hone.data.groups.probe_sentences`).
 
     Raises:
         InputError: labels that no row has, or too few rows of a kind in one of the parts.
