@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +210,17 @@ def test_a_preset_for_pages_leaves_no_pages_to_tell_of(tmp_path: Path) -> None:
     path.write_text(json.dumps({"text": "<html><body><p>one</p></body></html>"}) + "\n")
     survey = survey_files([str(path)], tmp_path, Clean(preset="web"), tmp_path / ".hone", lambda line: None)
     assert document_of(survey, LookOptions())["html"]["rows"] == 0
+
+
+def test_what_a_person_asked_for_or_what_guards_the_score_is_not_proposed_to_be_left_out(folder: Path) -> None:
+    """A limit takes most rows; in the second task most rows are of the test."""
+    survey = _survey(folder, 'clean: {limits: {"*": 5}}')
+    assert int(survey.decisions.keep.sum()) == 5
+    assert not [alert for alert in document_of(survey, _options(folder))["alerts"] if "source-limit" in alert["title"]]
+    shutil.copy(folder / "train.jsonl", folder / "test.jsonl")
+    with (folder / "train.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"text": "one that the test does not have", "label": "l0"}\n')
+    survey = _survey(folder, "clean: {preset: task}")
+    alert = next(one for one in document_of(survey, _options(folder))["alerts"] if one["name"] == "removed")
+    assert alert["title"].startswith("the rule equals-test-row alone would remove")
+    assert (alert["yaml"], alert["removes"]) == ("", None)

@@ -69,14 +69,19 @@ class Acting:
         return {**act, "effect": effect, "removes": new, **preview}
 
     def without(self, name: str) -> Act:
-        """The section that leaves a rule out, where that brings rows back."""
+        """What acts on a rule that removes too much: leaving it out, where it goes by a threshold that may not fit."""
+        look = {"command": self.dropped(name)}
+        rule = next(rule for rule in self.rules if rule.name == name)
+        if rule.absent or rule.signal == "contamination":
+            return {**look, "why": "So many rows: look at some; is the right file or column named, is none read twice?"}
+        look["why"] = "So large a part is seldom bad: look at the rows nearest to its threshold."
         alone = self.decisions.counts()[name]["alone"]
         if not alone:
-            return {"command": self.dropped(name)}
+            return look
         rules = {**self._section().get("rules", {}), name: False}
         effect = f"brings {self._told(alone, name)} back, which no other rule removes"
         act = self._replaced(("--rule", f"{name}=off"), rules=rules)
-        return {**act, "effect": effect, "removes": -alone, "command": self.dropped(name)}
+        return {**act, "effect": effect, "removes": -alone, **look}
 
     def transform(self, name: str, params: Mapping[str, Any], rows: int) -> Act:
         """The section with a transform more, or with further parameters of one: lists become longer.

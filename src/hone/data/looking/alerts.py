@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hone.data.limits import LIMIT
 from hone.data.looking.acting import Acting
 from hone.data.looking.figures import LookOptions
 from hone.data.looking.markup import file_name, percent
@@ -310,10 +311,10 @@ def _columns(look: _Look) -> Iterator[Alert]:
 def _removal(look: _Look) -> Iterator[Alert]:
     """Rules that remove a large part: of rows as a whole, or of one source."""
     for step in look.document["waterfall"]["steps"]:
-        if step["fails"] > _MOST * look.n:
+        # What a person has asked for by number or by hand is no surprise.
+        if step["fails"] > _MOST * look.n and step["rule"] not in _ASKED_FOR:
             title = f"the rule {step['rule']} alone would remove {look.part(step['share'])} of the rows"
             act = look.acting.without(step["rule"])
-            act["why"] = "So large a part is seldom bad: look at the rows nearest to its threshold."
             yield _alert("removed", step["fails"], title, f"rule-{step['rule']}", **act)
     sources = look.document["waterfall"]["sources"]
     seen = " in the sample" if look.options.of else ""
@@ -327,6 +328,7 @@ def _removal(look: _Look) -> Iterator[Alert]:
             yield _alert("removed", lost, title, "waterfall", command=look.acting.dropped(most), why=why)
 
 
+_ASKED_FOR = (LIMIT, "by-hand")
 _HTML = {
     "pages": ("whole page",),
     "fragments": ("fragment",),
