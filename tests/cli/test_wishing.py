@@ -92,6 +92,7 @@ def test_everything_wrong_is_said_at_once_with_the_nearest_name(rows: Path, caps
         "--rule gopher-word-length=12": "say which end",
         "--rule gopher-words=5..2": "min 5 is over max 2",
         "--rule toxic-words=off": "preset task has no such rule",
+        "--rule length.words=off": "a rule over a column says what it keeps",
         "--rule lenght.words=2..": 'did you mean "length"',
         "--transform htm": 'did you mean "html"? known: html, redact',
         "--transform html=off": "preset task has no such transform",

@@ -170,7 +170,7 @@ def _rule(word: str, preset_name: str, kind: str | None) -> tuple[str, bool | Ru
         return name, on
     low, high = _ends(name, wish, rule)
     if low is None and high is None:
-        if rule is not None or not wish or ".." in wish:
+        if rule is not None or wish.lower() in _SWITCH or ".." in wish:
             raise InputError(_HOW_CHANGED if rule is not None else _HOW_OWN)
         return name, RuleWish(column=name, one_of=wish.split(","), source=SOURCE)
     if rule is not None and rule.low is None and rule.high is None:
