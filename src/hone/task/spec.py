@@ -139,7 +139,7 @@ class Clean(Section):
     """How rows are cleaned: transforms of text, then signals, then rules over the signals' columns.
 
     ``task``: empty rows, folded duplicates and rows of the test split leave; ``web`` adds the FineWeb chain for raw
-    pages; ``none``: only rows of the test split leave.
+    pages; ``none``: only empty rows and those of the test and dev splits leave.
     """
 
     preset: Literal["task", "web", "none"] = "task"
