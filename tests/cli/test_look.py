@@ -359,3 +359,17 @@ def test_the_command_that_an_alert_proposes_for_files_cleans_them_as_it_says(
             kept = gzip.decompress((Path(made["place"]) / "kept.jsonl.gz").read_bytes()).decode()
             assert ("jane@" in kept) == (alert["name"] != "personal")
             assert ("<p>" in kept) == (alert["name"] != "html")
+
+
+def test_every_command_of_a_report_can_be_run(banking: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where the cleaning is that of an earlier version, which a look adds no rule to."""
+    assert main(["clean", str(banking), "--json"]) == 0
+    version = json.loads(capsys.readouterr().out.splitlines()[-1])["version"]
+    for section in ("", f'\nclean: {{version: "{version}"}}\n'):
+        with (banking / "hone.yaml").open("a", encoding="utf-8") as handle:
+            handle.write(section)
+        alerts = json.loads(_run(capsys, banking, "--json").splitlines()[-1])["alerts"]
+        commands = {alert["command"] for alert in alerts if alert["command"]}
+        assert commands
+        for command in commands:
+            assert " removes " in _run(capsys, *shlex.split(command)[2:])

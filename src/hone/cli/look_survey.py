@@ -85,6 +85,7 @@ def _of_task(args: argparse.Namespace, folder: Path, looking: bool, place: Path 
         command=("hone", "look", str(folder), *_sensitive(args)),
         folder=str(folder),
         section=chosen_section(task, folder)[0],
+        is_pinned=task.clean.version is not None,
         metric=task.metric,
         written=frozenset(yaml.safe_load((folder / TASK_FILE).read_text(encoding="utf-8"))),
     )

@@ -62,7 +62,7 @@ class Acting:
         if not new:
             none = "no row" if not fails.any() else "no row that the other rules keep"
             return {"why": f"The rule {name} would remove {none}, so it is not proposed."}
-        preview = {"command": self.dropped(name)} if name in OPTIONAL else {}
+        preview = {"command": self.dropped(name)} if name in OPTIONAL and not self.options.is_pinned else {}
         rules = {**self._section().get("rules", {}), name: wish}
         effect = f"removes {self._told(new, name)}" + self._beside(int(fails.sum()), new)
         act = self._replaced(("--rule", name if wish is True else _typed(wish)), rules=rules)

@@ -43,6 +43,8 @@ class LookOptions:
     """The task folder; "" for bare files."""
     section: Clean = field(default_factory=Clean)
     """The ``clean`` section that the rules are from."""
+    is_pinned: bool = False
+    """The section is that of an earlier version, which a look cannot add a rule to."""
     written: frozenset[str] = frozenset()
     """Keys that the task's ``hone.yaml`` has."""
     metric: str = ""
