@@ -21,7 +21,7 @@ WRONG = """clean:
     near-duplicates: true
     gopher-words: {minimum: 20}
     gopher-hashes: false
-    polite: {column: "own:checks:manner", min: 3}
+    polite: {column: "own:no_such_module:manner", min: 3}
     short: {column: lenght.chars, min: 3}
   signals: {neer: {threshold: 2}, near: {treshold: 0.8}}
   against: [trian.csv]
@@ -36,7 +36,7 @@ FOUND = {
     ],
     5: ['clean.rules.near-duplicates: no rule has this name; did you mean "near-duplicate"?'],
     6: ['unknown key "clean.rules.gopher-words.minimum"; did you mean "min"?'],
-    8: ["there is no module checks"],
+    8: ["there is no module no_such_module"],
     9: ['no signal measures the column "lenght.chars"'],
     10: ['"neer" is not known; did you mean "near"?', 'no parameter treshold; did you mean "threshold"?'],
     11: ['trian.csv: there is no such file; did you mean "train.csv"?'],
