@@ -214,8 +214,11 @@ def test_an_edit_of_a_moved_row_goes_on_from_the_edits_that_it_has(tmp_path: Pat
     assert add(folder, row, {"label": "y"}, known=known).was == {"label": "z"}
     other = Row("train.jsonl:3", {"text": "row 1", "label": "y", "n": 1})
     assert add(folder, other, {"label": "x"}, known=known).was == {"label": "y"}
-    labels = {fields["text"]: fields["label"] for fields in rows_of(make(folder)).values()}
-    assert (labels["row 2"], labels.get("row 1", "x")) == ("y", "x")
+    for _ in range(3):  # both edits of the row go on together, wherever it is
+        labels = {fields["text"]: fields["label"] for fields in rows_of(make(folder)).values()}
+        assert (labels["row 2"], labels.get("row 1", "x")) == ("y", "x")
+        inserted(folder, '{"text": "newer", "label": "x", "n": 99}\n')
+    (folder / "train.jsonl").write_text("".join((folder / "train.jsonl").read_text().splitlines(keepends=True)[3:]))
     assert any(event.step == "edit" and "recorded when" in event.sentence for event in lineage(folder, row.id, made))
 
 
@@ -247,6 +250,19 @@ def test_rows_of_equal_content_are_told_by_their_id_and_new_columns_do_not_matte
     assert "moved" not in said
     kept = rows_of(data)
     assert [kept[row]["label"] for row in ("train.jsonl:3", "train.jsonl:41") if row in kept] == ["x", "y"]
+
+
+def test_edits_of_two_rows_of_equal_content_never_meet_on_one(tmp_path: Path) -> None:
+    task(tmp_path)
+    twin = '{"text": "row 2", "label": "x", "n": 2}\n'
+    inserted(tmp_path, twin, 40)
+    add(tmp_path, Row("train.jsonl:3", json.loads(twin)), {"label": "y"})
+    lost = add(tmp_path, Row("train.jsonl:41", json.loads(twin)), {"label": "z"})
+    path = tmp_path / "train.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:40]))
+    with pytest.raises(InputError, match=r"the one row that has it \(train\.jsonl:3\) may be another") as caught:
+        make(tmp_path)
+    assert [lost.at in problem and "row train.jsonl:41" in problem for problem in caught.value.problems] == [True]
 
 
 def test_edits_recorded_without_a_hash_are_applied_and_said_to_be_unchecked(tmp_path: Path) -> None:

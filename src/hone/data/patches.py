@@ -32,7 +32,7 @@ class Patch:
     """One edit: ``set`` gives columns their new values and ``was`` their old ones; ``drop`` leaves the row out.
 
     ``seen``: 16 hex digits over the columns ``over`` of the row as it was read; empty in records of earlier versions of
-    hone. Columns that the source gets later do not matter.
+    hone. Columns that the source gets later do not matter. ``after``: digest of the edit of the same row before it.
     """
 
     row: str
@@ -43,6 +43,7 @@ class Patch:
     at: str = ""
     seen: str = ""
     over: Sequence[str] = ()
+    after: str = ""
 
     @property
     def digest(self) -> str:
@@ -259,6 +260,7 @@ def _patch(known: Patches, row: Row, changes: Mapping[str, Any], drop: bool, why
         raise InputError(f"row {row.id} holds these values already; nothing was recorded")
     at = datetime.now(UTC).isoformat(timespec="seconds")
     over = tuple(row.fields)
+    before = [patch.digest for patch, fit in known.fits(row) if fit != "other"]
     return Patch(
         row=row.id,
         set=real,
@@ -268,6 +270,7 @@ def _patch(known: Patches, row: Row, changes: Mapping[str, Any], drop: bool, why
         at=at,
         seen=content_over(row.fields, over),
         over=over,
+        after=before[-1] if before else "",
     )
 
 

@@ -114,14 +114,34 @@ def placed(patches: Patches, task: Task, folder: Path) -> tuple[Patches, list[st
     if problems:
         return patches, []
     fits = {id(patch): fit for row in there.values() for patch, fit in own.fits(row)}
-    places, refused = [], []
-    for patch in patches.all:
-        rows = wanted[tuple(patch.over)][patch.seen] if patch.seen else []
-        place = _place(patch, fits.get(id(patch)), rows)
-        places.append(place or "")
-        if place is None:
-            refused.append(_refusal(patch, there.get(patch.row), rows))
-    return Patches(patches.all, patches.version, places), refused
+    places = [
+        _place(patch, fits.get(id(patch)), wanted[tuple(patch.over)][patch.seen] if patch.seen else [])
+        for patch in patches.all
+    ]
+    claimed = _claimed_twice(patches.all, places)
+    refused = []
+    for number, patch in enumerate(patches.all):
+        if places[number] is None or number in claimed:
+            places[number] = None
+            refused.append(_refusal(patch, there.get(patch.row), wanted[tuple(patch.over)][patch.seen]))
+    return Patches(patches.all, patches.version, [place or "" for place in places]), refused
+
+
+def _claimed_twice(patches: Sequence[Patch], places: Sequence[str | None]) -> set[int]:
+    """Edits that have moved to a row which the edits of another row, of equal content then, stand for too."""
+    roots: list[tuple[str, str]] = []
+    last: dict[str, tuple[str, str]] = {}
+    for patch in patches:
+        roots.append(last.get(patch.after, (patch.row, patch.seen)))
+        last[patch.digest] = roots[-1]
+    claims: dict[tuple[str | None, str], set[tuple[str, str]]] = {}
+    for patch, place, root in zip(patches, places, roots, strict=True):
+        claims.setdefault((place, patch.seen), set()).add(root)
+    return {
+        number
+        for number, (patch, place) in enumerate(zip(patches, places, strict=True))
+        if place != patch.row and len(claims[place, patch.seen]) > 1
+    }
 
 
 def _place(patch: Patch, fit: Fit | None, rows: Sequence[str]) -> str | None:
@@ -141,6 +161,8 @@ def _refusal(patch: Patch, there: Row | None, rows: Sequence[str]) -> str:
         now = f"the row there now lacks the column {', '.join(lacking)}"
     named = ", ".join(rows[:SHOWN]) + (", ..." if len(rows) > SHOWN else "")
     others = f"{len(rows):,} rows have it ({named})" if rows else "no other row of train, dev or ood has it"
+    if len(rows) == 1:
+        others = f"the one row that has it ({named}) may be another that was edited too"
     return (
         f"{FILE}: the edit of row {patch.row} of {patch.at} ({what}) was made on content {patch.seen} (columns "
         f"{', '.join(patch.over)}); {now}, and {others}. Put the row back, or remove the line with this "
