@@ -203,6 +203,10 @@ def test_pages_are_told_from_texts_about_tags(tmp_path: Path) -> None:
     assert alert["command"] == "hone look rows.jsonl --preset web"
     assert yaml.safe_load(alert["yaml"])["clean"]["transforms"] == [{"html": {"fragments": True}}]
     assert alert["effect"] == "rewrites 3 rows"
+    path.write_text(json.dumps({"text": rows[3]}) + "\n", encoding="utf-8")
+    survey = survey_files([str(path)], tmp_path, Clean(), tmp_path / ".hone", lambda line: None)
+    alert = next(one for one in document_of(survey, LookOptions())["alerts"] if one["section"] == "html")
+    assert (alert["name"], alert["yaml"]) == ("tags", ""), "Markdown may hold tags; the transform takes pages"
 
 
 def test_a_preset_for_pages_leaves_no_pages_to_tell_of(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ SEVERITY = {
     "language": 2.0,
     "script": 2.0,
     "imbalance": 0.5,
+    "tags": 0.5,
     "constant": 0.1,
 }
 """How bad it is for one row to be struck, in comparison. Test text in train spoils a score, so few rows weigh much; a
@@ -275,12 +276,14 @@ def _pages(look: _Look) -> Iterator[Alert]:
         return
     rows = round(found["share"]["value"] * look.n)
     kinds = [counted(found[key], *what) for key, what in _HTML.items() if found[key]]
-    seen = "" if found["searched"] == look.n and not look.options.of else f" of {found['searched']:,} searched"
-    title = f"{counted(found['rows'], 'row holds', 'rows hold')} HTML{seen}: {', '.join(kinds)}"
+    held = counted(found["rows"], "row holds", "rows hold")
+    if found["searched"] < look.n or look.options.of:
+        held = f"{found['rows']:,} of {counted(found['searched'], 'row')} searched hold"
+    title = f"{held} HTML: {', '.join(kinds)}"
     taken = round((found["pages"] + found["fragments"]) / found["searched"] * look.n)
     if not taken:
         why = "The transform html takes whole pages and fragments; tags inside a text it leaves alone."
-        yield _alert("html", rows, title, "html", of=found["share"], why=why)
+        yield _alert("tags", rows, title, "html", of=found["share"], why=why)
         return
     act = look.acting.transform("html", {"fragments": True} if found["fragments"] else {}, taken)
     if not look.options.folder and look.options.preset != "web":
