@@ -12,13 +12,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import ValidationError
-
 from hone.errors import InputError, nearest
-from hone.task.spec import Clean, RuleWish
 
 if TYPE_CHECKING:
     from hone.data.rules import Rule
+    from hone.task.spec import Clean, RuleWish
 
 SOURCE = "command line"
 """Where a threshold is from that was given so."""
@@ -63,6 +61,8 @@ def section(args: argparse.Namespace) -> Clean:
     Raises:
         InputError: every name, parameter and threshold that is wrong, all at once.
     """
+    from hone.task.spec import Clean
+
     return _wished(args, Clean(preset=args.preset, against=args.against), None)
 
 
@@ -93,6 +93,7 @@ def refuse_for_a_task(args: argparse.Namespace, folder: Path, *also: str) -> Non
     import yaml
 
     from hone.task.load import load_task
+    from hone.task.spec import Clean
 
     task = load_task(folder)
     made = _wished(args, task.clean if task.clean.version is None else Clean(), task.kind)
@@ -155,8 +156,11 @@ def _each(
 
 def _rule(word: str, preset_name: str, kind: str | None) -> tuple[str, bool | RuleWish]:
     """A rule's name and what is wished of it, as in ``clean.rules``."""
+    from pydantic import ValidationError
+
     from hone.data.presets import OPTIONAL, preset
     from hone.data.signals.registry import OWN
+    from hone.task.spec import RuleWish
 
     name, _, wish = word.partition("=")
     rule = OPTIONAL.get(name)
