@@ -112,12 +112,19 @@ def test_a_task_folder_gets_the_section_to_paste(
 ) -> None:
     """The section that the refusal shows, written into hone.yaml, says what was wished, beside what stood there."""
     head = 'task: t\nkind: language-model\ndata: {train: rows.jsonl}\noutput: "{text}"\ntarget: 3.0\n'
-    (tmp_path / "hone.yaml").write_text(f"{head}clean: {{rules: {{duplicate: false}}}}\n")
+    (tmp_path / "hone.yaml").write_text(
+        f"{head}clean: {{rules: {{duplicate: false, brief: {{column: own:mine:signs, max: 60}}}}}}\n"
+    )
+    (tmp_path / "mine.py").write_text("def signs(text: str) -> int: return len(text)\n")
     for verb in ("look", "clean"):
         status, err, _ = hone(capsys, verb, str(tmp_path), "--rule", "length.words=5..", "--transform", "redact")
         assert status == 2
         lines = err[err.index("clean:") :]
     (tmp_path / "hone.yaml").write_text(head + lines)
     found = load_task(tmp_path).clean
-    assert found.rules == {"duplicate": False, "length.words": RuleWish(column="length.words", min=5)}
+    assert found.rules == {
+        "duplicate": False,
+        "brief": RuleWish(column="own:mine:signs", max=60),
+        "length.words": RuleWish(column="length.words", min=5),
+    }
     assert found.transforms == ["redact"]

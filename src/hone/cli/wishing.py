@@ -63,7 +63,7 @@ def section(args: argparse.Namespace) -> Clean:
     """
     from hone.task.spec import Clean
 
-    return _wished(args, Clean(preset=args.preset, against=args.against), None)
+    return _wished(args, Clean(preset=args.preset, against=args.against), None, Path())
 
 
 def words(args: argparse.Namespace) -> list[str]:
@@ -96,7 +96,7 @@ def refuse_for_a_task(args: argparse.Namespace, folder: Path, *also: str) -> Non
     from hone.task.spec import Clean
 
     task = load_task(folder)
-    made = _wished(args, task.clean if task.clean.version is None else Clean(), task.kind)
+    made = _wished(args, task.clean if task.clean.version is None else Clean(), task.kind, folder)
     document = made.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     for wish in document.get("rules", {}).values():
         if isinstance(wish, dict) and wish.get("source") == SOURCE:
@@ -108,10 +108,10 @@ def refuse_for_a_task(args: argparse.Namespace, folder: Path, *also: str) -> Non
     )
 
 
-def _wished(args: argparse.Namespace, base: Clean, kind: str | None) -> Clean:
+def _wished(args: argparse.Namespace, base: Clean, kind: str | None, folder: Path) -> Clean:
     """A section with the wishes of a command line added, checked as far as it can be without rows.
 
-    ``kind`` is the task's; None for bare files, whose rows have not been seen yet.
+    ``kind`` is the task's; None for bare files, whose rows have not been seen yet. Paths begin at ``folder``.
     """
     from hone.data.cleaning import Given, plan_of
 
@@ -130,7 +130,7 @@ def _wished(args: argparse.Namespace, base: Clean, kind: str | None) -> Clean:
                 "transforms": _transforms(base, kind, transforms, problems) if transforms else base.transforms,
             }
         )
-        plan_of(made, kind or "table", Given(folder=Path()))
+        plan_of(made, kind or "table", Given(folder=folder))
     except InputError as error:
         problems += [_as_options(problem) for problem in error.problems]
     if problems:
