@@ -69,6 +69,19 @@ def test_every_problem_of_the_section_is_said_at_once_with_its_line(
     assert "12 problems" in told
 
 
+def test_a_column_that_no_signal_gives_is_named_before_anything_is_measured(tmp_path: Path) -> None:
+    rules = (
+        "{a: {column: quality.wrods, min: 3}, b: {column: length.chars, one_of: [x]}, c: {column: pii.count, max: 1}}"
+    )
+    folder, _ = folder_with(f"clean: {{rules: {rules}}}\n", tmp_path)
+    with pytest.raises(InputError) as caught:
+        prepare(load_task(folder), folder, tmp_path / "cache", lambda line: None)
+    assert len(caught.value.problems) == 2
+    assert 'rule a: no signal measures the column "quality.wrods"; did you mean "quality.words"?' in str(caught.value)
+    assert "rule b: length.chars holds int32; one_of is for words" in str(caught.value)
+    assert not (tmp_path / "cache").exists()
+
+
 def test_a_section_that_is_right_is_the_same_task(tmp_path: Path) -> None:
     folder, _ = folder_with("clean: {preset: web, rules: {gopher-words: {min: 3}, duplicate: false}}\n", tmp_path)
     assert load_task(folder) == plain.load_task(folder)

@@ -8,11 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pyarrow as pa
+
 from hone.data import rules as deciding
 from hone.data.measure import AnySignal
 from hone.data.presets import BENCHMARK, CONTAMINATED, OPTIONAL, Preset, Step, preset
 from hone.data.rules import Rule
 from hone.data.signals import registry
+from hone.data.signals.base import CorpusSignal
+from hone.data.table import TextRow, text_batch
 from hone.data.transforms.base import Transform
 from hone.errors import InputError
 from hone.task.spec import Clean
@@ -81,10 +85,24 @@ def plan_of(clean: Clean, kind: str, given: Given, *, looking: bool = False) -> 
     rules, notes = _possible(rules, given)
     names = _signal_names(base, clean, rules, given, looking)
     signals = [_tried(partial(_signal, name, base, clean, given), problems) for name in names]
+    found = tuple(signal for signal in signals if signal is not None)
+    _tried(partial(_check_columns, rules, found), problems)
     if problems:
         raise InputError(problems)
-    found = tuple(signal for signal in signals if signal is not None)
     return Plan(transforms=transforms, signals=found, rules=rules, notes=notes)
+
+
+def _check_columns(rules: Sequence[Rule], signals: Sequence[AnySignal]) -> None:
+    """Apply rules to one made-up row, so that a column that no signal gives is named before all rows are measured.
+
+    Signals that compare rows, and a user's own, tell their columns only with the rows at hand.
+    """
+    alone = [one for one in signals if not isinstance(one, CorpusSignal) and not one.name.startswith(registry.OWN)]
+    one = text_batch([TextRow(row="", source="", split="", text="", input="", answer=None, label=None, fields="{}")])
+    measured = [signal.columns(one) for signal in alone]
+    columns = {name: batch.column(name) for batch in measured for name in batch.schema.names}
+    names = {signal.name for signal in alone}
+    deciding.decide(pa.table(columns), [rule for rule in rules if rule.signal in names])
 
 
 def rules_of(clean: Clean, kind: str) -> tuple[Rule, ...]:
