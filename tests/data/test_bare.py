@@ -62,7 +62,7 @@ def test_a_second_source_of_other_columns_is_refused_also_where_a_schema_is_know
     write(tmp_path / "plain.jsonl", *texts(4))
     write(tmp_path / "alpaca.jsonl", *({"instruction": f"say {n}", "input": "", "output": f"{n}!"} for n in range(4)))
     for first in ("plain.jsonl", "alpaca.jsonl"):
-        with pytest.raises(InputError, match=r"b\.jsonl: 1 bad of 1 rows: expected the column") as caught:
+        with pytest.raises(InputError, match=r"b\.jsonl: 1 bad of 1 row: expected the column") as caught:
             survey(tmp_path, first, "b.jsonl")
         assert "--text COLUMN" in caught.value.problems[-1]
 

@@ -70,7 +70,7 @@ def test_leaving_out_a_row_that_cleaning_does_not_reach_is_refused(tmp_path: Pat
     sealed = min(make(tmp_path).test.only or ())
     n = int(sealed.rpartition(":")[2]) - 1
     add(tmp_path, Row(sealed, {"text": f"row {n}", "label": "xy"[n % 2], "n": n}), {}, drop=True)
-    with pytest.raises(InputError, match=f"1 rows left out by hand .* no effect, first {sealed}; remove"):
+    with pytest.raises(InputError, match=f"1 row left out by hand .* no effect, first {sealed}; remove"):
         make(tmp_path)
 
 

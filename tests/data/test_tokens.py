@@ -166,7 +166,7 @@ def test_rows_with_a_label_that_train_lacks_go_to_the_ledger(
     found, said = make([*rows[:5], odd], renderer, tmp_path, split="dev")
     assert len(found) == 5
     assert [(entry.row, entry.source) for entry in found.left_out] == [("dev.csv:9", "dev")]
-    assert any(f"dev: 1 rows left out, {UNKNOWN_LABEL}: dev.csv:9 (of_its_own)" in line for line in said)
+    assert any(f"dev: 1 row left out, {UNKNOWN_LABEL}: dev.csv:9 (of_its_own)" in line for line in said)
 
 
 @pytest.mark.parametrize(

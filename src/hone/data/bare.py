@@ -17,6 +17,7 @@ from hone.data.readers.addresses import without_secrets
 from hone.data.rows import Bad, told
 from hone.data.split import position
 from hone.data.view import View, view_of_rows
+from hone.data.wording import counted
 from hone.errors import InputError, nearest
 from hone.files import file_hash
 
@@ -93,7 +94,9 @@ class BareFiles:
             yield split, row
         for (source, column), count in lacking.items():
             of = self.counts[source]
-            self._say(f'{source}: {count:,} of {of:,} rows lack the column "{column}", which counts as empty there')
+            self._say(
+                f'{source}: {count:,} of {counted(of, "row")} lack the column "{column}", which counts as empty there'
+            )
 
     def problems(self) -> list[str]:
         """One sentence for each kind of fault and source, with the count and the first three rows."""
@@ -105,7 +108,7 @@ class BareFiles:
             shown = told(group[:SHOWN])
             more = f"; and {len(group) - SHOWN:,} more" if len(group) > SHOWN else ""
             where = f'field "{field}": ' if field else ""
-            count = f"{len(group):,} bad of {self.counts[source]:,} rows"
+            count = f"{len(group):,} bad of {counted(self.counts[source], 'row')}"
             problems.append(f"{source}: {count}: {where}expected {expected}; {shown}{more}")
         return problems
 

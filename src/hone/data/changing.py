@@ -11,6 +11,7 @@ from hone.data.patches import Patches
 from hone.data.rows import Bad, Row
 from hone.data.transforms.base import Transform
 from hone.data.view import transformed
+from hone.data.wording import counted
 
 _EDITS = "edits"
 
@@ -72,7 +73,10 @@ class Changing:
         """``changed`` as lines, also of transforms that changed nothing."""
         names = dict.fromkeys([*(transform.name for transform in self.transforms), *self.changed])
         kinds = ("" if name.startswith(_EDITS) else "transform " for name in names)
-        return [f"{kind}{name}: {self.changed[name]:,} rows changed" for kind, name in zip(kinds, names, strict=True)]
+        return [
+            f"{kind}{name}: {counted(self.changed[name], 'row')} changed"
+            for kind, name in zip(kinds, names, strict=True)
+        ]
 
     def unedited(self) -> Changing:
         """The same transforms without edits and counts: what a sealed test needs later."""

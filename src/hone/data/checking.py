@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hone.data.rows import Bad, Row, kind_of, told
+from hone.data.wording import counted
 from hone.errors import nearest
 from hone.task.spec import Task
 from hone.task.templates import columns
@@ -127,7 +128,7 @@ class Checker:
         known = [name for name in self._seen if name != column]
         # One known name is enough of a hint; the list of all of them always follows.
         hint = f"{nearest(column, known)} (columns: {', '.join(known)})" if known else "the row is empty"
-        which = "no row has it" if len(rows) == self.rows else f"{len(rows):,} of {self.rows:,} rows lack it"
+        which = "no row has it" if len(rows) == self.rows else f"{len(rows):,} of {counted(self.rows, 'row')} lack it"
         return f'{self.source}: {where} names the column "{column}" and {which}, first {_list(rows)}; {hint}'
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hone.data.rows import Row, canonical
+from hone.data.wording import counted
 from hone.errors import InputError
 from hone.files import atomic_write, content_hash
 from hone.lab.locks import waiting_for
@@ -207,7 +208,8 @@ class Patches:
         if not lost:
             return []
         shown = f"first {', '.join(lost[:SHOWN])}; remove these lines"
-        return [f"{FILE}: {len(lost)} rows left out by hand are of ood or the test, where that has no effect, {shown}"]
+        left_out = counted(len(lost), "row left out by hand is", "rows left out by hand are")
+        return [f"{FILE}: {left_out} of ood or the test, where that has no effect, {shown}"]
 
 
 def add(

@@ -17,6 +17,7 @@ from hone.data.rows import Row, rows_digest
 from hone.data.sealed import SealedTest
 from hone.data.split import choose
 from hone.data.split_by import group_of, grouped_keys, how, places
+from hone.data.wording import counted
 from hone.errors import InputError
 from hone.files import content_hash
 from hone.task.render import task_reference
@@ -121,8 +122,8 @@ def _dev(task: Task, cleaned: clean.Cleaned, say: Say) -> tuple[tuple[Row, ...],
     chosen = choose(keys, task.data.dev, "dev", labels, places(pool, keys, by), group_of(by))
     train = tuple(row for row, key in zip(pool, keys, strict=True) if key not in chosen)
     dev = tuple(row for row, key in zip(pool, keys, strict=True) if key in chosen)
-    wish = f"{task.data.dev:,} rows" if isinstance(task.data.dev, int) else f"a share of {task.data.dev:g}"
-    say(f"dev: {len(dev):,} rows {how(by, keys, chosen)} out of train ({wish} asked for), {len(train):,} stay")
+    wish = counted(task.data.dev, "row") if isinstance(task.data.dev, int) else f"a share of {task.data.dev:g}"
+    say(f"dev: {counted(len(dev), 'row')} {how(by, keys, chosen)} out of train ({wish} asked for), {len(train):,} stay")
     return train, dev
 
 
@@ -164,7 +165,7 @@ def _say_version(version: DataVersion, cache: Path, say: Say) -> None:
     path = version.ledger.save(cache / f"ledger-{version.id}.jsonl")
     kept = ", ".join(f"{split} {n:,}" for split, n in version.ledger.kept.items() if n)
     version_id = version.making.version_id(version.id, version.ledger)
-    say(f"data version {version_id}: {kept}; {len(version.ledger.entries):,} rows left out, see {path}")
+    say(f"data version {version_id}: {kept}; {counted(len(version.ledger.entries), 'row')} left out, see {path}")
 
 
 def _say_like_labels(version: DataVersion, say: Say) -> None:

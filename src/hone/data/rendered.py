@@ -17,6 +17,7 @@ from hone.data.rendered_with import renderer_to_look_with
 from hone.data.rows import Row
 from hone.data.split import position
 from hone.data.tokenizer import TextTokenizer
+from hone.data.wording import counted
 from hone.task.render import Example, Renderer, task_prompt, task_reference
 from hone.task.spec import Task
 
@@ -71,7 +72,8 @@ def rendered_rows(
     rows = [row for row in version.train if _is_known(renderer, row)]
     if len(rows) < len(version.train):
         left = len(version.train) - len(rows)
-        say(f"tokens: {left:,} rows are not shown, because this tokenizer has no token for their label")
+        hidden = counted(left, "row is", "rows are")
+        say(f"tokens: {hidden} not shown, because this tokenizer has no token for their label")
     made = [_rendered(task, renderer, row, why) for row, why in _chosen(task, rows, count, seed)]
     total, supervised = sum(row.num_tokens for row in made), sum(row.num_supervised for row in made)
     if total:

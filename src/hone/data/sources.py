@@ -19,6 +19,7 @@ from hone.data.readers.addresses import without_secrets
 from hone.data.readers.progress import Progress
 from hone.data.rows import Bad, Row, fingerprint
 from hone.data.sealed import Digest, SealedTest
+from hone.data.wording import counted
 from hone.errors import InputError, nearest
 from hone.files import atomic_write, content_hash
 from hone.task.render import task_prompt, task_reference
@@ -163,7 +164,7 @@ def _pass(
             take(split, row)
     except InputError as error:
         return [*checker.problems(), *error.problems], []
-    say(f"{split}: {checker.rows:,} rows read from {shown}{files}")
+    say(f"{split}: {counted(checker.rows, 'row')} read from {shown}{files}")
     for line in progress.said():
         say(f"{split}: {line}")
     if checker.rows == len(dropped):

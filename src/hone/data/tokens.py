@@ -18,6 +18,7 @@ from hone.data import token_file
 from hone.data.ledger import OVERLONG, UNKNOWN_LABEL, Entry, Ledger, Reason
 from hone.data.rows import Row, rows_digest
 from hone.data.tokenizer import TextTokenizer
+from hone.data.wording import counted
 from hone.errors import FailedError, InputError
 from hone.files import content_hash
 from hone.task.render import Example, Renderer
@@ -143,7 +144,7 @@ def _too_long(found: Sequence[Example], num_rows: int, context: int, split: str)
     longest = sorted(found, key=lambda example: -len(example.ids))
     shown = ", ".join(f"{example.row} ({len(example.ids):,})" for example in longest[:SHOWN])
     return (
-        f"{split}: {len(found):,} of {num_rows:,} rows are longer than the context of {context:,} tokens; "
+        f"{split}: {len(found):,} of {counted(num_rows, 'row')} are longer than the context of {context:,} tokens; "
         f"the longest: {shown}; set device.context to {len(longest[0].ids):,} or more, "
         "or `overlong: drop` to leave these rows out"
     )
@@ -198,4 +199,4 @@ def _say(found: Examples, context: int, split: str, fresh: bool, say: Say) -> No
         rows = [f"{e.row} ({e.reasons[0].evidence})" for e in found.left_out if e.reasons[0].name == name]
         if rows:
             shown = ", ".join(rows[:SHOWN]) + (", ..." if len(rows) > SHOWN else "")
-            say(f"{split}: {len(rows):,} rows left out, {name}: {shown}")
+            say(f"{split}: {counted(len(rows), 'row')} left out, {name}: {shown}")

@@ -50,10 +50,10 @@ def test_a_start_goes_along_when_unicode_and_white_space_are_repaired() -> None:
     assert [text for text, _ in spans(new)] == ["1924", "café", "1930"]
     assert all(new["context"].startswith(text, start) for text, start in spans(new))
     assert changing.said() == [
-        "transform unicode: 1 rows changed",
-        "transform whitespace: 1 rows changed",
-        "transform unicode (answer_start moved): 1 rows changed",
-        "transform whitespace (answer_start moved): 1 rows changed",
+        "transform unicode: 1 row changed",
+        "transform whitespace: 1 row changed",
+        "transform unicode (answer_start moved): 1 row changed",
+        "transform whitespace (answer_start moved): 1 row changed",
     ]
     assert changing.of(Row("f:1", new)).fields == new
 
@@ -105,7 +105,7 @@ def test_an_edited_context_takes_its_start_along_and_an_edited_start_stays() -> 
     (new,) = changing.over("train", [row])
     assert isinstance(new, Row)
     assert new.fields["answer_start"] == 16
-    assert changing.said() == ["edits (answer_start moved): 1 rows changed"]
+    assert changing.said() == ["edits (answer_start moved): 1 row changed"]
     both = Patch(row="f:1", set={**edit.set, "answer_start": 0}, was={**edit.was, "answer_start": 9})
     (by_hand,) = Changing(patches=Patches([both])).over("train", [row])
     assert isinstance(by_hand, Row)
