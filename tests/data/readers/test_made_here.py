@@ -43,6 +43,11 @@ def test_a_folder_that_was_cleaned_into_itself_has_the_same_rows_again(
     assert json.loads((pages / "versions" / "head.json").read_text()) == head
 
 
+def test_a_version_whose_writer_was_killed_before_it_was_the_head_is_left_out_too(pages: Path) -> None:
+    (pages / "versions" / "head.json").unlink()
+    assert names("pages", pages.parent) == ["a.jsonl", "b.jsonl"]
+
+
 @pytest.mark.parametrize("pattern", ["pages/*.json*", "pages/**/*.json*", "*/*.jsonl", "**/*.jsonl*"])
 def test_a_pattern_takes_no_more_than_a_folder(pages: Path, pattern: str) -> None:
     assert [Path(name).name for name in names(pattern, pages.parent)] == ["a.jsonl", "b.jsonl"]
@@ -59,8 +64,8 @@ def test_what_is_named_is_read(pages: Path) -> None:
 
 
 def test_files_of_others_are_read_whatever_their_name(tmp_path: Path) -> None:
-    for name in ("versions/1/kept.jsonl", "versions/head.json", "report.json", "report.html"):
+    for name in ("versions/1/version.json", "versions/head.json", "report.json", "report.html"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text('{"text": "a row"}\n')
-    assert names(".", tmp_path) == ["report.json", "versions/1/kept.jsonl", "versions/head.json"]
+    assert names(".", tmp_path) == ["report.json", "versions/1/version.json", "versions/head.json"]
     assert find(".", tmp_path).left_out == ("report.html",)

@@ -9,6 +9,7 @@ from pathlib import Path
 _CACHE = ".hone"
 _VERSIONS = "versions"
 _REPORT = b'{"schema": "hone.look/'
+_RECORD_BYTES = 200
 _REPORT_SUFFIXES = (".html", ".json")
 
 
@@ -51,7 +52,13 @@ def _place(root: Path, path: Path, named: frozenset[str]) -> Path | None:
 
 
 def _has_version(folder: Path) -> bool:
-    return folder.name == _VERSIONS and (folder / "head.json").is_file() and any(folder.glob("*/version.json"))
+    return folder.name == _VERSIONS and any(map(_is_record, folder.glob("*/version.json")))
+
+
+def _is_record(path: Path) -> bool:
+    """Whether a file is the record of a version, which begins with its id; a writer that was killed left no more."""
+    with path.open("rb") as handle:
+        return f'"id": "{path.parent.name}"'.encode() in handle.read(_RECORD_BYTES)
 
 
 def _is_report(path: Path) -> bool:
