@@ -18,7 +18,7 @@ from hone.data.looking.task_survey import survey_task
 from hone.data.making import chosen_section
 from hone.data.survey import Survey, Wishes, survey_files
 from hone.task.load import load_task
-from hone.task.spec import Clean
+from hone.task.spec import Clean, RuleWish
 
 SECTIONS = (
     "clean: {preset: task}",
@@ -228,3 +228,22 @@ def test_what_a_person_asked_for_or_what_guards_the_score_is_not_proposed_to_be_
     alert = next(one for one in document_of(survey, _options(folder))["alerts"] if one["name"] == "removed")
     assert alert["title"].startswith("the rule equals-test-row alone would remove")
     assert (alert["yaml"], alert["removes"]) == ("", None)
+
+
+def test_a_rule_of_ones_own_is_left_out_by_not_naming_it(folder: Path) -> None:
+    """Off is said of rules that hone has; a section or command that says it of another one is refused."""
+    survey = _survey(folder, "clean: {rules: {brief: {column: length.words, max: 5}}}")
+    document = document_of(survey, _options(folder))
+    alert = next(one for one in document["alerts"] if one["name"] == "removed")
+    section = yaml.safe_load(alert["yaml"])["clean"]
+    assert "brief" not in section.get("rules", {})
+    kept = _survey(folder, alert["yaml"]).decisions.keep
+    assert int(kept.sum()) - int(survey.decisions.keep.sum()) == -alert["removes"]
+
+    wish = RuleWish(column="length.words", max=5)
+    clean = Clean(rules={"length.words": wish})
+    survey = survey_files([str(folder / "train.jsonl")], folder, clean, folder / ".hone", lambda line: None)
+    command = ("hone", "clean", "train.jsonl", "--out", "clean", "--rule", "length.words=..5")
+    document = document_of(survey, LookOptions(section=clean, cleaning=command))
+    alert = next(one for one in document["alerts"] if one["name"] == "removed")
+    assert alert["apply"] == "hone clean train.jsonl --out clean"

@@ -78,9 +78,11 @@ class Acting:
         alone = self.decisions.counts()[name]["alone"]
         if not alone:
             return look
-        rules = {**self._section().get("rules", {}), name: False}
+        # A rule that hone has is off when it is said to be; one of a person's own, when nobody names it.
+        off = {name: False} if name in OPTIONAL else {}
+        rules = {rule: wish for rule, wish in self._section().get("rules", {}).items() if rule != name} | off
         effect = f"brings {self._told(alone, name)} back, which no other rule removes"
-        act = self._replaced(("--rule", f"{name}=off"), rules=rules)
+        act = self._replaced(("--rule", f"{name}=off"), is_said=bool(off), rules=rules)
         return {**act, "effect": effect, "removes": -alone, **look}
 
     def transform(self, name: str, params: Mapping[str, Any], rows: int) -> Act:
@@ -156,10 +158,10 @@ class Acting:
             found["redact"] = {**found["redact"], "kinds": list(made.params["kinds"])}
         return found
 
-    def _replaced(self, words: tuple[str, str], **change: Any) -> Act:
-        """A change in the words of the command line, or as the whole section."""
+    def _replaced(self, words: tuple[str, str], *, is_said: bool = True, **change: Any) -> Act:
+        """A change in the words of the command line (left out where not ``is_said``), or as the whole section."""
         if self.options.cleaning:
-            return {"apply": shlex.join([*_without(self.options.cleaning, words), *words])}
+            return {"apply": shlex.join([*_without(self.options.cleaning, words), *(words if is_said else ())])}
         section = {**self._section(), **change}
         order = list(Clean.model_fields)
         # An empty list of transforms is not the preset's; every other key says nothing when it is empty.
