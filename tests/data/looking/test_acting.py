@@ -107,11 +107,12 @@ def test_redaction_keeps_the_transforms_that_are_there_and_takes_every_kind_foun
     survey = _survey(folder, SECTIONS[2])
     alerts = document_of(survey, _options(folder))["alerts"]
     personal = [alert for alert in alerts if alert["name"] == "personal"]
-    assert len(personal) == 2
-    for alert in personal:
-        transforms = yaml.safe_load(alert["yaml"])["clean"]["transforms"]
-        assert transforms[0] == "whitespace"
-        assert set(transforms[1]["redact"]["kinds"]) == {"ip", "email", "phone"}
+    assert [alert["rows"] for alert in personal] == [1], "one row holds both"
+    assert "email 1" in personal[0]["title"]
+    assert "phone 1" in personal[0]["title"]
+    transforms = yaml.safe_load(personal[0]["yaml"])["clean"]["transforms"]
+    assert transforms[0] == "whitespace"
+    assert set(transforms[1]["redact"]["kinds"]) == {"ip", "email", "phone"}
     after = _survey(folder, personal[0]["yaml"])
     assert after.columns.column("pii.count").to_pylist() == [0] * after.columns.num_rows
 

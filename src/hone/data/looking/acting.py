@@ -17,7 +17,7 @@ import pyarrow as pa
 import yaml
 
 from hone.data.cleaning import transforms_of
-from hone.data.looking.figures import Flags, LookOptions
+from hone.data.looking.figures import Figures, Flags, LookOptions
 from hone.data.looking.markup import percent
 from hone.data.looking.sampling import Estimated, at_most, repeats, share, told_rows
 from hone.data.presets import OPTIONAL, preset
@@ -110,6 +110,12 @@ class Acting:
         if self.options.metric == name or self.options.cleaning:
             return {}
         return {"yaml": f"metric: {name}", "place": self._place("metric"), "effect": "measures all labels alike"}
+
+    def holding(self, columns: Sequence[str]) -> int:
+        """Rows of which one of some counts is not zero."""
+        figures = Figures(self.columns)
+        flags = [figures.flags(name) for name in columns if figures.has(name)]
+        return int(np.any(flags, axis=0).sum()) if flags else 0
 
     def fails(self, name: str) -> int:
         """Rows that an applied rule removes; 0 of a rule that is not applied."""

@@ -228,12 +228,7 @@ def _wrong_labels(look: _Look, found: Mapping[str, Any]) -> Iterator[Alert]:
 
 def _inside(look: _Look) -> Iterator[Alert]:
     pii, toxic, phrases = (look.document[key] for key in ("pii", "toxicity", "disclaimers"))
-    for kind in pii["kinds"] if pii else ():
-        name = "secrets" if any(part in kind["kind"] for part in _SECRETS) else "personal"
-        title = f"{look.rows(name, kind['rows'], 'holds', 'hold')} personal data of kind {kind['kind']}"
-        kinds = [one["kind"] for one in pii["kinds"] if one["kind"] in KINDS]
-        act = look.acting.transform("redact", {"kinds": kinds}, pii["rows"]) if kind["kind"] in KINDS else {}
-        yield _alert(name, kind["rows"], title, "personal", **act)
+    yield from _personal(look, pii) if pii else ()
     if phrases and phrases["rows"]:
         title = f"{look.rows('disclaimer', phrases['rows'], 'speaks', 'speak')} as an assistant about itself"
         yield _alert("disclaimer", phrases["rows"], title, "disclaimers", **look.acting.rule("disclaimer"))
@@ -244,6 +239,23 @@ def _inside(look: _Look) -> Iterator[Alert]:
             "why", "A list is no judge: look at the rows first; hone ablate toxic-words says whether it helps."
         )
         yield _alert("toxic", toxic["rows"], title, "toxicity", **act)
+
+
+def _personal(look: _Look, pii: Mapping[str, Any]) -> Iterator[Alert]:
+    """What tells of a person, and what opens an account; one transform redacts both."""
+    kinds = [kind["kind"] for kind in pii["kinds"]]
+    known = [kind for kind in kinds if kind in KINDS]
+    secrets = [kind for kind in kinds if any(part in kind for part in _SECRETS)]
+    about = {"secrets": ("secrets", secrets), "personal": ("personal data", [k for k in kinds if k not in secrets])}
+    for name, (what, of_these) in about.items():
+        rows = look.acting.holding([f"pii.{kind}" for kind in of_these])
+        if rows:
+            counts = {kind["kind"]: kind["rows"] for kind in pii["kinds"]}
+            several = len(of_these) > 1
+            told = ", ".join(f"{kind} {counts[kind]:,}" if several else kind for kind in of_these)
+            title = f"{look.rows(name, rows, 'holds', 'hold')} {what}: {told}"
+            act = look.acting.transform("redact", {"kinds": known}, pii["rows"]) if known else {}
+            yield _alert(name, rows, title, "personal", **act)
 
 
 def _composition(look: _Look) -> Iterator[Alert]:
