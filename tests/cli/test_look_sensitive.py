@@ -14,6 +14,7 @@ import pytest
 
 from hone.cli import main
 from hone.data import measure
+from hone.files import locked
 
 WORD = "zorblax"
 YAML = """
@@ -143,6 +144,19 @@ def test_nothing_stays_when_a_look_does_not_come_to_its_end(
     assert signal.getsignal(signal.SIGTERM) == before
     assert list((folder.parent / "tmp").iterdir()) == []
     assert not (folder / "look").exists()
+
+
+def test_what_a_killed_look_left_is_removed_by_the_next_and_what_a_running_one_holds_is_not(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed, running = (folder.parent / "tmp" / f"hone-sensitive-{name}" for name in ("killed", "running"))
+    for left in (killed, running):
+        (left / "text").mkdir(parents=True)
+        (left / "text" / "part.arrow").write_text(WORD)
+        (left / ".lock").touch()
+    with locked(running / ".lock", "this look"):
+        assert "removed what 1 look" in _told(capsys, folder)
+        assert list((folder.parent / "tmp").iterdir()) == [running]
 
 
 def test_texts_of_earlier_commands_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

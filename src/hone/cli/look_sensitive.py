@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import shutil
 import signal
 import tempfile
@@ -17,7 +18,12 @@ from types import FrameType
 import pyarrow as pa
 
 from hone.data.rules import Rule, evidence
+from hone.data.wording import counted
+from hone.errors import BusyError
+from hone.files import locked
 
+_PREFIX = "hone-sensitive-"
+_LOCK = ".lock"
 _NAMING = (
     "exact.survivor",
     "near.survivor",
@@ -36,14 +42,19 @@ def place_of_texts(args: argparse.Namespace, say: Callable[[str], None]) -> Iter
     """The folder in which a look lays out texts and measures; None for the cache beside the report.
 
     With ``--sensitive`` it is a temporary one, for this user alone. It is removed at the end, after an error, and when
-    the look is interrupted or asked to end (SIGTERM, SIGHUP); only a process that is killed outright leaves it.
+    the look is interrupted or asked to end (SIGTERM, SIGHUP). A process that is killed outright leaves it to the next
+    look of this kind, which removes it.
     """
     if not args.sensitive:
         yield None
         return
-    with _ending_is_an_interrupt():
-        folder = Path(tempfile.mkdtemp(prefix="hone-sensitive-"))
+    with _ending_is_an_interrupt(), contextlib.ExitStack() as held:
+        if count := _remove_left():
+            killed = counted(count, "look that was killed", "looks that were killed")
+            say(f"--sensitive: removed what {killed} had left")
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         try:
+            held.enter_context(locked(folder / _LOCK, str(folder)))
             say(f"--sensitive: texts are laid out in {folder}, which is removed at the end (TMPDIR takes another disk)")
             yield folder
         except BaseException as error:
@@ -52,6 +63,18 @@ def place_of_texts(args: argparse.Namespace, say: Callable[[str], None]) -> Iter
             raise
         finally:
             shutil.rmtree(folder)
+
+
+def _remove_left() -> int:
+    """Remove the folders that nobody holds any more: the kernel lets go of a lock however its process ends."""
+    count = 0
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(BusyError, OSError):
+            if folder.stat().st_uid == os.getuid() and (folder / _LOCK).is_file():
+                with locked(folder / _LOCK, str(folder)):
+                    shutil.rmtree(folder)
+                count += 1
+    return count
 
 
 def earlier_texts(cache: Path) -> list[str]:
