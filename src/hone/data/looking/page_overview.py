@@ -112,11 +112,12 @@ def _steps(found: Json, gone: int) -> str:
             ]
         )
         before = after
-    heads = ["rule", f"rows removed, one rule after the other (0 to {gone:,})", "fails", "alone", "left", "characters"]
+    scale = f"rows removed, one rule after the other (0 to {gone:,})" if gone else ""
+    heads = ["rule", scale, "fails", "alone", "left", "characters"]
     key = tag(
         "p", f"{chip('new', 'key removed')} {chip('removed by an earlier rule too', 'key shared')}", class_="note"
     )
-    return table(heads, body, right=(2, 3, 4, 5), class_="steps") + key
+    return table(heads, body, right=(2, 3, 4, 5), class_="steps") + (key if gone else "")
 
 
 def _rest(found: list[Json]) -> str:
