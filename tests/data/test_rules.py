@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -47,6 +48,17 @@ def test_each_kind_of_predicate_and_nulls_keep() -> None:
     assert fails(rule("r", "q.survivor", absent=True)) == [False, True, False, False]
     # The threshold itself is kept, on both sides.
     assert fails(rule("r", "q.words", low=3, high=60)) == [False, False, False, False]
+
+
+def test_a_threshold_moves_over_a_million_generated_rows_that_have_no_text() -> None:
+    """A column of 0 to 99 again and again: a threshold of n strikes n hundredths, whatever it was before."""
+    rows = 1_000_000
+    columns = pa.table({"split": np.repeat("train", rows), "q.words": np.tile(np.arange(100), rows // 100)})
+    assert not {"text", "input", "answer"} & set(columns.column_names)
+    for low in (5, 50, 51):
+        (moved,) = changed([rule("words", "q.words", low=10)], {"words": {"min": low}})
+        decisions = decide(columns, [moved])
+        assert int((~decisions.keep).sum()) == low * rows // 100
 
 
 def test_a_rule_is_for_its_splits() -> None:

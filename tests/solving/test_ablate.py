@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from hone.attempts import prepare_bench, tokens_per_step
 from hone.data.making import record
 from hone.data.prepare import prepare
-from hone.data.rows import Row
 from hone.errors import InputError
 from hone.solving import ablate as ablation
-from hone.solving.arms import BASE, Arm, arms_of, equal_steps, mean_chars
+from hone.solving.ablate import equal_steps
+from hone.solving.arms import BASE, arms_of
+from hone.solving.defaults import default_recipe
 from hone.task.load import load_task
 from hone.task.spec import Clean, Task
 
@@ -40,26 +43,31 @@ def test_arms_differ_by_the_rows_that_the_rule_removes(tmp_path: Path) -> None:
         assert arm.data.dev == base.data.dev
         assert arm.data.id != base.data.id
     assert said[0].startswith(f"chance-10: removes {chance.removed} of {len(base.data.train)} training rows")
-    # Arms of longer rows take fewer steps for as many tokens.
-    task = load_task(folder)
-    chars = [mean_chars(task, arm.data) for arm in (base, chance)]
-    assert equal_steps(task, base, chance, 1000) == round(1000 * chars[0] / chars[1])
 
 
-def test_tokens_are_counted_over_prompts_and_answers(tmp_path: Path) -> None:
-    rows = [{"q": "a" * 10, "a": "b" * 90}, {"q": "c" * 30, "a": "d" * 10}]
+def test_arms_of_shorter_rows_take_more_steps_for_as_many_tokens(tmp_path: Path) -> None:
+    """Half of the answers are five times as long as the others, and the arm lacks the long ones."""
+    rows = [{"q": f"a b c d {n}", "a": "e f g h " * (1 if n % 2 else 5)} for n in range(60)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     spec = {"task": "t", "kind": "generate", "input": "{q}", "output": "{a}", "target": 0.5}
-    task = Task.model_validate({**spec, "data": {"train": "rows.jsonl"}})
-
-    def arm(*chosen: int) -> Arm:
-        train = tuple(Row(f"rows.jsonl:{n}", rows[n]) for n in chosen)
-        return Arm(name="x", data=SimpleNamespace(train=train), removed=0)  # type: ignore[arg-type]
-
-    # Each text has one more token, its end: 101 and 41 characters.
-    assert mean_chars(task, arm(0, 1).data) == 71
-    # The long answers are gone: rows are 71 to 41 shorter, so there are as many more of them.
-    assert equal_steps(task, arm(0, 1), arm(1), 410) == 710
+    task = Task.model_validate({**spec, "data": {"train": "rows.jsonl", "dev": 2}, "clean": {"preset": "none"}})
+    data = prepare(task, tmp_path, tmp_path / ".hone" / "cache", lambda line: None)
+    recipe = default_recipe(task, data, seed=0, threads=1).child(batch_size=1)
+    short = replace(data, id="0" * 12, train=tuple(row for row in data.train if len(row.fields["a"]) < 10))
+    assert 0 < len(short.train) < len(data.train)
+    counted, means = [], []
+    for one in (data, short):
+        order = {"folder": str(tmp_path), "task": task, "data": one, "recipe": recipe.child(data=one.id)}
+        counted.append(tokens_per_step(SimpleNamespace(send=lambda event: None), order))  # type: ignore[arg-type]
+        bench = prepare_bench(task, one, order["recipe"], tmp_path / ".hone" / "cache", lambda line: None)
+        means.append(bench.train.num_tokens / len(one.train))  # type: ignore[attr-defined]
+    assert counted == means  # one row a step
+    assert counted[0] > counted[1]
+    steps = equal_steps(1000, *counted)
+    assert steps > 1000
+    assert steps * counted[1] == pytest.approx(1000 * counted[0], rel=0.001)
+    assert equal_steps(410, 71, 41) == 710
+    assert equal_steps(1, 1, 1000) == 1
 
 
 def test_a_rule_of_the_users_own_is_off_in_the_base_and_on_in_its_arm(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ Everything here runs in one process that may import torch; :mod:`hone.solving` a
 from __future__ import annotations
 
 from hone.attempts.bench import Bench, build_model, prepare_bench
-from hone.attempts.calibrate import calibrate
+from hone.attempts.calibrate import calibrate, tokens_per_step
 from hone.attempts.carrying import carry_out, work
 from hone.attempts.judging import score_model
 from hone.attempts.report import AttemptReport
@@ -21,6 +21,7 @@ __all__ = [
     "carry_out",
     "prepare_bench",
     "score_model",
+    "tokens_per_step",
     "untouched",
     "work",
 ]

@@ -75,6 +75,18 @@ def calibrate(channel: Channel, order: dict[str, Any]) -> dict[str, float]:
     }
 
 
+def tokens_per_step(channel: Channel, order: dict[str, Any]) -> float:
+    """Mean tokens of a step of a recipe on its data; the tokenizer and token cache it makes are the real ones."""
+    bench = prepare_bench(
+        order["task"],
+        order["data"],
+        order["recipe"],
+        Path(order["folder"]) / ".hone" / "cache",
+        lambda line: channel.send({"kind": "line", "line": line}),
+    )
+    return sum(len(example.ids) for example in bench.train) / len(source_of(bench).steps(0))
+
+
 def _by_heart(bench: Bench, model: nn.Module) -> str:
     """The guard that every model, mask and loss must pass: a few rows can be learned by heart."""
     from hone.train.batches import collate

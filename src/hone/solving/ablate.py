@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from hone import processes
-from hone.attempts import calibrate, carry_out
+from hone.attempts import calibrate, carry_out, tokens_per_step
 from hone.data.task_file import load_task
 from hone.errors import FailedError, InputError
 from hone.evaluate.effects import Effect, crossed_effect
@@ -26,7 +26,7 @@ from hone.files import content_hash, read_json, write_json
 from hone.hardware import usable_cores
 from hone.lab.lab import Lab
 from hone.processes import Channel
-from hone.solving.arms import BASE, Arm, arms_of, equal_steps
+from hone.solving.arms import BASE, Arm, arms_of
 from hone.solving.defaults import default_recipe
 from hone.task.own_metric import load_metric
 from hone.task.recipe import Recipe
@@ -167,18 +167,27 @@ def _plan(
         InputError: when the box is too small for the least seeds of the fewest steps, with how large it has to be.
     """
     deadline, seeds, slots = box
-    rate = processes.run("calibrate", calibrate, _order(trials.path.parent, task, arms[0], recipe, folder))
+    orders = {arm.name: _order(trials.path.parent, task, arm, recipe, folder) for arm in arms}
+    rate = processes.run("calibrate", calibrate, orders[arms[0].name])
+    tokens = {name: processes.run("tokens", tokens_per_step, order) for name, order in orders.items()}
     room = (deadline - time.monotonic()) * PLANNED_SHARE * slots / (len(arms) * seeds)
     _check_room(rate, len(arms), box, trials.since)
     most = round(MOST_EPOCHS * rate["steps_per_epoch"])
     steps = max(LEAST_STEPS, min(most, int((room - rate["final_s"] - 2) / rate["step_s"])))
-    trials.steps = {arm.name: equal_steps(task, arms[0], arm, steps) for arm in arms}
+    each = steps * tokens[arms[0].name]
+    trials.steps = {name: equal_steps(steps, tokens[arms[0].name], tokens[name]) for name in tokens}
     trials.save()
     say(
         f"plan: {len(arms)} training sets, {seeds} seeds or more, {steps:,} steps of {recipe.batch_size} rows "
-        f"({steps / rate['steps_per_epoch']:.1f} epochs without rules), {slots} at a time, "
+        f"({steps / rate['steps_per_epoch']:.1f} epochs without rules; {each:,.0f} tokens "
+        f"for each set), {slots} at a time, "
         f"{(deadline - time.monotonic()) / 60:.1f} minutes left"
     )
+
+
+def equal_steps(steps: int, ours: float, theirs: float) -> int:
+    """Steps of ``theirs`` tokens that see as many tokens as ``steps`` of ``ours``; one at least."""
+    return max(1, round(steps * ours / theirs))
 
 
 def _check_room(rate: dict[str, float], arms: int, box: tuple[float, int, int], since: float) -> None:

@@ -7,17 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hone.data.ledger import Ledger
 from hone.data.making import chosen_section
 from hone.data.patches import Patches
 from hone.data.prepare import DataVersion, prepare
 from hone.data.presets import OPTIONAL
-from hone.data.rows import canonical
 from hone.errors import InputError, nearest
 from hone.files import content_hash
-from hone.task.render import task_prompt, task_reference
 from hone.task.spec import Clean, Task
 
 BASE = "without"
@@ -76,25 +72,6 @@ def arms_of(task: Task, folder: Path, rules: Sequence[str], say: Say) -> list[Ar
     # Every arm has its own books: rows that are too long for the context are counted in each.
     books = Ledger(read={"train": len(base.train)}, kept={"train": len(base.train)})
     return [replace(arms[0], data=replace(base, ledger=books)), *arms[1:]]
-
-
-def equal_steps(task: Task, base: Arm, arm: Arm, steps: int) -> int:
-    """Steps of an arm for as many tokens as the first sees, by the mean length of their rows."""
-    ours, theirs = (mean_chars(task, one.data) for one in (base, arm))
-    return max(1, round(steps * ours / theirs))
-
-
-def mean_chars(task: Task, data: DataVersion) -> float:
-    """Mean characters of a training row, prompt and answer."""
-    return float(np.mean([_chars(task, row.fields) for row in data.train]))
-
-
-def _chars(task: Task, fields: Mapping[str, Any]) -> int:
-    prompt = len(task_prompt(task, fields)) + 1  # an end of the text; no row is of length 0
-    if task.kind == "language-model":
-        return prompt
-    answer = task_reference(task, fields)
-    return prompt + len(answer if isinstance(answer, str) else canonical(answer))
 
 
 def _section(task: Task, folder: Path, rules: Sequence[str], say: Say) -> Clean:
