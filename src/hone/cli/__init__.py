@@ -89,6 +89,8 @@ class VerbParser(argparse.ArgumentParser):
 
 
 def _run(verb: str, arguments: Sequence[str]) -> int:
+    from hone.cli.taking import given
+
     module = import_module(f"hone.cli.{verb}")
     parser = VerbParser(prog=f"hone {verb}", description=VERBS[verb], allow_abbrev=False)
     module.add_arguments(parser)
@@ -98,6 +100,7 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
         args = parser.parse_intermixed_args(arguments)
     except SystemExit as stop:  # argparse has said what is wrong (2), or printed the help (0)
         return int(stop.code or 0)
+    args.given = given(arguments)
     return _carry_out(module, args)
 
 

@@ -31,8 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the task folder (default: this one), or files, globs and addresses without a task",
     )
     parser.add_argument("--dry-run", action="store_true", help="decide and show, write no version")
-    parser.add_argument("--to", metavar="VERSION", help="go back to an earlier version: hone.yaml takes its cleaning")
-    parser.add_argument("--undo", action="store_true", help="go back to the parent of the newest version")
+    back = parser.add_mutually_exclusive_group()
+    back.add_argument("--to", metavar="VERSION", help="go back to an earlier version: hone.yaml takes its cleaning")
+    back.add_argument("--undo", action="store_true", help="go back to the parent of the newest version")
     parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: one for each core)")
     files = parser.add_argument_group("bare files")
     files.add_argument("--out", metavar="DIR", help="folder that gets the version (needed for files)")

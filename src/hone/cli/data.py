@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hone.cli import editing
 from hone.cli.editing import exactly
 from hone.cli.places import is_task_folder, no_folder
+from hone.cli.taking import refuse_untaken
 from hone.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 Say = Callable[[str], None]
+TAKES: Mapping[str, frozenset[str]] = {
+    "list": frozenset(),
+    "show": frozenset(),
+    "diff": frozenset(),
+    "lineage": frozenset(),
+    "edit": frozenset({"--why"}),
+    "drop": frozenset({"--why"}),
+    "fit-toxicity": frozenset({"--text", "--label", "--toxic", "--out", "--seed"}),
+}
+"""Options by action."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
             action, rest = "list", [action]
         else:
             raise InputError(f'"{action}" is no action of hone data; {nearest(action, list(actions))}')
+    refuse_untaken(args.given, action, TAKES)
     if action == "fit-toxicity":
         from hone.cli.fitting import fit_toxicity
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hone.cli import wishing
+from hone.cli.places import is_task_folder
+from hone.cli.taking import refuse_untaken
 from hone.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,6 +22,19 @@ WHEN_STOPPED = (
     "except with --sensitive, which keeps nothing"
 )
 SHOWN = 5
+_OF_FILES = frozenset(f"--{name}" for name in ("sample", "preset", "bad-rows", *wishing.OF_FILES, *wishing.OPTIONS))
+_REPORT = frozenset({"--out", "--sensitive", "--seed", "--workers", "--tabular"})
+_DROPPED = frozenset({"--dropped", "--sensitive", "--workers"})
+TAKES = {
+    "a report on files": _REPORT | _OF_FILES,
+    "a report on a task": _REPORT,
+    "--dropped of files": _DROPPED | _OF_FILES | {"--out"},
+    "--dropped of a sample of files": _DROPPED | _OF_FILES | {"--out", "--seed"},
+    "--dropped of a task": _DROPPED,
+    # With --sensitive it refuses to show anything.
+    "--tokens": frozenset({"--tokens", "--sensitive", "--rows", "--seed", "--workers"}),
+}
+"""Options by what is asked for."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +71,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the verb; the exit status."""
+    action = _action(args)
+    # A task folder answers options of files with the section of hone.yaml that says the same.
+    refuse_untaken(args.given, action, TAKES, _OF_FILES if action.endswith("a task") else ())
     if args.workers < 1:
         raise InputError(f"--workers {args.workers}: expected 1 or more processes")
     if args.tokens:
@@ -75,6 +93,18 @@ def run(args: argparse.Namespace) -> int:
 
             return show_dropped(args, survey(args, looking=False, place=place))
         return _report(args, survey(args, looking=True, place=place))
+
+
+def _action(args: argparse.Namespace) -> str:
+    """What a command line asks for, as a key of :data:`TAKES`."""
+    if args.tokens:
+        return "--tokens"
+    of_task = args.sources == ["."] or any(is_task_folder(Path(word).expanduser()) for word in args.sources)
+    if args.dropped is None:
+        return "a report on a task" if of_task else "a report on files"
+    if of_task:
+        return "--dropped of a task"
+    return "--dropped of files" if args.sample is None else "--dropped of a sample of files"
 
 
 def _report(args: argparse.Namespace, looked: Looked) -> int:

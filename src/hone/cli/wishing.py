@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 SOURCE = "command line"
 """Where a threshold is from that was given so."""
-_OPTIONS = ("rule", "transform", "signal")
-_OF_FILES = ("test", "against", "text", "answer", "label")
+OPTIONS = ("rule", "transform", "signal")
+"""Options for what the ``clean`` section says."""
+OF_FILES = ("test", "against", "text", "answer", "label")
+"""Options for what the ``data`` section says."""
 _SWITCH = {"": True, "on": True, "true": True, "off": False, "false": False}
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _ENDS = re.compile(rf"({_NUMBER})?\.\.({_NUMBER})?")
@@ -68,7 +70,7 @@ def section(args: argparse.Namespace) -> Clean:
 
 def words(args: argparse.Namespace) -> list[str]:
     """The three options as they were given, for a command that means the same."""
-    return [word for name in _OPTIONS for value in getattr(args, name) for word in (f"--{name}", value)]
+    return [word for name in OPTIONS for value in getattr(args, name) for word in (f"--{name}", value)]
 
 
 def refuse_for_a_task(args: argparse.Namespace, folder: Path, *also: str) -> None:
@@ -82,12 +84,11 @@ def refuse_for_a_task(args: argparse.Namespace, folder: Path, *also: str) -> Non
     Raises:
         InputError: when one is given; for rules, transforms and signals with the section to write there.
     """
-    named = [f"--{name}" for name in (*also, *_OF_FILES) if getattr(args, name) not in (None, "", [])]
-    named += ["--preset"] if args.preset != "task" else []
-    named += ["--bad-rows"] if args.bad_rows != "error" else []
+    of_files = [f"--{name}" for name in (*also, *OF_FILES, "preset", "bad-rows")]
+    named = [option for option in of_files if option in args.given]
     if named:
         raise InputError(f"{', '.join(named)}: for bare files; a task folder says this in hone.yaml (data, clean)")
-    given = [f"--{name}" for name in _OPTIONS if getattr(args, name)]
+    given = [f"--{name}" for name in OPTIONS if getattr(args, name)]
     if not given:
         return
     import yaml

@@ -1,0 +1,45 @@
+"""Which options an action of a verb takes. One that would have no effect is refused, so that nobody waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from hone.errors import InputError
+
+ALWAYS = ("--json", "--quiet", "--help")
+"""Options of every verb."""
+
+
+def given(arguments: Iterable[str]) -> frozenset[str]:
+    """The options that a command line names, those of their default value too."""
+    found = []
+    for word in arguments:
+        if word == "--":
+            break
+        if word.startswith("--"):
+            found.append(word.partition("=")[0])
+    return frozenset(found)
+
+
+def refuse_untaken(
+    named: Iterable[str], action: str, takes: Mapping[str, Collection[str]], elsewhere: Collection[str] = ()
+) -> None:
+    """Refuse the options that an action would ignore.
+
+    Args:
+        named: options, as :func:`given` finds them.
+        action: a key of ``takes``.
+        takes: by action, as a sentence names it, the options that have an effect there.
+        elsewhere: options that are refused later, with a sentence of their own.
+
+    Raises:
+        InputError: with every such option and the actions that it is for.
+    """
+    problems = []
+    for option in sorted(named):
+        if option in takes[action] or option in elsewhere or option in ALWAYS:
+            continue
+        others = [name for name, options in takes.items() if option in options]
+        problems.append(f"{option} has no effect on {action}; it is for {' and '.join(others)}")
+    if problems:
+        raise InputError(problems)
