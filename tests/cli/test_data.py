@@ -275,6 +275,19 @@ def test_lineage_says_which_source_could_not_be_read(folder: Path, capsys: pytes
     assert "there is no such file" in said
 
 
+def test_lineage_of_an_unknown_row_names_the_nearest_and_a_few(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows(folder / "train.jsonl", 3000)
+    made = hone(capsys, "clean", folder)[2]
+    for word, hint in (("nope:1", ""), ("trian.jsonl:17", 'did you mean "train.jsonl:17"? ')):
+        status, said, _ = hone(capsys, "data", "lineage", word, folder)
+        assert status == 2
+        assert f"has a row {word}; {hint}Data version {made['version']} has " in said
+        assert " rows, such as train.jsonl:" in said
+        assert said.count("train.jsonl:") <= 4
+
+
 def test_show_tells_how_a_version_was_made(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every step that ``version.json`` records is told with its version and parameters."""
     first = hone(capsys, "clean", folder)[2]["version"]

@@ -40,6 +40,6 @@ def refuse_untaken(
         if option in takes[action] or option in elsewhere or option in ALWAYS:
             continue
         others = [name for name, options in takes.items() if option in options]
-        problems.append(f"{option} has no effect on {action}; it is for {' and '.join(others)}")
+        problems.append(f"{option} has no effect on {action}; it is for {', '.join(others)}")
     if problems:
         raise InputError(problems)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,17 @@ from hone.data.read import find
 from hone.data.rows import Row, canonical, fingerprint
 from hone.data.sources import SPLITS, prefixes_of
 from hone.data.version_record import Version
-from hone.data.versions import row_digest, survey_versions, version_ledger, version_rows
+from hone.data.versions import row_digest, stored_columns, survey_versions, version_ledger, version_rows
 from hone.data.view import view_of_task
-from hone.errors import FailedError, InputError, nearest
+from hone.data.wording import counted
+from hone.errors import FailedError, InputError
 from hone.files import file_hash
 from hone.task.spec import Task
 
 SHOWN_CHARS = 300
+EXAMPLES = 3
+"""Ids that are named where one is not known."""
+NEAR_AMONG = 5_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,11 +61,24 @@ def lineage(folder: Path, row_id: str, task: Task | None) -> list[Event]:
     told = [event for version in found for event in _version_events(folder, *ids[version.id], version)]
     told += [Event(step="version", sentence=problem, values={}) for problem in unreadable]
     if not events and not any(event.values for event in told):
-        known = [row.id for version in found[-1:] for _, row in version_rows(folder, version.id)]
-        nowhere = f"{folder}: no source and no data version has a row {row_id}; {nearest(row_id, known[:5000])}"
+        nowhere = f"{folder}: no source and no data version has a row {row_id}; {_known_rows(folder, row_id, found)}"
         raise InputError([nowhere, *problems, *unreadable])
     unread = [Event(step="source", sentence=f"could not be read: {problem}", values={}) for problem in problems]
     return [*(events or unread), *told]
+
+
+def _known_rows(folder: Path, row_id: str, found: Sequence[Version]) -> str:
+    """The nearest row of the newest version; or a few of its ids, and how many there are."""
+    ids: list[str] = []
+    with contextlib.suppress(FailedError):  # a version that cannot be read is said beside this
+        ids = [row for version in found[-1:] for (row,) in stored_columns(folder, version.id, ("row",))]
+    if not ids:
+        return "ids are FILE:LINE, such as train.jsonl:1"
+    # Ids of one file are nearly alike: among a few thousand is one that is as near as any.
+    close = get_close_matches(row_id, ids[:NEAR_AMONG], n=1, cutoff=0.5)
+    first = f'did you mean "{close[0]}"? ' if close else ""
+    examples = ", ".join(ids[:: max(1, len(ids) // EXAMPLES)][:EXAMPLES])
+    return f"{first}Data version {found[-1].id} has {counted(len(ids), 'row')}, such as {examples}"
 
 
 def find_row(folder: Path, row_id: str, task: Task) -> tuple[str, Row]:
