@@ -280,7 +280,7 @@ def test_lineage_of_an_unknown_row_names_the_nearest_and_a_few(
 ) -> None:
     rows(folder / "train.jsonl", 3000)
     made = hone(capsys, "clean", folder)[2]
-    for word, hint in (("nope:1", ""), ("trian.jsonl:17", 'did you mean "train.jsonl:17"? ')):
+    for word, hint in (("nope:1", ""), ("trian.jsonl:1", 'did you mean "train.jsonl:1"? ')):
         status, said, _ = hone(capsys, "data", "lineage", word, folder)
         assert status == 2
         assert f"has a row {word}; {hint}Data version {made['version']} has " in said

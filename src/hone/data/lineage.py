@@ -31,7 +31,6 @@ from hone.task.spec import Task
 SHOWN_CHARS = 300
 EXAMPLES = 3
 """Ids that are named where one is not known."""
-NEAR_AMONG = 5_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,11 +73,24 @@ def _known_rows(folder: Path, row_id: str, found: Sequence[Version]) -> str:
         ids = [row for version in found[-1:] for (row,) in stored_columns(folder, version.id, ("row",))]
     if not ids:
         return "ids are FILE:LINE, such as train.jsonl:1"
-    # Ids of one file are nearly alike: among a few thousand is one that is as near as any.
-    close = get_close_matches(row_id, ids[:NEAR_AMONG], n=1, cutoff=0.5)
-    first = f'did you mean "{close[0]}"? ' if close else ""
+    close = _nearest_row(row_id, ids)
+    first = f'did you mean "{close}"? ' if close else ""
     examples = ", ".join(ids[:: max(1, len(ids) // EXAMPLES)][:EXAMPLES])
     return f"{first}Data version {found[-1].id} has {counted(len(ids), 'row')}, such as {examples}"
+
+
+def _nearest_row(row_id: str, ids: Sequence[str]) -> str:
+    """The row of the source with the nearest name whose line is nearest; empty where no name is near."""
+    source, _, line = row_id.rpartition(":")
+    lines: dict[str, list[int]] = {}
+    for row in ids:
+        name, _, number = row.rpartition(":")
+        if number.isdigit():
+            lines.setdefault(name, []).append(int(number))
+    close = get_close_matches(source, lines, n=1, cutoff=0.5)
+    if not close or not line.isdigit():
+        return ""
+    return f"{close[0]}:{min(lines[close[0]], key=lambda number: abs(number - int(line)))}"
 
 
 def find_row(folder: Path, row_id: str, task: Task) -> tuple[str, Row]:
