@@ -58,3 +58,16 @@ def test_the_last_row_of_a_label_stays_for_training() -> None:
 def test_a_split_that_leaves_nothing_is_refused(size: int | float) -> None:
     with pytest.raises(InputError, match=r"data\.dev: "):
         choose(KEYS, size, "dev")
+
+
+@pytest.mark.parametrize(("size", "salt"), [(0.1, "test"), (5, "dev")])
+def test_rows_of_one_text_are_refused_with_that_cause(size: int | float, salt: str) -> None:
+    with pytest.raises(InputError) as caught:
+        choose(["one"] * 60, size, salt)
+    assert "all 60 rows have one and the same text" in str(caught.value)
+    assert ("another size" in str(caught.value)) == (salt == "dev"), "the share of the test is not the user's"
+
+
+def test_too_few_texts_are_counted_in_the_refusal() -> None:
+    with pytest.raises(InputError, match="there are 2 texts"):
+        choose(["one", "two"] * 30, 1e-12, "dev")

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hone.data.wording import counted
 from hone.errors import InputError
 
 _RANGE = 2**64
@@ -66,11 +67,27 @@ def choose(
     chosen = _taken(order, rows, size if isinstance(size, int) else len(keys), _Left.of(keys, labels))
     taken = sum(rows[key] for key in chosen)
     if not chosen or taken == len(keys):
-        raise InputError(
-            f"data.{salt}: {size:g} of {len(keys):,} rows leaves {taken:,} for {salt} and {len(keys) - taken:,} "
-            f"for train; both need at least one: give more rows, another size, or a file for {salt}"
-        )
+        raise InputError(_why_none(salt, size, len(keys), taken, len(rows), len(set(labels))))
     return frozenset(chosen)
+
+
+def _why_none(salt: str, size: int | float, num_rows: int, taken: int, num_texts: int, num_labels: int) -> str:
+    """Why rows cannot be hashed out, and what helps."""
+    # The share of the test is not asked for by anybody, so nobody can ask for another one.
+    wish = f"name a file in data.{salt}" + (", or ask for another size" if salt == "dev" else "")
+    folded = "once case, signs and spaces are folded"
+    if num_texts == 1:
+        return (
+            f"data.{salt}: all {num_rows:,} rows have one and the same text {folded}, and rows of one text are never "
+            f"in two splits, so none can be hashed out of train for {salt}; give rows of other texts, or {wish}. "
+            "hone look FILE shows rows without splitting them"
+        )
+    stays = f", and the last row of each of {counted(num_labels, 'label')} stays in train" if num_labels else ""
+    asked = f"{size:,} rows" if isinstance(size, int) else f"a share of {size:g}"
+    return (
+        f"data.{salt}: {asked} of {num_rows:,} rows leaves {taken:,} for {salt} and {num_rows - taken:,} for train, "
+        f"and both need at least one: there are {num_texts:,} texts {folded}{stays}; give more rows, or {wish}"
+    )
 
 
 def _taken(order: Sequence[str], rows: Mapping[str, int], most: int, left: _Left) -> set[str]:

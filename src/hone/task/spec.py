@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from hone.errors import nearest
 from hone.task.metrics import DEFAULT_METRIC, METRICS
@@ -58,6 +58,17 @@ class Data(Section):
     """How rows are chosen for dev and test; without it by the hash of their text."""
     bad_rows: Literal["error", "drop"] = "error"
     """What becomes of rows that cannot be used: ``error`` names them and stops, ``drop`` puts them into the ledger."""
+
+    @field_validator("train", "test", "ood", mode="before")
+    @classmethod
+    def _is_a_file(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, str) or (value is None and info.field_name != "train"):
+            return value
+        given = f"got {value!r}" if not isinstance(value, list | dict) else f"got a {type(value).__name__}"
+        if info.field_name == "test":
+            raise ValueError(f"must be a file; without it 10 % of train is hashed out for it, so leave it out; {given}")
+        what = "of the training rows" if info.field_name == "train" else "of rows from elsewhere"
+        raise ValueError(f"must be a file, glob, folder or hub id {what}; {given}")
 
     @field_validator("dev")
     @classmethod
