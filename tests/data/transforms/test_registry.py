@@ -9,8 +9,8 @@ from hone.errors import InputError
 
 
 def test_the_order_is_the_default_one_whatever_the_order_given() -> None:
-    opened = open_transforms(["redact", ("whitespace", {"blank_lines": 1}), "html", "unicode"])
-    assert [transform.name for transform in opened] == ["html", "unicode", "whitespace", "redact"]
+    opened = open_transforms(["redact", "c4-lines", ("whitespace", {"blank_lines": 1}), "html", "unicode"])
+    assert [transform.name for transform in opened] == ["html", "unicode", "whitespace", "c4-lines", "redact"]
     assert opened[2].params == {"blank_lines": 1}
 
 

@@ -4,9 +4,10 @@ Every line rule is counted by itself, over all lines that hold something. Nothin
 a text with a curly brace still has its sentences counted. Definitions:
 
 * ``{`` counts wherever it stands, as the paper has it; C4's code overlooks those in lines that other rules removed;
-* a line's words are those of ``str.split``, as in C4's code;
+* a line's words are those of ``str.split``, as in C4's code, but each sign of a script without blanks is one;
 * a line ends properly in one of ``terminals`` after citations at its end are taken away, and not in ``...``;
-* "javascript", "lorem ipsum" and the policy phrases are found inside words too ("javascripts"), in any case;
+* "javascript", "lorem ipsum" and the policy phrases are found inside words too ("javascripts"), in any case; citations
+  as they are written, ``[Edit]`` is none;
 * sentences: those of the lines that pass all line rules (``terminal_rule=False`` leaves the end mark out: FineWeb).
   A sentence ends at ``. ? !`` (with closing quotes or brackets) before white space and no lower-case letter, or at
   their wide forms; the end of a line ends one too. C4 used NLTK's trained splitter: abbreviations differ.
@@ -26,6 +27,7 @@ import pyarrow as pa
 from hone.data.kernels.codepoints import SPACE
 from hone.data.kernels.phrases import SPLITTER, PhraseTable, phrase_table
 from hone.data.kernels.scan import Scan, group_sums, member
+from hone.data.kernels.unspaced import longest_word, signs
 from hone.data.kernels.words import Bools, Ints
 from hone.data.signals.scanned import Figures, ScannedSignal
 
@@ -33,8 +35,8 @@ POLICY = (
     "terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies",
 )  # fmt: skip
 TERMINALS = ".?!\"'"
-_CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
-_CITATIONS_AT_END = re.compile(rf"(?:{_CITATION.pattern})+\Z")
+CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
+_CITATIONS_AT_END = re.compile(rf"(?:{CITATION.pattern})+\Z")
 _CLOSING = "\"')]\u201d\u2019\u00bb"
 _ENDS, _WIDE_ENDS = ".?!", "\u3002\uff01\uff1f"
 
@@ -50,7 +52,7 @@ class C4(ScannedSignal):
     """
 
     name: ClassVar[str] = "c4"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     words: tuple[str, ...] = ()
     policy: tuple[str, ...] = POLICY
     min_words: int = 3
@@ -64,7 +66,7 @@ class C4(ScannedSignal):
         failed = {
             "c4.javascript_lines": _lines_with(scan, ("javascript",)),
             "c4.policy_lines": _lines_with(scan, self.policy),
-            "c4.short_lines": np.diff(scan.lines.run) < self.min_words,
+            "c4.short_lines": _num_words(scan) < self.min_words,
             "c4.unterminated_lines": ~_terminated(scan, self.terminals),
             "c4.long_words": _long(scan, self.max_word),
         }
@@ -127,7 +129,7 @@ def _terminated(scan: Scan, terminals: str) -> Bools:
     end = lines.end.copy()
     for line in np.flatnonzero(codes[end - 1] == ord("]")).tolist():
         tail_start = max(int(lines.start[line]), int(end[line]) - 200)
-        cited = _CITATIONS_AT_END.search(scan.lowered[tail_start : end[line]])
+        cited = _CITATIONS_AT_END.search(_string(codes[tail_start : end[line]]))
         if cited:
             end[line] -= cited.end() - cited.start()
     # Before a line's first sign stands a line feed (before the piece's, its last, by index -1), so nothing is misread.
@@ -136,14 +138,36 @@ def _terminated(scan: Scan, terminals: str) -> Bools:
     return ended
 
 
+def _num_words(scan: Scan) -> Ints:
+    """(L,) as :func:`hone.data.kernels.unspaced.num_words`."""
+    lines, at = scan.lines, np.flatnonzero(signs(scan.piece))
+    counts = np.diff(lines.run)
+    if not len(at):
+        return counts
+    holding = np.unique(np.searchsorted(lines.run_start, at, side="right") - 1)
+    num_lines = len(lines.start)
+    held = np.bincount(lines.line_of(lines.run_start[holding]), minlength=num_lines)
+    return counts - held + np.bincount(lines.line_of(at), minlength=num_lines)
+
+
 def _long(scan: Scan, limit: int) -> Bools:
-    found = np.zeros(len(scan.lines.start), np.bool_)
-    run = np.flatnonzero(scan.lines.run_end - scan.lines.run_start > limit)
-    found[scan.lines.line_of(scan.lines.run_start[run])] = True
+    """(L,) as :func:`hone.data.kernels.unspaced.longest_word`; long runs are few and looked at one by one."""
+    lines, codes = scan.lines, scan.piece.codes
+    found = np.zeros(len(lines.start), np.bool_)
+    for run in np.flatnonzero(lines.run_end - lines.run_start > limit).tolist():
+        start, end = int(lines.run_start[run]), int(lines.run_end[run])
+        if longest_word(_string(codes[start:end])) > limit:
+            found[lines.line_of(np.array([start]))] = True
     return found
 
 
 def _citations(scan: Scan) -> Any:
     if not len(scan.at(ord("["))):
         return np.zeros(scan.num_texts, np.int64)
-    return scan.per_text(np.array([found.start() for found in _CITATION.finditer(scan.lowered)], np.int64))
+    text = _string(scan.piece.codes)
+    return scan.per_text(np.array([found.start() for found in CITATION.finditer(text)], np.int64))
+
+
+def _string(codes: Any) -> str:
+    text: str = codes.tobytes().decode("utf-32-le", "surrogatepass")
+    return text

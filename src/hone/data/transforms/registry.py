@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from hone.data.transforms.base import Transform
+from hone.data.transforms.c4_lines import C4Lines
 from hone.data.transforms.html import Html
 from hone.data.transforms.redact import Redact
 from hone.data.transforms.unicode import Unicode
@@ -17,6 +18,7 @@ TRANSFORMS: dict[str, Callable[..., Transform]] = {
     "html": Html,
     "unicode": Unicode,
     "whitespace": Whitespace,
+    "c4-lines": C4Lines,
     "redact": Redact,
 }
 """Name to factory, in the order they run by default: pages become text, text is repaired, then what it says is read."""

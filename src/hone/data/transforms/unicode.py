@@ -6,10 +6,11 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, ClassVar
 
 _ROUNDS = 8
+_REMEMBERED_CHARS, _REMEMBERED_LINES = 4_000, 1_000
 # What is fine as it is: printable ASCII, tabs, line feeds. Most lines of most texts.
 _PLAIN = re.compile(r"[\t\n\x20-\x7e]*+")
 
@@ -54,7 +55,17 @@ class Unicode:
         if _PLAIN.fullmatch(text):
             return text
         text = text.replace("\r\n", "\n")
-        return "\n".join([line if _PLAIN.fullmatch(line) else _repaired(line) for line in text.split("\n")])
+        return "\n".join([line if _PLAIN.fullmatch(line) else _line(line) for line in text.split("\n")])
+
+
+def _line(line: str) -> str:
+    return _remembered(line) if len(line) <= _REMEMBERED_CHARS else _repaired(line)
+
+
+@lru_cache(maxsize=_REMEMBERED_LINES)
+def _remembered(line: str) -> str:
+    # A page goes through the transforms again when a later one changed it, with nearly the same lines.
+    return _repaired(line)
 
 
 def _repaired(line: str) -> str:
