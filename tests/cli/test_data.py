@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from hone.cli import main
+from hone.cli.data import told_apart
 from hone.cli.going_back import with_clean
 from hone.data.hidden import hidden
 from hone.data.versions import find_version, version_rows, versions
@@ -237,6 +238,39 @@ def test_a_diff_knows_rows_whose_line_number_has_changed(folder: Path, capsys: p
     }
     assert 'text: "row 20" -> "row twenty"' in said
     assert found["renumbered"] == 38
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "shown"),
+    [
+        (0.013571, 0.013572, ("0.013571", "0.013572")),
+        (121958.0, 121912.0, ("121,958", "121,912")),
+        (1234.5, 1234.25, ("1,234.5", "1,234.2")),
+        (0.5, 0.25, ("0.5000", "0.2500")),
+        (3, None, ("3", "none")),
+        (1e-7, 2e-7, ("0.0000001000", "0.0000002000")),
+        (0.0, 0.00001234, ("0.00000000", "0.00001234")),
+    ],
+)
+def test_two_figures_that_differ_look_different(one: float, other: float | None, shown: tuple[str, str]) -> None:
+    assert told_apart(one, other) == shown
+
+
+def test_a_diff_shows_what_moved_most_and_says_how_much_more_there_is(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = hone(capsys, "clean", folder)[2]["version"]
+    lines = (folder / "train.jsonl").read_text().splitlines()
+    (folder / "train.jsonl").write_text("\n".join(lines[:-2]) + "\n")
+    second = hone(capsys, "clean", folder)[2]["version"]
+    _, said, document = hone(capsys, "data", "diff", first, second, folder)
+    told = [line.strip() for line in said.partition("figures that moved, the most first:\n")[2].splitlines()]
+    assert len(told) == min(len(document["figures"]), 10) + (len(document["figures"]) > 10)
+    for line in told[:10]:
+        one, other = line.rpartition(": ")[2].split(" -> ")
+        assert one != other
+    if len(document["figures"]) > 10:
+        assert told[-1] == f"and {len(document['figures']) - 10} more; --json gives all"
 
 
 def test_lineage_follows_a_row_whose_line_number_has_changed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -32,6 +33,7 @@ TAKES: Mapping[str, frozenset[str]] = {
     "fit-toxicity": frozenset({"--text", "--label", "--toxic", "--out", "--seed"}),
 }
 """Options by action."""
+SHOWN_FIGURES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,15 +210,24 @@ def _say_diff(found: Diff, say: Say) -> None:
                 evidence = f" [{sample['evidence']}]" if sample["evidence"] else ""
                 say(f"    {sample['row']}: {sample['text']}{evidence}")
     if found.figures:
-        say("figures that moved:")
-    for figure in found.figures[:20]:
-        say(f"    {figure['name']}: {_number(figure['a'])} -> {_number(figure['b'])}")
-    if len(found.figures) > 20:
-        say(f"    and {len(found.figures) - 20} more; --json gives all")
+        say("figures that moved, the most first:")
+    for figure in found.figures[:SHOWN_FIGURES]:
+        one, other = told_apart(figure["a"], figure["b"])
+        say(f"    {figure['name']}: {one} -> {other}")
+    if len(found.figures) > SHOWN_FIGURES:
+        say(f"    and {len(found.figures) - SHOWN_FIGURES:,} more; --json gives all")
 
 
-def _number(value: Any) -> str:
-    return "none" if value is None else f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"
+def told_apart(one: float | None, other: float | None) -> tuple[str, str]:
+    """Two different values in as many digits as tell them apart, four at least; ``none`` for none."""
+    largest = max(abs(value or 0) for value in (one, other))
+    whole = all(value is None or float(value).is_integer() for value in (one, other))
+    digits = 0 if whole or not largest else max(0, 3 - math.floor(math.log10(largest)))
+    while True:
+        shown = ["none" if value is None else f"{value:,.{digits}f}" for value in (one, other)]
+        if shown[0] != shown[1] or one == other:
+            return shown[0], shown[1]
+        digits += 1
 
 
 def _lineage(asked: Asked, say: Say) -> Document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from hone.data.versions import find_version, stored_columns, version_ledger, ver
 
 SAMPLES = 3
 PREVIEW_CHARS = 160
+NEXT_TO_NOTHING = 0.01
 NEW = "new in the source"
 HASHED_OUT = "hashed out for the test"
 GONE = "no longer in the source"
@@ -49,7 +51,7 @@ class Diff:
     groups: Mapping[str, tuple[Group, ...]]
     """``in``, ``out``, ``changed`` and ``moved``, the largest groups first."""
     figures: tuple[Mapping[str, Any], ...]
-    """Profile figures that differ: name, value in a, value in b."""
+    """Counts of rows and profile figures that differ: name, value in a, value in b; what moved most first."""
     dev: str = ""
     """A sentence when the two are scored on different rows."""
 
@@ -84,6 +86,7 @@ def diff(folder: Path, first: str, second: str, profile: Any = None, test: Hidde
     figures = _counts(a, b)
     if profile is not None:
         figures += _moved(profile(version_rows(folder, a.id)), profile(version_rows(folder, b.id)))
+    figures.sort(key=_movement, reverse=True)
     return Diff(
         a=a,
         b=b,
@@ -238,16 +241,20 @@ def _counts(a: Version, b: Version) -> list[Mapping[str, Any]]:
 
 
 def _moved(a: Mapping[str, Mapping[str, Any]], b: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Figures of two profiles whose values differ, the largest relative change first."""
-    found = []
+    """Figures of two profiles whose values differ by more than the order in which numbers were added."""
+    found: list[Mapping[str, Any]] = []
     for name in dict.fromkeys([*a, *b]):
         one, other = a.get(name, {}).get("value"), b.get(name, {}).get("value")
-        if one != other:
+        if one != other and (one is None or other is None or not math.isclose(one, other, rel_tol=1e-9)):
             found.append({"name": name, "a": one, "b": other})
-    return sorted(found, key=lambda figure: -_size(figure["a"], figure["b"]))
+    return found
 
 
-def _size(one: Any, other: Any) -> float:
-    if one is None or other is None:
-        return 1.0
-    return float(abs(other - one) / max(abs(one), abs(other), 1e-12))
+def _movement(figure: Mapping[str, Any]) -> float:
+    """How much a figure moved, between 0 and 1: a share by its points, any other as a part of the larger value.
+
+    One that is there in one version alone counts as 0 in the other; what is next to nothing in both has hardly moved.
+    """
+    one, other = (0.0 if value is None else float(value) for value in (figure["a"], figure["b"]))
+    whole = 1.0 if figure["name"].endswith(".share") else max(abs(one), abs(other), NEXT_TO_NOTHING)
+    return min(1.0, abs(other - one) / whole)
