@@ -100,3 +100,22 @@ def test_every_option_is_for_something() -> None:
 
 def test_what_comes_after_two_dashes_is_no_option() -> None:
     assert taking.given(["a", "--why=x", "--json", "--", "--seed"]) == {"--why", "--json"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["clean", "t/train.jsonl"],
+        ["look", "t/train.jsonl"],
+        ["look", "t"],
+        ["data", "fit-toxicity", "t/train.jsonl", "--text", "text", "--label", "label", "--toxic", "x"],
+    ],
+)
+@pytest.mark.parametrize("out", ["t/hone.yaml", "t/hone.yaml/below"])
+def test_a_file_in_the_place_of_the_folder_is_refused(
+    task: Path, capsys: pytest.CaptureFixture[str], words: list[str], out: str
+) -> None:
+    before = (task / "hone.yaml").read_bytes()
+    assert main([*words, "--out", out]) == 2
+    assert f"--out {out}: t/hone.yaml is a file; expected a folder" in capsys.readouterr().err
+    assert (task / "hone.yaml").read_bytes() == before

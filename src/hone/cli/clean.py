@@ -12,6 +12,7 @@ from typing import Any
 
 from hone.cli import wishing
 from hone.cli.places import check_there, is_task_folder, task_folder
+from hone.cli.taking import folder_given
 from hone.data.wording import counted
 from hone.errors import InputError
 
@@ -128,7 +129,7 @@ def _clean_files(args: argparse.Namespace) -> int:
     from hone.data.cleaned_files import clean_files, counts_read, ledger_of
     from hone.data.survey import Wishes, survey_files
 
-    place = Path(args.out).expanduser() if args.out else Path()
+    place = folder_given("--out", args.out) if args.out else Path()
     section = wishing.section(args)
     wishes = Wishes(
         text=args.text,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hone.cli.places import is_task_folder
+from hone.cli.taking import folder_given
 from hone.errors import InputError
 
 ALLOWED = 0.01
@@ -37,8 +38,8 @@ def fit_toxicity(args: argparse.Namespace, words: Sequence[str], say: Callable[[
         raise InputError(f"one task folder, please; {len(folders)} of the words are: {', '.join(folders)}")
     from hone.data.toxic_model import fit_toxic
 
+    out = folder_given("--out", args.out)
     texts, labels = _labelled(args, files, say)
-    out = Path(args.out).expanduser()
     about = fit_toxic(texts, labels, args.toxic, out, false_positive_rate=ALLOWED, seed=args.seed, say=say)
     for line in using(out, about["threshold"], Path(folders[0]).expanduser() if folders else None):
         say(line)

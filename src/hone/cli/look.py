@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hone.cli import wishing
 from hone.cli.places import is_task_folder
-from hone.cli.taking import refuse_untaken
+from hone.cli.taking import folder_given, refuse_untaken
 from hone.errors import InputError
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
     refuse_untaken(args.given, action, TAKES, _OF_FILES if action.endswith("a task") else ())
     if args.workers < 1:
         raise InputError(f"--workers {args.workers}: expected 1 or more processes")
+    if args.out:
+        folder_given("--out", args.out)
     if args.tokens:
         from hone.cli.look_tokens import show_tokens
 
@@ -183,4 +185,4 @@ def _json(value: Any) -> str:
 
 def out_folder(args: argparse.Namespace, base: Path) -> Path:
     """The folder of reports: as given, or ``look`` beside the data's task."""
-    return Path(args.out).expanduser() if args.out else base / "look"
+    return folder_given("--out", args.out) if args.out else base / "look"

@@ -1,8 +1,9 @@
-"""Which options an action of a verb takes. One that would have no effect is refused, so that nobody waits for it."""
+"""Which options an action of a verb takes, and where one may write. What would have no effect is refused."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 
 from hone.errors import InputError
 
@@ -43,3 +44,18 @@ def refuse_untaken(
         problems.append(f"{option} has no effect on {action}; it is for {', '.join(others)}")
     if problems:
         raise InputError(problems)
+
+
+def folder_given(option: str, word: str) -> Path:
+    """The folder that an option names, which need not be there yet.
+
+    Raises:
+        InputError: when a file is in its place or in the place of a folder above it.
+    """
+    path = Path(word).expanduser()
+    there = next((place for place in (path, *path.parents) if place.exists()), None)
+    if there is not None and not there.is_dir():
+        raise InputError(
+            f"{option} {word}: {there} is a file; expected a folder (it is made where there is none), so name another"
+        )
+    return path
