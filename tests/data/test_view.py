@@ -114,11 +114,11 @@ def test_real_files_without_a_task() -> None:
     assert (plays.kind, plays.text_columns) == ("language-model", ("text",))
 
 
-def test_several_columns_that_could_be_a_label_are_left_alone_and_said() -> None:
+def test_a_column_of_few_values_is_a_label_only_where_it_is_given() -> None:
     sample = rows(*({"text": f"some text {n}", "repo": f"r{n % 3}", "licence": f"l{n % 2}"} for n in range(30)))
     view = view_of_rows(sample)
     assert view.label is None
-    assert "repo, licence" in view.sentence
+    assert 'of few values: "repo"' in view.sentence
     assert shown(view_of_rows(sample, label="licence"), text="t", repo="r", licence="l").label == "l"
 
 

@@ -175,7 +175,7 @@ def viewed(
     own = view_of_rows([row for _, row in first])
     if view is not None:
         names = list(dict.fromkeys(name for _, row in first for name in row.fields))
-        missing = [name for name in view.needs if name not in names] or list(view.needs)
+        missing = [name for name in view.needs if name not in names] or list(view.needs or view.text_columns)
         lacks = f"{file}: lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)} of the training rows"
         if own.input is None:
             raise InputError(f"{lacks}, and no column of it holds text; {nearest(missing[0], names)}")

@@ -12,9 +12,9 @@ from hone.data.looking.document import build
 from hone.data.looking.figures import LookOptions
 from hone.data.looking.sampling import order_by_hash
 from hone.data.measure import OnProgress
+from hone.data.parts import Of
 from hone.data.signals.contamination import Contamination
 from hone.data.survey import Survey
-from hone.data.view import Of
 from hone.task.templates import columns as template_columns
 
 MOST_SHARING = 20_000

@@ -1,0 +1,208 @@
+"""What the columns of bare files are taken for, and that no guess costs a row."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hone.data.columns import BESIDE_NAMES
+from hone.data.parts import Joined
+from hone.data.rows import Row
+from hone.data.survey import Survey, Wishes, survey_files
+from hone.data.table import TextRow
+from hone.data.view import View, view_of_rows
+from hone.task.spec import Clean
+
+Fields = dict[str, Any]
+
+
+def rows(*many: Fields) -> list[Row]:
+    return [Row(f"f:{number}", fields) for number, fields in enumerate(many, 1)]
+
+
+def seen(*many: Fields, **given: str) -> tuple[View, list[TextRow]]:
+    sample = rows(*many)
+    view = view_of_rows(sample, **given)
+    return view, [view.row(row, "f", "train") for row in sample]
+
+
+def kept(folder: Path, *many: Fields, **wishes: Any) -> int:
+    (folder / "rows.jsonl").write_text("".join(json.dumps(fields) + "\n" for fields in many))
+    found = surveyed(folder, "rows.jsonl", **wishes)
+    return int(found.decisions.keep.sum())
+
+
+def surveyed(folder: Path, source: str, **wishes: Any) -> Survey:
+    cache = folder / ".cache"
+    return survey_files(
+        [source], folder, Clean(preset="task"), cache, lambda line: None, wishes=Wishes(**wishes), looking=False
+    )
+
+
+# Labels.
+
+
+@pytest.mark.parametrize("name", sorted(BESIDE_NAMES))
+def test_what_is_said_about_rows_is_no_label_and_no_text(name: str, tmp_path: Path) -> None:
+    many = [{"text": f"row {n} has words of its own", name: ("en", "fr", None)[n % 3]} for n in range(12)]
+    view, _ = seen(*many)
+    assert view.label is None
+    assert view.text_columns == ("text",)
+    assert kept(tmp_path, *many) == 12
+
+
+def test_a_column_of_few_values_is_offered_and_not_taken() -> None:
+    view, _ = seen(*({"text": f"row {n}", "kind": f"k{n % 2}", "lang": f"l{n % 2}"} for n in range(12)))
+    assert view.label is None
+    assert 'no label (none is named so; of few values: "kind")' in view.sentence
+
+
+def test_rows_without_a_label_stay_unless_the_label_is_given(tmp_path: Path) -> None:
+    many = [{"text": f"row {n} says", "label": ("a", "b", None, " ")[n % 4]} for n in range(12)]
+    view, made = seen(*many)
+    assert [row.label for row in made[:4]] == ["a", "b", None, None]
+    assert "3 of them have none" in view.sentence
+    assert kept(tmp_path, *many) == 12
+    assert kept(tmp_path, *many, label="label") == 6
+
+
+@pytest.mark.parametrize(
+    ("labels", "named"),
+    [
+        (["a"], "1 distinct value in the first 1 row"),
+        (["a"] * 9, "1 distinct value in the first 9 rows"),
+        (["a", "b"], "2 distinct values in the first 2 rows"),
+        ([1, 2, 3] * 3, "3 distinct values in the first 9 rows"),
+        ([1.0, 2.0, None] * 3, "2 distinct values in the first 9 rows; 3 of them have none"),
+        (["True ", "true", 1, True] * 3, "3 distinct values, flag and number and text mixed in the first 12 rows"),
+        ([None, 1, "1", True, 2.0] * 2, "3 distinct values, flag and number and text mixed in the first 10 rows"),
+    ],
+)
+def test_a_column_named_label_is_one_and_counted_as_its_rows_are(labels: list[Any], named: str) -> None:
+    view, made = seen(*({"text": f"row {n}", "label": label} for n, label in enumerate(labels)))
+    assert named in view.sentence
+    counted = len({row.label for row in made if row.label is not None})
+    assert named.startswith(f"{counted} distinct value")
+
+
+@pytest.mark.parametrize(
+    ("labels", "fault"),
+    [
+        ([n / 7 for n in range(9)], "holds numbers with decimals"),
+        ([[n] for n in range(9)], "holds lists or objects"),
+        (["word " * 50] * 9, "holds texts of 250 characters"),
+        ([f"l{n}" for n in range(30)], "has 30 distinct values in 30 rows"),
+        ([None] * 9, "is empty in the first 9 rows"),
+    ],
+)
+def test_a_column_named_label_that_is_none_is_told(labels: list[Any], fault: str) -> None:
+    view, _ = seen(*({"text": f"row {n}", "label": label} for n, label in enumerate(labels)))
+    assert view.label is None
+    assert f'no label ("label" {fault}' in view.sentence
+
+
+# Texts.
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("premise", "hypothesis"),
+        ("sentence1", "sentence2"),
+        ("title", "body"),
+        ("context", "question"),
+        ("Subject", "Message"),
+    ],
+)
+def test_what_belongs_together_is_compared_together(names: tuple[str, str], tmp_path: Path) -> None:
+    same, other = names
+    many = [{same: "One and the same text.", other: f"another {n}", "label": "x"} for n in range(4)]
+    many += [{same: f"another {n}", other: "One and the same text.", "label": "x"} for n in range(4)]
+    _, made = seen(*many)
+    assert made[0].input == "One and the same text.\nanother 0"
+    assert kept(tmp_path, *many, many[0]) == 8
+
+
+def test_a_question_on_a_text_is_asked_with_it() -> None:
+    _, made = seen(*({"context": f"text {n}", "question": "who?", "answer": f"name {n}"} for n in range(4)))
+    assert (made[1].input, made[1].answer) == ("text 1\nwho?", "name 1")
+
+
+_WORDS = st.text("ab ", max_size=6) | st.none()
+_FIELDS = st.lists(
+    st.fixed_dictionaries({"beitrag": _WORDS, "thema": _WORDS}, optional={"ort": _WORDS, "satz": _WORDS}),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(_FIELDS)
+def test_rows_whose_text_nobody_named_are_equal_only_if_all_common_texts_are(many: list[Fields]) -> None:
+    view, made = seen(*many)
+    common = [
+        name
+        for name in ("beitrag", "thema", "ort", "satz")
+        if 2 * sum(fields.get(name) not in (None, "") for fields in many) >= len(many)
+    ]
+    if view.kind == "table" or not common:
+        return
+    for row, fields in zip(made, many, strict=True):
+        for other, others in zip(made, many, strict=True):
+            if row.input.split() == other.input.split():
+                words = [" ".join(str(f.get(name) or "") for name in common).split() for f in (fields, others)]
+                assert words[0] == words[1]
+
+
+def test_a_column_that_few_rows_have_is_no_text(tmp_path: Path) -> None:
+    many: list[Fields] = [{"beitrag": f"text {n}"} for n in range(40)]
+    for name in ("licence", "bemerkung"):
+        many[3] = {"beitrag": "text 3", name: "a very long text which one row alone has"}
+        assert seen(*many)[0].text_columns == ("beitrag",)
+    assert kept(tmp_path, *many) == 40
+
+
+def test_texts_that_repeat_beside_numbers_that_differ_are_rows_of_a_table(tmp_path: Path) -> None:
+    many = [{"sorte": ("rot", "blau")[n % 2], "preis": n} for n in range(20)]
+    view, _ = seen(*many)
+    assert view.kind == "table"
+    assert '"preis"' in view.sentence
+    assert kept(tmp_path, *many) == 20
+
+
+def test_a_mean_says_which_rows_it_is_of() -> None:
+    view, _ = seen(*({"beitrag": "words"} for _ in range(8)))
+    assert "5 characters on average in the first 8 rows" in view.sentence
+
+
+@pytest.mark.parametrize("name", ["text", "TEXT", "Text ", " text"])
+@pytest.mark.parametrize("texts", [["row one"], ["row one", "row two"], ["row one"] * 2, ["", ""]])
+def test_a_column_named_text_is_the_text_however_few_rows(name: str, texts: list[str]) -> None:
+    view, made = seen(*({name: text, "other": 3} for text in texts))
+    assert view.text_columns == (name,)
+    assert [row.text for row in made] == texts
+
+
+def test_a_column_named_text_of_a_database_is_the_text(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "few.db") as base:
+        base.execute("CREATE TABLE t (text, label)")
+        base.executemany("INSERT INTO t VALUES (?, ?)", [("row one", 1), ("row two", 2)])
+    found = surveyed(tmp_path, "few.db")
+    assert found.view.text_columns == ("text",)
+    assert found.columns.column("label").to_pylist() == ["1", "2"]
+
+
+def test_a_row_needs_one_of_the_columns_that_are_joined() -> None:
+    view, _ = seen(*({"title": f"t {n}", "body": f"b {n}"} for n in range(4)))
+    assert view.lacking(Row("f:9", {"title": "alone"})) is None
+    assert view.row(Row("f:9", {"title": "alone", "body": None}), "f", "train").input == "alone"
+    bad = view.lacking(Row("f:9", {"other": "x"}))
+    assert bad is not None
+    assert "title, body" in bad.expected
+    assert Joined(columns=("a", "b"))({"a": "x", "b": " "}) == "x"
