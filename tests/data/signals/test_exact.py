@@ -116,6 +116,36 @@ def test_the_same_input_with_another_answer_is_no_duplicate() -> None:
     assert inputs.column("exact.survivor").to_pylist() == [None, "r0", "r0", "r0"]
 
 
+def sketched(*rows: TextRow) -> pa.Table:
+    table = pa.Table.from_batches([Exact().sketch(batch) for batch in batches(rows)])
+    return Exact().columns(table.append_column("row", pa.array([row.row for row in rows])))
+
+
+def text_row(name: str, prompt: str, answer: str | None, text: str) -> TextRow:
+    return TextRow(row=name, source="", split="train", text=text, input=prompt, answer=answer, label=None, fields="{}")
+
+
+def test_a_pair_with_another_worse_answer_is_no_duplicate() -> None:
+    pairs = [("2 + 2?", "4", "5"), ("2+2", "4", "6"), ("2 + 2", "4", "5")]
+    rows = [text_row(f"r{n}", ask, good, f"{ask}\n\n{good}\n\n{bad}") for n, (ask, good, bad) in enumerate(pairs)]
+    found = sketched(*rows)
+    assert found.column("exact.survivor").to_pylist() == [None, None, "r0"]
+    assert found.column("exact.repeats").to_pylist() == [False, True, True]
+
+
+def test_rows_of_a_table_are_equal_where_their_values_are() -> None:
+    found = sketched(*(text_row(f"r{n}", f'{{"x":{n}}}', None, str(n)) for n in (1, -1, 1)))
+    assert found.column("exact.survivor").to_pylist() == [None, None, "r1"]
+
+
+@given(st.lists(st.tuples(st.text(LETTERS, max_size=3), st.sampled_from("ab")), min_size=1))
+def test_repeats_are_counted_by_the_formula_whatever_the_answer(pairs: list[tuple[str, str]]) -> None:
+    texts = [text for text, _ in pairs]
+    repeats = measured(texts, labels=[label for _, label in pairs]).column("exact.repeats").to_pylist()
+    assert [bool(one) for one in repeats] == [name is not None for name in expected(texts)]
+    assert [one is None for one in repeats] == [not text.strip() for text in texts]
+
+
 def test_the_key_begins_with_the_fingerprint_of_the_row() -> None:
     rows = [
         TextRow(row="r", source="s", split="train", text=text, input=text, answer=None, label=None, fields="{}")

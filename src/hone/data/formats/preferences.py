@@ -89,6 +89,7 @@ def _read_pair(fields: Fields, *, transcripts: bool) -> Iterator[Made]:
     if chosen[:-1] != rejected[:-1]:
         expected = "the same turns before the last one as in chosen"
         raise Fault("rejected", expected, _difference(chosen[:-1], rejected[:-1]))
+    _check_preference(turn_text(chosen[-1]), turn_text(rejected[-1]))
     yield Made(
         canonical={
             "prompt": prompt_of(chosen[:-1]),
@@ -99,6 +100,17 @@ def _read_pair(fields: Fields, *, transcripts: bool) -> Iterator[Made]:
             "tools": tools_text(fields, strict=False),
         }
     )
+
+
+def _check_preference(chosen: str, rejected: str) -> None:
+    """The worse answer says something, and something else than the better one: else nothing is preferred to it.
+
+    An empty better answer is left to the rule on empty rows.
+    """
+    if not rejected.strip():
+        raise Fault("rejected", "an answer that says something", "an empty one")
+    if chosen.strip() == rejected.strip():
+        raise Fault("rejected", "another answer than chosen", "the same one")
 
 
 def _before(fields: Fields) -> list[dict[str, Any]]:

@@ -16,6 +16,8 @@ from hone.data.kernels.words import Ints
 from hone.data.table import texts
 
 _KEY_BYTES = 16
+_TEXT_BYTES = 8
+_SKETCH = ("key_0", "key_1", "text")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,15 +25,17 @@ class Exact:
     """Columns over all rows; each is null for an empty text, which repeats nothing.
 
     ``exact.survivor`` id of the row that says the same and is kept (null for rows that are kept); ``exact.cluster``
-    position of the survivor, also for itself (null for rows alone); ``exact.size`` rows of the cluster.
+    position of the survivor, also for itself (null for rows alone); ``exact.size`` rows of the cluster;
+    ``exact.repeats`` whether an earlier row has the same input, with whatever answer.
 
     What is compared is ``input``. A text without letter or digit folds to nothing and is compared as it stands. Where
-    rows have an answer, it is compared as it stands: the same input with another answer is no duplicate, but a
+    rows have an answer, it is compared as it stands, and so is what the text holds beside both (the worse answer of a
+    pair; of a table, where -1 is not 1, all values): the same input with another answer is no duplicate, but a
     contradiction, which the signal ``labels`` tells. ``with_answer=False`` compares inputs alone.
     """
 
     name: ClassVar[str] = "exact"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     with_answer: bool = True
     survivor: str = "first"
@@ -56,15 +60,17 @@ class Exact:
         }
 
     def sketch(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        """``key_0`` and ``key_1``: 128 bits of the folded text and answer, null for an empty text; ``chars``."""
+        """``key_0`` and ``key_1``: 128 bits of the folded text and answer, null for an empty text; ``chars``.
+
+        ``text``: 64 bits of the folded text alone, of which nothing but a count is made.
+        """
         given = texts(rows, "input")
-        answers = _answers(rows) if self.with_answer else [None] * len(given)
+        answers = _answers(rows, given) if self.with_answer else [None] * len(given)
         keys = b"".join(_keys(given, answers))
-        halves = np.frombuffer(keys, np.uint64).reshape(-1, 2)
+        halves = np.frombuffer(keys, np.uint64).reshape(-1, len(_SKETCH)).T.copy()
         empty = np.asarray([not text or text.isspace() for text in given], bool)
         columns = {
-            "key_0": pa.array(np.ascontiguousarray(halves[:, 0]), mask=empty),
-            "key_1": pa.array(np.ascontiguousarray(halves[:, 1]), mask=empty),
+            **{name: pa.array(half, mask=empty) for name, half in zip(_SKETCH, halves, strict=True)},
             "chars": pa.array([len(text) for text in given], pa.int64()),
         }
         return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
@@ -79,28 +85,42 @@ class Exact:
         survivor[order] = order[_first_equal(*keys)]
         size = np.bincount(survivor[order], minlength=len(survivor))[survivor]
         removed = survivor != np.arange(len(survivor))
+        repeats = shown.copy()
+        places = np.flatnonzero(shown)
+        repeats[places[np.unique(_halves(sketches, "text")[places], return_index=True)[1]]] = False
         return pa.table(
             {
                 "exact.cluster": pa.array(survivor, pa.int64(), mask=~shown | (size < 2)),
                 "exact.survivor": row_names(sketches.column("row"), survivor, removed),
                 "exact.size": pa.array(size, pa.int64(), mask=~shown),
+                "exact.repeats": pa.array(repeats, mask=~shown),
             }
         )
 
 
-def _answers(rows: pa.RecordBatch) -> Sequence[str | None]:
-    """What is learned from each row: its label, else its answer, else nothing."""
-    pairs = zip(rows.column("label").to_pylist(), rows.column("answer").to_pylist(), strict=True)
-    return [answer if label is None else label for label, answer in pairs]
+def _answers(rows: pa.RecordBatch, given: Sequence[str]) -> Sequence[str | None]:
+    """What is compared as it stands: a row's label, else its answer and all that its text holds beside the input."""
+    labels: list[str | None] = rows.column("label").to_pylist()
+    answers: list[str | None] = rows.column("answer").to_pylist()
+    if rows.column("answer").null_count == rows.num_rows and rows.column("text").equals(rows.column("input")):
+        return labels
+    learned: list[str | None] = []
+    for label, answer, text, prompt in zip(labels, answers, texts(rows), given, strict=True):
+        beside = text.removeprefix(prompt)
+        if label is not None or (answer is None and not beside):
+            learned.append(label)
+        else:
+            learned.append(f"{answer or ''}\0{beside}")
+    return learned
 
 
 def _keys(given: Sequence[str], answers: Sequence[str | None]) -> Iterator[bytes]:
-    """16 bytes for each row; without an answer the first 8 are those of :func:`hone.data.rows.fingerprint`."""
+    """24 bytes for each row: 16 of text and answer, 8 of the text, those of :func:`hone.data.rows.fingerprint`."""
     for text, answer in zip(folded(given), answers, strict=True):
-        key = hashlib.sha256(text).digest()
+        whole = key = hashlib.sha256(text).digest()
         if answer is not None:
-            key = hashlib.sha256(key + answer.encode("utf-8", "surrogatepass")).digest()
-        yield key[:_KEY_BYTES]
+            whole = hashlib.sha256(key + answer.encode("utf-8", "surrogatepass")).digest()
+        yield whole[:_KEY_BYTES] + key[:_TEXT_BYTES]
 
 
 def _halves(sketches: pa.Table, name: str) -> Any:
