@@ -48,6 +48,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "verdicts (KTO) on prompt/completion": {"prompt": "2 + 2?", "completion": "5", "label": False},
     "SQuAD": SQUAD,
     "token tags (CoNLL)": {"tokens": ["In", "Rome"], "ner_tags": ["O", "B-LOC"]},
+    "sentences in pieces (Snips)": {"data": [{"text": "Is it "}, {"text": "sunny", "entity": "condition"}]},
 }  # fmt: skip
 
 
@@ -329,6 +330,14 @@ def test_a_verdict_becomes_the_label(column: str) -> None:
     assert (bad.field, bad.expected, bad.found) == (column, "true or false", "str 'yes'")
 
 
+@pytest.mark.parametrize("pair", [PAIR, SAMPLES["preference transcripts"]])
+def test_an_answer_that_is_preferred_to_itself_or_to_nothing_is_a_bad_row(pair: dict[str, Any]) -> None:
+    same = fault(pair, {**pair, "rejected": pair["chosen"]})
+    assert (same.field, same.expected, same.found) == ("rejected", "another answer than chosen", "the same one")
+    nothing = fault(pair, {**pair, "rejected": pair["rejected"].replace("5", " ")})
+    assert (nothing.field, nothing.found) == ("rejected", "an empty one")
+
+
 # Questions on a text.
 
 
@@ -399,8 +408,18 @@ def test_questions_without_an_answer_stay_and_contradictions_do_not() -> None:
     assert isinstance(made, Row)
     assert (made.fields["answer"], made.fields["answer_start"]) == ("", None)
     assert fault(SQUAD, {**SQUAD, "is_impossible": True}).found == "1 answers"
+    assert fault(SQUAD, {**empty, "is_impossible": False}).expected == "an answer where is_impossible is false"
     ragged = {**SQUAD, "answers": {"text": ["1924"], "answer_start": []}}
     assert fault(SQUAD, ragged).expected == "lists text and answer_start of one length"
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_a_start_that_is_text_is_told_with_its_field_and_value(as_list: bool) -> None:
+    answers = [{"text": "1924", "answer_start": "34"}] if as_list else {"text": ["1924"], "answer_start": ["34"]}
+    bad = fault(SQUAD, {**SQUAD, "answers": answers})
+    assert (bad.field, bad.found) == ("answers.answer_start", "str '34'")
+    bad = fault(SQUAD, {**SQUAD, "answers": {"text": [1924], "answer_start": [34]}})
+    assert (bad.field, bad.found) == ("answers.text", "the number 1924")
 
 
 # Tagged sentences.
@@ -425,6 +444,26 @@ def test_tags_of_several_words_and_of_another_number() -> None:
     assert [entity["text"] for entity in made["entities"]] == ["New York", "Rome"]
     bad = fault(SAMPLES["token tags (CoNLL)"], {"tokens": ["a", "b"], "ner_tags": ["O"]})
     assert bad.found == "1 tags for 2 tokens"
+
+
+# Sentences in pieces.
+
+PIECES = [{"text": "Weather in "}, {"text": "Brno", "entity": "place", "slot_name": "city"}, {"text": " ?"}]
+
+
+def test_pieces_are_joined_as_they_stand_and_the_slot_names_the_entity() -> None:
+    made = one({"data": PIECES, "intent": "GetWeather"})
+    assert made["text"] == "Weather in Brno ?"
+    assert made["entities"] == [{"type": "city", "text": "Brno"}]
+    assert (made["data"], made["intent"]) == (PIECES, "GetWeather")
+
+
+def test_a_piece_without_text_is_a_bad_row_and_a_list_of_entities_no_sentence() -> None:
+    good = {"data": PIECES}
+    assert fault(good, {"data": [*PIECES, {"entity": "place"}]}).found == "an object with 1 keys as piece 4"
+    assert fault(good, {"data": "Weather in Brno?"}).found == "str 'Weather in Brno?'"
+    assert recognise([{"text": "I live in Brno.", "found": [{"text": "Brno", "entity": "place"}]}] * 9) is None
+    assert recognise([{"data": [{"text": "Weather"}, {"text": " in Brno"}]}] * 9) is None
 
 
 # Streams of rows.

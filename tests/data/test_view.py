@@ -138,7 +138,8 @@ def test_columns_may_be_given_and_a_wrong_one_names_the_nearest() -> None:
 def test_rows_without_text_are_a_table() -> None:
     view = view_of_rows(rows(*({"x": n, "y": [n]} for n in range(9))))
     assert view.kind == "table"
-    assert shown(view, x=1, y=[1]).text == '{"x":1,"y":[1]}'
+    row = shown(view, x=1, y=[1, {"z": None}])
+    assert (row.text, row.input) == ("1\n1", '{"x":1,"y":[1,{"z":null}]}')
 
 
 def test_null_and_missing_columns_of_bare_rows_are_empty() -> None:
@@ -160,6 +161,19 @@ def test_rows_of_a_schema_are_seen_through_it() -> None:
     sample = [row for row in converted(iter(rows(verdicts)), lambda line: None) if isinstance(row, Row)]
     row = view_of_rows(sample).row(sample[0], "f", "train")
     assert (row.text, row.label) == ("2 + 2?\n\n5", "False")
+
+
+def test_a_question_without_an_answer_has_none_for_its_task_too() -> None:
+    fields = {"context": "It rains.", "question": "Who?", "answers": {"text": [], "answer_start": []}, "answer": ""}
+    of_task = view_of_task(task("generate", "'{answer}'", "{context} {question}"))
+    sample = [row for row in converted(iter(rows(fields)), lambda line: None) if isinstance(row, Row)]
+    for view in (of_task, view_of_rows(sample)):
+        made = view.row(sample[0], "f", "train")
+        assert made.answer is None
+        assert made.text == made.input
+    for denied in ({"is_impossible": False}, {"answers": {"text": ["It"], "answer_start": [0]}}, {"question": None}):
+        left = {key: value for key, value in {**fields, **denied}.items() if value is not None}
+        assert shown(view_of_task(task("generate", "'{answer}'", "{context}")), **left).answer == ""
 
 
 def test_ten_thousand_rows_take_a_fraction_of_a_second() -> None:

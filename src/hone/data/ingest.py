@@ -23,7 +23,7 @@ from hone.data.workers import ordered_map
 from hone.errors import FailedError
 from hone.files import content_hash, read_json, write_json
 
-STEP = "ingest-3"
+STEP = "ingest-4"
 """Raised when readers, formats or the layout make something else of the same bytes."""
 SplitRow = tuple[str, Row]
 """The split that a row was read for, and the row."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from hone.data.checking import input_columns, output_columns
-from hone.data.columns import Column, columns_of, is_id
+from hone.data.columns import Column, columns_of, guess_label, guess_texts, is_id
 from hone.data.formats import Format, recognise
+from hone.data.formats.pieces import repieced
 from hone.data.formats.spans import respanned
-from hone.data.guessing import guess_label, guess_texts
-from hone.data.parts import Joined, Of
+from hone.data.formats.squad import is_unanswerable
 from hone.data.rows import Bad, Row, canonical
 from hone.data.table import TextRow
 from hone.errors import InputError, nearest
@@ -22,6 +22,7 @@ from hone.task.templates import columns as template_columns
 from hone.task.templates import fill
 
 BETWEEN = "\n\n"
+BETWEEN_VALUES = "\n"
 _OVERRIDE = "choose others with --text, --answer and --label COLUMN"
 _MESSAGES = (
     (("role", "content"), ("content", "tool_calls", "function_call")),
@@ -34,13 +35,26 @@ _SHOWN_COLUMNS = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Of:
+    """The text of one column: as it is, JSON of an object or number, nothing where it is null or missing."""
+
+    column: str
+
+    def __call__(self, fields: Mapping[str, Any]) -> str:
+        """The column's text in a row."""
+        value = fields.get(self.column)
+        if isinstance(value, str):
+            return value
+        return "" if value is None else canonical(value)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class View:
     """How rows are looked at. Picklable, and :meth:`describe` is part of cache keys.
 
     ``kind`` a task's kind, or ``table`` where nothing is text; ``sentence`` tells people how text, input, answer and
     label are made; ``text_columns`` carry text: what transforms may change. ``input``, ``answer`` and ``label`` are
-    templates (of :mod:`hone.task.templates`) or :mod:`hone.data.parts`; ``also`` are columns whose text belongs to the
-    row too.
+    templates (of :mod:`hone.task.templates`) or :class:`Of`; ``also`` are columns whose text belongs to the row too.
     """
 
     kind: str
@@ -61,15 +75,12 @@ class View:
 
     @property
     def takes(self) -> tuple[str, ...]:
-        """Columns that a row may lack, as where they are null: of answer and label, and of texts that are joined."""
-        joined = self.input.columns if isinstance(self.input, Joined) and not self.input.needs else ()
-        return (*joined, *(part.column for part in (self.answer, self.label) if isinstance(part, Of)))
+        """Columns of answer and label that a row may lack; it then has none, as where they are null."""
+        return tuple(part.column for part in (self.answer, self.label) if isinstance(part, Of))
 
     def lacking(self, row: Row) -> Bad | None:
         """What is wrong with a row that lacks a column of its text; None with one that has them, null or not."""
         missing = [name for name in self.needs if name not in row.fields]
-        if not missing and isinstance(self.input, Joined) and row.fields.keys().isdisjoint(self.input.columns):
-            missing = list(self.input.columns)
         if not missing:
             return None
         names = ", ".join(list(row.fields)[:_SHOWN_COLUMNS])
@@ -87,7 +98,10 @@ class View:
         written = canonical(fields)
         prompt = written if self.input is None else _text(self.input, fields)
         answer = None if self.answer is None else _answer(self.answer, fields)
-        text = prompt
+        if answer is not None and not answer.strip() and is_unanswerable(fields):
+            answer = None
+        # Names of columns are no words of a row; a list of all its values is what it says.
+        text = prompt if self.input is not None else BETWEEN_VALUES.join(_values(fields))
         if answer and self.kind != "extract":
             text = f"{prompt}{BETWEEN}{answer}"
         for column in self.also:
@@ -99,7 +113,7 @@ class View:
             text=text,
             input=prompt,
             answer=answer,
-            label=None if self.label is None else _label(self.label, fields),
+            label=None if self.label is None else _text(self.label, fields),
             fields=written,
         )
 
@@ -165,7 +179,8 @@ def transformed(fields: Mapping[str, Any], apply: Callable[[str], str], columns:
 
     Texts inside objects and lists count; of a message only what is said is changed and the arguments of calls, never
     roles, names and ids. A text that stands in several places is changed once. Starts of answers in their context go
-    along (:func:`~hone.data.formats.spans.respanned`). The same dict comes back where nothing changes.
+    along (:func:`~hone.data.formats.spans.respanned`), and so do the pieces of a sentence
+    (:func:`~hone.data.formats.pieces.repieced`). The same dict comes back where nothing changes.
     """
     known: dict[str, str] = {}
 
@@ -183,26 +198,19 @@ def transformed(fields: Mapping[str, Any], apply: Callable[[str], str], columns:
                 changed[column] = new
     if not changed and isinstance(fields, dict):
         return fields
-    return respanned(fields, {**fields, **changed}, once)
+    return repieced(fields, respanned(fields, {**fields, **changed}, once), once)
 
 
 def _named(part: Any) -> list[str]:
     """The columns that a part of a view names."""
     if isinstance(part, Of):
         return [part.column]
-    if isinstance(part, Joined):
-        return list(part.needs)
     turns = [turn["content"] for turn in part] if isinstance(part, list) else None
     return template_columns(part if turns is None else turns)
 
 
 def _text(part: Any, fields: Mapping[str, Any]) -> str:
-    return part(fields) if isinstance(part, Of | Joined) else prompt_text(part, fields)
-
-
-def _label(part: Any, fields: Mapping[str, Any]) -> str | None:
-    text = _text(part, fields)
-    return None if isinstance(part, Of) and part.blank_is_none and not text.strip() else text
+    return part(fields) if isinstance(part, Of) else prompt_text(part, fields)
 
 
 def _answer(part: Any, fields: Mapping[str, Any]) -> str | None:
@@ -210,6 +218,15 @@ def _answer(part: Any, fields: Mapping[str, Any]) -> str | None:
         return part(fields) if fields.get(part.column) is not None else None
     value = fill(part, fields)
     return canonical(value) if isinstance(part, dict) else str(value)
+
+
+def _values(value: Any) -> Iterator[str]:
+    """The values in a row one after the other, without names, nulls and empty texts."""
+    if isinstance(value, dict | list | tuple):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _values(part)
+    elif value is not None and value != "":
+        yield value if isinstance(value, str) else canonical(value)
 
 
 def _applied(value: Any, apply: Callable[[str], str]) -> Any:
@@ -270,21 +287,19 @@ def _of_format(found: Format) -> View:
 
 def _of_columns(columns: Sequence[Column], num_rows: int, given: Mapping[str, str]) -> View:
     label, why_label = guess_label(columns, num_rows, given)
-    found = guess_texts(columns, num_rows, given, label)
-    if not found.prompt:
+    prompt, answer, why = guess_texts(columns, given, label)
+    if prompt is None:
         carry = tuple(column.name for column in columns if column.kind != "number" and not is_id(column))
-        none = found.why or "no column holds text"
-        why = f"a table: {none}, so the text is the row as JSON; {_OVERRIDE}"
+        why = f"a table: no column holds text, so the text is a row's values without their names; {_OVERRIDE}"
         return View(kind="table", sentence=why, text_columns=carry)
-    kind = "generate" if found.answer else "classify" if label else "language-model"
-    joined = len(found.prompt) > 1
+    kind = "generate" if answer else "classify" if label else "language-model"
     return View(
         kind=kind,
-        sentence=f"{found.why}{why_label}; {_OVERRIDE}",
-        text_columns=(*found.prompt, found.answer) if found.answer else found.prompt,
-        input=Joined(columns=found.prompt) if joined else Of(column=found.prompt[0]),
-        answer=Of(column=found.answer) if found.answer else None,
-        label=Of(column=label, blank_is_none=not given["label"]) if label else None,
+        sentence=f"{why}{why_label}; {_OVERRIDE}",
+        text_columns=(prompt, answer) if answer else (prompt,),
+        input=Of(column=prompt),
+        answer=Of(column=answer) if answer else None,
+        label=Of(column=label) if label else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""The schemas of the field: alpaca, ShareGPT, OpenAI messages, preference pairs, verdicts, SQuAD, token tags.
+"""The schemas of the field: alpaca, ShareGPT, OpenAI messages, preference pairs, verdicts, SQuAD, token tags, pieces.
 
 :func:`recognise` says which one a sample of rows has; :func:`converted` adds the canonical columns to a stream.
 """

@@ -10,7 +10,7 @@ Canonical columns, the same whatever the schema:
 ``chosen``, ``rejected``  the better and the worse answer, as text
 ``kto_label``             whether an answer is wanted, a boolean
 ``context``, ``question``, ``answer``, ``answer_start``   one question on a text; the start counts code points
-``tokens_text``, ``entities``   a tagged sentence as text, and its entities as ``{"type", "text"}``
+``text``, ``entities``    a sentence of tokens or pieces, and its entities as ``{"type", "text"}``
 ========================  ====================================================================================
 
 A row's own columns stay. Where one of them has a canonical name and other content, the canonical column gets a

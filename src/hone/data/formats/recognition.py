@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain, groupby, islice
 from typing import Any
 
-from hone.data.formats import chat, instructions, preferences, squad, tagged
+from hone.data.formats import chat, instructions, pieces, preferences, squad, tagged
 from hone.data.formats.base import SUFFIXES, Fault, Fields, Format, Made, Schema
 from hone.data.rows import Bad, Row
 
@@ -23,6 +23,7 @@ _FAMILIES: tuple[Callable[[Sequence[Fields]], Schema | None], ...] = (
     chat.schema,
     instructions.prompt_completion,
     tagged.schema,
+    pieces.schema,
 )
 """The particular before the general: a verdict on a conversation is a conversation too, and alpaca rows that were
 converted hold messages."""

@@ -94,6 +94,8 @@ def _question(fields: Fields, context: str) -> Made:
     answers = _answers(fields.get("answers"))
     if fields.get("is_impossible") is True and answers:
         raise Fault("answers", "no answers where is_impossible is true", f"{len(answers)} answers")
+    if fields.get("is_impossible") is False and not answers:
+        raise Fault("answers", "an answer where is_impossible is false", "none")
     for text, start in answers:
         if start is not None:
             _check_span(context, text, start)
@@ -120,11 +122,28 @@ def _answers(value: Any) -> list[tuple[str, int | None]]:
         raise Fault("answers", "a list of answers", kind_of(value))
     found = []
     for answer in value or ():
-        text, start = (answer.get("text"), answer.get("answer_start")) if isinstance(answer, Mapping) else (None, None)
-        if not isinstance(text, str) or type(start) not in (int, type(None)):
-            raise Fault("answers", "answers with text and a whole number as answer_start", kind_of(answer))
+        if not isinstance(answer, Mapping):
+            raise Fault("answers", "answers with text and answer_start", kind_of(answer))
+        text, start = answer.get("text"), answer.get("answer_start")
+        if not isinstance(text, str):
+            raise Fault("answers.text", "text", kind_of(text) if "text" in answer else "nothing")
+        if type(start) not in (int, type(None)):
+            raise Fault("answers.answer_start", "a whole number, counted in characters from 0", kind_of(start))
         found.append((text, start))
     return found
+
+
+def is_unanswerable(fields: Fields) -> bool:
+    """Whether a row is a question that its context does not answer: an empty answer is right there.
+
+    It has a list of answers of SQuAD's, without any in it; ``is_impossible`` does not deny it.
+    """
+    answers = fields.get("answers")
+    if "question" not in fields or "context" not in fields or fields.get("is_impossible") is False:
+        return False
+    if isinstance(answers, Mapping):
+        return answers.get("text") == [] and answers.get("answer_start") == []
+    return answers == []
 
 
 def _check_span(context: str, text: str, start: int) -> None:
