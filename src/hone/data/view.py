@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hone.data.checking import input_columns, output_columns
-from hone.data.columns import Column, columns_of, guess_label, guess_texts, is_id
+from hone.data.columns import Column, columns_of, is_id
 from hone.data.formats import Format, recognise
 from hone.data.formats.pieces import repieced
 from hone.data.formats.spans import respanned
 from hone.data.formats.squad import is_unanswerable
+from hone.data.guessing import guess_label, guess_texts
+from hone.data.parts import Joined, Of
 from hone.data.rows import Bad, Row, canonical
 from hone.data.table import TextRow
 from hone.errors import InputError, nearest
@@ -35,26 +37,13 @@ _SHOWN_COLUMNS = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Of:
-    """The text of one column: as it is, JSON of an object or number, nothing where it is null or missing."""
-
-    column: str
-
-    def __call__(self, fields: Mapping[str, Any]) -> str:
-        """The column's text in a row."""
-        value = fields.get(self.column)
-        if isinstance(value, str):
-            return value
-        return "" if value is None else canonical(value)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class View:
     """How rows are looked at. Picklable, and :meth:`describe` is part of cache keys.
 
     ``kind`` a task's kind, or ``table`` where nothing is text; ``sentence`` tells people how text, input, answer and
     label are made; ``text_columns`` carry text: what transforms may change. ``input``, ``answer`` and ``label`` are
-    templates (of :mod:`hone.task.templates`) or :class:`Of`; ``also`` are columns whose text belongs to the row too.
+    templates (of :mod:`hone.task.templates`) or :mod:`hone.data.parts`; ``also`` are columns whose text belongs to the
+    row too.
     """
 
     kind: str
@@ -75,12 +64,15 @@ class View:
 
     @property
     def takes(self) -> tuple[str, ...]:
-        """Columns of answer and label that a row may lack; it then has none, as where they are null."""
-        return tuple(part.column for part in (self.answer, self.label) if isinstance(part, Of))
+        """Columns that a row may lack, as where they are null: of answer and label, and of texts that are joined."""
+        joined = self.input.columns if isinstance(self.input, Joined) and not self.input.needs else ()
+        return (*joined, *(part.column for part in (self.answer, self.label) if isinstance(part, Of)))
 
     def lacking(self, row: Row) -> Bad | None:
         """What is wrong with a row that lacks a column of its text; None with one that has them, null or not."""
         missing = [name for name in self.needs if name not in row.fields]
+        if not missing and isinstance(self.input, Joined) and row.fields.keys().isdisjoint(self.input.columns):
+            missing = list(self.input.columns)
         if not missing:
             return None
         names = ", ".join(list(row.fields)[:_SHOWN_COLUMNS])
@@ -113,7 +105,7 @@ class View:
             text=text,
             input=prompt,
             answer=answer,
-            label=None if self.label is None else _text(self.label, fields),
+            label=None if self.label is None else _label(self.label, fields),
             fields=written,
         )
 
@@ -205,12 +197,19 @@ def _named(part: Any) -> list[str]:
     """The columns that a part of a view names."""
     if isinstance(part, Of):
         return [part.column]
+    if isinstance(part, Joined):
+        return list(part.needs)
     turns = [turn["content"] for turn in part] if isinstance(part, list) else None
     return template_columns(part if turns is None else turns)
 
 
 def _text(part: Any, fields: Mapping[str, Any]) -> str:
-    return part(fields) if isinstance(part, Of) else prompt_text(part, fields)
+    return part(fields) if isinstance(part, Of | Joined) else prompt_text(part, fields)
+
+
+def _label(part: Any, fields: Mapping[str, Any]) -> str | None:
+    text = _text(part, fields)
+    return None if isinstance(part, Of) and part.blank_is_none and not text.strip() else text
 
 
 def _answer(part: Any, fields: Mapping[str, Any]) -> str | None:
@@ -287,19 +286,21 @@ def _of_format(found: Format) -> View:
 
 def _of_columns(columns: Sequence[Column], num_rows: int, given: Mapping[str, str]) -> View:
     label, why_label = guess_label(columns, num_rows, given)
-    prompt, answer, why = guess_texts(columns, given, label)
-    if prompt is None:
+    found = guess_texts(columns, num_rows, given, label)
+    if not found.prompt:
         carry = tuple(column.name for column in columns if column.kind != "number" and not is_id(column))
-        why = f"a table: no column holds text, so the text is a row's values without their names; {_OVERRIDE}"
+        none = found.why or "no column holds text"
+        why = f"a table: {none}, so the text is a row's values without their names; {_OVERRIDE}"
         return View(kind="table", sentence=why, text_columns=carry)
-    kind = "generate" if answer else "classify" if label else "language-model"
+    kind = "generate" if found.answer else "classify" if label else "language-model"
+    joined = len(found.prompt) > 1
     return View(
         kind=kind,
-        sentence=f"{why}{why_label}; {_OVERRIDE}",
-        text_columns=(prompt, answer) if answer else (prompt,),
-        input=Of(column=prompt),
-        answer=Of(column=answer) if answer else None,
-        label=Of(column=label) if label else None,
+        sentence=f"{found.why}{why_label}; {_OVERRIDE}",
+        text_columns=(*found.prompt, found.answer) if found.answer else found.prompt,
+        input=Joined(columns=found.prompt) if joined else Of(column=found.prompt[0]),
+        answer=Of(column=found.answer) if found.answer else None,
+        label=Of(column=label, blank_is_none=not given["label"]) if label else None,
     )
 
 
