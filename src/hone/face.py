@@ -337,17 +337,17 @@ def _load(folder: Path) -> tuple[Task, str]:
     return task, f"{task.name}-{content_hash(task.to_json(), 8)}"
 
 
-def _prepare(task: Task, folder: Path, say: Say) -> DataVersion:
+def _prepare(task: Task, folder: Path, say: Say, *, recorded: bool = False) -> DataVersion:
     from hone.data.prepare import prepare
 
-    return prepare(task, folder, folder / CACHE, say)
+    return prepare(task, folder, folder / CACHE, say, recorded=recorded)
 
 
 def _recorded(task: Task, folder: Path, say: Say) -> DataVersion:
     """The data, kept as a version in the task folder."""
     from hone.data.making import record
 
-    data = _prepare(task, folder, say)
+    data = _prepare(task, folder, say, recorded=True)
     record(folder, data, say)
     return data
 

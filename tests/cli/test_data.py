@@ -273,6 +273,22 @@ def test_a_diff_shows_what_moved_most_and_says_how_much_more_there_is(
         assert told[-1] == f"and {len(document['figures']) - 10} more; --json gives all"
 
 
+def test_cleaning_names_the_ledger_of_the_version_and_a_dry_run_one_of_its_own(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (folder / "train.jsonl").open("a") as handle:
+        handle.write(json.dumps({"text": "", "label": "x"}) + "\n")
+    _, said, _ = hone(capsys, "clean", folder, "--dry-run")
+    (dry,) = (folder / ".hone" / "cache").glob("ledger-*.jsonl")
+    assert f"1 row left out, see {dry}" in said
+    dry.unlink()
+    _, said, document = hone(capsys, "clean", folder)
+    ledger = folder / "versions" / document["version"] / "ledger.jsonl"
+    assert f"1 row left out, see {ledger}" in said
+    assert ledger.is_file()
+    assert not list((folder / ".hone" / "cache").glob("ledger-*"))
+
+
 def test_lineage_follows_a_row_whose_line_number_has_changed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "test.jsonl").write_text('{"text": "of the test", "label": "x"}\n')
     text = (folder / "hone.yaml").read_text().replace("dev: 5}", "dev: 5, test: test.jsonl}")

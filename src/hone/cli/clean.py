@@ -80,7 +80,15 @@ def _clean_task(args: argparse.Namespace, folder: Path) -> int:
     task = load_task(folder) if back is None else back.task
     before = head(folder)
     with Stages(quiet=args.quiet) as stages:
-        data = prepare(task, folder, folder / CACHE, say, workers=_workers(args), on_progress=stages.tell)
+        data = prepare(
+            task,
+            folder,
+            folder / CACHE,
+            say,
+            workers=_workers(args),
+            on_progress=stages.tell,
+            recorded=not args.dry_run,
+        )
     version_id = data.making.version_id(data.id, data.ledger)
     document: dict[str, Any] = {
         "folder": str(folder),

@@ -17,6 +17,7 @@ from hone.data.rows import Row, rows_digest
 from hone.data.sealed import SealedTest
 from hone.data.split import choose
 from hone.data.split_by import group_of, grouped_keys, how, places
+from hone.data.versions import ledger_path
 from hone.data.wording import counted
 from hone.errors import InputError
 from hone.files import content_hash
@@ -59,6 +60,7 @@ def prepare(
     rows: Mapping[str, Iterable[Mapping[str, Any]]] | None = None,
     workers: int = 1,
     on_progress: OnProgress | None = None,
+    recorded: bool = False,
 ) -> DataVersion:
     """Read the task's data and make the version of it that everything else uses.
 
@@ -71,6 +73,7 @@ def prepare(
         workers: processes that measure; they change nothing but the time.
         on_progress: takes a stage, what is done and what is to do: bytes while ``reading``, characters while
             ``measuring``, rows in the stage of each signal that compares rows, which has its name.
+        recorded: whether the version will be written to ``versions/``: its ledger is then there and not in the cache.
 
     Raises:
         InputError: with every problem of every source at once.
@@ -84,7 +87,11 @@ def prepare(
     cleaned = clean.clean(task, opened.loaded, opened.section, judged, say)
     train, dev = _dev(task, cleaned, say)
     version = _version(task, opened, judged, cleaned, (train, dev))
-    _say_version(version, cache, say)
+    _say_version(version, say)
+    place = ledger_path(folder, version.making.version_id(version.id, version.ledger))
+    if not recorded and not place.is_file():
+        place = version.ledger.save(cache / f"ledger-{version.id}.jsonl")
+    _say_books(version, place, say)
     return version
 
 
@@ -156,16 +163,19 @@ def _ledger(
     return Ledger(read={source: n for source, n in read.items() if n}, kept=kept, entries=entries)
 
 
-def _say_version(version: DataVersion, cache: Path, say: Say) -> None:
+def _say_version(version: DataVersion, say: Say) -> None:
     for split, labels in (("test", version.test_only_labels), ("dev", version.dev_only_labels)):
         if labels:
             named = ", ".join(f'"{label}"' for label in labels[:NAMED]) + (", ..." if len(labels) > NAMED else "")
             say(f"labels that only {split} has, so no model can learn them: {len(labels)} ({named})")
     _say_like_labels(version, say)
-    path = version.ledger.save(cache / f"ledger-{version.id}.jsonl")
+
+
+def _say_books(version: DataVersion, place: Path, say: Say) -> None:
     kept = ", ".join(f"{split} {n:,}" for split, n in version.ledger.kept.items() if n)
     version_id = version.making.version_id(version.id, version.ledger)
-    say(f"data version {version_id}: {kept}; {counted(len(version.ledger.entries), 'row')} left out, see {path}")
+    see = f", see {place}" if version.ledger.entries else ""
+    say(f"data version {version_id}: {kept}; {counted(len(version.ledger.entries), 'row')} left out{see}")
 
 
 def _say_like_labels(version: DataVersion, say: Say) -> None:

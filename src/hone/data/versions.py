@@ -22,6 +22,7 @@ from hone.files import PART_PREFIX, atomic_folder, clear_parts, content_hash, re
 from hone.lab.locks import waiting_for
 
 FOLDER = "versions"
+LEDGER = "ledger.jsonl"
 HEAD = "head"
 LOCK = ".lock"
 _BATCH_ROWS = 20_000
@@ -49,7 +50,7 @@ def save_version(
         if not is_whole(place):
             with atomic_folder(place) as part:
                 _write_rows(part / "rows.parquet", rows)
-                ledger.save(part / "ledger.jsonl")
+                ledger.save(part / LEDGER)
                 if also is not None:
                     also(part)
                 write_json(part / "version.json", asdict(version))
@@ -162,7 +163,12 @@ def stored_columns(folder: Path, version_id: str, names: tuple[str, ...]) -> Ite
 
 def version_ledger(folder: Path, version_id: str) -> Ledger:
     """The ledger of a version."""
-    return Ledger.load(folder / FOLDER / version_id / "ledger.jsonl")
+    return Ledger.load(ledger_path(folder, version_id))
+
+
+def ledger_path(folder: Path, version_id: str) -> Path:
+    """Where the ledger of a version is, once it is written."""
+    return folder / FOLDER / version_id / LEDGER
 
 
 def row_digest(row: Row) -> str:

@@ -15,6 +15,8 @@ _AHEAD_BYTES = 4 << 20
 _BUFFER_BYTES = 1 << 18
 _PATIENCE_S = 60
 _WEB = ("http://", "https://")
+_PACKAGES = {"smbclient": "smbprotocol", "libarchive": "libarchive-c", "dask": "distributed"}
+"""Packages with another name than the module that they bring."""
 
 
 def _store(address: str) -> tuple[Any, str]:
@@ -28,9 +30,12 @@ def _store(address: str) -> tuple[Any, str]:
     try:
         store, path = fsspec.core.url_to_fs(with_variables(address), **_settings(address))
     except ImportError as error:
-        known = importlib.import_module("fsspec.registry").known_implementations
-        told = known.get(protocol, {}).get("err") or str(error)
-        raise InputError(f"{shown}: {protocol}:// needs a package that is not installed: {told}") from None
+        # fsspec's own sentence says what to install in many ways; its cause names the module that is not there.
+        module = (getattr(error.__cause__, "name", None) or "").partition(".")[0]
+        if not module:
+            raise InputError(f"{shown}: {protocol}:// needs a package that is not installed: {error}") from None
+        package = _PACKAGES.get(module, module.replace("_", "-"))
+        raise InputError(f"{shown}: {protocol}:// needs the package {package}: pip install {package}") from None
     except ValueError as error:
         raise InputError(f"{shown}: {protocol}:// is no protocol that fsspec knows ({error})") from None
     return store, path
