@@ -23,7 +23,7 @@ BESIDE_NAMES = (
 )  # fmt: skip
 """What is said about a row and is no part of it: neither its text nor its label, unless a person says so."""
 _BESIDE_ENDINGS = ("_id", "_at", "_date", "_time", "_url", "_hash", "_licence", "_license", "_lang", "_language")
-_ID_NAMES = ("id", "idx", "index", "uuid", "guid", "row", "unnamed: 0", "")
+ID_NAMES = ("id", "idx", "index", "uuid", "guid", "row", "unnamed: 0", "")
 MOST_LABELS = 500
 _ROWS_PER_LABEL = 2
 LONGEST_LABEL = 60
@@ -70,7 +70,7 @@ def columns_of(rows: Sequence[Row]) -> list[Column]:
                 distinct=len(set(texts)),
                 mean_chars=sum(map(len, texts)) / max(1, len(texts)),
                 whole=not any(isinstance(value, float) and not value.is_integer() for value in values),
-                numeric=bool(texts) and all(map(_reads_as_number, texts)),
+                numeric=bool(texts) and all(map(reads_as_number, texts)),
             )
         )
     return found
@@ -84,7 +84,8 @@ def _kind(value: Any) -> str:
     return "number" if isinstance(value, int | float) else "text"
 
 
-def _reads_as_number(text: str) -> bool:
+def reads_as_number(text: str) -> bool:
+    """Whether a text is a number and nothing else."""
     try:
         float(text)
     except ValueError:
@@ -94,7 +95,7 @@ def _reads_as_number(text: str) -> bool:
 
 def is_id(column: Column) -> bool:
     """Whether a column only numbers the rows."""
-    return folded(column.name) in _ID_NAMES and (column.kind == "number" or column.distinct == column.filled)
+    return folded(column.name) in ID_NAMES and (column.kind == "number" or column.distinct == column.filled)
 
 
 def is_beside(column: Column) -> bool:

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from itertools import chain
 
+from hone.data.readers.header import ROWS, Header
 from hone.data.readers.opening import LONGEST_ROW_BYTES, DataFile, line_blocks
 from hone.data.readers.progress import Progress
 from hone.data.readers.utf8 import decode, to_text
@@ -35,6 +36,7 @@ def read_csv(file: DataFile, progress: Progress, delimiter: str = "") -> Iterato
     header = _header(header_line, delimiter, file, source, progress)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     name, width, before = file.name, len(header), 1
+    names, held = Header(header), 0
     while True:
         try:
             for cells in reader:
@@ -42,6 +44,9 @@ def read_csv(file: DataFile, progress: Progress, delimiter: str = "") -> Iterato
                 if source.faults and (fault := source.fault_between(before, reader.line_num + 1)):
                     yield Bad(row_id, "", fault.expected, fault.found)
                 elif len(cells) == width:
+                    if held < ROWS:
+                        names.hold_against(cells)
+                        held += 1
                     yield Row(row_id, dict(zip(header, cells, strict=True)))
                 elif cells:
                     found = f"{len(cells)} ({delimiter!r} between them)"
@@ -51,6 +56,8 @@ def read_csv(file: DataFile, progress: Progress, delimiter: str = "") -> Iterato
             yield Bad(f"{name}:{before + 1}", "", "a CSV record with closed quotes", _explained(error))
             before = reader.line_num + 1
             continue
+        if doubt := names.doubt(file.name):
+            progress.note_once(doubt)
         return
 
 
@@ -84,7 +91,8 @@ def _header(line: str, delimiter: str, file: DataFile, source: _Decoded, progres
     twice = sorted({column for column in header if header.count(column) > 1})
     problems += [f'{file}:1: the header names the column "{column}" {header.count(column)} times' for column in twice]
     if problems:
-        raise InputError(problems)
+        doubt = Header([cell for cell in header if cell.strip()]).doubt(str(file))
+        raise InputError([*problems, *([doubt] if doubt else [])])
     return header
 
 
