@@ -118,6 +118,8 @@ ROWS: list[tuple[str, str, Make, list[str]]] = [
     ("ip", "ip, version 6", made.ipv6, [*OPEN, "ping6 {v}", "http://[{v}]:80/"]),
     ("card", "card", made.card, OPEN),
     ("iban", "iban", made.iban, OPEN),
+    ("iban", "iban, small letters", made.iban_small, OPEN),
+    ("phone", "phone, full-width", made.phone_wide, OPEN),
     *((kind, kind, make, OPEN) for kind, make in NATIONAL.items() if kind not in SPOKEN),
     *(
         (kind, kind, NATIONAL[kind], [t.replace("{n}", n) for t in NAMED for n in names])
@@ -136,10 +138,11 @@ def cases(per_row: int, seed: int = 7) -> Iterator[Case]:
             value = make(rng)
             yield Case(text=rng.choice(templates).replace("{v}", value), kind=kind, value=value, what=what)
     rng = random.Random(f"{seed} traps")
-    names = list(TRAPS)
+    traps = {**TRAPS, "small_codes": made.small_codes}
+    names = list(traps)
     for index in range(per_row * len(ROWS)):
         what = names[index % len(names)]
-        yield Case(text=TRAPS[what](rng), kind=None, value=None, what=what)
+        yield Case(text=traps[what](rng), kind=None, value=None, what=what)
 
 
 def measured(held: list[Case]) -> tuple[dict[str, dict[str, float]], Counter[str], list[str]]:

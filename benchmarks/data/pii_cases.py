@@ -298,8 +298,8 @@ def card(rng: Rng) -> str:
     return number
 
 
-def iban(rng: Rng) -> str:
-    """Accounts by the registry's structures of twenty countries."""
+def iban(rng: Rng, either: str = UPPER + DIGITS) -> str:
+    """Accounts by the registry's structures of twenty countries; ``either``: what stands where letters may."""
     structures = {
         "DE": "18n",
         "FR": "10n11c2n",
@@ -328,12 +328,37 @@ def iban(rng: Rng) -> str:
         if char.isdigit():
             count += char
         else:
-            account += some(rng, {"n": DIGITS, "a": UPPER, "c": UPPER + DIGITS}[char], int(count))
+            account += some(rng, {"n": DIGITS, "a": UPPER, "c": either}[char], int(count))
             count = ""
     number = iban_of(country, account)
     if rng.random() < 0.5:
         return number
     return " ".join(number[i : i + 4] for i in range(0, len(number), 4))
+
+
+def iban_small(rng: Rng) -> str:
+    """Accounts as people type them into a chat: small letters, and digits wherever banks may have them."""
+    return iban(rng, DIGITS).lower()
+
+
+def wide(value: str) -> str:
+    """Letters, digits and signs as Japanese and Chinese keyboards write them."""
+    return "".join(chr(ord(char) + 0xFEE0) if "!" <= char <= "~" else char for char in value)
+
+
+def phone_wide(rng: Rng) -> str:
+    """International numbers in full-width digits."""
+    return wide(phone_international(rng))
+
+
+def small_codes(rng: Rng) -> str:
+    """Hashes and identifiers in small letters that begin as an account of their length does, and no account."""
+    country, length = rng.choice([("de", 22), ("be", 16), ("ee", 20), ("ba", 20), ("gb", 22), ("mt", 31), ("no", 15)])
+    alphabet = "0123456789abcdef" if country in {"de", "be", "ee", "ba"} else DIGITS + UPPER.lower()
+    code = f"{country}{some(rng, DIGITS, 2)}{some(rng, alphabet, length - 4)}"
+    return rng.choice(["commit {}", "{}", "see {}.html", "object {} was not found", "no20 {} ways that work"]).format(
+        code
+    )
 
 
 def day(rng: Rng) -> date:

@@ -20,7 +20,13 @@ KINDS = ("email", "phone", "ip", "card", "iban", "national_id", "key")
 # Six digits or more, with separators or capitals between them: what every number but an IP address has.
 _STRETCH = re.compile(r"[0-9](?:[A-Z .\-/()\u00a0\u2010-\u2013]{0,7}[0-9]){5,}")
 _DIGIT = re.compile("[0-9]")
-_CODED = re.compile(r"[A-Z][A-Z][ \-]?[0-9][0-9]")
+_CODED = re.compile(r"[A-Z][A-Z][ \-]?[0-9][0-9]|[a-z][a-z][0-9][0-9]")
+# What Japanese and Chinese keyboards write for ASCII letters, digits and the signs of numbers and addresses.
+_WIDE = re.compile("[\uff08\uff09\uff0b\uff0d-\uff19\uff20-\uff3a\uff41-\uff5a]")
+_NARROWED = {
+    code: code - 0xFEE0
+    for code in (0xFF08, 0xFF09, 0xFF0B, *range(0xFF0D, 0xFF1A), *range(0xFF20, 0xFF3B), *range(0xFF41, 0xFF5B))
+}
 _BY_DIGITS = (("phone", 7, phones), ("card", 13, cards), ("national_id", 7, numbers))
 """Kinds of numbers, the fewest digits of one, and who finds them."""
 # Where two kinds claim the same characters, the one with more proof wins; then the longer.
@@ -39,9 +45,12 @@ def find(text: str, kinds: Collection[str] = KINDS) -> list[Found]:
     """Where a text holds personal data: spans that do not overlap, in order.
 
     Args:
-        text: any text; numbers are looked for in ASCII digits.
+        text: any text. Full-width letters, digits and signs are read as their ASCII forms, one for one; digits of
+            other scripts (Arabic, Devanagari) are not.
         kinds: some of :data:`KINDS`.
     """
+    if not text.isascii() and _WIDE.search(text):
+        text = text.translate(_NARROWED)
     claims = [Found(*claim) for claim in _claims(text, kinds)]
     if len(claims) < 2:
         return claims

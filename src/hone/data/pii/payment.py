@@ -31,6 +31,8 @@ _ISSUERS = tuple(
 IBAN = re.compile(
     r"[A-Z]{2}[0-9]{2}(?:([ \-\u00a0]?)[A-Z0-9]{4}(?:\1[A-Z0-9]{4}){1,7}(?:\1[A-Z0-9]{1,4})?)(?![A-Za-z0-9])"
 )
+_LOWER_IBAN = re.compile(IBAN.pattern.replace("A-Z]{2}", "a-z]{2}").replace("A-Z0-9]{", "a-z0-9]{"))
+_HEX = re.compile("[0-9a-f]+")
 # Characters of an account number by country (SWIFT IBAN registry).
 _IBAN_LENGTHS = {
     country: length
@@ -45,6 +47,13 @@ _IBAN_LENGTHS = {
 }  # fmt: skip
 
 
+# Countries whose accounts hold digits alone, and those with four letters (the bank) before them (the same registry).
+_ALL_DIGITS = re.compile(
+    "A[ET]|B[AE]|C[RZ]|D[EK]|E[ES]|F[IO]|GL|H[RU]|I[LS]|L[TY]|M[EN]|NO|P[LT]|RS|S[EIKO]|T[LN]|VA|XK"
+)
+_BANK_FIRST = re.compile("GB|IE|IQ|NL|VG")
+
+
 def cards(text: str, low: int, high: int) -> Iterator[tuple[str, int, int]]:
     """Card numbers of a known issuer, of its lengths, with a right Luhn digit, and not called something else."""
     for found in CARD.finditer(text, low, high):
@@ -55,9 +64,13 @@ def cards(text: str, low: int, high: int) -> Iterator[tuple[str, int, int]]:
 
 
 def iban(text: str, start: int) -> tuple[str, int, int] | None:
-    """The account number that begins at ``start``: its country's length, mod 97; spaced in fours or not at all."""
-    length = _IBAN_LENGTHS.get(text[start : start + 2])
-    found = IBAN.match(text, start) if length else None
+    """The account number that begins at ``start``: its country's length, mod 97; spaced in fours or not at all.
+
+    One in small letters has to look less like words and hashes, see :func:`_is_account`.
+    """
+    country = text[start : start + 2]
+    length = _IBAN_LENGTHS.get(country.upper())
+    found = (_LOWER_IBAN if country.islower() else IBAN).match(text, start) if length else None
     if found is None or length is None:
         return None
     end, held = start, 0
@@ -65,6 +78,18 @@ def iban(text: str, start: int) -> tuple[str, int, int] | None:
         held += text[end].isalnum()
         end += 1
     account = "".join(char for char in text[start:end] if char.isalnum())
-    if account[2:4] in {"00", "01", "99"} or len(account) != length or touches(text, end) or not mod_97(account):
+    if account[2:4] in {"00", "01", "99"} or len(account) != length or touches(text, end):
         return None
-    return "iban", start, end
+    if country.islower() and not _is_account(account):
+        return None
+    return ("iban", start, end) if mod_97(account.upper()) else None
+
+
+def _is_account(account: str) -> bool:
+    """Digits where its country has digits, and elsewhere a quarter of them; no number in hexadecimal digits."""
+    country, body = account[:2].upper(), account[4:]
+    if _BANK_FIRST.match(country):
+        return body[:4].isalpha() and body[4:].isdigit()
+    if _ALL_DIGITS.match(country) or _HEX.fullmatch(account):
+        return body.isdigit()
+    return 4 * sum(map(str.isdigit, body)) >= len(body)

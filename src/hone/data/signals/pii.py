@@ -22,7 +22,7 @@ class Pii:
     """Which kinds are looked for, of email, phone, ip, card, iban, national_id and key."""
 
     name: ClassVar[str] = "pii"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kinds", tuple(self.kinds))  # a configuration gives a list

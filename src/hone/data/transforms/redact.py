@@ -18,7 +18,7 @@ class Redact:
     """Which kinds are replaced, of email, phone, ip, card, iban, national_id and key."""
 
     name: ClassVar[str] = "redact"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     def __post_init__(self) -> None:
         if isinstance(self.kinds, str):
