@@ -371,6 +371,17 @@ def test_an_edit_to_a_label_that_no_other_row_has_is_recorded_with_a_warning(
         assert "warning" not in hone(capsys, "data", "edit", *words, folder)[1]
 
 
+@pytest.mark.parametrize(("change", "part"), [("label=", "label"), ("text= ", "text")])
+def test_an_edit_that_leaves_a_part_empty_says_that_cleaning_drops_the_row(
+    folder: Path, capsys: pytest.CaptureFixture[str], change: str, part: str
+) -> None:
+    status, said, document = hone(capsys, "data", "edit", "train.jsonl:2", change, folder)
+    assert (status, document["set"]) == (0, {part: change.partition("=")[2]})
+    assert f"the {part} is now empty, so cleaning will drop this row" in said
+    assert "nearest" not in said
+    assert hone(capsys, "clean", folder)[2]["left_out"] == {"empty": 1}
+
+
 def test_rows_hashed_out_for_the_test_are_neither_shown_nor_edited(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -29,7 +29,7 @@ def edit(place: Path, words: Sequence[str], why: str, say: Say) -> dict[str, Any
     if len(words) < 2 or not all("=" in word for word in words[1:]):
         raise InputError("edit takes ROW COLUMN=VALUE ..., such as: hone data edit train.jsonl:17 label=refund")
     folder = task_folder(place)
-    task, _, row, known = _editable(folder, words[0])
+    task, split, row, known = _editable(folder, words[0])
     fields = known.edited(row).row.fields
     changes = {}
     for word in words[1:]:
@@ -38,7 +38,9 @@ def edit(place: Path, words: Sequence[str], why: str, say: Say) -> dict[str, Any
     patch = add(folder, row, changes, why=why, known=known)
     document = _said(folder, patch, say)
     relabelled = task.kind == "classify" and not patch.set.keys().isdisjoint(output_columns(task))
-    warning = _new_label(task, folder, row, {**fields, **changes}, known) if relabelled else ""
+    warning = _left_empty(task, split, row, {**fields, **changes})
+    if relabelled and not warning:
+        warning = _new_label(task, folder, row, {**fields, **changes}, known)
     if warning:
         say(warning)
     return {**document, "warning": warning}
@@ -93,6 +95,21 @@ def _editable(folder: Path, row_id: str) -> tuple[Task, str, Row, Patches]:
         )
     known, _ = placed(Patches.load(folder), task, folder)
     return task, split, row, known
+
+
+def _left_empty(task: Task, split: str, row: Row, fields: dict[str, Any]) -> str:
+    """A warning when a row has no text or no answer any more, so that cleaning drops it; empty otherwise."""
+    from dataclasses import replace
+
+    from hone.data.ledger import EMPTY
+    from hone.data.view import view_of_task
+
+    laid = view_of_task(task).row(replace(row, fields=fields), "", split)
+    parts = {"label": laid.label, "answer": laid.answer, "text": laid.input}
+    blank = next((name for name, text in parts.items() if text is not None and not text.strip()), "")
+    if not blank or split == "ood" or task.clean.rules.get(EMPTY) is False:
+        return ""
+    return f"warning: the {blank} is now empty, so cleaning will drop this row (rule {EMPTY})"
 
 
 def _new_label(task: Task, folder: Path, row: Row, fields: dict[str, Any], known: Patches) -> str:
