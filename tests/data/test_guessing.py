@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hone.data.columns import BESIDE_NAMES
+from hone.data.formats import converted
 from hone.data.parts import Joined
 from hone.data.rows import Row
 from hone.data.survey import Survey, Wishes, survey_files
@@ -20,6 +22,7 @@ from hone.data.view import View, view_of_rows
 from hone.task.spec import Clean
 
 Fields = dict[str, Any]
+FORMATS = Path(__file__).parent / "formats"
 
 
 def rows(*many: Fields) -> list[Row]:
@@ -206,3 +209,33 @@ def test_a_row_needs_one_of_the_columns_that_are_joined() -> None:
     assert bad is not None
     assert "title, body" in bad.expected
     assert Joined(columns=("a", "b"))({"a": "x", "b": " "}) == "x"
+
+
+# Rows of several schemas.
+
+SCHEMAS = ("glaive_toolcall_en_demo", "alpaca_en_demo", "dpo_en_demo")
+
+
+@pytest.mark.parametrize("names", list(itertools.permutations(SCHEMAS)))
+def test_what_one_schema_has_and_another_has_not_makes_no_row_bad(names: tuple[str, ...], tmp_path: Path) -> None:
+    for number, name in enumerate(names):
+        (tmp_path / f"{number}.json").write_text((FORMATS / f"{name}.json").read_text())
+    found = surveyed(tmp_path, "*.json")
+    made = found.measured.store.take(range(found.measured.store.num_rows)).to_pylist()
+    assert {row["source"] for row in made} == {"0.json", "1.json", "2.json"}
+    for row in made:
+        fields = json.loads(row["fields"])
+        answers = [fields.get(name) for name in ("completion", "chosen_text", "rejected_text")]
+        assert row["answer"] == "\n\n".join(answer for answer in answers if answer)
+        assert row["input"].endswith(fields["prompt"])
+
+
+def test_a_row_without_tools_is_asked_without_them() -> None:
+    turns = [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]
+    raw = [{"conversations": turns, "tools": '[{"name": "f"}]'}, {"conversations": turns, "tools": ""}]
+    sample = [row for row in converted(iter(rows(*raw)), lambda line: None) if isinstance(row, Row)]
+    view = view_of_rows(sample)
+    tools, none = (view.row(row, "f", "train").input for row in sample)
+    assert tools.endswith(f"\n\n{none}")
+    assert view.lacking(Row("f:3", {"prompt": "hi", "completion": "hello"})) is None
+    assert view.lacking(Row("f:3", {"tools": "[]", "completion": "hello"})) is not None

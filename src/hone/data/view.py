@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hone.data.checking import input_columns, output_columns
@@ -33,6 +33,8 @@ _MESSAGES = (
     (("name", "arguments"), ("arguments",)),
 )
 """Keys by which a message or a call is known, and those under which it says something."""
+_ANSWERS = ("completion", "chosen", "rejected")
+"""Canonical columns of what is answered, whatever the schema."""
 _SHOWN_COLUMNS = 8
 
 
@@ -71,8 +73,9 @@ class View:
     def lacking(self, row: Row) -> Bad | None:
         """What is wrong with a row that lacks a column of its text; None with one that has them, null or not."""
         missing = [name for name in self.needs if name not in row.fields]
-        if not missing and isinstance(self.input, Joined) and row.fields.keys().isdisjoint(self.input.columns):
-            missing = list(self.input.columns)
+        joined = [part.columns for part in (self.input, self.answer) if isinstance(part, Joined)]
+        missing += [name for names in joined if row.fields.keys().isdisjoint(names) for name in names]
+        missing = list(dict.fromkeys(missing))
         if not missing:
             return None
         names = ", ".join(list(row.fields)[:_SHOWN_COLUMNS])
@@ -162,7 +165,8 @@ def view_of_rows(sample: Sequence[Row], *, text: str = "", answer: str = "", lab
         raise InputError(problems)
     found = None if any(given.values()) else recognise([row.fields for row in sample])
     if found is not None and set(names).issuperset(found.columns.values()):
-        return _of_format(found)
+        view = _of_format(found)
+        return _of_formats(view, found, names) if any(view.lacking(row) for row in sample) else view
     return _of_columns(columns, len(sample), given)
 
 
@@ -215,6 +219,8 @@ def _label(part: Any, fields: Mapping[str, Any]) -> str | None:
 def _answer(part: Any, fields: Mapping[str, Any]) -> str | None:
     if isinstance(part, Of):
         return part(fields) if fields.get(part.column) is not None else None
+    if isinstance(part, Joined):
+        return part(fields)
     value = fill(part, fields)
     return canonical(value) if isinstance(part, dict) else str(value)
 
@@ -277,11 +283,35 @@ def _of_format(found: Format) -> View:
         kind=found.kind,
         sentence=f"{found.name}: {shown}; {_OVERRIDE}",
         text_columns=found.text_columns,
-        input=found.input,
+        input=_with_tools(found),
         answer=None if labelled else found.output,
         label=found.output if labelled else None,
         also=found.also,
     )
+
+
+def _with_tools(found: Format) -> Any:
+    """The template of the prompt; where tools stand in it, a row may have none."""
+    tools = found.columns.get("tools")
+    if tools is None or f"{{{tools}}}" not in found.input:
+        return found.input
+    prompt = found.columns["prompt"]
+    return Joined(columns=(tools, prompt), needs=(prompt,), between=BETWEEN)
+
+
+def _of_formats(view: View, found: Format, names: Sequence[str]) -> View:
+    """The view of rows of several schemas: each row's answer is what its own schema calls so."""
+    if found.kind != "generate":
+        return view
+    longer = {key: f"{key}_text" for key in _ANSWERS if f"{key}_text" in names}
+    answers = tuple(dict.fromkeys(longer.get(key, key) for key in _ANSWERS if longer.get(key, key) in names))
+    sentence = (
+        f"rows of several schemas, most of them {found.name}: input = {found.input}, answer = {' or '.join(answers)}, "
+        f"text = input and answer; {_OVERRIDE}"
+    ).replace(BETWEEN, " ")
+    text_columns = tuple(dict.fromkeys((*view.text_columns, *answers)))
+    joined = Joined(columns=answers, between=BETWEEN)
+    return replace(view, sentence=sentence, text_columns=text_columns, answer=joined, also=())
 
 
 def _of_columns(columns: Sequence[Column], num_rows: int, given: Mapping[str, str]) -> View:
