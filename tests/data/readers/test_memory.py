@@ -51,6 +51,8 @@ def write(path: Path, num_rows: int) -> None:
             handle.write(line * (num_rows % PART_ROWS))
     elif path.suffix == ".json":
         path.write_bytes(b'{"version": "1", "data": [' + (line.strip() + b",\n") * (num_rows - 1) + line + b"]}")
+    elif path.suffix == ".txt":
+        path.write_text(f"{TEXT}\n<|endoftext|>\n" * num_rows)
     elif path.suffix == ".sql":
         value = "('" + TEXT.replace("'", "''") + "','a')"
         path.write_text(
@@ -70,7 +72,7 @@ def write(path: Path, num_rows: int) -> None:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc to know the address space")
 def test_memory_is_constant(tmp_path: Path) -> None:
     assert resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY
-    suffixes = [".jsonl.gz", ".json", ".sql", ".db", ".parquet"]
+    suffixes = [".jsonl.gz", ".json", ".txt", ".sql", ".db", ".parquet"]
     for suffix in suffixes:
         write(tmp_path / f"small{suffix}", 3)
         write(tmp_path / f"large{suffix}", NUM_ROWS)

@@ -100,3 +100,61 @@ def test_sections_of_text_joined_are_the_file_also_with_overlong_lines(
     assert all(isinstance(row, Row) for row in rows)
     assert "".join(str(row.fields["text"]) for row in rows if isinstance(row, Row)) == whole
     assert len({row.id for row in rows}) == len(rows)
+
+
+STORIES = ["One day Lily found a needle.\n\nShe sewed.", "Beep was a car.", "  Fin, a fish", "Tim and"]
+
+
+@pytest.mark.parametrize("separator", ["<|endoftext|>", "</s>", "<|end_of_text|>", "[EOS]"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_line_that_ends_texts_separates_documents(tmp_path: Path, separator: str, line_end: str) -> None:
+    whole = f"\n{separator}\n".join([STORIES[0], "\n" + STORIES[1] + "\n\n", " ", STORIES[2], STORIES[3]])
+    (tmp_path / "a.txt").write_bytes(whole.replace("\n", line_end).encode())
+    progress = Progress()
+    rows = [row for row in read("a.txt", tmp_path, progress=progress) if isinstance(row, Row)]
+    assert [row.fields["text"].replace(line_end, "\n") for row in rows] == STORIES
+    lines = whole.split("\n")
+    assert [row.id for row in rows] == [f"a.txt:{lines.index(story.split(chr(10))[0]) + 1}" for story in STORIES]
+    (said,) = progress.said()
+    assert f'a line "{separator}" ends a document' in said
+    assert "; 1 empty one is left out" in said
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        "A text.\n<|endoftext|>\nAnd one more.\n",
+        "It ends with <|endoftext|>\nor <|endoftext|> inside.\n<|endoftext|> here\n",
+        "A\n---\nB\n---\nC\n***\nD\n***\n",
+        "<|user|>\nHello\n<|assistant|>\nHi\n<|user|>\nBye\n<|assistant|>\nBye\n",
+    ],
+)
+def test_other_lines_and_one_that_comes_once_separate_nothing(tmp_path: Path, whole: str) -> None:
+    (tmp_path / "a.txt").write_text(whole)
+    progress = Progress()
+    (row,) = read("a.txt", tmp_path, progress=progress)
+    assert isinstance(row, Row)
+    assert (row.fields["text"], progress.said()) == (whole, [])
+
+
+@given(lines=st.lists(st.sampled_from(["", "a", "bcd é", "</s>"]), max_size=30), longest=st.integers(1, 12))
+@settings(max_examples=60, deadline=None)
+def test_documents_hold_every_line_between_their_separators_also_where_they_are_cut(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], longest: int
+) -> None:
+    folder = tmp_path_factory.mktemp("text")
+    whole = "\n".join(["x", "</s>", "</s>", *lines])
+    (folder / "a.txt").write_bytes(whole.encode())
+    progress = Progress()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "BLOCK_BYTES", 7)
+        patch.setattr(text, "LONGEST_DOCUMENT_CHARS", longest)
+        rows = [row for row in read("a.txt", folder, progress=progress) if isinstance(row, Row)]
+    documents: dict[str, list[str]] = {}
+    for row in rows:
+        documents.setdefault(row.id.partition(".txt:")[2].partition(".")[0], []).append(row.fields["text"])
+    wanted = [part.strip("\n") for part in f"{whole}\n".split("</s>\n")]
+    assert ["".join(parts).rstrip("\n") for parts in documents.values()] == [part for part in wanted if part]
+    assert len({row.id for row in rows}) == len(rows)
+    is_cut = any("is cut" in line for line in progress.said())
+    assert is_cut or all(len(parts) == 1 for parts in documents.values())
