@@ -61,7 +61,7 @@ def progress_line(stage: str, done: int, total: int, seconds: float) -> str:
     line = f"{stage}: {done / scale:,.{digits}f}"
     line += f" of {total / scale:,.{digits}f} {unit}" if total else f" {unit}"
     if rate > 0:
-        line += f", {rate / scale:,.{digits}f} a second"
+        line += f", {rate / scale:,.{digits}f} {unit} a second"
         if total > done:
             line += f", {(total - done) / rate:,.0f} s left"
     return line
