@@ -23,7 +23,8 @@ def test_a_line_has_what_is_done_the_rate_and_the_time_left(told: tuple[str, int
     assert progress_line(*told) == line
 
 
-def test_what_takes_less_than_two_seconds_says_nothing() -> None:
+def test_what_ends_within_the_patience_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hone.cli.stages.PATIENCE_S", float("inf"))
     out = io.StringIO()
     with Stages(stream=out) as stages:
         stages.tell("reading", 1, 2)
