@@ -94,3 +94,19 @@ def test_a_missed_canary_comes_before_everything(make_measured: Any) -> None:
     found = build(measured, (), decide(measured.columns, ()), options)["alerts"]
     assert found[0]["name"] == "canary"
     assert "missed 1 of 2" in found[0]["title"]
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [
+        (["input"], "1 row holds no text"),
+        (["label"] * 2, "2 rows hold no label"),
+        (["label", "input", "label"], "3 rows hold no text or no label"),
+        (["answer", "input"], "2 rows hold no text or no answer"),
+    ],
+)
+def test_empty_rows_are_said_to_lack_what_they_lack(make_measured: Any, missing: list[str], told: str) -> None:
+    texts = [f"text number {at} of all" for at in range(9)]
+    measured = make_measured(texts, {"content.missing": [*missing, *[None] * (9 - len(missing))]})
+    found = build(measured, (), decide(measured.columns, ()), LookOptions())["alerts"]
+    assert [alert["title"] for alert in found if alert["name"] == "empty"] == [told]

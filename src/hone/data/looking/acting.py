@@ -31,6 +31,8 @@ LONGEST_LINE = 118
 _MOST = 0.5
 _SEEN_TOO_FEW = ("exact", "near", "labels.conflict")
 """Of what these columns say a sample sees too little."""
+_PARTS = {"input": "text", "answer": "answer", "label": "label"}
+"""What the values of content.missing are to people."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +118,13 @@ class Acting:
         figures = Figures(self.columns)
         flags = [figures.flags(name) for name in columns if figures.has(name)]
         return int(np.any(flags, axis=0).sum()) if flags else 0
+
+    def lacks(self) -> list[str]:
+        """What there is nothing of in rows that the rule ``empty`` is for: text, answer, label."""
+        if "content.missing" not in self.columns.column_names:
+            return []
+        missing = set(self.columns.column("content.missing").unique().to_pylist())
+        return [f"no {told}" for part, told in _PARTS.items() if part in missing]
 
     def fails(self, name: str) -> int:
         """Rows that an applied rule removes; 0 of a rule that is not applied."""

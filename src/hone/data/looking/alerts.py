@@ -131,7 +131,8 @@ def _reading(look: _Look) -> Iterator[Alert]:
         yield _alert("bad-rows", bad, title, "reading", command=command, why=why, of=of)
     empty = round(look.document["profile"]["empty.share"]["value"] * look.n)
     if empty:
-        title = look.rows("empty", empty, "holds no text", "hold no text")
+        nothing = " or ".join(look.acting.lacks()) or "no text"
+        title = look.rows("empty", empty, f"holds {nothing}", f"hold {nothing}")
         yield _alert("empty", empty, title, "lengths", **look.acting.rule("empty"))
 
 
