@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from hone.data.formats import Format, converted, recognise
 from hone.data.prepare import prepare
 from hone.data.rows import Bad, Row
+from hone.data.survey import survey_files
 from hone.errors import InputError
 from hone.task.load import parse_task
+from hone.task.spec import Clean
 
 CUTS = Path(__file__).parent / "formats"
 ASKED = {"role": "user", "content": "2 + 2?"}
@@ -543,6 +545,24 @@ def test_bad_rows_of_a_schema_stop_a_task_with_where_and_what(tmp_path: Path) ->
     assert "1 bad row of 20" in problem
     assert 'field "messages": expected a conversation whose last turn is the assistant\'s' in problem
     assert 'train.jsonl:8 has turn 1 of 1 from "user"' in problem
+
+
+@pytest.mark.parametrize("of_task", [False, True])
+def test_questions_that_have_no_answer_are_kept(tmp_path: Path, of_task: bool) -> None:
+    nothing = {"text": [], "answer_start": []}
+    rows = [
+        {**SQUAD, "question": f"When, asks number {n}?", "answers": nothing if n % 3 == 0 else SPAN} for n in range(90)
+    ]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    said: list[str] = []
+    if of_task:
+        text = "task: t\nkind: generate\ndata: {train: train.jsonl, dev: 9}\ninput: '{question}'\noutput: '{answer}'\n"
+        made = prepare(parse_task(text + "target: 0.5\n"), tmp_path, tmp_path / "cache", said.append)
+        assert len(made.train) + len(made.dev) + made.test.n == 90
+        assert any(row.fields["answer"] == "" for row in made.train)
+    else:
+        survey = survey_files(["train.jsonl"], tmp_path, Clean(), tmp_path / "cache", said.append)
+        assert survey.decisions.keep.tolist() == [True] * 90
 
 
 # Whatever a row holds.
