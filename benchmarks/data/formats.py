@@ -39,7 +39,7 @@ EXPECTED = {
             "RateBook",
             "SearchCreativeWork",
             "SearchScreeningEvent",
-        )  # fmt: skip
+        )
     },
     "gsm8k/train.jsonl": ("", 0),
     "banking77/train.csv": ("", 0),
