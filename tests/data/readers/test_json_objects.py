@@ -40,7 +40,18 @@ def test_the_one_array_of_objects_in_an_object_is_the_rows(
         rows = list(read("a.json", tmp_path, progress=progress))
         assert [row.fields for row in rows if isinstance(row, Row)] == ROWS
         assert [row.id for row in rows] == ["a.json:1", "a.json:2"]
-        assert any('its rows are the elements of "' in note for note in progress.notes)
+        (key,) = {"AddToPlaylist", "data"} & set(value)
+        assert progress.said() == [f'the rows are the elements of one array: "{key}" of a.json']
+
+
+def test_many_files_of_one_array_each_are_one_line(tmp_path: Path) -> None:
+    for name in "abcde":
+        (tmp_path / f"{name}.json").write_text(json.dumps({name.upper(): ROWS}))
+    progress = Progress()
+    assert len(list(read("*.json", tmp_path, progress=progress))) == 5 * len(ROWS)
+    assert progress.said() == [
+        'the rows are the elements of one array: "A" of a.json, "B" of b.json and 3 more',
+    ]
 
 
 def test_several_arrays_are_named_and_one_can_be_chosen(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def _object(window: Window, progress: Progress) -> Iterator[Row | Bad]:
         elif file.part in ("", key) and not read:
             found.append(key)
             read = key
-            progress.note(f'{file}: its rows are the elements of "{key}"')
+            progress.note_at("the rows are the elements of one array", f'"{key}" of {file.name}')
             window.drop(1)
             yield from _elements(window, progress)
         else:

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 
 OnProgress = Callable[[int, int], None]
+SHOWN = 2
+"""Places that a line names."""
 
 
 class Progress:
@@ -20,6 +22,7 @@ class Progress:
         self.bytes_done = 0
         self.bytes_total = 0
         self.notes: Counter[str] = Counter()
+        self._places: dict[str, list[str]] = {}
         self._before = 0
         self._on_progress = on_progress
 
@@ -46,6 +49,18 @@ class Progress:
         """As :meth:`note`, of something that holds for a whole column or file: it is said once and not counted."""
         self.notes[what] = 1
 
+    def note_at(self, what: str, place: str) -> None:
+        """As :meth:`note`, of something that many files may have alike: one line names the first places and the count."""
+        self.notes[what] += 1
+        self._places.setdefault(what, []).append(place)
+
     def said(self) -> list[str]:
         """The notes as lines, in the order in which they were first met."""
-        return [what if times == 1 else f"{what} ({times:,} times)" for what, times in self.notes.items()]
+        return [self._line(what, times) for what, times in self.notes.items()]
+
+    def _line(self, what: str, times: int) -> str:
+        places = self._places.get(what, [])
+        if not places:
+            return what if times == 1 else f"{what} ({times:,} times)"
+        more = f" and {len(places) - SHOWN:,} more" if len(places) > SHOWN else ""
+        return f"{what}: {', '.join(places[:SHOWN])}{more}"
