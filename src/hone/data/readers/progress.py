@@ -50,7 +50,7 @@ class Progress:
         self.notes[what] = 1
 
     def note_at(self, what: str, place: str) -> None:
-        """As :meth:`note`, of something that many files may have alike: one line names the first places and the count."""
+        """As :meth:`note`, of something that many files may have alike: a line names the first places."""
         self.notes[what] += 1
         self._places.setdefault(what, []).append(place)
 
