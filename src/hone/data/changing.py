@@ -3,17 +3,59 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from hone.data.formats.spans import respanned, span_changes
 from hone.data.patches import Patches
 from hone.data.rows import Bad, Row
-from hone.data.transforms.base import Transform
+from hone.data.transforms.base import OfTexts, Transform
 from hone.data.view import transformed
 from hone.data.wording import counted
 
 _EDITS = "edits"
+_ROUNDS = 8
+
+
+def through(
+    fields: dict[str, Any],
+    transforms: Sequence[Transform],
+    columns: Sequence[str],
+    changed: Counter[str],
+    texts: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """A row's fields after the transforms, so that they change nothing in them a second time.
+
+    Each changes nothing in its own output, but a later one may leave something to an earlier one: where a line goes,
+    the next may look like the beginning of a page. So they run again over a row that any but the first has changed.
+
+    Args:
+        fields: the very same object comes back where nothing changes.
+        transforms: in their order.
+        columns: which texts are meant, see :func:`~hone.data.view.transformed`.
+        changed: counts the row once for each transform that changed it.
+        texts: the columns that transforms of whole texts (:class:`~hone.data.transforms.base.OfTexts`) take, where
+            these are fewer: a title is no page of one line.
+    """
+    names: dict[str, None] = {}
+    for _ in range(_ROUNDS):
+        acted = []
+        for transform in transforms:
+            taken = columns if texts is None or not isinstance(transform, OfTexts) else texts
+            new = transformed(fields, transform.apply, taken)
+            if new is not fields and new != fields:
+                acted.append(transform.name)
+                names |= dict.fromkeys([transform.name, *_spans(transform.name, fields, new)])
+                fields = new
+        if not acted or acted == [transforms[0].name]:
+            break
+    changed.update(list(names))
+    return fields
+
+
+def _spans(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    return [f"{name} ({what})" for what in span_changes(old, new)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +75,7 @@ class Changing:
     transforms: Sequence[Transform] = ()
     columns: Sequence[str] | None = None
     leave: Sequence[str] = ()
+    texts: Sequence[str] | None = None
     patches: Patches = field(default_factory=Patches)
     changed: Counter[str] = field(default_factory=Counter)
     hides_values: bool = False
@@ -47,16 +90,10 @@ class Changing:
 
     def of(self, row: Row) -> Row:
         """One row after the transforms."""
-        fields = row.fields
         columns = self.columns
         if columns is None:
-            columns = [name for name in fields if name not in self.leave] if self.transforms else ()
-        for transform in self.transforms:
-            new = transformed(fields, transform.apply, columns)
-            if new is not fields:
-                self.changed[transform.name] += 1
-                self.changed.update(f"{transform.name} ({what})" for what in span_changes(fields, new))
-            fields = new
+            columns = [name for name in row.fields if name not in self.leave] if self.transforms else ()
+        fields = through(row.fields, self.transforms, columns, self.changed, self.texts)
         return row if fields is row.fields else Row(row.id, fields)
 
     def _edited(self, row: Row) -> Row:
@@ -81,4 +118,5 @@ class Changing:
     def unedited(self) -> Changing:
         """The same transforms without edits and counts: what a sealed test needs later."""
         columns = None if self.columns is None else tuple(self.columns)
-        return Changing(transforms=tuple(self.transforms), columns=columns, leave=tuple(self.leave))
+        texts = None if self.texts is None else tuple(self.texts)
+        return Changing(transforms=tuple(self.transforms), columns=columns, leave=tuple(self.leave), texts=texts)

@@ -14,6 +14,7 @@ from hone.data.making import chosen_section
 from hone.data.placing import placed
 from hone.data.rows import Row, fingerprint
 from hone.data.sealed import SealedTest
+from hone.data.view import view_of_task
 from hone.errors import InputError
 from hone.task.render import task_prompt
 from hone.task.spec import Task
@@ -52,7 +53,12 @@ def hidden(task: Task, folder: Path) -> Hidden:
         return Hidden(task=task, test=None)
     section, patches = chosen_section(task, folder)
     patches, _ = placed(patches, task, folder)
-    changing = Changing(transforms=transforms_of(section, task.kind), leave=left_alone(task), patches=patches)
+    changing = Changing(
+        transforms=transforms_of(section, task.kind),
+        leave=left_alone(task),
+        texts=view_of_task(task).text_columns,
+        patches=patches,
+    )
     lenient = task.model_copy(update={"data": task.data.model_copy(update={"bad_rows": "drop"})})
     loaded = sources.load(lenient, folder, lambda line: None, changing)
     return Hidden(task=task, test=hold_out(lenient, folder, loaded, changing, lambda line: None).test)

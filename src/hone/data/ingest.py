@@ -13,17 +13,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hone.data.formats.spans import span_changes
+from hone.data.changing import through
 from hone.data.rows import Row
 from hone.data.store import Part, TextStore, write_part
 from hone.data.table import BATCH_CHARS, BATCH_ROWS, batches
 from hone.data.transforms.base import Transform
-from hone.data.view import View, transformed
+from hone.data.view import View
 from hone.data.workers import ordered_map
 from hone.errors import FailedError
 from hone.files import content_hash, read_json, write_json
 
-STEP = "ingest-4"
+STEP = "ingest-5"
 """Raised when readers, formats or the layout make something else of the same bytes."""
 SplitRow = tuple[str, Row]
 """The split that a row was read for, and the row."""
@@ -59,7 +59,7 @@ def ingest(
     Args:
         rows: in their order; not touched when the store of ``key`` is there.
         view: how a row becomes text, input, answer and label.
-        transforms: applied one after the other to every text of a row.
+        transforms: applied to every text of a row, see :func:`~hone.data.changing.through`.
         cache: folder of stores.
         key: stands for everything that decides what comes out (:func:`ingest_key`); None never looks one up.
         workers: processes that transform.
@@ -138,18 +138,8 @@ def _ingest_batch(
 
     def text_rows() -> Iterator[Any]:
         for split, row in rows:
-            new = _transformed(row, view, transforms, changed)
+            fields = through(row.fields, transforms, view.text_columns, changed)
+            new = row if fields is row.fields else Row(row.id, fields)
             yield view.row(new, row.id.rpartition(":")[0], split)
 
     return [write_part(batch, cache) for batch in batches(text_rows())], changed
-
-
-def _transformed(row: Row, view: View, transforms: Sequence[Transform], changed: Counter[str]) -> Row:
-    fields = row.fields
-    for transform in transforms:
-        new = transformed(fields, transform.apply, view.text_columns)
-        if new != fields:
-            changed[transform.name] += 1
-            changed.update(f"{transform.name} ({what})" for what in span_changes(fields, new))
-        fields = new
-    return row if fields is row.fields else Row(row.id, fields)

@@ -83,6 +83,7 @@ def open_task(
     changing = Changing(
         transforms=transforms_of(section, task.kind),
         leave=left_alone(task),
+        texts=view_of_task(task).text_columns,
         patches=patches,
         hides_values=hides_values,
     )

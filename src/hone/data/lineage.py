@@ -144,7 +144,8 @@ def _source_events(folder: Path, row_id: str, task: Task) -> tuple[list[Event], 
     patches = placed(patches, task, folder)[0] if patches.version else known
     events += _edit_events(row_id, patches, known)
     row = patches.edited(row).row
-    for transform in transforms_of(section, task.kind):
+    # A later one may leave something to an earlier one, as in :func:`~hone.data.changing.through`.
+    for transform in transforms_of(section, task.kind) * 3:
         new = Changing(transforms=[transform], columns=view.text_columns).of(row)
         if new is not row:
             changed = {name: value for name, value in new.fields.items() if value != row.fields.get(name)}

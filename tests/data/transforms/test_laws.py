@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hone.data.changing import through
 from hone.data.transforms.base import Transform
-from hone.data.transforms.registry import TRANSFORMS, apply_all, open_transforms
+from hone.data.transforms.registry import TRANSFORMS, open_transforms
 
 # Pieces that make transforms act: mojibake, escapes, marks to compose, spaces, tags, numbers that pass their checks.
 MENDED = [
@@ -87,13 +89,32 @@ def test_the_second_time_changes_nothing(transform: Transform, text: str) -> Non
     assert transform.apply(once) == once
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(text=TEXTS)
-def test_the_whole_chain_a_second_time_changes_nothing_in_what_it_measures(text: str) -> None:
-    chain = open_transforms(["html", "unicode", "whitespace", "redact"])
-    (once,), _ = apply_all(chain, [text])
-    _, (*_, redacted) = apply_all(chain, [once])
-    assert redacted.spans == 0
+def test_a_row_that_went_through_all_transforms_goes_through_them_unchanged(text: str) -> None:
+    chain = open_transforms(TRANSFORMS)
+    once = through({"text": text}, chain, ["text"], Counter())
+    changed: Counter[str] = Counter()
+    assert through(once, chain, ["text"], changed) is once
+    assert not changed
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        # The line before the page goes, then the page is one.
+        ("Go\n<!doctype html><body><p>A line of text.</p><p>Two words</p></body>", "A line of text."),
+        # A mark meets its letter where a citation stood between them.
+        ("Un cafe[1]\u0301 noir", "Un caf\u00e9 noir"),
+        # What was three words is one marker.
+        ("A line that stays.\n+44 20 7946 0958", "A line that stays."),
+    ],
+)
+def test_what_a_later_transform_leaves_to_an_earlier_one_is_done_too(text: str, left: str) -> None:
+    changed: Counter[str] = Counter()
+    chain = open_transforms(TRANSFORMS)
+    assert through({"text": text}, chain, ["text"], changed) == {"text": left}
+    assert set(changed.values()) == {1}  # a row once for each transform, however often it ran
 
 
 def test_a_transform_can_go_to_another_process_and_into_a_cache_key(transform: Transform) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 
 @runtime_checkable
@@ -28,3 +28,10 @@ class Transform(Protocol):
     def apply(self, text: str) -> str:
         """The transformed text."""
         ...
+
+
+@runtime_checkable
+class OfTexts(Protocol):
+    """A transform that fits the texts which are measured alone, and no title, date or address beside them."""
+
+    of_texts: ClassVar[bool]

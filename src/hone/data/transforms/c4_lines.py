@@ -35,6 +35,7 @@ class C4Lines:
     javascript: bool = True
     citations: bool = True
 
+    of_texts: ClassVar[bool] = True
     name: ClassVar[str] = "c4-lines"
     version: ClassVar[str] = "1"
 
