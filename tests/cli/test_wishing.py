@@ -55,7 +55,7 @@ def hone(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
         ),
         (
             ["--preset", "web", "--transform", "html=off"],
-            "{preset: web, transforms: [unicode, whitespace, {redact: {kinds: [email, ip]}}]}",
+            "{preset: web, transforms: [unicode, whitespace, c4-lines, {redact: {kinds: [email, ip]}}]}",
         ),
         (["--signal", "near:threshold=0.6:n=3"], "{signals: {near: {threshold: 0.6, n: 3}}}"),
     ],
@@ -94,7 +94,7 @@ def test_everything_wrong_is_said_at_once_with_the_nearest_name(rows: Path, caps
         "--rule toxic-words=off": "preset task has no such rule",
         "--rule length.words=off": "a rule over a column says what it keeps",
         "--rule lenght.words=2..": 'did you mean "length"',
-        "--transform htm": 'did you mean "html"? known: html, redact',
+        "--transform htm": 'did you mean "html"? known: c4-lines, html, redact',
         "--transform html=off": "preset task has no such transform",
         "--signal near:treshold=0.5": 'did you mean "threshold"',
     }

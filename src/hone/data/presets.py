@@ -139,7 +139,13 @@ PRESETS: dict[str, Preset] = {
     "task": Preset(name="task", rules=(IN_TEST, IN_DEV, EMPTY, DUPLICATE), signals=_ALWAYS),
     "web": Preset(
         name="web",
-        transforms=(("html", {}), ("unicode", {}), ("whitespace", {}), ("redact", {"kinds": ["email", "ip"]})),
+        transforms=(
+            ("html", {}),
+            ("unicode", {}),
+            ("whitespace", {}),
+            ("c4-lines", {}),
+            ("redact", {"kinds": ["email", "ip"]}),
+        ),
         rules=(
             EMPTY,
             _LANGUAGE,

@@ -156,7 +156,7 @@ class Clean(Section):
     preset: Literal["task", "web", "none"] = "task"
     transforms: list[str | dict[str, dict[str, Any]]] | None = None
     """Transforms by name or ``{name: {parameter: value}}``, without the key the preset's own; carried out in the order
-    html, unicode, whitespace, redact."""
+    html, unicode, whitespace, c4-lines, redact."""
     rules: dict[str, bool | RuleWish] = {}
     """By name: ``false`` leaves a rule of the preset out, ``{min: ..., max: ...}`` moves its threshold or adds one."""
     signals: dict[str, dict[str, Any]] = {}
