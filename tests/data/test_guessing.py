@@ -137,6 +137,17 @@ def test_a_question_on_a_text_is_asked_with_it() -> None:
     assert (made[1].input, made[1].answer) == ("text 1\nwho?", "name 1")
 
 
+def test_a_question_beside_texts_of_any_name_is_not_all_of_a_row(tmp_path: Path) -> None:
+    many = [{"question": "One and the same?", "candidate": f"another {n}", "rank": n % 2} for n in range(6)]
+    view, _ = seen(*many)
+    assert view.text_columns == ("candidate",)
+    assert kept(tmp_path, *many) == 6
+    many[0]["question"] = "Another one?"
+    assert seen(*many)[0].text_columns == ("question", "candidate")
+    alone = [{"question": f"What is {n}?", "candidate": "the same"} for n in range(6)]
+    assert seen(*alone)[0].text_columns == ("question",)
+
+
 _WORDS = st.text("ab ", max_size=6) | st.none()
 _FIELDS = st.lists(
     st.fixed_dictionaries({"beitrag": _WORDS, "thema": _WORDS}, optional={"ort": _WORDS, "satz": _WORDS}),

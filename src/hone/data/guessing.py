@@ -41,6 +41,8 @@ TEXT_NAMES = (
     ("passage",),
 )  # fmt: skip
 """Names that say what the text is, those that belong together together; the earliest of which all are there counts."""
+_ASKING = ("prompt", "input", "question", "sentence", "query", "request", "instruction")
+"""Names of what may be half of a row: a question with some answers, whose columns may have any name."""
 _ALSO_ANSWERS = ("target", "output", "answer")
 """Names of labels that texts may have as well: only columns of few values are taken for labels."""
 _REPEATED = 0.8
@@ -127,6 +129,8 @@ def guess_texts(columns: Sequence[Column], num_rows: int, given: Mapping[str, st
             why = f'input = {_named(prompt)}, answer = "{answer}" (by their names), text = both'
             return Texts(prompt=prompt, answer=answer, why=why)
         answer = ""
+    if _is_half(named, left, num_rows):
+        named = ()
     found = Texts(prompt=named, why=f"text = {_named(named)} (by {'their names' if len(named) > 1 else 'its name'})")
     if not named:
         found = _by_length(columns, left, num_rows, label)
@@ -143,6 +147,14 @@ def _by_name(columns: Sequence[Column]) -> tuple[str, ...]:
     by_name = {folded(column.name): column.name for column in columns}
     found = next((names for names in TEXT_NAMES if by_name.keys() >= set(names)), ())
     return tuple(by_name[name] for name in found)
+
+
+def _is_half(named: Sequence[str], left: Sequence[Column], num_rows: int) -> bool:
+    """Whether rows hold further texts beside what is asked, which tell them apart."""
+    if len(named) != 1 or folded(named[0]) not in _ASKING:
+        return False
+    others = [c for c in left if c.name not in named and not is_beside(c) and not c.numeric]
+    return any(c.distinct > _MOSTLY * c.filled and c.distinct > 1 and _is_common(c.filled, num_rows) for c in others)
 
 
 def _by_length(columns: Sequence[Column], left: Sequence[Column], num_rows: int, label: str) -> Texts:
@@ -162,7 +174,7 @@ def _by_length(columns: Sequence[Column], left: Sequence[Column], num_rows: int,
     mean = f"{chars:,.0f} characters on average in the first {counted(num_rows, 'row')}"
     if len(texts) == 1:
         return Texts(prompt=names, why=f"text = {_named(names)} (the only column of text, {mean})")
-    why = f"text = {_named(names)} joined (no name says which is the text; {mean})"
+    why = f"text = {_named(names)} joined (no name says which of them is the text; {mean})"
     return Texts(prompt=names, why=why)
 
 
