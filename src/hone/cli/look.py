@@ -138,16 +138,15 @@ def _report(args: argparse.Namespace, looked: Looked) -> int:
 
 def say_headline(document: dict[str, Any], say: Callable[[str], None]) -> None:
     """Rows, what is wrong most, and what acts on it, for a terminal."""
-    from hone.data.looking.markup import number, percent
+    from hone.data.looking.markup import interval_told, percent, value_told
 
     figures = []
     for figure in document["headline"]:
-        value = percent(figure["value"]) if figure["unit"] == "share" else number(figure["value"])
-        if figure["low"] != figure["high"]:
-            low, high = (
-                percent(figure[end]) if figure["unit"] == "share" else number(figure[end]) for end in ("low", "high")
-            )
-            value = f"{value} ({low} to {high})"
+        value = value_told(figure["value"], figure["unit"])
+        if figure["high"] is None and figure["low"] is not None:
+            value = f"at least {value}"
+        elif told := interval_told(figure, figure["unit"]):
+            value = f"{value} ({told})"
         name = figure["name"]
         counted = f"{value} {name.removesuffix('s') if figure['value'] == 1 else name}"
         figures.append(counted if figure["unit"] == "count" else f"{name} {value}")

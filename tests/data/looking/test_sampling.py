@@ -5,7 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hone.data.looking.sampling import Estimate, at_most, mean, order_by_hash, repeats, share, total
+from hone.data.looking.sampling import (
+    CONSTANT,
+    Estimate,
+    at_most,
+    distinct,
+    kept,
+    mean,
+    median,
+    order_by_hash,
+    repeats,
+    share,
+    total,
+)
 
 
 @pytest.mark.parametrize("truth", [0.01, 0.2, 0.5])
@@ -39,8 +51,60 @@ def test_figures_of_all_rows_have_no_interval() -> None:
 
 
 def test_a_sum_is_scaled_up_from_a_sample() -> None:
-    found = total(np.full(100, 7.0), of=1_000)
-    assert found.value == pytest.approx(7_000) == found.low == found.high
+    found = total(np.tile([6.0, 8.0], 50), of=1_000)
+    assert found.value == pytest.approx(7_000)
+    assert found.low < 7_000 < found.high
+
+
+def test_what_is_constant_in_a_sample_has_no_interval_and_says_so() -> None:
+    """Of 10,000 rows one holds a 5: most samples see zeros alone, and an interval of 0 to 0 would not hold 0.0005."""
+    for found in (mean(np.zeros(100), of=10_000), total(np.zeros(100), of=10_000)):
+        assert found.to_json() == {"value": 0.0, "low": None, "high": None, "n": 100, "note": CONSTANT}
+    assert mean(np.zeros(100), of=100).to_json() == {"value": 0.0, "low": 0.0, "high": 0.0, "n": 100}
+    assert mean(np.asarray([3.0]), of=9).to_json()["low"] is None
+
+
+def test_a_figure_of_no_rows_is_null() -> None:
+    for found in (mean(np.full(5, np.nan)), mean(np.full(5, np.nan), of=9), share(0, 0), median(np.zeros(0))):
+        assert found.to_json() == {"value": None, "low": None, "high": None, "n": 0}
+
+
+def test_the_median_of_a_few_rows_has_no_interval() -> None:
+    """Between the smallest and the largest of five the median lies 1 - 2 / 2^5 of the times, which is under 95 %."""
+    assert median(np.arange(5.0), of=50).to_json()["low"] is None
+    random = np.random.default_rng(3)
+    population = random.gamma(3.0, 20.0, 5_001)
+    truth = float(np.median(population))
+    found = [median(random.choice(population, 60, replace=False), of=5_001) for _ in range(300)]
+    assert np.mean([one.low <= truth <= one.high for one in found]) >= 0.92
+
+
+def test_a_sample_sees_at_least_so_many_values() -> None:
+    assert distinct(76, 100, of=1_000).to_json() | {"note": ""} == {
+        "value": 76,
+        "low": 76,
+        "high": None,
+        "n": 100,
+        "note": "",
+    }
+    assert distinct(76, 100).exact
+
+
+def test_the_share_that_rules_keep_is_held_though_a_sample_sees_few_repeats() -> None:
+    """A tenth of the rows is empty and a third are pairs: all rows keep 1 - 0.1 - 0.15."""
+    random = np.random.default_rng(4)
+    clusters = np.concatenate([np.arange(1_000), 1_000 + np.repeat(np.arange(1_500), 2), np.arange(4_000, 10_000)])
+    empty = np.arange(10_000) < 1_000
+    hits, values = 0, []
+    for _ in range(100):
+        at = random.choice(10_000, 500, replace=False)
+        again = np.ones(500, bool)
+        again[np.unique(clusters[at], return_index=True)[1]] = False
+        found = kept({"empty": empty[at], "duplicate": again}, {"duplicate": "exact.survivor"}, of=10_000)
+        hits += found.low <= 0.75 <= found.high
+        values.append(found.value)
+    assert hits >= 95
+    assert np.mean(values) > 0.85, "which is what the sample keeps"
 
 
 def test_what_a_sample_overstates_has_no_low_end() -> None:

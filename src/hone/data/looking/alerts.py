@@ -129,7 +129,7 @@ def _reading(look: _Look) -> Iterator[Alert]:
         of = Estimate(value=part, low=part, high=part, n=look.n).to_json()
         title = f"{counted(bad, 'row')} could not be read"
         yield _alert("bad-rows", bad, title, "reading", command=command, why=why, of=of)
-    empty = round(look.document["profile"]["empty.share"]["value"] * look.n)
+    empty = round((look.document["profile"]["empty.share"]["value"] or 0) * look.n)
     if empty:
         nothing = " or ".join(look.acting.lacks()) or "no text"
         title = look.rows("empty", empty, f"holds {nothing}", f"hold {nothing}")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from hone.data.looking.markup import fold, number, percent, short, tag, text
+from hone.data.looking.markup import fold, interval_told, number, percent, short, tag, text
 from hone.data.wording import counted
 
 Json = Mapping[str, Any]
@@ -265,6 +265,5 @@ def shares(values: Sequence[Json], name: str = "value") -> list[tuple[str, int, 
 
 
 def _share(figure: Json) -> str:
-    if figure["low"] == figure["high"]:
-        return percent(figure["value"])
-    return f"{percent(figure['value'])} ({percent(figure['low'])} to {percent(figure['high'])})"
+    told = interval_told(figure)
+    return percent(figure["value"]) + (f" ({told})" if told else "")

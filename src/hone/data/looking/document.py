@@ -19,6 +19,7 @@ from hone.data.looking.profile import empty_rows, profile
 from hone.data.looking.removal import rule_pages, waterfall
 from hone.data.looking.repeated import repeated
 from hone.data.looking.samples import Samples, searched_and_masked
+from hone.data.looking.sampling import distinct
 from hone.data.looking.searched import searched
 from hone.data.looking.spoken_of import bias
 from hone.data.measure import Measured, OnProgress
@@ -74,7 +75,7 @@ def build(
         if on_progress is not None:
             on_progress("report", done, len(parts))
     samples.fill()
-    document["headline"] = _headline(document, figures)
+    document["headline"] = _headline(document, figures, options)
     acting = Acting(columns=measured.columns, rules=tuple(rules), decisions=decisions, options=options)
     document["alerts"] = alerts(document, options, acting)
     return document
@@ -91,7 +92,7 @@ def _parts(
     """What makes each part of the document, in the order of the page."""
     rows = searched(measured.store, figures, options)
     return {
-        "profile": lambda: profile(figures, decisions, options),
+        "profile": lambda: profile(figures, decisions, options, rules),
         "waterfall": lambda: waterfall(figures, rules, decisions, options),
         "rules": lambda: rule_pages(figures, rules, decisions, samples, options),
         "duplicates": lambda: {kind: duplicates(kind, figures, samples, options) for kind in ("exact", "near")},
@@ -119,20 +120,18 @@ def _bad(options: LookOptions) -> dict[str, Any]:
     return {"rows": len(options.bad), "first": shown}
 
 
-def _headline(document: dict[str, Any], figures: Figures) -> list[dict[str, Any]]:
+def _headline(document: dict[str, Any], figures: Figures, options: LookOptions) -> list[dict[str, Any]]:
     """The few figures that a person reads first: name, value, and a note."""
     known = document["profile"]
-    # How many values there are cannot be estimated from a sample; at least so many were seen.
-    seen = ["seen in the sample"] if document["of"] else []
-    found = [
-        _figure("rows", document["of"] or document["rows"], f"{figures.n:,} in the sample" if document["of"] else "")
-    ]
+    sampled = " in the sample" if document["of"] else ""
+    rows = {**known["rows"], "unit": "count", "note": f"{figures.n:,}{sampled}" if sampled else ""}
+    found = [{"name": "rows", **rows}]
     for name, key in (("characters", "length.chars.total"), ("words", "length.words.total")):
         if key in known:
             found.append({"name": name, **known[key], "unit": "count", "note": ""})
     for name, key in (("exact duplicates", "duplicates.exact.share"), ("near duplicates", "duplicates.near.share")):
         if key in known:
-            count = round(known[key]["value"] * figures.n)
+            count = round((known[key]["value"] or 0) * figures.n)
             found.append({"name": name, **known[key], "unit": "share", "note": counted(count, "row")})
     empty = int(np.sum(empty_rows(figures)))
     found.append({"name": "empty", **known["empty.share"], "unit": "share", "note": counted(empty, "row")})
@@ -143,11 +142,9 @@ def _headline(document: dict[str, Any], figures: Figures) -> list[dict[str, Any]
         note = ", ".join([*notes, f"{counted(short, 'row')} too short to tell"] if short else notes)
         found.append({"name": f"language {first['value']}", **first["share"], "unit": "share", "note": note})
     if document["labels"]:
-        found.append(
-            _figure("labels", document["labels"]["distinct"], f"evenness {document['labels']['evenness']:.2f}")
-        )
-    sources = len(figures.counts("source"))
-    found.append(_figure("sources", sources, ", ".join([_licence(document), *seen])))
+        evenness = f"evenness {document['labels']['evenness']:.2f}{sampled}"
+        found.append(_values("labels", document["labels"]["distinct"], figures, options, evenness))
+    found.append(_values("sources", len(figures.counts("source")), figures, options, _licence(document)))
     kept = document["waterfall"]["kept_share"]
     note = counted(document["waterfall"]["kept"], "row") + (
         f", preset {document['preset']}" if document["preset"] else ""
@@ -156,8 +153,9 @@ def _headline(document: dict[str, Any], figures: Figures) -> list[dict[str, Any]
     return found
 
 
-def _figure(name: str, value: float, note: str) -> dict[str, Any]:
-    return {"name": name, "value": value, "low": value, "high": value, "n": value, "unit": "count", "note": note}
+def _values(name: str, count: int, figures: Figures, options: LookOptions, note: str) -> dict[str, Any]:
+    """How many different values there are."""
+    return {"name": name, **distinct(count, figures.n, options.of).to_json(), "unit": "count", "note": note}
 
 
 def _licence(document: dict[str, Any]) -> str:

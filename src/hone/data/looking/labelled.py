@@ -85,7 +85,9 @@ class Names:
 
 
 def _one_split(figures: Figures, options: LookOptions, names: Names) -> list[dict[str, Any]]:
-    """Labels that only one split has: no model learns what only the test holds."""
+    """Labels that only one split has: no model learns what only the test holds. A sample cannot say what is missing."""
+    if options.of is not None:
+        return []
     (split_of, known), (label_of, found) = figures.codes("split"), figures.codes("label")
     both = (split_of >= 0) & (label_of >= 0)
     splits: dict[str, set[str]] = {}

@@ -66,12 +66,27 @@ def percent(value: float) -> str:
 
 
 def estimate(figure: Json, unit: str = "share") -> str:
-    """A figure, with its interval where it is an estimate."""
-    show = percent if unit == "share" else number
-    value = tag("span", show(figure["value"]), class_="num")
-    if figure["low"] == figure["high"]:
-        return value
-    return value + " " + tag("span", f"{show(figure['low'])} to {show(figure['high'])}", class_="interval")
+    """A figure, with its interval where it is an estimate, or why there is none."""
+    value = tag("span", value_told(figure["value"], unit), class_="num")
+    told = interval_told(figure, unit)
+    return f"{value} {tag('span', text(told), class_='interval')}" if told else value
+
+
+def interval_told(figure: Json, unit: str = "share") -> str:
+    """The interval of a figure in words; empty where it is exact, and why there is none where a sample gives none."""
+    low, high = figure["low"], figure["high"]
+    if low == high:
+        return str(figure.get("note", "")) if low is None and figure["value"] is not None else ""
+    if high is None:
+        return f"{value_told(low, unit)} or more"
+    return f"{value_told(low, unit)} to {value_told(high, unit)}"
+
+
+def value_told(value: float | None, unit: str) -> str:
+    """A share as a percentage, anything else as a number; a dash for none."""
+    if value is None:
+        return NONE
+    return percent(value) if unit == "share" else number(value)
 
 
 def rows(count: int) -> str:

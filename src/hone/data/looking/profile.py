@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from hone.data.looking.figures import Figures, LookOptions
-from hone.data.looking.sampling import Estimate, at_most, mean, repeats, share, total
-from hone.data.rules import Decisions
+from hone.data.looking.sampling import (
+    OF_COMPANY,
+    Estimate,
+    at_most,
+    estimated_by,
+    kept,
+    mean,
+    median,
+    repeats,
+    share,
+    total,
+    unestimated,
+)
+from hone.data.rules import Decisions, Rule
 
 _LENGTHS = ("chars", "words", "lines", "tokens")
+_OF_COMPANY = ("exact.", "near.", "boilerplate.", "labels.")
+"""What these signals say of a row depends on the rows beside it, of which a sample has fewer."""
 _MOST_VALUES = 60
 """Values of one column (languages, labels) that get a figure of their own."""
 
 
-def profile(figures: Figures, decisions: Decisions, options: LookOptions) -> dict[str, dict[str, float | int]]:
-    """Figures by name.
+def profile(
+    figures: Figures, decisions: Decisions, options: LookOptions, rules: Sequence[Rule] = ()
+) -> dict[str, dict[str, float | int | str | None]]:
+    """Figures by name; ``rules`` are those of the decisions.
 
     Returns:
-        Name to ``value``, ``low`` and ``high`` (an interval of 95 %; all equal where every row was measured) and
-        ``n``, the rows it was computed from. Names end in their unit: ``rows``, ``share``, ``mean``, ``median``,
-        ``total``.
+        Name to ``value``, ``low`` and ``high`` (an interval of 95 %; all equal where every row was measured; null where
+        a sample says too little, with a ``note`` why) and ``n``, the rows it was computed from; of no rows all are
+        null. Names end in their unit: ``rows``, ``share``, ``mean``, ``median``, ``total``.
     """
     found: dict[str, Estimate] = {"rows": _rows(figures, options)}
     found |= _lengths(figures, options)
@@ -29,10 +46,18 @@ def profile(figures: Figures, decisions: Decisions, options: LookOptions) -> dic
     found |= _flags(figures, options)
     found |= _values(figures, options)
     found |= _signals(figures, options)
-    found["kept.share"] = share(int(decisions.keep.sum()), figures.n, options.of)
+    columns = {rule.name: rule.column for rule in rules}
+    found["kept.share"] = kept_share(figures, decisions, rules, options)
     for rule, mask in decisions.failed.items():
-        found[f"rule.{rule}.share"] = share(int(mask.sum()), figures.n, options.of)
+        found[f"rule.{rule}.share"] = estimated_by(columns.get(rule, ""))(int(mask.sum()), figures.n, options.of)
     return {name: estimate.to_json() for name, estimate in found.items()}
+
+
+def kept_share(figures: Figures, decisions: Decisions, rules: Sequence[Rule], options: LookOptions) -> Estimate:
+    """The share of rows that pass all rules."""
+    if not decisions.failed:
+        return share(figures.n, figures.n, options.of)
+    return kept(decisions.failed, {rule.name: rule.column for rule in rules}, options.of)
 
 
 def _rows(figures: Figures, options: LookOptions) -> Estimate:
@@ -49,22 +74,8 @@ def _lengths(figures: Figures, options: LookOptions) -> dict[str, Estimate]:
         values = figures.numbers(name)
         found[f"{name}.total"] = total(values, options.of)
         found[f"{name}.mean"] = mean(values, options.of)
-        found[f"{name}.median"] = _median(values, options)
+        found[f"{name}.median"] = median(values, options.of)
     return found
-
-
-def _median(values: np.ndarray[Any, Any], options: LookOptions) -> Estimate:
-    """The median with the interval of its order statistics (binomial, normal approximation)."""
-    seen = np.sort(values[~np.isnan(values)])
-    n = len(seen)
-    if not n:
-        return Estimate(value=0.0, low=0.0, high=0.0, n=0)
-    value = float(np.median(seen))
-    if options.of is None or options.of <= len(values):
-        return Estimate(value=value, low=value, high=value, n=n)
-    half = 1.96 * np.sqrt(n) / 2
-    low, high = max(0, int(n / 2 - half)), min(n - 1, int(np.ceil(n / 2 + half)))
-    return Estimate(value=value, low=float(seen[low]), high=float(seen[high]), n=n)
 
 
 def _repeats(figures: Figures, options: LookOptions) -> dict[str, Estimate]:
@@ -124,11 +135,18 @@ def _values(figures: Figures, options: LookOptions) -> dict[str, Estimate]:
 
 
 def _signals(figures: Figures, options: LookOptions) -> dict[str, Estimate]:
-    """Means of every other number that was measured."""
+    """Means of every other number that was measured; of a flag it is the share of rows that have it."""
     skipped = ("row", "source", "split", "label")
     found = {}
     for name in figures.table.column_names:
         if name in skipped or name.startswith("length.") or name.endswith(".cluster") or not figures.is_number(name):
             continue
-        found[f"{name}.mean"] = mean(figures.numbers(name), options.of)
+        values = figures.numbers(name)
+        estimate = mean(values, options.of)
+        if options.of is not None and options.of > figures.n and estimate.n:
+            if name.startswith(_OF_COMPANY):
+                estimate = unestimated(estimate.value, estimate.n, OF_COMPANY)
+            elif figures.is_flag(name):
+                estimate = share(round(float(np.nansum(values))), estimate.n, options.of)
+        found[f"{name}.mean"] = estimate
     return found

@@ -9,8 +9,9 @@ import numpy as np
 
 from hone.data.looking.figures import Figures, LookOptions
 from hone.data.looking.histogram import histogram
+from hone.data.looking.profile import kept_share
 from hone.data.looking.samples import Mark, Sample, Samples
-from hone.data.looking.sampling import share
+from hone.data.looking.sampling import estimated_by
 from hone.data.rules import Decisions, Rule
 
 MOST_OVERLAPS = 16
@@ -37,7 +38,7 @@ def waterfall(figures: Figures, rules: Sequence[Rule], decisions: Decisions, opt
                 "left": int(left.sum()),
                 "chars": int(chars[fails].sum()),
                 "chars_alone": int(chars[fails & (together == 1)].sum()),
-                "share": share(int(fails.sum()), figures.n, options.of).to_json(),
+                "share": estimated_by(rule.column)(int(fails.sum()), figures.n, options.of).to_json(),
             }
         )
     kept = int(decisions.keep.sum())
@@ -46,7 +47,7 @@ def waterfall(figures: Figures, rules: Sequence[Rule], decisions: Decisions, opt
         "chars": int(chars.sum()),
         "kept": kept,
         "kept_chars": int(chars[decisions.keep].sum()),
-        "kept_share": share(kept, figures.n, options.of).to_json(),
+        "kept_share": kept_share(figures, decisions, rules, options).to_json(),
         "steps": steps,
         "overlaps": _overlaps(decisions),
         "sources": _sources(figures, rules, decisions, chars),
@@ -115,7 +116,7 @@ def rule_pages(
             "high": rule.high,
             "source": rule.source,
             "fails": int(fails.sum()),
-            "share": share(int(fails.sum()), figures.n, options.of).to_json(),
+            "share": estimated_by(rule.column)(int(fails.sum()), figures.n, options.of).to_json(),
         }
         if lines and figures.is_number(rule.column):
             whole = figures.is_whole(rule.column) or figures.is_flag(rule.column)

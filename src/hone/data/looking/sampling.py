@@ -1,13 +1,13 @@
 """Figures with intervals, and rows in a seeded order.
 
 Where every row was measured a figure is exact: its interval is the value. Where a sample was, the interval holds the
-figure of all rows 95 times of 100.
+figure of all rows 95 times of 100; where a sample says too little for one there is none, and why is said.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,24 +17,42 @@ from hone.data.split import position
 from hone.data.wording import counted
 from hone.task.scores import Z_95, wilson
 
+UNKNOWN = math.nan
+CONSTANT = "not estimated: constant in the sample"
+TOO_FEW = "not estimated: too few rows in the sample"
+OF_COMPANY = "not estimated: depends on which rows it is compared with"
+MEDIAN_ROWS = 6
+"""Rows from which on the smallest and the largest hold the median 95 times of 100: 1 - 2 / 2^6 is 0.97."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """A figure, the interval that holds it, and the number of rows that it was computed from."""
+    """A figure, the interval that holds it, and the number of rows that it was computed from.
+
+    NaN is what nobody knows: an end of the interval, for the reason that ``note`` says, or a figure of no rows.
+    """
 
     value: float
     low: float
     high: float
     n: int
+    note: str = ""
 
     @property
     def exact(self) -> bool:
         """Whether the interval is the value itself."""
         return self.low == self.value == self.high
 
-    def to_json(self) -> dict[str, float | int]:
-        """As the report's JSON holds it."""
-        return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
+    def to_json(self) -> dict[str, float | int | str | None]:
+        """As the report's JSON holds it: null where nothing is known, which is all of a figure of no rows."""
+        ends = {"value": self.value, "low": self.low, "high": self.high}
+        known = {name: None if math.isnan(end) or not self.n else end for name, end in ends.items()}
+        return {**known, "n": self.n} | ({"note": self.note} if self.note else {})
+
+
+def unestimated(value: float, n: int, note: str) -> Estimate:
+    """What was seen in a sample, without an interval."""
+    return Estimate(value=value, low=UNKNOWN, high=UNKNOWN, n=n, note=note)
 
 
 def share(count: int, n: int, of: int | None = None) -> Estimate:
@@ -55,12 +73,18 @@ def share(count: int, n: int, of: int | None = None) -> Estimate:
 
 
 def mean(values: np.ndarray[Any, Any], of: int | None = None) -> Estimate:
-    """A mean, with the normal interval over a sample. Nulls (NaN) say nothing."""
+    """A mean, with the normal interval over a sample. Nulls (NaN) say nothing.
+
+    Where all values of a sample are one, its spread says nothing of the rows that were not taken, and how large their
+    values can be is not known: there is no interval then.
+    """
     seen = values[~np.isnan(values)]
     n = len(seen)
-    value = float(seen.mean()) if n else 0.0
-    if not _sampled(len(values), of) or n < 2:
+    value = float(seen.mean()) if n else UNKNOWN
+    if not _sampled(len(values), of) or not n:
         return Estimate(value=value, low=value, high=value, n=n)
+    if n < 2 or seen.min() == seen.max():
+        return unestimated(value, n, TOO_FEW if n < 2 else CONSTANT)
     half = Z_95 * float(seen.std(ddof=1)) / math.sqrt(_effective(n, of))
     return Estimate(value=value, low=value - half, high=value + half, n=n)
 
@@ -71,7 +95,30 @@ def total(values: np.ndarray[Any, Any], of: int | None = None) -> Estimate:
         value = float(np.nansum(values))
         return Estimate(value=value, low=value, high=value, n=len(values))
     each = mean(np.nan_to_num(values), of)
+    if each.note:
+        return unestimated(each.value * of, each.n, each.note)
     return Estimate(value=each.value * of, low=max(0.0, each.low) * of, high=each.high * of, n=each.n)
+
+
+def median(values: np.ndarray[Any, Any], of: int | None = None) -> Estimate:
+    """A median, with the interval of its order statistics over a sample (binomial, normal approximation)."""
+    seen = np.sort(values[~np.isnan(values)])
+    n = len(seen)
+    value = float(np.median(seen)) if n else UNKNOWN
+    if not _sampled(len(values), of) or not n:
+        return Estimate(value=value, low=value, high=value, n=n)
+    if n < MEDIAN_ROWS:
+        return unestimated(value, n, TOO_FEW)
+    half = Z_95 * np.sqrt(n) / 2
+    low, high = max(0, int(n / 2 - half)), min(n - 1, int(np.ceil(n / 2 + half)))
+    return Estimate(value=value, low=float(seen[low]), high=float(seen[high]), n=n)
+
+
+def distinct(count: int, n: int, of: int | None = None) -> Estimate:
+    """How many different values there are: of a sample at least as many as were seen, and nobody knows how many."""
+    if not _sampled(n, of):
+        return Estimate(value=count, low=count, high=count, n=n)
+    return Estimate(value=count, low=count, high=UNKNOWN, n=n, note="at least; a sample does not see all")
 
 
 def repeats(count: int, n: int, of: int | None = None) -> Estimate:
@@ -96,8 +143,44 @@ def at_most(count: int, n: int, of: int | None = None) -> Estimate:
     return Estimate(value=seen.value, low=0.0, high=seen.high, n=n) if _sampled(n, of) else seen
 
 
+_SEEN_TOO_FEW = ("exact.", "near.", "labels.conflict")
+"""Of what these columns say a sample sees too little."""
 Estimated = Callable[[int, int, "int | None"], Estimate]
 """How the share of all rows follows from a count among those looked at."""
+
+
+def estimated_by(column: str) -> Estimated:
+    """How the share of rows that a rule over a column removes is estimated: of some a sample sees too few or many."""
+    if column.startswith(_SEEN_TOO_FEW):
+        return repeats
+    return at_most if column == "labels.suspect" else share
+
+
+def kept(failed: Mapping[str, np.ndarray[Any, Any]], columns: Mapping[str, str], of: int | None = None) -> Estimate:
+    """The share of rows that no rule removes.
+
+    What rules over repeats remove beside the others is estimated by itself (:func:`repeats`), and so is what a rule
+    over suspect labels does (:func:`at_most`); the ends of the parts are added, which is wider than need be.
+
+    Args:
+        failed: by rule (N,) bool, the rows that fail it; at least one rule.
+        columns: by rule, what it goes by.
+        of: rows that the sample was taken from.
+    """
+    parts: dict[Estimated, np.ndarray[Any, Any]] = {}
+    for name, mask in failed.items():
+        by = estimated_by(columns.get(name, ""))
+        parts[by] = parts[by] | mask if by in parts else mask
+    n = len(next(iter(failed.values())))
+    gone, low, high = np.zeros(n, bool), 0.0, 0.0
+    for by in (share, repeats, at_most):
+        if by in parts:
+            found = by(int((parts[by] & ~gone).sum()), n, of)
+            gone, low, high = gone | parts[by], low + found.low, high + found.high
+    value = float((~gone).mean()) if n else 0.0
+    if not _sampled(n, of):
+        return Estimate(value=value, low=value, high=value, n=n)
+    return Estimate(value=value, low=max(0.0, 1 - high), high=max(value, 1 - low), n=n)
 
 
 def told_rows(count: int, n: int, of: int | None = None, estimated: Estimated = share) -> tuple[str, bool]:
