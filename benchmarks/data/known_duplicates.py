@@ -2,10 +2,13 @@
 
     python benchmarks/data/known_duplicates.py --data FOLDER [--corpus FOLDER]
 
-``--data`` holds ``banking77``, ``sst2`` and ``cc_web_raw``. Known are the repeats of the pinned folding counted
-naively: there all texts that fold to nothing are the same. hone says nothing about empty texts and compares ``(`` and
-``)`` as they stand, so its figure is lower by the repeats of nothing. With ``--corpus`` (what ``corpus.py`` wrote) the
-speed on documents of 2,000 characters too.
+``--data`` holds ``banking77``, ``sst2``, ``hate_offensive``, ``snips_nlu`` and ``cc_web_raw``. Known are the repeats of
+the pinned folding counted naively: there all texts that fold to nothing are the same. hone says nothing about empty
+texts and compares ``(`` and ``)`` as they stand, so its figure is lower by the repeats of nothing. With ``--corpus``
+(what ``corpus.py`` wrote) the speed on documents of 2,000 characters too.
+
+Then the same files as ``hone look`` reads them, without a task: how many rows repeat a text, how many of these repeat
+its answer too and are duplicates, and how many are in the test.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import csv
 import json
 import re
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,7 +28,9 @@ import pyarrow as pa
 
 from hone.data.kernels.folding import folded
 from hone.data.signals.exact import Exact
+from hone.data.survey import Wishes, survey_files
 from hone.data.table import TextRow, batches
+from hone.task.spec import Clean
 
 
 class Known(NamedTuple):
@@ -59,6 +65,42 @@ KNOWN = (
     Known("sst2 train", "sst2/train.tsv", tsv_texts, 0, 7_122),
     Known("web pages", "cc_web_raw/CC-MAIN-20190717-00140.jsonl", jsonl_texts, 27, 35),
 )
+
+
+class Look(NamedTuple):
+    """Bare files, the columns that are named, their test, and what is known of them.
+
+    ``repeats`` of a text, ``duplicates`` with the same answer, ``in_test``: training rows that equal a test row.
+    """
+
+    files: str
+    test: str
+    text: str
+    label: str
+    repeats: int
+    duplicates: int
+    in_test: int
+
+
+LOOKS = (
+    Look("banking77/train.csv", "banking77/test.csv", "", "", 31, 30, 25),
+    Look("sst2/train.tsv", "sst2/test.tsv", "", "", 7_122, 6_994, 5),
+    Look("hate_offensive/labeled_data.csv", "", "tweet", "class", 46, 42, 0),
+    Look("snips_nlu/train_*_full.json", "snips_nlu/validate_*.json", "", "", 251, 246, 20),
+)
+
+
+def looked(look: Look, folder: Path) -> tuple[int, int, int]:
+    """Repeats, duplicates and rows of the test, as ``hone look`` measures them."""
+    wishes = Wishes(text=look.text, label=look.label, test=look.test)
+    with tempfile.TemporaryDirectory() as cache:
+        survey = survey_files(
+            [look.files], folder, Clean(), Path(cache), lambda line: None, wishes=wishes, looking=False
+        )
+        columns = survey.measured.columns
+        repeats = sum(filter(None, columns.column("exact.repeats").to_pylist()))
+        given = [columns.num_rows - columns.column(name).null_count for name in ("exact.survivor", "leak.test")]
+    return repeats, given[0], given[1]
 
 
 def found(texts: Sequence[str]) -> tuple[int, int, float]:
@@ -115,6 +157,12 @@ def main() -> None:
     test_rows = sum(text in train for text in folded(csv_texts(given.data / "banking77" / "test.csv")))
     wrong |= test_rows != 25
     print(f"banking77: {test_rows} test rows equal a training row after folding (known: 25)")
+    print("| bare files | repeats of a text | with its answer | equal a test row |")
+    print("|---|---|---|---|")
+    for look in LOOKS:
+        figures = looked(look, given.data)
+        wrong |= figures != (look.repeats, look.duplicates, look.in_test)
+        print(f"| {look.files} | {' | '.join(f'{figure:,}' for figure in figures)} |")
     sys.exit(1 if wrong else 0)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hone.data.kernels.bands import Pairs
 from hone.data.kernels.jaccard import Floats
@@ -154,6 +155,7 @@ def notes(columns: pa.Table) -> list[str]:
         if f"{name}.size" in columns.column_names and (empty := columns.column(f"{name}.size").null_count):
             verb = "is" if empty == 1 else "are"
             said.append(f"{name}: {counted(empty, 'row')} without {lacks} {verb} not compared")
+    said += _contradicting(columns)
     if "near.chain" not in columns.column_names:
         return said
     short = int(np.count_nonzero(_filled(columns, "near.shingles") == 1))
@@ -177,6 +179,19 @@ def notes(columns: pa.Table) -> list[str]:
             "take boilerplate out, or raise the threshold"
         )
     return said
+
+
+def _contradicting(columns: pa.Table) -> list[str]:
+    """A sentence on rows that repeat a text and are no duplicates, because their answer is another one."""
+    if "exact.repeats" not in columns.column_names:
+        return []
+    repeats = pc.sum(columns.column("exact.repeats")).as_py() or 0
+    removed = columns.num_rows - columns.column("exact.survivor").null_count
+    if repeats <= removed:
+        return []
+    equal = counted(repeats, "row equals", "rows equal")
+    same = f"{removed:,} of them one with the same answer; only these are" if removed else "none with the same answer:"
+    return [f"exact: {equal} an earlier one by folded text, {same} {'' if removed else 'no '}duplicates"]
 
 
 def _filled(columns: pa.Table, name: str) -> Ints:

@@ -3,6 +3,7 @@ r"""Exact duplicates: rows that are the same text after folding, ``re.sub(r"\W+"
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -15,6 +16,8 @@ from hone.data.kernels.folding import folded
 from hone.data.kernels.words import Ints
 from hone.data.table import texts
 
+_WORD = re.compile(r"\w")
+_NOTHING = hashlib.sha256(b"").digest()
 _KEY_BYTES = 16
 _TEXT_BYTES = 8
 _SKETCH = ("key_0", "key_1", "text")
@@ -26,7 +29,8 @@ class Exact:
 
     ``exact.survivor`` id of the row that says the same and is kept (null for rows that are kept); ``exact.cluster``
     position of the survivor, also for itself (null for rows alone); ``exact.size`` rows of the cluster;
-    ``exact.repeats`` whether an earlier row has the same input, with whatever answer.
+    ``exact.repeats`` whether an earlier row has the same input, with whatever answer; there, as in figures that others
+    publish, texts without letter or digit are all the same.
 
     What is compared is ``input``. A text without letter or digit folds to nothing and is compared as it stands. Where
     rows have an answer, it is compared as it stands, and so is what the text holds beside both (the worse answer of a
@@ -35,7 +39,7 @@ class Exact:
     """
 
     name: ClassVar[str] = "exact"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
 
     with_answer: bool = True
     survivor: str = "first"
@@ -115,12 +119,15 @@ def _answers(rows: pa.RecordBatch, given: Sequence[str]) -> Sequence[str | None]
 
 
 def _keys(given: Sequence[str], answers: Sequence[str | None]) -> Iterator[bytes]:
-    """24 bytes for each row: 16 of text and answer, 8 of the text, those of :func:`hone.data.rows.fingerprint`."""
-    for text, answer in zip(folded(given), answers, strict=True):
+    """24 bytes for each row: 16 of text and answer, 8 of the text alone.
+
+    Without an answer the first 8 are those of :func:`hone.data.rows.fingerprint`.
+    """
+    for raw, text, answer in zip(given, folded(given), answers, strict=True):
         whole = key = hashlib.sha256(text).digest()
         if answer is not None:
             whole = hashlib.sha256(key + answer.encode("utf-8", "surrogatepass")).digest()
-        yield whole[:_KEY_BYTES] + key[:_TEXT_BYTES]
+        yield whole[:_KEY_BYTES] + (key if _WORD.search(raw) else _NOTHING)[:_TEXT_BYTES]
 
 
 def _halves(sketches: pa.Table, name: str) -> Any:
