@@ -77,6 +77,18 @@ def test_rows_of_a_known_schema_bring_kind_and_templates(here, fixtures, capsys)
     assert "recognised" not in capsys.readouterr().err, "nothing is converted where the rows' own columns are named"
 
 
+def test_what_is_said_about_rows_is_no_label_and_texts_that_belong_together_are_asked_together(here):
+    rows = [{"text": f"row number {n} of some words", "lang": ("en", "fr", None)[n % 3]} for n in range(60)]
+    (here / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["init", "l", "--data", "rows.jsonl", "--yes", "--target", "5"]) == 0
+    assert (load_task("l").kind, load_task("l").output) == ("language-model", "{text}")
+    pairs = [{"premise": f"A man plays {n}.", "hypothesis": f"Is it {n}?", "label": n % 2} for n in range(60)]
+    (here / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pairs))
+    assert main(["init", "p", "--data", "pairs.jsonl", "--yes", "--target", "0.5"]) == 0
+    task = load_task("p")
+    assert (task.kind, task.input, task.output) == ("classify", "{premise}\n{hypothesis}", "{label}")
+
+
 def test_data_beside_the_folder_is_named_relative_and_elsewhere_absolute(here, fixtures):
     (here / "rows.csv").write_text("text,label\n" + "".join(f"w{n},{n % 2}\n" for n in range(40)))
     assert main(["init", "t", "--data", "rows.csv", "--kind", "classify", "--target", "0.9"]) == 0

@@ -19,10 +19,12 @@ from hone.data.columns import (
     columns_of,
     first_named,
     has_few_values,
+    is_beside,
     is_id,
 )
 from hone.data.formats import Format, converted, recognise
 from hone.data.formats.recognition import SAMPLE
+from hone.data.guessing import named_texts
 from hone.data.read import read
 from hone.data.rows import Bad, Row
 from hone.errors import InputError
@@ -91,14 +93,15 @@ def propose_kind(looked: Looked) -> Proposal | None:
     """The kind of task that the rows' schema or their columns suggest, or None when they suggest nothing."""
     if looked.format is not None:
         return Proposal(value=looked.format.kind, why=f"the rows are {looked.format.name}")
-    useful = [column for column in looked.columns if not is_id(column)]
+    useful = [column for column in looked.columns if not is_id(column) and not is_beside(column)]
     if len(useful) == 1 and useful[0].kind == "text":
         return Proposal(value="language-model", why=f'there is one column, "{useful[0].name}"')
     objects = [column.name for column in useful if column.kind == "object"]
     if objects:
         return Proposal(value="extract", why=f'the column "{objects[0]}" holds objects or lists')
     label = propose_label(looked)
-    if len(useful) == 2 and label is not None:
+    texts = named_texts([column for column in useful if column.kind == "text"])
+    if label is not None and len(useful) == max(2, len(texts) + 1) and label.value not in map(_braced, texts):
         return Proposal(value="classify", why=label.why)
     if len(useful) == 2:
         return Proposal(value="generate", why="there are two columns, and neither holds few distinct values")
@@ -117,6 +120,9 @@ def propose_of_format(looked: Looked, kind: str) -> tuple[Proposal, Proposal] | 
 def propose_input(looked: Looked, taken: Iterable[str] = ()) -> Proposal | None:
     """The column of the prompt, among those that the answer does not take."""
     left = [c for c in looked.columns if c.name not in set(taken) and c.kind == "text" and _is_usable(c)]
+    together = named_texts(left)
+    if len(together) > 1:
+        return Proposal(value="\n".join(map(_braced, together)), why="by their names")
     named = first_named(left, INPUT_NAMES)
     if named is not None:
         return Proposal(value=_template(named), why="by its name")
@@ -175,8 +181,12 @@ def _is_usable(column: Column) -> bool:
 
 
 def _is_label(column: Column, looked: Looked) -> bool:
-    return has_few_values(column, len(looked.rows)) and _is_usable(column)
+    return has_few_values(column, len(looked.rows)) and _is_usable(column) and not is_beside(column)
 
 
 def _template(column: Column) -> str:
-    return "{" + column.name + "}"
+    return _braced(column.name)
+
+
+def _braced(name: str) -> str:
+    return "{" + name + "}"

@@ -121,7 +121,7 @@ def guess_texts(columns: Sequence[Column], num_rows: int, given: Mapping[str, st
         return Texts(
             prompt=(given["text"],), answer=answer, why=why + (f', answer = "{answer}" (as given)' * bool(answer))
         )
-    named = _by_name([column for column in left if column.name != answer and _is_common(column.present, num_rows)])
+    named = named_texts([column for column in left if column.name != answer and _is_common(column.present, num_rows)])
     if named_answer is not None:
         one = first_named([column for column in left if column is not named_answer], INPUT_NAMES)
         prompt = named or ((one.name,) if one is not None else ())
@@ -134,7 +134,9 @@ def guess_texts(columns: Sequence[Column], num_rows: int, given: Mapping[str, st
     found = Texts(prompt=named, why=f"text = {_named(named)} (by {'their names' if len(named) > 1 else 'its name'})")
     if not named:
         found = _by_length(columns, left, num_rows, label)
-        empty = _by_name([c for c in columns if not c.filled and c.name != answer and _is_common(c.present, num_rows)])
+        empty = named_texts(
+            [c for c in columns if not c.filled and c.name != answer and _is_common(c.present, num_rows)]
+        )
         if empty and not found.prompt:
             found = Texts(prompt=empty, why=f"text = {_named(empty)} (by name, without any text in the first rows)")
     if answer and found.prompt:
@@ -142,8 +144,8 @@ def guess_texts(columns: Sequence[Column], num_rows: int, given: Mapping[str, st
     return found
 
 
-def _by_name(columns: Sequence[Column]) -> tuple[str, ...]:
-    """The columns whose names say that they are the text."""
+def named_texts(columns: Sequence[Column]) -> tuple[str, ...]:
+    """The columns whose names say that they are the text, those together that belong together; none without any."""
     by_name = {folded(column.name): column.name for column in columns}
     found = next((names for names in TEXT_NAMES if by_name.keys() >= set(names)), ())
     return tuple(by_name[name] for name in found)
