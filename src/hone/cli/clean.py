@@ -152,6 +152,8 @@ def _clean_files(args: argparse.Namespace) -> int:
             args.sources, Path(), section, place / CACHE, say, wishes=wishes, looking=False, on_progress=stages.tell
         )
         ledger, kept = books = ledger_of(survey, section)
+    for name, count in survey.changed.items():
+        say(f"transform {name}: {counted(count, 'row')} changed")
     counts = survey.decisions.counts()
     rules = [{"name": rule.name, "keeps": rule.sentence(), **counts[rule.name]} for rule in survey.plan.rules]
     _say_rules(rules, say)
@@ -165,6 +167,7 @@ def _clean_files(args: argparse.Namespace) -> int:
         "kept": len(kept),
         "read": counts_read(ledger),
         "left_out": ledger.counts(),
+        "changed": survey.changed,
         "rules": rules,
         "sources": [] if args.dry_run else [asdict(source) for source in version.sources],
     }
