@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hone.data.kernels.codepoints import pieces
 from hone.data.kernels.unspaced import num_words, signs
+from hone.data.prepare import prepare
 from hone.data.signals.c4 import C4, POLICY
 from hone.data.table import TextRow, text_batch
 from hone.data.transforms.c4_lines import C4Lines
 from hone.errors import InputError
+from hone.task.spec import Task
 
 PARTS = [
     "Please enable JavaScript to go on.",
@@ -160,3 +164,29 @@ def test_limits_and_phrases_are_parameters_with_numbers_in_their_errors() -> Non
         C4Lines(min_words=-1, max_word=0, policy="cookie")
     assert [problem for problem in caught.value.problems if "-1" in problem or "is 0" in problem or "list" in problem]
     assert len(caught.value.problems) == 3
+
+
+def test_columns_beside_the_text_keep_their_lines_and_lose_their_addresses(tmp_path: Path) -> None:
+    title = "How to learn JavaScript, by jane@example.org"
+    rows = [
+        {"text": f"A line of prose, number {n}.\nEnable JavaScript here.", "label": "x", "title": title}
+        for n in range(40)
+    ]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = Task.model_validate(
+        {
+            "task": "t",
+            "kind": "classify",
+            "data": {"train": "train.jsonl", "dev": 10},
+            "clean": {"transforms": ["c4-lines", "redact"]},
+            "input": "{text}",
+            "output": "{label}",
+            "target": 0.5,
+        }
+    )
+    version = prepare(task, tmp_path, tmp_path / "cache", lambda line: None)
+    assert version.train
+    for row in (*version.train, *version.dev):
+        assert row.fields["text"].startswith("A line of prose")
+        assert "JavaScript" not in row.fields["text"]
+        assert row.fields["title"] == title.replace("jane@example.org", "<EMAIL>")
