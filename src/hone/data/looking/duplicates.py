@@ -27,9 +27,13 @@ Piece = list[str]
 
 
 def duplicates(kind: str, figures: Figures, samples: Samples, options: LookOptions) -> dict[str, Any] | None:
-    """The groups that a signal (``exact`` or ``near``) found, the largest first; None when it was not measured."""
+    """The groups that a signal (``exact`` or ``near``) found, the largest first; None when it was not measured.
+
+    ``repeats``: rows whose text an earlier one has, whatever their answers; None of near duplicates.
+    """
     if not figures.has(f"{kind}.survivor", f"{kind}.cluster"):
         return None
+    again = f"{kind}.repeats"
     cluster = figures.numbers(f"{kind}.cluster")
     grouped = ~np.isnan(cluster)
     if kind == "near" and figures.has("exact.survivor"):
@@ -44,6 +48,7 @@ def duplicates(kind: str, figures: Figures, samples: Samples, options: LookOptio
     return {
         "kind": kind,
         "removed": removed,
+        "repeats": int(figures.flags(again).sum()) if figures.has(again) else None,
         "groups": len(survivor),
         "largest": int(size.max()) if len(size) else 0,
         "share": repeats(removed, figures.n, options.of).to_json(),

@@ -45,15 +45,15 @@ def duplicates(document: Json) -> str:
 def _kind(part: Json, notes: Sequence[str], sensitive: bool) -> str:
     title = _TITLES[part["kind"]]
     anchor = f"duplicates-{part['kind']}"
+    limits = "".join(map(note, notes))
     if not part["removed"]:
-        return sub(title, tag("p", "none", class_="hidden"), anchor=anchor)
+        return sub(title, tag("p", "none", class_="hidden"), limits, anchor=anchor)
     others = "1 other" if part["groups"] == 1 else f"one of {part['groups']:,} others"
     told = (
         f"{rows(part['removed'])} {'repeats' if part['removed'] == 1 else 'repeat'} {others}, "
         f"{estimate(part['share'])} of all; "
         f"the largest group has {rows(part['largest'])}."
     )
-    limits = "".join(map(note, notes))
     sizes = bars([(f"{size} rows", count, percent(count / part["groups"])) for size, count in part["sizes"]])
     shown = "".join(
         _cluster(cluster, at, len(part["clusters"]), sensitive) for at, cluster in enumerate(part["clusters"], 1)
