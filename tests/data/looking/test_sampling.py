@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,33 @@ def test_the_interval_of_a_mean_holds_the_mean_of_all_rows() -> None:
         for found in (mean(random.choice(population, 300, replace=False), of=5_000) for _ in range(400))
     )
     assert 0.92 <= hits / 400 <= 0.99
+
+
+@pytest.mark.parametrize(("sigma", "size"), [(0.5, 60), (1.0, 100), (1.25, 400)])
+def test_the_interval_of_a_mean_of_skewed_values_holds_it_more_often_than_the_normal_one(
+    sigma: float, size: int
+) -> None:
+    """Lengths of pages are about lognormal."""
+    random = np.random.default_rng(5)
+    population = random.lognormal(7.0, sigma, 20_000)
+    ours = normal = 0
+    for _ in range(400):
+        drawn = random.choice(population, size, replace=False)
+        found = mean(drawn, of=20_000)
+        half = 1.96 * drawn.std(ddof=1) / np.sqrt(size)
+        ours += found.low <= population.mean() <= found.high
+        normal += abs(drawn.mean() - population.mean()) <= half
+    assert ours > normal
+    assert ours / 400 >= 0.93
+
+
+@pytest.mark.parametrize(("count", "mean"), [(1, 0.05129), (2, 0.35536), (3, 0.81769)])
+def test_the_low_end_of_rare_rows_is_that_of_poisson(count: int, mean: float) -> None:
+    below = sum(np.exp(-mean) * mean**k / math.factorial(k) for k in range(count))
+    assert below == pytest.approx(0.95, abs=1e-4)
+    # The sample is next to nothing of all rows, so every draw counts once.
+    assert share(count, 100, of=10**9).low == pytest.approx(mean / 100, rel=0.01)
+    assert share(100 - count, 100, of=10**9).high == pytest.approx(1 - mean / 100, rel=0.01)
 
 
 def test_figures_of_all_rows_have_no_interval() -> None:
