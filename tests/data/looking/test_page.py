@@ -119,6 +119,12 @@ def test_the_policy_allows_the_page_s_own_script_and_style_alone(measured: Any) 
         assert f"{tag}-src 'sha256-{digest}'" in policy[1]
 
 
+def test_the_shares_of_scripts_say_what_a_text_s_script_is(measured: Any) -> None:
+    page = html(_document(measured))
+    section = page[page.index('id="scripts"') :]
+    assert "the script of most of its letters (script.main)" in section[: section.index("</section>")]
+
+
 def test_links_inside_the_page_lead_somewhere(measured: Any) -> None:
     page = html(_document(measured))
     anchors = set(re.findall(r'id="([^"]+)"', page))

@@ -44,7 +44,11 @@ def languages(document: Json) -> str:
             )
     if scripts is not None:
         mixed = scripts["mixed"]
-        told = note(f"{rows(mixed['rows'])} ({percent(mixed['share']['value'])}) hold words that mix scripts.")
+        told = note(
+            "A text counts under the script of most of its letters (script.main); digits, signs and "
+            "white space count for none, and the Han, Hiragana and Katakana of Japanese count apart. "
+            f"{rows(mixed['rows'])} ({percent(mixed['share']['value'])}) hold words that mix scripts."
+        )
         parts.append(sub("Scripts", bars(shares(scripts["values"])), _others(scripts), told, anchor="scripts"))
     return section("languages", "Languages and scripts", "", *parts) if parts else ""
 
