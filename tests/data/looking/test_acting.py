@@ -8,14 +8,18 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 import yaml
 
-from hone.data.looking.acting import section_text
+from hone.data.looking.acting import Acting, section_text
 from hone.data.looking.figures import LookOptions
 from hone.data.looking.of_survey import document_of
 from hone.data.looking.task_survey import survey_task
 from hone.data.making import chosen_section
+from hone.data.presets import OPTIONAL
+from hone.data.rules import decide
 from hone.data.survey import Survey, Wishes, survey_files
 from hone.task.load import load_task
 from hone.task.spec import Clean, RuleWish
@@ -229,6 +233,35 @@ def test_what_a_person_asked_for_or_what_guards_the_score_is_not_proposed_to_be_
     alert = next(one for one in document_of(survey, _options(folder))["alerts"] if one["name"] == "removed")
     assert alert["title"].startswith("the rule equals-test-row alone would remove")
     assert (alert["yaml"], alert["removes"]) == ("", None)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "empty",
+        "duplicate",
+        "near-duplicate",
+        "equals-test-row",
+        "equals-dev-row",
+        "equals-benchmark-row",
+        "contaminated",
+        "personal-data",
+    ],
+)
+@pytest.mark.parametrize("cleaning", [(), ("hone", "clean", "x.jsonl", "--out", "clean")])
+def test_no_alert_proposes_to_switch_a_protection_off(name: str, cleaning: tuple[str, ...]) -> None:
+    """Nearly all rows fail the rule, and a look at them is all that is proposed."""
+    rule = OPTIONAL[name]
+    fails = np.arange(20) > 0
+    values = [str(at) if bad else None for at, bad in enumerate(fails)] if rule.absent else [int(bad) for bad in fails]
+    columns = pa.table({"row": [str(at) for at in range(20)], rule.column: values})
+    decisions = decide(columns, (rule,))
+    assert int(decisions.failed[name].sum()) == 19
+    options = LookOptions(command=("hone", "look", "x.jsonl"), cleaning=cleaning)
+    act = Acting(columns=columns, rules=(rule,), decisions=decisions, options=options).without(name)
+    assert act["command"] == f"hone look x.jsonl --dropped {name}"
+    assert not {"yaml", "apply", "effect", "removes"} & set(act)
+    assert "off" not in act["why"]
 
 
 def test_a_rule_of_ones_own_is_left_out_by_not_naming_it(folder: Path) -> None:

@@ -19,7 +19,7 @@ import yaml
 from hone.data.cleaning import transforms_of
 from hone.data.looking.figures import Figures, Flags, LookOptions
 from hone.data.looking.markup import percent
-from hone.data.looking.sampling import Estimated, at_most, repeats, share, told_rows
+from hone.data.looking.sampling import estimated_by, told_rows
 from hone.data.presets import OPTIONAL, preset
 from hone.data.rules import Decisions, Rule, changed, decide
 from hone.data.transforms.registry import TRANSFORMS
@@ -29,8 +29,6 @@ from hone.task.spec import Clean
 Act = dict[str, Any]
 LONGEST_LINE = 118
 _MOST = 0.5
-_SEEN_TOO_FEW = ("exact", "near", "labels.conflict")
-"""Of what these columns say a sample sees too little."""
 _PARTS = {"input": "text", "answer": "answer", "label": "label"}
 """What the values of content.missing are to people."""
 
@@ -76,6 +74,8 @@ class Acting:
         rule = next(rule for rule in self.rules if rule.name == name)
         if rule.absent or rule.signal == "contamination":
             return {**look, "why": "So many rows: look at some; is the right file or column named, is none read twice?"}
+        if rule.signal == "pii":
+            return {**look, "why": "Look at some: the transform redact takes out what was found and keeps the rows."}
         look["why"] = "So large a part is seldom bad: look at the rows nearest to its threshold."
         alone = self.decisions.counts()[name]["alone"]
         if not alone:
@@ -143,10 +143,7 @@ class Acting:
 
     def _told(self, count: int, rule: str) -> str:
         column = OPTIONAL[rule].column if rule in OPTIONAL else ""
-        estimated: Estimated = repeats if column.startswith(_SEEN_TOO_FEW) else share
-        if column == "labels.suspect":
-            estimated = at_most
-        return told_rows(count, self.columns.num_rows, self.options.of, estimated)[0]
+        return told_rows(count, self.columns.num_rows, self.options.of, estimated_by(column))[0]
 
     def _beside(self, fails: int, new: int) -> str:
         """What else has to be known of a rule: rows that leave anyway, and that it takes the larger part."""

@@ -27,9 +27,10 @@ def _basis(document: Json) -> str:
     if document["of"]:
         said.append(
             f"Every figure is an estimate from {document['rows']:,} of {rows(document['of'])}, taken by a hash of "
-            f"their ids (seed {document['seed']}), with an interval of 95 % where a sample allows one. Shares of duplicates are too low in a "
-            "sample, because a repeat is seen only when both rows were taken; their intervals reach up accordingly. A "
-            "quick model of the labels learns from fewer rows, so more labels look wrong than would."
+            f"their ids (seed {document['seed']}), with an interval of 95 % where a sample allows one. Shares of "
+            "duplicates are too low in a sample, because a repeat is seen only when both rows were taken; their "
+            "intervals reach up accordingly. A quick model of the labels learns from fewer rows, so more labels look "
+            "wrong than would."
         )
     else:
         said.append("Figures are exact: every row was measured.")
