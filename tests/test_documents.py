@@ -100,6 +100,8 @@ def test_the_table_of_presets_says_what_the_presets_are() -> None:
     named = {name for rules in meant.values() for name in rules}
     meant["no preset"] = {name: rule.sentence() for name, rule in OPTIONAL.items() if name not in named}
     assert said == meant
+    (steps,) = re.findall(r"`web` also has the transforms\n?([^(]+)\(", text)
+    assert re.findall(r"`([\w-]+)`", steps) == [name for name, _ in PRESETS["web"].transforms]
 
 
 def test_the_example_of_a_database_works_as_pasted(tmp_path: Path) -> None:
