@@ -46,9 +46,9 @@ def sign() -> re.Pattern[str]:
 def num_words(line: str) -> int:
     """The words of ``str.split``; a word with signs counts once for each of them."""
     words = line.split()
-    if line.isascii() or (found := sum(1 for _ in sign().finditer(line))) == 0:
+    if line.isascii() or not (found := sign().findall(line)):
         return len(words)
-    return found + sum(sign().search(word) is None for word in words)
+    return len(found) + sum(sign().search(word) is None for word in words)
 
 
 def longest_word(line: str) -> int:
