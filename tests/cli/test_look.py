@@ -112,6 +112,21 @@ def test_a_sample_gives_intervals_that_hold_the_figures_of_all_rows(
     assert chars["low"] <= sum(len(line["text"]) for line in lines) / 600 <= chars["high"]
 
 
+def test_a_sample_says_what_it_cannot_tell(tmp_path: Path, capsys: pytest.CaptureFixture[str], banking: Path) -> None:
+    """Of two labels a sample can miss one, and what is alike in its rows may not be so in others."""
+    out = tmp_path / "out"
+    told = _run(capsys, banking / "train.csv", "--test", banking / "test.csv", "--sample", "9", "--out", out)
+    assert re.search(r"at least \d labels?, at least 1 source", told)
+    assert "in train" not in told
+    assert "only" not in told
+    document = _document(str(out / "train.html"))
+    lines = document["profile"]["length.lines.mean"]
+    assert (lines["value"], lines["low"], lines["high"]) == (1.0, None, None)
+    assert lines["no_interval"] == "not estimated: constant in the sample"
+    few = _run(capsys, banking / "train.csv", "--sample", "4", "--out", out)
+    assert re.search(r"[\d,]+ \(not estimated: too few rows in the sample\) characters", few)
+
+
 def test_sensitive_writes_no_text(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = rows.parent / "out"
     told = _run(capsys, rows, "--sensitive", "--out", out)

@@ -179,7 +179,7 @@ def test_with_a_sample_every_figure_has_an_interval(measured: Any) -> None:
     document = _document(measured, of=10_000)
     for name, figure in document["profile"].items():
         if figure["low"] is None:
-            assert figure["note"].startswith("not estimated: "), name
+            assert figure["no_interval"].startswith("not estimated: "), name
         elif figure["low"] == figure["high"]:
             # Of a median both ends can be one value, which many rows have.
             assert name == "rows" or name.endswith(".median"), name

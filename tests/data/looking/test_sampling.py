@@ -88,7 +88,7 @@ def test_a_sum_is_scaled_up_from_a_sample() -> None:
 def test_what_is_constant_in_a_sample_has_no_interval_and_says_so() -> None:
     """Of 10,000 rows one holds a 5: most samples see zeros alone, and an interval of 0 to 0 would not hold 0.0005."""
     for found in (mean(np.zeros(100), of=10_000), total(np.zeros(100), of=10_000)):
-        assert found.to_json() == {"value": 0.0, "low": None, "high": None, "n": 100, "note": CONSTANT}
+        assert found.to_json() == {"value": 0.0, "low": None, "high": None, "n": 100, "no_interval": CONSTANT}
     assert mean(np.zeros(100), of=100).to_json() == {"value": 0.0, "low": 0.0, "high": 0.0, "n": 100}
     assert mean(np.asarray([3.0]), of=9).to_json()["low"] is None
 
@@ -109,12 +109,12 @@ def test_the_median_of_a_few_rows_has_no_interval() -> None:
 
 
 def test_a_sample_sees_at_least_so_many_values() -> None:
-    assert distinct(76, 100, of=1_000).to_json() | {"note": ""} == {
+    assert distinct(76, 100, of=1_000).to_json() | {"no_interval": ""} == {
         "value": 76,
         "low": 76,
         "high": None,
         "n": 100,
-        "note": "",
+        "no_interval": "",
     }
     assert distinct(76, 100).exact
 

@@ -76,7 +76,7 @@ def interval_told(figure: Json, unit: str = "share") -> str:
     """The interval of a figure in words; empty where it is exact, and why there is none where a sample gives none."""
     low, high = figure["low"], figure["high"]
     if low == high:
-        return str(figure.get("note", "")) if low is None and figure["value"] is not None else ""
+        return str(figure.get("no_interval", "")) if low is None and figure["value"] is not None else ""
     if high is None:
         return f"{value_told(low, unit)} or more"
     return f"{value_told(low, unit)} to {value_told(high, unit)}"

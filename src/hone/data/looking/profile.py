@@ -37,8 +37,8 @@ def profile(
 
     Returns:
         Name to ``value``, ``low`` and ``high`` (an interval of 95 %; all equal where every row was measured; null where
-        a sample says too little, with a ``note`` why) and ``n``, the rows it was computed from; of no rows all are
-        null. Names end in their unit: ``rows``, ``share``, ``mean``, ``median``, ``total``.
+        a sample says too little, with ``no_interval``, the reason) and ``n``, the rows it was computed from; of no rows
+        all are null. Names end in their unit: ``rows``, ``share``, ``mean``, ``median``, ``total``.
     """
     found: dict[str, Estimate] = {"rows": _rows(figures, options)}
     found |= _lengths(figures, options)

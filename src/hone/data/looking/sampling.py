@@ -52,7 +52,7 @@ class Estimate:
         """As the report's JSON holds it: null where nothing is known, which is all of a figure of no rows."""
         ends = {"value": self.value, "low": self.low, "high": self.high}
         known = {name: None if math.isnan(end) or not self.n else end for name, end in ends.items()}
-        return {**known, "n": self.n} | ({"note": self.note} if self.note else {})
+        return {**known, "n": self.n} | ({"no_interval": self.note} if self.note else {})
 
 
 def unestimated(value: float, n: int, note: str) -> Estimate:
@@ -98,7 +98,7 @@ def mean(values: np.ndarray[Any, Any], of: int | None = None) -> Estimate:
     if n < 2 or seen.min() == seen.max():
         return unestimated(value, n, TOO_FEW if n < 2 else CONSTANT)
     if n - int(np.unique(seen, return_counts=True)[1].max()) < DIFFERING_ROWS:
-        return unestimated(value, n, HARDLY_ANY)
+        return unestimated(value, n, HARDLY_ANY if n > DIFFERING_ROWS else TOO_FEW)
     draws = _effective(n, of)
     spread = float(seen.std(ddof=1))
     skew = float(np.mean(((seen - value) / spread) ** 3))
