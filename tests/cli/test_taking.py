@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hone.cli import data, look, main, taking
+from hone.cli import clean, data, look, main, taking
 
 VALUES = {
     "--dropped": ["empty"],
@@ -91,6 +91,18 @@ def test_look_refuses_every_option_that_it_would_ignore(
             _refused(capsys, option, [*words, option, *VALUES.get(option, [])])
     assert sorted(path.name for path in Path().iterdir()) == ["t"]
     assert sorted(path.name for path in task.iterdir()) == ["hone.yaml", "train.jsonl"]
+
+
+def test_clean_refuses_every_option_that_it_would_ignore(task: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    of_task = {"--dry-run", "--to", "--undo", "--workers"}
+    for option in _options(clean):
+        if option not in of_task:
+            _refused(capsys, option, ["clean", str(task), option, *VALUES[option]])
+    for words in (["--undo"], ["--to", "head"]):
+        assert main(["clean", str(task / "train.jsonl"), "--out", "somewhere", *words]) == 2
+        assert "go back in a task folder" in capsys.readouterr().err
+    assert main(["clean", str(task), "--undo", "--to", "head"]) == 2
+    assert sorted(path.name for path in Path().iterdir()) == ["t"]
 
 
 def test_every_option_is_for_something() -> None:
