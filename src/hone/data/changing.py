@@ -28,7 +28,7 @@ def through(
     """A row's fields after the transforms, so that they change nothing in them a second time.
 
     Each changes nothing in its own output, but a later one may leave something to an earlier one: where a line goes,
-    the next may look like the beginning of a page. So they run again over a row that any but the first has changed.
+    the next may look like the beginning of a page. So they run in turn until all others did nothing after one acted.
 
     Args:
         fields: the very same object comes back where nothing changes.
@@ -39,17 +39,19 @@ def through(
             these are fewer: a title is no page of one line.
     """
     names: dict[str, None] = {}
-    for _ in range(_ROUNDS):
-        acted = []
-        for transform in transforms:
-            taken = columns if texts is None or not isinstance(transform, OfTexts) else texts
-            new = transformed(fields, transform.apply, taken)
-            if new is not fields and new != fields:
-                acted.append(transform.name)
-                names |= dict.fromkeys([transform.name, *_spans(transform.name, fields, new)])
-                fields = new
-        if not acted or acted == [transforms[0].name]:
+    idle, enough = 0, len(transforms)
+    for transform in [*transforms] * _ROUNDS:
+        if idle == enough:
             break
+        taken = columns if texts is None or not isinstance(transform, OfTexts) else texts
+        new = transformed(fields, transform.apply, taken)
+        if new is fields or new == fields:
+            idle += 1
+        else:
+            names |= dict.fromkeys([transform.name, *_spans(transform.name, fields, new)])
+            fields = new
+            # The others have to be asked again; this one has nothing to do on what it made.
+            idle, enough = 0, len(transforms) - 1
     changed.update(list(names))
     return fields
 
