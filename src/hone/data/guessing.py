@@ -47,12 +47,10 @@ _ALSO_ANSWERS = ("target", "output", "answer")
 """Names of labels that texts may have as well: only columns of few values are taken for labels."""
 _REPEATED = 0.8
 """Most distinct values of a label, as a share of its rows."""
-_FEW_ROWS = 20
-"""With fewer rows a label may be another one in each."""
-_SOME = 5
-"""A column that one row in so many has is a text where no column is in half of them."""
-_MOSTLY = 0.5
-"""A column of fewer distinct values for its rows tells few of them apart."""
+_LARGEST_OBJECT = 1_000
+"""Characters of JSON, on average: what is larger is seldom said by a person, but numbers made of a text."""
+_SENTENCE_WORDS = 3
+"""A value of fewer words is rather a name or a code."""
 _SHOWN_COLUMNS = 6
 
 
@@ -88,7 +86,6 @@ def guess_label(columns: Sequence[Column], num_rows: int, given: Mapping[str, st
 
 def _no_label(column: Column, num_rows: int) -> str:
     """Why a column that is named so is no label; nothing where it is one."""
-    several = folded(column.name) in _ALSO_ANSWERS
     if not column.filled:
         return f"is empty in the first {counted(num_rows, 'row')}"
     if column.kind == "object":
@@ -97,9 +94,8 @@ def _no_label(column: Column, num_rows: int) -> str:
         return "holds numbers with decimals"
     if column.mean_chars > LONGEST_LABEL:
         return f"holds texts of {column.mean_chars:,.0f} characters on average"
-    if column.distinct > _REPEATED * column.filled and (several or column.filled >= _FEW_ROWS):
-        return f"has {column.distinct:,} distinct values in {counted(column.filled, 'row')}"
-    return "has one value" if several and column.distinct < 2 else ""
+    repeats = 2 <= column.distinct <= _REPEATED * column.filled
+    return "is no column of few values" if folded(column.name) in _ALSO_ANSWERS and not repeats else ""
 
 
 def _about(column: Column, num_rows: int) -> str:
@@ -129,11 +125,11 @@ def guess_texts(columns: Sequence[Column], num_rows: int, given: Mapping[str, st
             why = f'input = {_named(prompt)}, answer = "{answer}" (by their names), text = both'
             return Texts(prompt=prompt, answer=answer, why=why)
         answer = ""
-    if _is_half(named, left, num_rows):
+    if _is_half(named, left):
         named = ()
     found = Texts(prompt=named, why=f"text = {_named(named)} (by {'their names' if len(named) > 1 else 'its name'})")
     if not named:
-        found = _by_length(columns, left, num_rows, label)
+        found = _by_length(columns, num_rows, (label, *given.values()))
         empty = named_texts(
             [c for c in columns if not c.filled and c.name != answer and _is_common(c.present, num_rows)]
         )
@@ -151,33 +147,34 @@ def named_texts(columns: Sequence[Column]) -> tuple[str, ...]:
     return tuple(by_name[name] for name in found)
 
 
-def _is_half(named: Sequence[str], left: Sequence[Column], num_rows: int) -> bool:
+def _is_half(named: Sequence[str], left: Sequence[Column]) -> bool:
     """Whether rows hold further texts beside what is asked, which tell them apart."""
     if len(named) != 1 or folded(named[0]) not in _ASKING:
         return False
-    others = [c for c in left if c.name not in named and not is_beside(c) and not c.numeric]
-    return any(c.distinct > _MOSTLY * c.filled and c.distinct > 1 and _is_common(c.filled, num_rows) for c in others)
+    others = [column for column in left if column.name not in named and not is_beside(column)]
+    return any(column.distinct > 1 and column.most_words >= _SENTENCE_WORDS for column in others)
 
 
-def _by_length(columns: Sequence[Column], left: Sequence[Column], num_rows: int, label: str) -> Texts:
-    """All columns of text that differ between rows: none of them alone, which rows may share that are no duplicates."""
-    content = [column for column in left if not is_beside(column) and not column.numeric]
-    common = [c for c in content if _is_common(c.filled, num_rows)]
-    common = common or [c for c in content if c.filled * _SOME >= num_rows]
-    texts = [column for column in common if column.distinct > 1 or column.filled < num_rows] or common
-    if not texts:
+def _by_length(columns: Sequence[Column], num_rows: int, taken: Sequence[str]) -> Texts:
+    """All that differs between rows: of a part of it alone rows may be the same that are no duplicates.
+
+    What decides is not how often something repeats: rows that were cleaned are guessed as before.
+    """
+    content = [c for c in columns if c.filled and not is_id(c) and not is_beside(c) and c.name not in taken]
+    content = [c for c in content if c.kind != "object" or c.mean_chars <= _LARGEST_OBJECT]
+    parts = [column for column in content if column.distinct > 1 or column.filled < num_rows]
+    parts = parts or [column for column in content if _is_text(column)]
+    if not any(map(_is_text, parts)):
         return Texts()
-    names = tuple(column.name for column in texts)
-    differing = [c for c in columns if c.distinct > 1 and not is_id(c) and not is_beside(c)]
-    others = [column.name for column in differing if column.name not in (*names, label)]
-    if others and all(column.distinct <= column.filled * _MOSTLY for column in texts):
-        return Texts(why=f"the columns of text repeat in rows that differ elsewhere ({_named(others)})")
-    chars = sum(column.mean_chars * column.filled for column in texts) / num_rows
+    chars = sum(column.mean_chars * column.filled for column in parts) / num_rows
     mean = f"{chars:,.0f} characters on average in the first {counted(num_rows, 'row')}"
-    if len(texts) == 1:
-        return Texts(prompt=names, why=f"text = {_named(names)} (the only column of text, {mean})")
-    why = f"text = {_named(names)} joined (no name says which of them is the text; {mean})"
-    return Texts(prompt=names, why=why)
+    names = tuple(column.name for column in parts)
+    which = "joined (no name says which of them is the text" if len(names) > 1 else "(the only column of text"
+    return Texts(prompt=names, why=f"text = {_named(names)} {which}; {mean})")
+
+
+def _is_text(column: Column) -> bool:
+    return column.kind == "text" and not column.numeric
 
 
 def _is_common(rows: int, num_rows: int) -> bool:

@@ -317,6 +317,9 @@ def _of_formats(view: View, found: Format, names: Sequence[str]) -> View:
 def _of_columns(columns: Sequence[Column], num_rows: int, given: Mapping[str, str]) -> View:
     label, why_label = guess_label(columns, num_rows, given)
     found = guess_texts(columns, num_rows, given, label)
+    if not found.prompt and label and not given["label"]:  # a label of nothing: it is what there is to read
+        label, why_label = "", ""
+        found = guess_texts(columns, num_rows, given, label)
     if not found.prompt:
         carry = tuple(column.name for column in columns if column.kind != "number" and not is_id(column))
         none = found.why or "no column holds text"
