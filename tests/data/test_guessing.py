@@ -220,6 +220,7 @@ def different(many: list[Fields]) -> list[Fields]:
 def test_a_mean_says_which_rows_it_is_of() -> None:
     view, _ = seen(*({"beitrag": "words"} for _ in range(8)))
     assert "5 characters on average in the first 8 rows" in view.sentence
+    assert "1 character on average in the first 1 row)" in seen({"beitrag": "a"})[0].sentence
 
 
 @pytest.mark.parametrize("name", ["text", "TEXT", "Text ", " text"])

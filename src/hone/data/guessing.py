@@ -77,7 +77,8 @@ def guess_label(columns: Sequence[Column], num_rows: int, given: Mapping[str, st
         if not fault:
             return column.name, f', label = "{column.name}" ({_about(column, num_rows)})'
         if name not in _ALSO_ANSWERS:
-            refused = refused or f', no label ("{column.name}" {fault}; --label takes it all the same)'
+            way = "; --label takes it all the same" if column.filled else ""
+            refused = refused or f', no label ("{column.name}" {fault}{way})'
     several = [c for c in free if has_few_values(c, num_rows) and c.whole and c.mean_chars <= LONGEST_LABEL]
     texts = {name for names in TEXT_NAMES for name in names}
     names = _named([c.name for c in several if not is_beside(c) and folded(c.name) not in texts])
@@ -167,7 +168,7 @@ def _by_length(columns: Sequence[Column], num_rows: int, taken: Sequence[str]) -
     if not any(map(_is_text, parts)):
         return Texts()
     chars = sum(column.mean_chars * column.filled for column in parts) / num_rows
-    mean = f"{chars:,.0f} characters on average in the first {counted(num_rows, 'row')}"
+    mean = f"{counted(round(chars), 'character')} on average in the first {counted(num_rows, 'row')}"
     names = tuple(column.name for column in parts)
     which = "joined (no name says which of them is the text" if len(names) > 1 else "(the only column of text"
     return Texts(prompt=names, why=f"text = {_named(names)} {which}; {mean})")

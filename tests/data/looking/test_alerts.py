@@ -110,3 +110,10 @@ def test_empty_rows_are_said_to_lack_what_they_lack(make_measured: Any, missing:
     measured = make_measured(texts, {"content.missing": [*missing, *[None] * (9 - len(missing))]})
     found = build(measured, (), decide(measured.columns, ()), LookOptions())["alerts"]
     assert [alert["title"] for alert in found if alert["name"] == "empty"] == [told]
+
+
+def test_a_blank_label_is_none(make_measured: Any) -> None:
+    measured = make_measured([f"text number {at}" for at in range(9)], {}, labels=["a"] * 4 + ["b"] * 3 + ["", " "])
+    labels = build(measured, (), decide(measured.columns, ()), LookOptions())["labels"]
+    assert (labels["distinct"], labels["rows"], labels["unlabelled"]) == (2, 7, 2)
+    assert not labels["alike"]

@@ -18,7 +18,8 @@ MOST_LABELS = 100
 
 def labels(figures: Figures, samples: Samples, options: LookOptions) -> dict[str, Any] | None:
     """The labels of the rows; None where there are none."""
-    counts = figures.counts("label")
+    # A blank label is none: its rows are without a label, and counted as such.
+    counts = [(name, count) for name, count in figures.counts("label") if name.strip()]
     if not counts:
         return None
     names = Names(dict(counts), options.sensitive)
