@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from hone.data.columns import BESIDE_NAMES
 from hone.data.formats import converted
 from hone.data.parts import Joined
-from hone.data.rows import Row
+from hone.data.read import read
+from hone.data.rows import Bad, Row, canonical
 from hone.data.survey import Survey, Wishes, survey_files
 from hone.data.table import TextRow
 from hone.data.view import View, view_of_rows
@@ -278,3 +279,28 @@ def test_a_row_without_tools_is_asked_without_them() -> None:
     assert tools.endswith(f"\n\n{none}")
     assert view.lacking(Row("f:3", {"prompt": "hi", "completion": "hello"})) is None
     assert view.lacking(Row("f:3", {"tools": "[]", "completion": "hello"})) is not None
+
+
+def test_rows_of_several_schemas_that_were_cleaned_into_one_file_are_read_again(tmp_path: Path) -> None:
+    kept_rows: list[Fields] = []
+    for name in SCHEMAS:
+        stream = converted(read(f"{name}.json", FORMATS), lambda line: None)
+        kept_rows += [dict(row.fields) for row in stream if isinstance(row, Row)]
+    (tmp_path / "kept.jsonl").write_text("\n".join(map(canonical, kept_rows)))
+    made = list(converted(read("kept.jsonl", tmp_path), lambda line: None))
+    assert len(made) == len(kept_rows)
+    for row, fields in zip(made, kept_rows, strict=True):
+        assert isinstance(row, Row)
+        assert {name: row.fields[name] for name in fields} == fields
+    broken = {"instruction": None, "output": "x", "prompt": "p", "completion": "c"}
+    sample = [*rows(*[{"instruction": "say", "output": "yes"}] * 9), Row("f:10", broken)]
+    assert sum(isinstance(row, Bad) for row in converted(iter(sample), lambda line: None)) == 1
+
+
+@pytest.mark.parametrize("names", [("question", "choice"), ("frage", "wahl"), ("title", "note")])
+def test_a_test_of_more_texts_is_found_by_that_which_training_rows_have(names: tuple[str, str], tmp_path: Path) -> None:
+    asked = [f"What is the name of the river number {n}?" for n in range(8)]
+    (tmp_path / "test.jsonl").write_text(
+        "\n".join(json.dumps({names[0]: text, names[1]: f"one of {n}"}) for n, text in enumerate(asked[:2]))
+    )
+    assert kept(tmp_path, *({"text": text} for text in asked), test="test.jsonl") == 6

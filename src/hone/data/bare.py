@@ -172,7 +172,7 @@ def viewed(
         raise InputError(f"{file}: no rows; expected at least one to hold training rows against")
     if view is not None and any(view.lacking(row) is None for _, row in first):
         return view, reading.seen(view, itertools.chain(first, rows))
-    own = view_of_rows([row for _, row in first])
+    own = view_of_rows([row for _, row in first], alone=True)
     if view is not None:
         names = list(dict.fromkeys(name for _, row in first for name in row.fields))
         missing = [name for name in view.needs if name not in names] or list(view.needs or view.text_columns)

@@ -107,8 +107,13 @@ def _about(column: Column, num_rows: int) -> str:
     return f"{values}{mixed} in the first {counted(num_rows, 'row')}{lacking}"
 
 
-def guess_texts(columns: Sequence[Column], num_rows: int, given: Mapping[str, str], label: str) -> Texts:
-    """The columns of prompt and answer, out of the first ``num_rows`` rows."""
+def guess_texts(
+    columns: Sequence[Column], num_rows: int, given: Mapping[str, str], label: str, *, alone: bool = False
+) -> Texts:
+    """The columns of prompt and answer, out of the first ``num_rows`` rows.
+
+    ``alone``: of texts that no name tells, the longest, for rows that are looked for in those of another file.
+    """
     texts = [c for c in columns if c.kind == "text" and c.filled and not is_id(c) and c.name != label]
     left = [column for column in texts if column.name not in given.values()]
     named_answer = None if given["answer"] or given["text"] else first_named(left, ANSWER_NAMES)
@@ -126,11 +131,11 @@ def guess_texts(columns: Sequence[Column], num_rows: int, given: Mapping[str, st
             why = f'input = {_named(prompt)}, answer = "{answer}" (by their names), text = both'
             return Texts(prompt=prompt, answer=answer, why=why)
         answer = ""
-    if _is_half(named, left):
+    if not alone and _is_half(named, left):
         named = ()
     found = Texts(prompt=named, why=f"text = {_named(named)} (by {'their names' if len(named) > 1 else 'its name'})")
     if not named:
-        found = _by_length(columns, num_rows, (label, *given.values()))
+        found = _by_length(columns, num_rows, (label, *given.values()), alone=alone)
         empty = named_texts(
             [c for c in columns if not c.filled and c.name != answer and _is_common(c.present, num_rows)]
         )
@@ -156,7 +161,7 @@ def _is_half(named: Sequence[str], left: Sequence[Column]) -> bool:
     return any(column.distinct > 1 and column.most_words >= _SENTENCE_WORDS for column in others)
 
 
-def _by_length(columns: Sequence[Column], num_rows: int, taken: Sequence[str]) -> Texts:
+def _by_length(columns: Sequence[Column], num_rows: int, taken: Sequence[str], *, alone: bool) -> Texts:
     """All that differs between rows: of a part of it alone rows may be the same that are no duplicates.
 
     What decides is not how often something repeats: rows that were cleaned are guessed as before.
@@ -167,6 +172,9 @@ def _by_length(columns: Sequence[Column], num_rows: int, taken: Sequence[str]) -
     parts = parts or [column for column in content if _is_text(column)]
     if not any(map(_is_text, parts)):
         return Texts()
+    if alone:
+        longest = max(filter(_is_text, parts), key=lambda column: column.mean_chars)
+        return Texts(prompt=(longest.name,), why=f'text = "{longest.name}" (the longest text)')
     chars = sum(column.mean_chars * column.filled for column in parts) / num_rows
     mean = f"{counted(round(chars), 'character')} on average in the first {counted(num_rows, 'row')}"
     names = tuple(column.name for column in parts)

@@ -140,7 +140,9 @@ def view_of_task(task: Task) -> View:
     return View(kind=task.kind, sentence=sentence, text_columns=columns, input=prompt, answer=task.output)
 
 
-def view_of_rows(sample: Sequence[Row], *, text: str = "", answer: str = "", label: str = "") -> View:
+def view_of_rows(
+    sample: Sequence[Row], *, text: str = "", answer: str = "", label: str = "", alone: bool = False
+) -> View:
     """The view of rows without a task: of their schema, or what their columns' names and values suggest.
 
     Args:
@@ -148,6 +150,7 @@ def view_of_rows(sample: Sequence[Row], *, text: str = "", answer: str = "", lab
         text: column of the text (or prompt), instead of the one that suggests itself.
         answer: column of the answer.
         label: column of the label.
+        alone: see :func:`hone.data.guessing.guess_texts`.
 
     Raises:
         InputError: for a column that no row of the sample has.
@@ -167,7 +170,7 @@ def view_of_rows(sample: Sequence[Row], *, text: str = "", answer: str = "", lab
     if found is not None and set(names).issuperset(found.columns.values()):
         view = _of_format(found)
         return _of_formats(view, found, names) if any(view.lacking(row) for row in sample) else view
-    return _of_columns(columns, len(sample), given)
+    return _of_columns(columns, len(sample), given, alone)
 
 
 def transformed(fields: Mapping[str, Any], apply: Callable[[str], str], columns: Sequence[str]) -> dict[str, Any]:
@@ -314,12 +317,12 @@ def _of_formats(view: View, found: Format, names: Sequence[str]) -> View:
     return replace(view, sentence=sentence, text_columns=text_columns, answer=joined, also=())
 
 
-def _of_columns(columns: Sequence[Column], num_rows: int, given: Mapping[str, str]) -> View:
+def _of_columns(columns: Sequence[Column], num_rows: int, given: Mapping[str, str], alone: bool) -> View:
     label, why_label = guess_label(columns, num_rows, given)
-    found = guess_texts(columns, num_rows, given, label)
+    found = guess_texts(columns, num_rows, given, label, alone=alone)
     if not found.prompt and label and not given["label"]:  # a label of nothing: it is what there is to read
         label, why_label = "", ""
-        found = guess_texts(columns, num_rows, given, label)
+        found = guess_texts(columns, num_rows, given, label, alone=alone)
     if not found.prompt:
         carry = tuple(column.name for column in columns if column.kind != "number" and not is_id(column))
         none = found.why or "no column holds text"

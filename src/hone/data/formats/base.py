@@ -132,6 +132,8 @@ class Format:
                 else:
                     made.append(self._placed(row, item))
         except Fault as fault:
+            if _is_made(row.fields):
+                return [row]
             made.append(Bad(row.id, fault.field, fault.expected, fault.found))
         return made
 
@@ -153,6 +155,13 @@ class Format:
         for key, name in self.columns.items():
             template = template.replace(f"{{{key}}}", f"{{{name}}}")
         return template
+
+
+def _is_made(fields: Fields) -> bool:
+    """Whether a row of another schema was converted before, as in a file that several were cleaned into."""
+    answers = (fields.get(key) for key in ("completion", "chosen_text", "chosen"))
+    asked = isinstance(fields.get("prompt"), str) and isinstance(fields.get("messages"), list)
+    return asked and any(isinstance(answer, str) for answer in answers)
 
 
 def _named(row_id: str, suffix: str) -> str:
