@@ -15,6 +15,9 @@ KEY := $(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-12)
 QUICKSTART := $(VENV)/.quickstart-$(KEY)
 TESTS := $(VENV)/.test-$(KEY)
 BENCH := $(VENV)/.bench-$(KEY)
+# An editable install compiles nothing: without this the first command of a person pays for it, or every one where Python
+# may not write beside its sources.
+COMPILED = $(BIN)/python -m compileall -q src
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # One thread per process: two test workers share the machine, and sums stay in one order. Nothing reaches a network.
@@ -92,11 +95,13 @@ $(BIN)/python:
 $(QUICKSTART): | $(BIN)/python
 	@echo "installing the quickstart set into $(VENV) (about 2 GB on disk; a few minutes, once)"
 	$(INSTALL) -e .
+	@$(COMPILED)
 	@touch $@
 
 $(TESTS): | $(BIN)/python
 	@echo "installing the test set into $(VENV) (once)"
 	$(INSTALL) -e '.[test]'
+	@$(COMPILED)
 	@touch $@ $(QUICKSTART)
 
 $(BENCH): $(TESTS)

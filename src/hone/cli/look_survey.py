@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from hone.cli import wishing
@@ -16,6 +17,7 @@ from hone.cli.look import out_folder
 from hone.cli.look_sensitive import earlier_texts
 from hone.cli.places import TASK_FILE, check_there, is_task_folder, task_folder
 from hone.data.looking.figures import LookOptions
+from hone.data.signals import language
 from hone.data.survey import Survey
 from hone.data.wording import counted
 from hone.errors import InputError
@@ -42,6 +44,8 @@ def survey(args: argparse.Namespace, *, looking: bool, place: Path | None = None
         InputError: with every problem.
     """
     check_there(args.sources)
+    # A third of a second of unpacking, while files are found and read.
+    Thread(target=language.load, daemon=True).start()
     folders = [word for word in args.sources if is_task_folder(Path(word).expanduser())]
     if folders or args.sources == ["."]:
         if len(args.sources) > 1:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hone.data.clusters import notes
-from hone.data.kernels.folding import folded
+from hone.data.kernels.folding import fingerprints, folded
 from hone.data.rows import fingerprint
 from hone.data.signals.base import CorpusSignal
 from hone.data.signals.exact import Exact
@@ -93,6 +93,7 @@ def test_duplicates_are_those_of_the_pinned_formula(texts: list[str], cut: int) 
 @given(st.lists(st.text(max_size=20), max_size=20))
 def test_folding_many_texts_is_folding_each(texts: list[str]) -> None:
     assert folded(texts) == [pinned(text).encode("utf-8", "surrogatepass") for text in texts]
+    assert fingerprints(texts) == [fingerprint(text) for text in texts]
 
 
 def test_every_code_point_folds_like_the_formula() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
@@ -29,6 +30,11 @@ def folded(texts: Sequence[str]) -> list[bytes]:
             for index, text in zip(group, (_fold_ascii if ascii_only else _fold_unicode)(given), strict=True):
                 found[index] = text or texts[index].strip().encode("utf-8", "surrogatepass")
     return found
+
+
+def fingerprints(texts: Sequence[str]) -> list[str]:
+    """:func:`hone.data.rows.fingerprint` of many texts at once: equal digits, several times faster."""
+    return [hashlib.sha256(key).hexdigest()[:16] for key in folded(texts)]
 
 
 def _groups(texts: Sequence[str], chosen: Sequence[int]) -> Iterator[list[int]]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from hone.data.rows import fingerprint
+from hone.data.kernels.folding import fingerprints
 from hone.data.split import position
 from hone.data.table import texts
 
@@ -29,5 +29,5 @@ class Chance:
 
     def columns(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """See the class."""
-        drawn = [position(fingerprint(text), f"chance-{self.seed}") for text in texts(rows, "input")]
+        drawn = [position(key, f"chance-{self.seed}") for key in fingerprints(texts(rows, "input"))]
         return pa.RecordBatch.from_arrays([pa.array(drawn, pa.float64())], names=["chance.value"])

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import pairwise
+from threading import Lock
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,6 +22,7 @@ from hone.data.kernels.codepoints import LETTER, pieces
 from hone.data.table import texts
 from hone.errors import InputError
 
+_LOADING = Lock()
 _TOGETHER = 512
 """Texts that walk together: their features stay in the cache."""
 
@@ -142,8 +144,18 @@ class _Model:
         return text, visited[at, text].astype(np.int64)
 
 
-@cache
+def load() -> None:
+    """Unpack the model if nobody has; a thread that does so leaves the others their time."""
+    _model()
+
+
 def _model() -> _Model:
+    with _LOADING:
+        return _loaded()
+
+
+@cache
+def _loaded() -> _Model:
     from py3langid.langid import MODEL_DIR, MODEL_FILE
     from py3langid.modelio import load_model
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from hone.data.rows import fingerprint
+from hone.data.kernels.folding import fingerprints
 from hone.data.table import texts
 from hone.files import content_hash
 
@@ -37,7 +37,7 @@ class Leak:
 
     def columns(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """See the class."""
-        keys = [fingerprint(text) for text in texts(rows, "input")]
+        keys = fingerprints(texts(rows, "input"))
         splits = rows.column("split").to_pylist()
         columns = {
             "leak.key": keys,
