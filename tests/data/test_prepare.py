@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 
+from hone.data.held_out import TEST_SHARE
 from hone.data.ledger import DUPLICATE, EMPTY, IN_DEV, IN_TEST, Ledger
+from hone.data.patches import add
 from hone.data.prepare import DataVersion, prepare
 from hone.data.read import read
 from hone.data.rows import Row, fingerprint
+from hone.data.split import position
 from hone.errors import InputError
 from hone.task.load import load_task
 from hone.task.render import task_prompt
@@ -237,3 +240,20 @@ def test_the_id_follows_the_content(tmp_path: Path) -> None:
     lines(tmp_path / "train.jsonl", [*labelled(39), {"text": "row 39", "label": "X"}, {"text": "z", "label": "X"}])
     other, _ = make(task, tmp_path)
     assert len({first.id, bigger_dev.id, other.id}) == 3
+
+
+def test_an_edit_by_hand_moves_no_row_into_the_test_that_is_hashed_out_of_train(tmp_path: Path) -> None:
+    """The text typed by hand is one that, read from the source, would have been hashed out for the test."""
+    lines(tmp_path / "train.jsonl", [{"text": f"row {n}", "label": "xy"[n % 2]} for n in range(60)])
+    typed = next(text for n in range(1000) if position(fingerprint(text := f"typed {n}"), "test") < TEST_SHARE)
+    before, _ = make(classify(train="train.jsonl"), tmp_path)
+    row = before.train[0]
+    add(tmp_path, row, {"text": typed})
+    # And a line written by hand moves none out of it.
+    lost = next(n for n in range(60) if f"train.jsonl:{n + 1}" not in {row.id for row in (*before.train, *before.dev)})
+    add(
+        tmp_path, Row(f"train.jsonl:{lost + 1}", {"text": f"row {lost}", "label": "xy"[lost % 2]}), {"text": "now free"}
+    )
+    after, _ = make(classify(train="train.jsonl"), tmp_path)
+    assert after.test.digest == before.test.digest
+    assert {"text": typed, "label": row.fields["label"]} in [other.fields for other in (*after.train, *after.dev)]

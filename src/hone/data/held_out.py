@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hone.data.changing import Changing
 from hone.data.rows import Row, canonical, fingerprint
@@ -21,14 +22,15 @@ def hold_out(task: Task, folder: Path, loaded: Loaded, changing: Changing, say: 
     """The rows without those that become the sealed test, where the task names no test file.
 
     Of rows that fold alike the first of each answer is taken. The others stay in train, equal a test row, and leave by
-    that rule; rows without text or answer stay for the rule on empty ones.
+    that rule; rows without text or answer stay for the rule on empty ones. What counts is a row as it was read: edits
+    by hand choose no row of the test.
 
     Raises:
         InputError: when there are too few rows for a test.
     """
     if loaded.test is not None:
         return loaded
-    full = [row for row in loaded.train if _has_content(task, row)]
+    full = [row for row in _as_read(loaded.train, changing) if _has_content(task, row)]
     by = task.data.split
     own = [fingerprint(task_prompt(task, row.fields)) for row in full]
     keys = grouped_keys(full, own, by)
@@ -54,6 +56,15 @@ def hold_out(task: Task, folder: Path, loaded: Loaded, changing: Changing, say: 
         test_rows=test.rows,
         test_counts=test.counts,
     )
+
+
+def _as_read(rows: Iterable[Row], changing: Changing) -> Iterator[Row]:
+    unedited = changing.unedited()
+    for row in rows:
+        was: dict[str, Any] = {}
+        for patch in reversed(changing.patches.of(row.id)):
+            was |= patch.was
+        yield unedited.of(Row(row.id, {**row.fields, **was})) if was else row
 
 
 def _has_content(task: Task, row: Row) -> bool:
