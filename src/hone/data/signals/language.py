@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import pairwise
@@ -146,7 +147,8 @@ class _Model:
 
 def load() -> None:
     """Unpack the model if nobody has; a thread that does so leaves the others their time."""
-    _model()
+    with suppress(ImportError):  # measuring says it
+        _model()
 
 
 def _model() -> _Model:
