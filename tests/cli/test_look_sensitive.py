@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import shlex
+import shutil
 import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hone.cli import main
+from hone.cli import look_sensitive, main
 from hone.data import measure
 from hone.files import locked
 
@@ -157,6 +161,63 @@ def test_what_a_killed_look_left_is_removed_by_the_next_and_what_a_running_one_h
     with locked(running / ".lock", "this look"):
         assert "removed what 1 look" in _told(capsys, folder)
         assert list((folder.parent / "tmp").iterdir()) == [running]
+
+
+def test_a_kill_while_texts_are_removed_leaves_what_the_next_look_finds(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed at any file, its folder has a lock while it has a text."""
+    unlink = os.unlink
+    for last in range(1, 8):
+        left = folder.parent / "tmp" / f"hone-sensitive-{last}"
+        (left / "text").mkdir(parents=True)
+        for name in (".lock", "a", "b", "c", "text/d", "text/e"):
+            (left / name).write_text(WORD)
+        calls = itertools.count(1)
+
+        def dies(*given: Any, at: int = last, calls: Iterator[int] = calls, **more: Any) -> None:
+            if next(calls) >= at:
+                raise MemoryError("stands for a kill")
+            unlink(*given, **more)
+
+        with monkeypatch.context() as patching:
+            patching.setattr(os, "unlink", dies)
+            with contextlib.suppress(MemoryError):
+                look_sensitive._remove_left()
+        files = [path for path in left.rglob("*") if path.is_file()]
+        assert not files or left / ".lock" in files
+    look_sensitive._remove_left()
+    assert list((folder.parent / "tmp").iterdir()) == []
+
+
+def test_a_folder_without_a_lock_goes_once_it_is_old(folder: Path) -> None:
+    old, new, link = (folder.parent / "tmp" / f"hone-sensitive-{name}" for name in ("old", "new", "link"))
+    for left in (old, new):
+        left.mkdir()
+        (left / "part.arrow").write_text(WORD)
+    os.utime(old, (0, 0))
+    link.symlink_to(new)
+    os.utime(link, (0, 0), follow_symlinks=False)
+    assert look_sensitive._remove_left() == 1
+    assert sorted((folder.parent / "tmp").iterdir()) == [link, new]
+    assert (new / "part.arrow").is_file()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_asks_twice_does_not_stop_the_removal(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    rmtree = shutil.rmtree
+
+    def asked_again(*given: Any, **more: Any) -> None:
+        os.kill(os.getpid(), number)
+        rmtree(*given, **more)
+
+    monkeypatch.setattr(shutil, "rmtree", asked_again)
+    before = signal.getsignal(number)
+    _ = main(["look", str(folder), "--sensitive"])
+    assert list((folder.parent / "tmp").iterdir()) == []
+    assert signal.getsignal(number) == before
 
 
 def test_texts_of_earlier_commands_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,10 +7,12 @@ import contextlib
 import os
 import shutil
 import signal
+import stat
 import tempfile
 import threading
+import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -24,6 +26,8 @@ from hone.files import locked
 
 _PREFIX = "hone-sensitive-"
 _LOCK = ".lock"
+_UNLOCKED_SECONDS = 60.0
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
 _NAMING = (
     "exact.survivor",
     "near.survivor",
@@ -48,7 +52,8 @@ def place_of_texts(args: argparse.Namespace, say: Callable[[str], None]) -> Iter
     if not args.sensitive:
         yield None
         return
-    with _ending_is_an_interrupt(), contextlib.ExitStack() as held:
+    # SIGTERM and SIGHUP as ctrl-C, so that what has to be removed is removed.
+    with _handled_by(_interrupt, _ENDING), contextlib.ExitStack() as held:
         if count := _remove_left():
             killed = counted(count, "look that was killed", "looks that were killed")
             say(f"--sensitive: removed what {killed} had left")
@@ -62,7 +67,8 @@ def place_of_texts(args: argparse.Namespace, say: Callable[[str], None]) -> Iter
             traceback.clear_frames(error.__traceback__)
             raise
         finally:
-            shutil.rmtree(folder)
+            with _handled_by(signal.SIG_IGN, (signal.SIGINT, *_ENDING)):
+                _remove(folder)
 
 
 def _remove_left() -> int:
@@ -70,11 +76,24 @@ def _remove_left() -> int:
     count = 0
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(BusyError, OSError):
-            if folder.stat().st_uid == os.getuid() and (folder / _LOCK).is_file():
+            about = folder.lstat()
+            # One without a lock is about to be locked, or was left by what had removed the lock first.
+            is_left = (folder / _LOCK).is_file() or time.time() - about.st_mtime > _UNLOCKED_SECONDS
+            if stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() and is_left:
                 with locked(folder / _LOCK, str(folder)):
-                    shutil.rmtree(folder)
+                    _remove(folder)
                 count += 1
     return count
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, its lock last: the next look finds what a kill leaves of it."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != _LOCK:
+            path.unlink()
+    shutil.rmtree(folder)
 
 
 def earlier_texts(cache: Path) -> list[str]:
@@ -104,20 +123,21 @@ def _is_no_text(columns: pa.Table, name: str) -> bool:
     return bool(number or spans or name in _NAMING)
 
 
+def _interrupt(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 @contextlib.contextmanager
-def _ending_is_an_interrupt() -> Iterator[None]:
-    """SIGTERM and SIGHUP as ctrl-C, so that what has to be removed is removed."""
-
-    def interrupt(_: int, __: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
+def _handled_by(
+    handler: Callable[[int, FrameType | None], None] | signal.Handlers, numbers: Sequence[int]
+) -> Iterator[None]:
+    """Some signals handled in a way of our own; python lets the main thread alone choose it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, interrupt) for number in numbers]
+    before = [signal.signal(number, handler) for number in numbers]
     try:
         yield
     finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
+        for number, earlier in zip(numbers, before, strict=True):
+            signal.signal(number, earlier)
