@@ -144,8 +144,26 @@ def test_a_question_beside_texts_of_any_name_is_not_all_of_a_row(tmp_path: Path)
     assert kept(tmp_path, *many) == 6
     many[0]["question"] = "Another one?"
     assert seen(*many)[0].text_columns == ("question", "candidate")
-    alone = [{"question": f"What is {n}?", "candidate": "always the same", "kind": f"k{n}"} for n in range(6)]
+    alone = [{"question": f"What is {n}?", "candidate": "always the same", "url": f"k{n}"} for n in range(6)]
     assert seen(*alone)[0].text_columns == ("question",)
+
+
+@pytest.mark.parametrize(
+    "many",
+    [
+        [{"question": f"is it {n}", "a": a, "b": b} for n in range(5) for a in ("red", "blue") for b in ("one", "two")],
+        [{"query": f"is it {n % 2}", "option": n} for n in range(12)],
+        [{"query": f"is it {n % 2}", "options": [n, "a"]} for n in range(12)],
+        [{"sentence": f"it is {n % 2}", "tone": "glad"} if n < 2 else {"sentence": f"it is {n % 2}"} for n in range(4)],
+        [
+            *({"prompt": "which", "chosen": f"c{n % 3}", "rejected": f"r{n}"} for n in range(6)),
+            *({"prompt": f"say {n}", "note": "some words of ours"} for n in range(6)),
+        ],
+    ],
+)
+def test_one_word_or_number_beside_a_question_tells_rows_apart(many: list[Fields], tmp_path: Path) -> None:
+    assert kept(tmp_path, *many) == len(many)
+    assert kept(tmp_path, *many, *many) == len(many)
 
 
 _NAMES = ("beitrag", "thema", "ort", "satz")

@@ -26,7 +26,6 @@ _BESIDE_ENDINGS = ("_id", "_at", "_date", "_time", "_url", "_hash", "_licence", 
 ID_NAMES = ("id", "idx", "index", "uuid", "guid", "row", "unnamed: 0", "")
 MOST_LABELS = 500
 _ROWS_PER_LABEL = 2
-_WORDS = 10
 LONGEST_LABEL = 60
 """Characters of a label, on average."""
 
@@ -47,8 +46,6 @@ class Column:
     distinct: int
     """Different values, as a text table has them: the number 1 and the text "1" are one."""
     mean_chars: float
-    most_words: int
-    """Of the value that has most; none is counted beyond ten."""
     whole: bool
     """Every value is text or a whole number, so it can be a label."""
     numeric: bool
@@ -72,7 +69,6 @@ def columns_of(rows: Sequence[Row]) -> list[Column]:
                 filled=len(values),
                 distinct=len(set(texts)),
                 mean_chars=sum(map(len, texts)) / max(1, len(texts)),
-                most_words=max((len(text.split(None, _WORDS)[:_WORDS]) for text in texts), default=0),
                 whole=not any(isinstance(value, float) and not value.is_integer() for value in values),
                 numeric=bool(texts) and all(map(reads_as_number, texts)),
             )

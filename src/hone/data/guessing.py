@@ -49,8 +49,6 @@ _REPEATED = 0.8
 """Most distinct values of a label, as a share of its rows."""
 _LARGEST_OBJECT = 1_000
 """Characters of JSON, on average: what is larger is seldom said by a person, but numbers made of a text."""
-_SENTENCE_WORDS = 3
-"""A value of fewer words is rather a name or a code."""
 _SHOWN_COLUMNS = 6
 
 
@@ -131,7 +129,7 @@ def guess_texts(
             why = f'input = {_named(prompt)}, answer = "{answer}" (by their names), text = both'
             return Texts(prompt=prompt, answer=answer, why=why)
         answer = ""
-    if not alone and _is_half(named, left):
+    if not alone and _is_half(named, _parts(columns, num_rows, (label, *given.values()))):
         named = ()
     found = Texts(prompt=named, why=f"text = {_named(named)} (by {'their names' if len(named) > 1 else 'its name'})")
     if not named:
@@ -153,12 +151,20 @@ def named_texts(columns: Sequence[Column]) -> tuple[str, ...]:
     return tuple(by_name[name] for name in found)
 
 
-def _is_half(named: Sequence[str], left: Sequence[Column]) -> bool:
-    """Whether rows hold further texts beside what is asked, which tell them apart."""
-    if len(named) != 1 or folded(named[0]) not in _ASKING:
-        return False
-    others = [column for column in left if column.name not in named and not is_beside(column)]
-    return any(column.distinct > 1 and column.most_words >= _SENTENCE_WORDS for column in others)
+def _is_half(named: Sequence[str], parts: Sequence[Column]) -> bool:
+    """Whether rows hold anything beside what is asked, be it one word or a number, that tells them apart."""
+    asks = len(named) == 1 and folded(named[0]) in _ASKING
+    return asks and any(column.name not in named for column in parts)
+
+
+def _parts(columns: Sequence[Column], num_rows: int, taken: Sequence[str]) -> list[Column]:
+    """Columns that differ between rows, and are what rows say."""
+    return [c for c in _content(columns, taken) if c.distinct > 1 or c.filled < num_rows]
+
+
+def _content(columns: Sequence[Column], taken: Sequence[str]) -> list[Column]:
+    said = [c for c in columns if c.filled and not is_id(c) and not is_beside(c) and c.name not in taken]
+    return [column for column in said if column.kind != "object" or column.mean_chars <= _LARGEST_OBJECT]
 
 
 def _by_length(columns: Sequence[Column], num_rows: int, taken: Sequence[str], *, alone: bool) -> Texts:
@@ -166,10 +172,7 @@ def _by_length(columns: Sequence[Column], num_rows: int, taken: Sequence[str], *
 
     What decides is not how often something repeats: rows that were cleaned are guessed as before.
     """
-    content = [c for c in columns if c.filled and not is_id(c) and not is_beside(c) and c.name not in taken]
-    content = [c for c in content if c.kind != "object" or c.mean_chars <= _LARGEST_OBJECT]
-    parts = [column for column in content if column.distinct > 1 or column.filled < num_rows]
-    parts = parts or [column for column in content if _is_text(column)]
+    parts = _parts(columns, num_rows, taken) or [column for column in _content(columns, taken) if _is_text(column)]
     if not any(map(_is_text, parts)):
         return Texts()
     if alone:
