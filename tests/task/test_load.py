@@ -72,6 +72,25 @@ def test_each_mistake_has_a_sentence(change: tuple[str, str], said: str) -> None
     assert any(said in problem for problem in problems(GOOD.replace(*change)))
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "kind"),
+    [
+        ("clean: {rules: {off: false}}", "clean.rules.off", "a boolean"),
+        ("clean: {rules: {1: false}}", "clean.rules.1", "a number"),
+        ("clean: {rules: {null: {min: 3}}}", "clean.rules.null", "nothing"),
+        ("clean: {transforms: [{2020-01-01: {a: 1}}]}", "clean.transforms.0.2020-01-01", "a date"),
+        ("clean: {rules: {!!binary aGk=: false}}", "clean.rules.aGk=", "a value of the kind binary"),
+        ("on: 3", "on", "a boolean"),
+    ],
+)
+def test_a_key_that_is_no_text_to_yaml_is_said_with_what_to_write(section: str, key: str, kind: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_task(f"{GOOD}{section}\n")
+    (problem,) = caught.value.problems
+    name = key.rpartition(".")[2]
+    assert problem == f'hone.yaml:{GOOD.count(chr(10)) + 1}: {key}: YAML reads {name} as {kind}; quote it: "{name}"'
+
+
 def test_not_yaml_and_not_there(tmp_path: Path) -> None:
     assert "not valid YAML" in problems("task: [voice")[0]
     assert "found nothing" in problems("")[0]

@@ -20,6 +20,8 @@ Lines = dict[Place, int]
 Also = Callable[[Clean, str, bool], Sequence[tuple[Place, str]]]
 """Takes the ``clean`` section as far as its form is right, the kind, and whether its preset is; gives more problems."""
 
+_READ_AS = {"bool": "a boolean", "int": "a number", "float": "a number", "null": "nothing", "timestamp": "a date"}
+
 _SECTIONS: dict[tuple[str, ...], type[Any]] = {(): Task, ("data",): Data, ("device",): Device, ("clean",): Clean}
 
 
@@ -48,8 +50,7 @@ def load_task(folder: str | Path, also: Also | None = None) -> Task:
 
 def parse_task(text: str, name: str = FILE_NAME, also: Also | None = None) -> Task:
     """Like :func:`load_task`, from the text itself; ``name`` stands before each line number."""
-    data, lines, doubles = _read_yaml(text, name)
-    problems = list(doubles)
+    data, lines, problems = _read_yaml(text, name)
     task, errors = _validate(data)
     if errors:
         # The rules between keys run only once each key is right by itself: take the wrong ones out and look again.
@@ -61,6 +62,8 @@ def parse_task(text: str, name: str = FILE_NAME, also: Also | None = None) -> Ta
         wrong = {_plain_loc(item["loc"], data) for item in errors}
         for place, sentence in also(*_right_part(data, wrong)):
             problems.append(f"{name}:{_line(place, lines)}: {sentence}")
+    if task is None and not problems:
+        problems += [_sentence(item, _plain_loc(item["loc"], data), item["msg"], lines, name) for item in errors]
     if task is None or problems:
         raise InputError(sorted(dict.fromkeys(problems), key=_line_of))
     return task
@@ -109,26 +112,39 @@ def _read_yaml(text: str, name: str) -> tuple[Any, Lines, list[str]]:
         given = "nothing" if data is None else type(data).__name__
         raise InputError(f"{name}: expected keys such as task, kind, data; found {given}")
     lines: Lines = {}
-    doubles: list[str] = []
-    _collect(root, (), lines, doubles, name)
-    return data, lines, doubles
+    problems: list[str] = []
+    _collect(root, (), lines, problems, name)
+    return _with_text_keys(data), lines, problems
 
 
-def _collect(node: Any, path: tuple[str | int, ...], lines: Lines, doubles: list[str], name: str) -> None:
+def _collect(node: Any, path: Place, lines: Lines, problems: list[str], name: str) -> None:
+    """The line of each key, and what is wrong with keys: one stands twice, or is none to YAML."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             here = (*path, key.value)
             line = key.start_mark.line + 1
+            dotted = ".".join(map(str, here))
             if here in lines:
-                doubles.append(
-                    f"{name}:{line}: {'.'.join(map(str, here))} stands twice, first on line {lines[here]}; keep one"
+                problems.append(f"{name}:{line}: {dotted} stands twice, first on line {lines[here]}; keep one")
+            kind = key.tag.rpartition(":")[2]
+            if kind not in ("str", "merge"):
+                read_as = _READ_AS.get(kind, f"a value of the kind {kind}")
+                problems.append(
+                    f'{name}:{line}: {dotted}: YAML reads {key.value} as {read_as}; quote it: "{key.value}"'
                 )
             lines.setdefault(here, line)
-            _collect(value, here, lines, doubles, name)
+            _collect(value, here, lines, problems, name)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             lines[(*path, index)] = value.start_mark.line + 1
-            _collect(value, (*path, index), lines, doubles, name)
+            _collect(value, (*path, index), lines, problems, name)
+
+
+def _with_text_keys(data: Any) -> Any:
+    """Without keys that are no text, which are said already, and what stands below them."""
+    if isinstance(data, dict):
+        return {key: _with_text_keys(value) for key, value in data.items() if isinstance(key, str)}
+    return [_with_text_keys(value) for value in data] if isinstance(data, list) else data
 
 
 def _sentences(item: Any, data: Any, lines: Lines, name: str) -> list[str]:
