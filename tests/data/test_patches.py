@@ -15,7 +15,8 @@ from hone.data import versions as versions_on_disk
 from hone.data.ledger import Entry, Ledger, Reason
 from hone.data.lineage import lineage
 from hone.data.making import record
-from hone.data.patches import FILE, Patches, add
+from hone.data.patch_record import FILE
+from hone.data.patches import Patches, add
 from hone.data.placing import placed
 from hone.data.prepare import DataVersion, prepare
 from hone.data.rows import Row
@@ -85,7 +86,7 @@ def test_an_edit_of_a_row_that_changed_since_is_refused_with_both_values(tmp_pat
     with pytest.raises(InputError) as caught:
         make(tmp_path)
     assert '"label" was "x"; it is now "z"' in str(caught.value)
-    assert "1 edited rows are in no source, first gone.jsonl:1" in str(caught.value)
+    assert "1 edited row is in no source, first gone.jsonl:1" in str(caught.value)
 
 
 def test_edits_that_change_nothing_or_name_no_column_are_refused(tmp_path: Path) -> None:
@@ -98,6 +99,35 @@ def test_edits_that_change_nothing_or_name_no_column_are_refused(tmp_path: Path)
     (tmp_path / FILE).write_text('{"row": "a", "colour": 3}\n', encoding="utf-8")
     with pytest.raises(InputError, match="line 1: not an edit"):
         Patches.load(tmp_path)
+
+
+def test_lines_that_were_changed_to_no_edits_are_all_named(tmp_path: Path) -> None:
+    """No field may be taken for another kind than it is: a text has letters, and null has none."""
+    good = {"row": "train.jsonl:3", "set": {"label": "y"}, "was": {"label": "x"}, "seen": "0" * 16, "over": ["label"]}
+    wrong = {
+        "over: expected a list of texts": [{**good, "over": value} for value in (None, "label", [1], {"label": 1})],
+        "expected the same columns, and text is in one alone": [
+            {**good, "was": {"label": "x", "text": "secret"}},
+            {**good, "set": {"label": "y", "text": "secret"}},
+        ],
+        "set: expected an object": [{**good, "set": ["label"]}],
+        "seen: expected a text": [{**good, "seen": 1}],
+        "after: expected a text": [{**good, "after": None}],
+        "drop: expected true or false": [{**good, "drop": "no"}],
+        "row: expected a text": [{**good, "row": 3}],
+        "it lacks row": [{"drop": True}],
+        "expected an object": [["secret"]],
+    }
+    sentences = [sentence for sentence, records in wrong.items() for _ in records]
+    lines = [json.dumps(record) for records in wrong.values() for record in records]
+    (tmp_path / FILE).write_bytes("\n".join([json.dumps(good), *lines, ""]).encode() + b'{"why": "\xff"}\n')
+    with pytest.raises(InputError) as caught:
+        Patches.load(tmp_path)
+    assert len(caught.value.problems) == len(lines) + 1
+    for number, (sentence, problem) in enumerate(zip(sentences, caught.value.problems, strict=False), 2):
+        assert f"{FILE}, line {number}: not an edit that hone wrote: " in problem
+        assert sentence in problem
+        assert "secret" not in problem
 
 
 def test_undo_takes_the_cleaning_and_the_edits_of_the_parent(tmp_path: Path) -> None:

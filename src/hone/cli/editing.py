@@ -14,7 +14,8 @@ from hone.cli.places import task_folder
 from hone.errors import InputError
 
 if TYPE_CHECKING:
-    from hone.data.patches import Patch, Patches
+    from hone.data.patch_record import Patch
+    from hone.data.patches import Patches
     from hone.data.rows import Row
     from hone.task.spec import Task
 

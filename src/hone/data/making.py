@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hone.data.ledger import Ledger
-from hone.data.patches import Patch, Patches
+from hone.data.patch_record import Patch
+from hone.data.patches import Patches
 from hone.data.rows import Row
 from hone.data.version_record import SourceRecord, Version, load_version
 from hone.data.versions import find_version, head, save_version, stored_columns

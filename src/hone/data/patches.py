@@ -10,53 +10,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from hone.data.patch_record import FILE, Patch, read_patches
 from hone.data.rows import Row, canonical
-from hone.data.wording import counted
+from hone.data.wording import counted, shortened
 from hone.errors import InputError
 from hone.files import atomic_write, content_hash
 from hone.lab.locks import waiting_for
 
-FILE = "patches.jsonl"
 LOCK = Path(".hone") / "patches.lock"
 SHOWN = 3
+_SHOWN_CHARS = 60
 Fit = Literal["same", "changed", "other"]
 """What a row is to an edit: the one it was made for, that one with another value in an edited column, or another."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Patch:
-    """One edit: ``set`` gives columns their new values and ``was`` their old ones; ``drop`` leaves the row out.
-
-    ``seen``: 16 hex digits over the columns ``over`` of the row as it was read; empty in records of earlier versions of
-    hone. Columns that the source gets later do not matter. ``after``: digest of the edit of the same row before it.
-    """
-
-    row: str
-    set: Mapping[str, Any] = field(default_factory=dict)
-    was: Mapping[str, Any] = field(default_factory=dict)
-    drop: bool = False
-    why: str = ""
-    at: str = ""
-    seen: str = ""
-    over: Sequence[str] = ()
-    after: str = ""
-
-    @property
-    def digest(self) -> str:
-        """12 hex digits over what the edit does, to which row. When it was made and why does not matter."""
-        return content_hash([self.row, dict(self.set), dict(self.was), self.drop, *([self.seen] if self.seen else [])])
-
-    def sentence(self) -> str:
-        """What the patch does, for people."""
-        why = f" ({self.why})" if self.why else ""
-        if self.drop:
-            return f"left out by hand{why}"
-        return "; ".join(f"{name}: {self.was.get(name)!r} -> {value!r}" for name, value in self.set.items()) + why
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +64,7 @@ class Patches:
         Raises:
             InputError: naming the line that is no patch.
         """
-        return cls(_read(folder))
+        return cls(read_patches(folder))
 
     @classmethod
     def of_version(cls, folder: Path, version: str, edits: Sequence[Sequence[str]]) -> Patches:
@@ -108,7 +78,7 @@ class Patches:
         Raises:
             InputError: when some of them are no longer in the file.
         """
-        there = _read(folder) if edits else []
+        there = read_patches(folder) if edits else []
         chosen, lost, start = [], [], 0
         for row, digest in edits:
             at = next((at for at in range(start, len(there)) if there[at].digest == digest), None)
@@ -186,9 +156,10 @@ class Patches:
         self._strayed |= any(fit != "same" for _, fit in fits)
         edited = self.edited(row)
         for name, patch in edited.outdated.items():
+            was, now = (shortened(canonical(of.get(name)), _SHOWN_CHARS) for of in (patch.was, edited.row.fields))
             self.problems.append(
-                f'{FILE}: row {row.id} was edited when "{name}" was {_short(patch.was.get(name))}; it is now '
-                f"{_short(edited.row.fields.get(name))}: the source has changed. Edit it again, or remove the line"
+                f'{FILE}: row {row.id} was edited when "{name}" was {was}; it is now {now}: the source has changed. '
+                "Edit it again, or remove the line"
             )
         for patch, fit in fits:
             if patch.drop and fit != "other":
@@ -200,7 +171,8 @@ class Patches:
         lost = sorted(set(self._by_row) - self.seen)
         if not lost:
             return []
-        return [f"{FILE}: {len(lost)} edited rows are in no source, first {', '.join(lost[:SHOWN])}"]
+        rows = counted(len(lost), "edited row is", "edited rows are")
+        return [f"{FILE}: {rows} in no source, first {', '.join(lost[:SHOWN])}"]
 
     def idle(self, cleaned: Iterable[str]) -> list[str]:
         """Rows left out by hand that are not among ``cleaned``, those of train and dev, as one sentence."""
@@ -235,7 +207,7 @@ def add(
         raise InputError(f"row {row.id} has no column {', '.join(unknown)}; its columns: {', '.join(row.fields)}")
     path = folder / FILE
     with waiting_for(folder / LOCK, str(path)):
-        there = _read(folder)
+        there = read_patches(folder)
         places = [patch.row for patch in there]
         if known is not None and list(known.all) == there[: len(known.all)]:
             places[: len(known.all)] = known.places
@@ -306,22 +278,3 @@ def _check_text(line: str, row: Row) -> None:
             f"the edit of row {row.id} holds {line[error.start]!r}, half of a character that UTF-8 cannot hold; "
             "give the text in UTF-8. Nothing was recorded"
         ) from None
-
-
-def _read(folder: Path) -> list[Patch]:
-    """All edits. Not by splitlines: JSON writes U+2028 and the like as they are."""
-    path = folder / FILE
-    lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
-    patches = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                patches.append(Patch(**json.loads(line)))
-            except (ValueError, TypeError) as error:
-                raise InputError(f"{path}, line {number}: not an edit that hone wrote: {error}") from None
-    return patches
-
-
-def _short(value: Any) -> str:
-    shown = canonical(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."

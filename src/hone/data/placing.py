@@ -15,7 +15,8 @@ from hone.data import sources
 from hone.data.changing import Changing
 from hone.data.checking import input_columns, output_columns
 from hone.data.formats import converted
-from hone.data.patches import FILE, Fit, Patch, Patches, content_over
+from hone.data.patch_record import FILE, Patch
+from hone.data.patches import Fit, Patches, content_over
 from hone.data.read import Found, find, read
 from hone.data.rows import Bad, Row
 from hone.data.wording import counted

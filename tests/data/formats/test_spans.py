@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hone.data.changing import Changing
 from hone.data.cleaned_files import clean_files
 from hone.data.formats import recognise
-from hone.data.patches import Patch, Patches
+from hone.data.patch_record import Patch
+from hone.data.patches import Patches
 from hone.data.read import read
 from hone.data.rows import Bad, Row
 from hone.data.survey import survey_files
