@@ -122,6 +122,19 @@ def test_rows_that_cannot_be_used_are_refused_without_what_they_hold(
     assert "train.jsonl:47, with content that is not shown" in captured.err
 
 
+def test_an_edit_of_a_row_that_changed_since_is_refused_without_both_values(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "edit", "train.jsonl:3", f"label={WORD}-0", str(folder)]) == 0
+    lines = (folder / "train.jsonl").read_text(encoding="utf-8").replace(f'"{WORD}-2", "from"', f'"{WORD}-3", "from"')
+    (folder / "train.jsonl").write_text(lines, encoding="utf-8")
+    capsys.readouterr()
+    assert main(["look", str(folder), "--sensitive"]) == 2
+    captured = capsys.readouterr()
+    assert WORD not in captured.out + captured.err
+    assert 'row train.jsonl:3 was edited when "label" had another value than now' in captured.err
+
+
 def test_the_proof_of_a_duplicate_is_the_row_that_it_repeats(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = _told(capsys, folder, "--dropped", "duplicate")
     assert "exact.survivor train.jsonl:2; exact.size 2" in told

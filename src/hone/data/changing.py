@@ -71,7 +71,7 @@ class Changing:
     their context (:func:`~hone.data.formats.spans.respanned`), as edits do. The test split is transformed as training
     rows are, because the model is asked in the same shape, and is never edited by hand.
 
-    ``hides_values``: whoever reads the rows says and keeps no value of a bad one.
+    ``hides_values``: whoever reads the rows says and keeps no value of a bad one, nor of one whose edit is outdated.
     """
 
     transforms: Sequence[Transform] = ()
@@ -99,7 +99,7 @@ class Changing:
         return row if fields is row.fields else Row(row.id, fields)
 
     def _edited(self, row: Row) -> Row:
-        edited = self.patches.applied(row)
+        edited = self.patches.applied(row, hides_values=self.hides_values)
         if edited is row:
             return row
         fields = respanned(row.fields, edited.fields, str)

@@ -147,8 +147,11 @@ class Patches:
                     outdated[name] = patch
         return Edited(row=Row(row.id, {**row.fields, **edits}) if edits else row, outdated=outdated)
 
-    def applied(self, row: Row) -> Row:
-        """The row as edited. An edit that no longer fits is kept in ``problems``, and a row left out in ``dropped``."""
+    def applied(self, row: Row, *, hides_values: bool = False) -> Row:
+        """The row as edited. An edit that no longer fits is kept in ``problems``, and a row left out in ``dropped``.
+
+        With ``hides_values`` a problem names the row and the column, and no value.
+        """
         if row.id not in self._by_row:
             return row
         self.seen.add(row.id)
@@ -156,10 +159,15 @@ class Patches:
         self._strayed |= any(fit != "same" for _, fit in fits)
         edited = self.edited(row)
         for name, patch in edited.outdated.items():
-            was, now = (shortened(canonical(of.get(name)), _SHOWN_CHARS) for of in (patch.was, edited.row.fields))
+            told = "had another value than now"
+            if not hides_values:
+                was, now = (
+                    shortened(canonical(fields.get(name)), _SHOWN_CHARS) for fields in (patch.was, edited.row.fields)
+                )
+                told = f"was {was}; it is now {now}"
             self.problems.append(
-                f'{FILE}: row {row.id} was edited when "{name}" was {was}; it is now {now}: the source has changed. '
-                "Edit it again, or remove the line"
+                f'{FILE}: row {row.id} was edited when "{name}" {told}: the source has changed. Edit it again, or '
+                "remove the line"
             )
         for patch, fit in fits:
             if patch.drop and fit != "other":
