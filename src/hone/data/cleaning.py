@@ -147,7 +147,8 @@ def _signal_names(base: Preset, clean: Clean, rules: Sequence[Rule], given: Give
         names += ["contamination"] if given.fingerprints is not None else []
     elif given.fingerprints is None:
         names = [name for name in names if name != "contamination"]
-    beside = [signal_of(column) for name in names if (column := _params(name, base, clean).get("column"))]
+    columns = [_params(name, base, clean).get("column") for name in names]
+    beside = [signal_of(column) for column in columns if column and isinstance(column, str)]
     return list(dict.fromkeys([*names, *beside]))
 
 

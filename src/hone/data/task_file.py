@@ -96,7 +96,8 @@ def _signals(section: Clean, folder: Path) -> Iterator[Problem]:
     for name, params in section.signals.items():
         for sentence in _problems(partial(registry.signal, name, params, handed(name, given))):
             yield ("clean", "signals", name), sentence
-        for sentence in _unmeasured(params.get("column")) if name in DUPLICATES else ():
+        column = params.get("column")
+        for sentence in _unmeasured(column) if name in DUPLICATES and isinstance(column, str) else ():
             yield ("clean", "signals", name), f"clean.signals.{name}: {sentence}"
     for rule, wish in section.rules.items():
         column = None if isinstance(wish, bool) else wish.column

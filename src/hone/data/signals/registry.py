@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib import import_module
 from typing import Any
 
+from hone.data.parameters import wrong_kinds
 from hone.data.signals.base import CorpusSignal, Signal
 from hone.errors import InputError, nearest
 
@@ -46,22 +47,31 @@ def signal(name: str, params: Mapping[str, Any], given: Mapping[str, Any]) -> Si
         given: what the caller hands over (fingerprints, a folder); not for users to set.
 
     Raises:
-        InputError: an unknown signal or parameter, with the nearest name; a value that the signal refuses.
+        InputError: an unknown signal or parameter, with the nearest name; a value of another kind than the signal's,
+            or that it refuses.
     """
+    made: Any
     if name.startswith(OWN):
         from hone.data.signals.own import Own
 
-        return Own(path=name.removeprefix(OWN), **given, **params)
-    if name not in SIGNALS:
+        made, given = Own, {**given, "path": name.removeprefix(OWN)}
+    elif name in SIGNALS:
+        module, _, class_name = SIGNALS[name].partition(":")
+        made = getattr(import_module(module), class_name)
+    else:
         raise InputError(f'clean.signals: "{name}" is not known; {nearest(name, list(SIGNALS))}')
-    module, _, class_name = SIGNALS[name].partition(":")
-    made: Any = getattr(import_module(module), class_name)
+    owner = f"clean.signals.{name}"
     known = [field.name for field in fields(made) if field.init and field.name not in given]
-    unknown = [key for key in params if key not in known]
-    if unknown:
-        raise InputError([f"clean.signals.{name}: no parameter {key}; {nearest(key, known)}" for key in unknown])
+    problems = [f"{owner}: no parameter {key}; {_near(key, known)}" for key in params if key not in known]
+    problems += wrong_kinds(owner, made, {key: value for key, value in params.items() if key in known})
+    if problems:
+        raise InputError(problems)
     try:
         found: Signal | CorpusSignal = made(**given, **params)
     except (TypeError, ValueError) as error:
-        raise InputError(f"clean.signals.{name}: {error}") from None
+        raise InputError(f"{owner}: {error}") from None
     return found
+
+
+def _near(key: str, known: Sequence[str]) -> str:
+    return nearest(key, known) if known else "it has none"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol, runtime_checkable
 
+from hone.data.parameters import wrong_kinds
 from hone.data.transforms.base import Transform
 from hone.data.transforms.c4_lines import C4Lines
 from hone.data.transforms.html import Html
@@ -77,17 +78,27 @@ def open_transforms(named: Iterable[str | tuple[str, Mapping[str, Any]]]) -> lis
         elif name in made:
             problems.append(f'the transform "{name}" is given twice; give it once')
         else:
-            known = [key for key in getattr(TRANSFORMS[name], "__dataclass_fields__", {}) if key in params]
-            wrong = [key for key in params if key not in known]
-            fields = list(getattr(TRANSFORMS[name], "__dataclass_fields__", {}))
-            problems += [f'the transform "{name}" has no parameter "{key}"; {nearest(key, fields)}' for key in wrong]
             try:
-                made[name] = TRANSFORMS[name](**{key: params[key] for key in known})
+                made[name] = _made(name, params)
             except InputError as error:
                 problems += error.problems
     if problems:
         raise InputError(problems)
     return [made[name] for name in TRANSFORMS if name in made]
+
+
+def _made(name: str, params: Mapping[str, Any]) -> Transform:
+    factory = TRANSFORMS[name]
+    known = [field.name for field in fields(factory)]  # type: ignore[arg-type]
+    problems = [
+        f'the transform "{name}" has no parameter "{key}"; {nearest(key, known) if known else "it has none"}'
+        for key in params
+        if key not in known
+    ]
+    right = {key: value for key, value in params.items() if key in known}
+    if problems := problems + wrong_kinds(name, factory, right):
+        raise InputError(problems)
+    return factory(**right)
 
 
 def apply_all(transforms: Sequence[Transform], texts: Sequence[str]) -> tuple[list[str], list[Changes]]:
