@@ -85,7 +85,8 @@ def _patch_of(record: Any) -> Patch:
     wrong += [f"{name} is no field of an edit" for name in record if name not in _FIELDS]
     for name, (kind, expected) in _FIELDS.items():
         value: Any = record.get(name, kind())
-        if not isinstance(value, kind) or (kind is list and not all(isinstance(one, str) for one in value)):
+        texts = not isinstance(value, list) or all(isinstance(one, str) for one in value)
+        if not isinstance(value, kind) or not texts:
             wrong.append(f"{name}: expected {expected}")
     given, earlier = record.get("set", {}), record.get("was", {})
     if isinstance(given, dict) and isinstance(earlier, dict) and (one_sided := sorted(given.keys() ^ earlier.keys())):
