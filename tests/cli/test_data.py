@@ -482,6 +482,32 @@ def test_a_head_or_rows_that_cannot_be_read_are_said(folder: Path, capsys: pytes
     assert "rows.parquet: the kept rows cannot be read" in said
 
 
+@pytest.mark.parametrize("name", ["rows.parquet", "ledger.jsonl"])
+@pytest.mark.parametrize("of_task", [True, False])
+def test_rows_and_ledgers_that_were_cut_off_are_written_again(
+    folder: Path, capsys: pytest.CaptureFixture[str], name: str, *, of_task: bool
+) -> None:
+    with (folder / "train.jsonl").open("a") as handle:
+        handle.write('{"text": "row 3", "label": "y"}\n' * 2)
+    where, out = ([folder], folder) if of_task else ([folder / "train.jsonl", "--out", folder / "out"], folder / "out")
+    hone(capsys, "clean", *where)
+    with (folder / "train.jsonl").open("a") as handle:
+        handle.write('{"text": "one more", "label": "y"}\n')
+    made = hone(capsys, "clean", *where)[2]["version"]
+    whole = find_version(out, made)
+    assert whole.parent
+    path = out / "versions" / made / name
+    content = path.read_bytes()
+    for end in (200, len(content) - 1, 0):
+        path.write_bytes(content[:end])
+        assert hone(capsys, "clean", *where)[2]["version"] == made
+        assert path.read_bytes() == content
+        assert find_version(out, made) == whole
+    inode = path.stat().st_ino
+    hone(capsys, "clean", *where)
+    assert path.stat().st_ino == inode, "one that is whole stays"
+
+
 def test_lineage_names_the_runs_that_were_trained_on_the_row(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ left out. A file that was cut off does not add up and is refused.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -109,6 +110,17 @@ class Ledger:
             return cls(read=head["read"], kept=head["kept"], entries=entries)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise FailedError(f"{path}: not a whole ledger: {error}") from error
+
+
+def has_end(path: Path) -> bool:
+    """Whether the file of a ledger has as many lines as its first one says, to the end of the last."""
+    try:
+        with path.open("rb") as file:
+            first = file.readline()
+            ends = [line.endswith(b"\n") for line in itertools.chain([first], file)]
+        return all(ends) and len(ends) == 1 + json.loads(first)["entries"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _entry(record: Mapping[str, object]) -> Entry:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from hone.data.ledger import has_end
 from hone.data.rows import kind_of
 from hone.errors import FailedError
 from hone.files import read_json
@@ -44,6 +45,12 @@ class Version:
     patches: Mapping[str, Any]
     counts: Mapping[str, int]
 
+    @property
+    def num_rows(self) -> int:
+        """Rows that it holds: those that were kept of files, or train, dev and ood of a task."""
+        counts = self.counts
+        return counts["kept"] if "kept" in counts else sum(counts.get(split, 0) for split in ("train", "dev", "ood"))
+
 
 _SHAPES: Mapping[str, tuple[type, tuple[str, ...]]] = {
     **dict.fromkeys(("id", "data", "parent", "made"), (str, ())),
@@ -79,12 +86,16 @@ def load_version(place: Path) -> Version:
 
 
 def is_whole(place: Path) -> bool:
-    """Whether a folder is a version whose record can be read and whose rows and ledger are there."""
+    """Whether a folder is a version whose record can be read, and whose rows and ledger are there to their ends."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
-        load_version(place)
-    except FailedError:
+        version = load_version(place)
+        num_rows = pq.read_metadata(place / "rows.parquet").num_rows
+    except (FailedError, OSError, pa.ArrowException):
         return False
-    return all((place / name).is_file() for name in ("rows.parquet", "ledger.jsonl"))
+    return bool(num_rows == version.num_rows) and has_end(place / "ledger.jsonl")
 
 
 def _problem(record: Any, name: str) -> str:

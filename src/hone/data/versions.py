@@ -9,6 +9,7 @@ A version that cannot be read (cut off, of another hone) is told in a sentence a
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
@@ -35,7 +36,9 @@ def save_version(
     ledger: Ledger,
     also: Callable[[Path], None] | None = None,
 ) -> Path:
-    """Write a version unless it is there, and make it the head. The folder appears whole or not at all.
+    """Write a version unless it is there whole, and make it the head. The folder appears whole or not at all.
+
+    One whose rows or ledger are damaged is written again under the record that it has, with its parent and its time.
 
     Args:
         folder: the task folder.
@@ -48,6 +51,8 @@ def save_version(
     with waiting_for(folder / FOLDER / LOCK, str(folder / FOLDER)):
         clear_parts(folder / FOLDER)
         if not is_whole(place):
+            with contextlib.suppress(FailedError):
+                version = load_version(place)
             with atomic_folder(place) as part:
                 _write_rows(part / "rows.parquet", rows)
                 ledger.save(part / LEDGER)
