@@ -198,6 +198,21 @@ def test_values_of_a_driver_are_plain_like_those_of_arrow() -> None:
     assert bad.expected == "a value that JSON can hold"
 
 
+@pytest.mark.parametrize(
+    ("moment", "hours"),
+    [(datetime(1, 1, 1, 4, 59), 5), (datetime(9999, 12, 31, 23), -2)],  # noqa: DTZ001 - see below
+)
+def test_a_moment_that_is_of_no_year_in_utc_is_a_bad_row(moment: datetime, hours: int) -> None:
+    plain = PlainValues(Progress())
+    aware = moment.replace(tzinfo=timezone(timedelta(hours=hours)))
+    bad = plain.row("query:1", ["when"], (aware,))
+    assert isinstance(bad, Bad)
+    assert (bad.field, bad.expected) == ("when", "a moment of the years 1 to 9999")
+    assert aware.isoformat() in bad.found
+    later = plain.row("query:2", ["when"], (aware.replace(year=2000),))
+    assert isinstance(later, Row)
+
+
 def test_blobs_of_sqlite_are_text_or_an_object(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "a.db")) as database, database:
         database.execute("CREATE TABLE t (a, b)")

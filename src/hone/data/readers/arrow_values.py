@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from hone.data.readers.plain_values import PlainValues, date_text, duration_text, moment_text, time_text
+from hone.data.readers.plain_values import MOMENT, PlainValues, date_text, duration_text, moment_text, time_text
 from hone.data.rows import Bad, Row
 
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -183,7 +183,7 @@ def _moments(array: Any, column: str, plain: PlainValues) -> list[Any]:
         try:
             return write(value)
         except (ValueError, OverflowError):
-            return plain.unfit(column, "a moment of the years 1 to 9999", f"{value:,} ({kind} since 1970)")
+            return plain.unfit(column, MOMENT, f"{value:,} ({kind} since 1970)")
 
     whole = pyarrow.int32() if kind.bit_width == 32 else pyarrow.int64()
     return [None if value is None else text(value) for value in array.cast(whole).to_pylist()]

@@ -15,6 +15,8 @@ from hone.data.readers.progress import Progress
 from hone.data.rows import Bad, Row, kind_of
 
 BASE64 = "base64"
+MOMENT = "a moment of the years 1 to 9999"
+"""What is expected of a moment that ISO 8601 shall write."""
 _PLAIN = frozenset({str, int, bool, type(None)})
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _DAY_S = 86_400
@@ -112,7 +114,10 @@ class PlainValues:
         if isinstance(value, datetime):
             has_zone = value.tzinfo is not None
             self.read_as(column, "moments", f"text in ISO 8601{', in UTC' * has_zone}")
-            return (value.astimezone(UTC) if has_zone else value).isoformat()
+            try:
+                return (value.astimezone(UTC) if has_zone else value).isoformat()
+            except OverflowError:
+                return self.unfit(column, MOMENT, f"{value.isoformat()}, which is outside of them in UTC")
         if isinstance(value, date | time):
             self.read_as(column, "dates" if isinstance(value, date) else "times of day", "text in ISO 8601")
             return value.isoformat()
