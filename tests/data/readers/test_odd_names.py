@@ -83,3 +83,31 @@ def test_a_query_against_a_missing_file_makes_none(tmp_path: Path) -> None:
         list(read(f"sqlite:///{tmp_path / 'none.db'}::SELECT 1 AS n", tmp_path))
     assert list(tmp_path.iterdir()) == []
     assert ids("sqlite://::SELECT 1 AS n", tmp_path) == ["query:1"]
+
+
+@pytest.mark.parametrize(
+    "address", ["file:no%20ne.db?uri=true", "file:{0}/no%20ne.db?mode=rwc&uri=true", "file:no ne.db"]
+)
+def test_a_query_against_the_uri_of_a_missing_file_makes_none(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sqlalchemy")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"there is no file .*no ne\.db"):
+        list(read(f"sqlite:///{address.format(tmp_path)}::SELECT 1 AS n", tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "address", ["file:a%20b.db?uri=true", "file:{0}/a%20b.db?mode=ro&uri=true", "file::memory:?uri=true"]
+)
+def test_a_query_against_a_uri_reads_what_is_there(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sqlalchemy")
+    monkeypatch.chdir(tmp_path)
+    sqlite3.connect(tmp_path / "a b.db").close()
+    (tmp_path / "a b.db").touch()
+    before = sorted(tmp_path.iterdir())
+    assert ids(f"sqlite:///{address.format(tmp_path)}::SELECT 1 AS n", tmp_path) == ["query:1"]
+    assert sorted(tmp_path.iterdir()) == before

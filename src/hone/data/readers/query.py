@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from hone.data.readers.addresses import Query, needs, with_variables, without_secrets
 from hone.data.readers.plain_values import PlainValues
@@ -38,7 +39,7 @@ def read_query(source: Query, progress: Progress) -> Iterator[Row | Bad]:
         ) from None
     except alchemy.exc.SQLAlchemyError as error:
         raise InputError(f"{without_secrets(source.url)}: no database URL: {without_secrets(str(error))}") from None
-    _check_is_there(source, engine.url)
+    _check_is_there(source, engine)
     try:
         with engine.connect() as connection:
             streaming = connection.execution_options(stream_results=True, max_row_buffer=_FETCHED_ROWS)
@@ -59,8 +60,19 @@ def read_query(source: Query, progress: Progress) -> Iterator[Row | Bad]:
         engine.dispose()
 
 
-def _check_is_there(source: Query, url: Any) -> None:
+def _check_is_there(source: Query, engine: Any) -> None:
     """SQLite makes an empty file of a name that is not there; nothing may be made by reading."""
-    name = url.database or ""
-    if url.get_backend_name() == "sqlite" and name and not name.startswith((":", "file:")) and not Path(name).is_file():
-        raise InputError(f"{source}: there is no file {Path(name).absolute()}")
+    if engine.url.get_backend_name() != "sqlite":
+        return
+    # What the driver will be asked to open, which is not what the address says where that is a URI itself.
+    (name, *_), options = engine.dialect.create_connect_args(engine.url)
+    file = _file_of_uri(name) if options.get("uri") and name.startswith("file:") else name
+    if file and file != ":memory:" and not Path(file).is_file():
+        raise InputError(f"{source}: there is no file {Path(file).absolute()}")
+
+
+def _file_of_uri(uri: str) -> str:
+    """The path of an SQLite URI (sqlite.org/uri.html); nothing for a database in memory."""
+    parts = urlsplit(uri)
+    in_memory = {"mode": ["memory"]}.items() <= parse_qs(parts.query).items()
+    return "" if in_memory else unquote(parts.path)
