@@ -312,6 +312,43 @@ def test_lineage_follows_a_row_whose_line_number_has_changed(folder: Path, capsy
     assert [event["values"]["kept"] for event in dropped if event["step"] == "version"] == [True, False, False]
 
 
+def test_a_reason_is_told_of_the_row_that_was_left_out_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Line 6 was a duplicate and is a new text now; line 8 was one too, and is kept since, one line further down."""
+    (folder / "test.jsonl").write_text('{"text": "of the test", "label": "x"}\n')
+    yaml_text = (folder / "hone.yaml").read_text().replace("dev: 5}", "dev: 0.2, test: test.jsonl}")
+    (folder / "hone.yaml").write_text(yaml_text)
+    lines = (folder / "train.jsonl").read_text().splitlines()
+    lines[5], lines[7] = lines[1], lines[2]
+    (folder / "train.jsonl").write_text("\n".join(lines))
+    first = hone(capsys, "clean", folder)[2]["version"]
+    lines[5] = '{"text": "totally fresh words here", "label": "y"}'
+    lines.insert(6, '{"text": "and one more", "label": "y"}')
+    (folder / "train.jsonl").write_text("\n".join(lines))
+    (folder / "hone.yaml").write_text(yaml_text + "clean: {rules: {duplicate: false}}\n")
+    second = hone(capsys, "clean", folder)[2]["version"]
+
+    def groups(one: str, other: str, kind: str) -> dict[str, set[str]]:
+        found = hone(capsys, "data", "diff", one, other, folder)[2]["groups"][kind]
+        return {group["reason"]: {sample["row"] for sample in group["samples"]} for group in found}
+
+    fresh = {"new in the source": {"train.jsonl:7"}, "duplicate": {"train.jsonl:9"}}
+    other = "new in the source, or changed since it was left out"
+    assert groups(first, second, "in") == {**fresh, other: {"train.jsonl:6"}}
+    assert groups(second, first, "out") == {
+        "no longer in the source": {"train.jsonl:7"},
+        "duplicate": {"train.jsonl:9"},
+        "no longer in the source, or changed and left out": {"train.jsonl:6"},
+    }
+    told = {}
+    for line in (6, 9):
+        story = hone(capsys, "data", "lineage", f"train.jsonl:{line}", folder)[2]["events"]
+        told[line] = next(event for event in story if event["values"].get("version") == first)
+    assert "duplicate" not in told[6]["sentence"]
+    assert told[6]["values"]["kept"] is None
+    assert told[9]["values"]["reasons"][0]["name"] == "duplicate"
+    assert told[9]["values"]["row"] == "train.jsonl:8"
+
+
 def test_lineage_says_which_source_could_not_be_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = hone(capsys, "clean", folder)[2]
     (folder / "train.jsonl").unlink()

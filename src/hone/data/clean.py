@@ -17,6 +17,7 @@ from hone.data.limits import LIMIT, over_limit
 from hone.data.rows import Row, canonical
 from hone.data.rules import Decisions, Rule, evidence
 from hone.data.sources import Loaded
+from hone.data.versions import row_digest
 from hone.data.wording import counted
 from hone.errors import InputError
 from hone.task.render import task_prompt, task_reference
@@ -55,7 +56,13 @@ def clean(task: Task, loaded: Loaded, section: Clean, judged: Judged, say: Calla
         train=tuple(row for at, row in enumerate(loaded.train) if at not in reasons),
         dev=tuple(row for at, row in enumerate(loaded.dev, len(loaded.train)) if at not in reasons),
         entries=tuple(
-            Entry(row=rows[at].id, source=splits[at], reasons=tuple(reasons[at]), text=_preview(task, rows[at]))
+            Entry(
+                row=rows[at].id,
+                source=splits[at],
+                reasons=tuple(reasons[at]),
+                text=_preview(task, rows[at]),
+                digest=row_digest(rows[at]),
+            )
             for at in sorted(reasons)
         ),
         keys=keys,

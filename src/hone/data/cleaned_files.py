@@ -21,7 +21,7 @@ from hone.data.patches import Patches
 from hone.data.rows import Row
 from hone.data.survey import Survey
 from hone.data.version_record import SourceRecord, Version
-from hone.data.versions import FOLDER
+from hone.data.versions import FOLDER, row_digest
 from hone.errors import InputError
 from hone.task.spec import Clean
 
@@ -44,9 +44,10 @@ def ledger_of(survey: Survey, section: Clean) -> Books:
     taken = survey.measured.store.take(out)
     names, sources = taken.column("row").to_pylist(), taken.column("source").to_pylist()
     previews = (text[:PREVIEW_CHARS] for text in taken.column("input").to_pylist())
+    digests = (row_digest(Row("", json.loads(fields.as_py()))) for fields in taken.column("fields"))
     entries = [
-        Entry(row=row, source=source, reasons=tuple(reasons[at]), text=text)
-        for at, row, source, text in zip(out, names, sources, previews, strict=True)
+        Entry(row=row, source=source, reasons=tuple(reasons[at]), text=text, digest=digest)
+        for at, row, source, text, digest in zip(out, names, sources, previews, digests, strict=True)
     ]
     entries += [
         Entry(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hone.data.aligning import align
+from hone.data.aligning import Alignment, align
 from hone.data.hidden import SEALED, Hidden
 from hone.data.making import dev_sentence
 from hone.data.rows import Row, canonical
 from hone.data.version_record import Version
 from hone.data.versions import find_version, stored_columns, version_ledger, version_rows
+from hone.data.wording import shortened
 
 SAMPLES = 3
 PREVIEW_CHARS = 160
@@ -22,8 +23,12 @@ NEXT_TO_NOTHING = 0.01
 NEW = "new in the source"
 HASHED_OUT = "hashed out for the test"
 GONE = "no longer in the source"
+NEW_OR_CHANGED = "new in the source, or changed since it was left out"
+GONE_OR_CHANGED = "no longer in the source, or changed and left out"
 CHANGED_SOURCE = "changed in the source"
 BY_HAND = "edited by hand"
+Reasons = dict[str, list[tuple[str, str]]]
+"""Row id to reasons, each with its evidence."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,8 +83,10 @@ def diff(folder: Path, first: str, second: str, profile: Any = None, test: Hidde
     moved = [row for row, was in aligned.pairs.items() if old[was][0] != new[row][0]]
     splits = {row: [(f"{old[aligned.pairs[row]][0]} -> {new[row][0]}", "")] for row in moved}
     groups = {
-        "in": _grouped(folder, fresh, b.id, _reasons(folder, a.id, {row: aligned.before(row) for row in fresh}), test),
-        "out": _grouped(folder, gone, a.id, _left(folder, b.id, {row: aligned.after(row) for row in gone}, test), test),
+        "in": _grouped(folder, fresh, b.id, _new(folder, (b, a), {row: new[row][1] for row in fresh}, aligned), test),
+        "out": _grouped(
+            folder, gone, a.id, _left(folder, (a, b), {row: old[row][1] for row in gone}, aligned, test), test
+        ),
         "changed": _changed(folder, a, b, {row: aligned.pairs[row] for row in changed}, test),
         "moved": _grouped(folder, moved, b.id, splits, test),
     }
@@ -108,35 +115,69 @@ def contents_by_row(folder: Path, version_id: str) -> dict[str, tuple[str, str]]
     return {row: (split, digest) for row, split, digest in columns}
 
 
-def _reasons(
-    folder: Path, version_id: str, rows: Mapping[str, str], otherwise: str = NEW
-) -> dict[str, list[tuple[str, str]]]:
-    """Why a version does not have rows, given by the ids that they have there: its ledger's reasons with evidence."""
-    wanted = set(rows.values())
-    found = {
-        entry.row: [(reason.name, reason.evidence) for reason in entry.reasons]
-        for entry in version_ledger(folder, version_id).entries
-        if entry.row in wanted
-    }
-    return {row: found.get(there, [(otherwise, "")]) for row, there in rows.items()}
+def _new(folder: Path, versions: tuple[Version, Version], rows: Mapping[str, str], aligned: Alignment) -> Reasons:
+    """Why rows with their digests, of the first of two versions, are not in the second, which is the earlier one."""
+    before = {row: _id_in(versions, row, aligned.before) for row in rows}
+    return _reasons(folder, versions, rows, before, (NEW, NEW_OR_CHANGED))
 
 
 def _left(
-    folder: Path, version_id: str, rows: Mapping[str, str], test: Hidden | None
-) -> dict[str, list[tuple[str, str]]]:
-    """Why rows left: those without an entry in the ledger are of the test now, or no longer in the source."""
-    reasons = _reasons(folder, version_id, rows, GONE)
-    for row, there in rows.items():
+    folder: Path, versions: tuple[Version, Version], rows: Mapping[str, str], aligned: Alignment, test: Hidden | None
+) -> Reasons:
+    """Why rows are not in the later version: those without an entry are of the test now, or no longer in the source."""
+    after = {row: _id_in(versions, row, aligned.after) for row in rows}
+    reasons = _reasons(folder, versions, rows, after, (GONE, GONE_OR_CHANGED))
+    for row, there in after.items():
         if reasons[row] == [(GONE, "")] and test is not None and test.has(there):
             reasons[row] = [(HASHED_OUT, "")]
     return reasons
+
+
+def _id_in(versions: tuple[Version, Version], row: str, aligned: Callable[[str], str]) -> str:
+    """The id of a row of one version in another: the same one where both were made of the same source."""
+    return row if _of_one_source(versions, row) else aligned(row)
+
+
+def _of_one_source(versions: tuple[Version, Version], row: str) -> bool:
+    here, there = (version.sha256_of(row) for version in versions)
+    return here == there != ""
+
+
+def _reasons(
+    folder: Path,
+    versions: tuple[Version, Version],
+    rows: Mapping[str, str],
+    ids: Mapping[str, str],
+    otherwise: tuple[str, str],
+) -> Reasons:
+    """Why rows of the first version are not in the second: the reasons with evidence in its ledger.
+
+    Args:
+        folder: that holds the versions.
+        versions: the one that has the rows, and the one that has not.
+        rows: id to digest, in the first.
+        ids: which id each has in the second.
+        otherwise: what is said of a row without an entry, and of one whose entry may be another row's.
+    """
+    wanted = set(ids.values())
+    entries = {entry.row: entry for entry in version_ledger(folder, versions[1].id).entries if entry.row in wanted}
+    found: Reasons = {}
+    for row, digest in rows.items():
+        entry = entries.get(ids[row])
+        if entry is None:
+            found[row] = [(otherwise[0], "")]
+        elif entry.is_of(digest, by_id=_of_one_source(versions, row)):
+            found[row] = [(reason.name, reason.evidence) for reason in entry.reasons]
+        else:
+            found[row] = [(otherwise[1], "")]
+    return found
 
 
 def _grouped(
     folder: Path,
     rows: Iterable[str],
     version_id: str,
-    reasons: Mapping[str, list[tuple[str, str]]],
+    reasons: Reasons,
     test: Hidden | None,
 ) -> tuple[Group, ...]:
     counts: Counter[str] = Counter()
@@ -209,7 +250,7 @@ def _taken(folder: Path, version_id: str, wanted: set[str]) -> Iterator[Row]:
 
 
 def _preview(row: Row) -> str:
-    return _short(canonical(row.fields))
+    return shortened(canonical(row.fields), PREVIEW_CHARS)
 
 
 def _shown(row: Row, test: Hidden | None) -> str:
@@ -221,14 +262,10 @@ def _change(before: Row, after: Row, test: Hidden | None) -> str:
     if sealed := _shown(before, test) or _shown(after, test):
         return sealed
     names = [name for name in {**before.fields, **after.fields} if before.fields.get(name) != after.fields.get(name)]
-    return "; ".join(
-        f"{name}: {_short(canonical(before.fields.get(name)))} -> {_short(canonical(after.fields.get(name)))}"
-        for name in names
+    was, now = (
+        {name: shortened(canonical(row.fields.get(name)), PREVIEW_CHARS) for name in names} for row in (before, after)
     )
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= PREVIEW_CHARS else text[: PREVIEW_CHARS - 3] + "..."
+    return "; ".join(f"{name}: {was[name]} -> {now[name]}" for name in names)
 
 
 def _counts(a: Version, b: Version) -> list[Mapping[str, Any]]:

@@ -37,12 +37,21 @@ class Reason:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """One row that was left out: its id, the source it was read from, all reasons, the first words of its text."""
+    """One row that was left out: its id, the source it was read from, all reasons, the first words of its text.
+
+    ``digest``: :func:`hone.data.versions.row_digest` of it, which tells the row though its line number has changed;
+    empty for a row that could not be used, and in ledgers of earlier versions of hone.
+    """
 
     row: str
     source: str
     reasons: tuple[Reason, ...]
     text: str = ""
+    digest: str = ""
+
+    def is_of(self, digest: str, *, by_id: bool) -> bool:
+        """Whether it is of the row with that digest; ``by_id``: the source is the same, so that its id tells it."""
+        return by_id or (digest == self.digest and digest != "")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,4 +141,5 @@ def _entry(record: Mapping[str, object]) -> Entry:
         source=str(record["source"]),
         reasons=tuple(Reason(reason["name"], reason["evidence"]) for reason in reasons),
         text=str(record["text"]),
+        digest=str(record.get("digest", "")),
     )

@@ -23,7 +23,7 @@ from hone.data.sources import SPLITS, prefixes_of
 from hone.data.version_record import Version
 from hone.data.versions import row_digest, stored_columns, survey_versions, version_ledger, version_rows
 from hone.data.view import view_of_task
-from hone.data.wording import counted
+from hone.data.wording import counted, shortened
 from hone.errors import FailedError, InputError
 from hone.files import file_hash
 from hone.task.spec import Task
@@ -56,8 +56,8 @@ def lineage(folder: Path, row_id: str, task: Task | None) -> list[Event]:
     """
     events, problems = ([], []) if task is None else _source_events(folder, row_id, task)
     found, unreadable = survey_versions(folder)
-    ids = _ids(folder, row_id, found, task)
-    told = [event for version in found for event in _version_events(folder, *ids[version.id], version)]
+    places = _places(folder, row_id, found, task)
+    told = [event for version in found for event in _version_events(folder, places[version.id], version)]
     told += [Event(step="version", sentence=problem, values={}) for problem in unreadable]
     if not events and not any(event.values for event in told):
         nowhere = f"{folder}: no source and no data version has a row {row_id}; {_known_rows(folder, row_id, found)}"
@@ -135,7 +135,7 @@ def _source_events(folder: Path, row_id: str, task: Task) -> tuple[list[Event], 
     events = [
         Event(
             step="source",
-            sentence=f"read for {split}: {_short(canonical(row.fields))}",
+            sentence=f"read for {split}: {shortened(canonical(row.fields), SHOWN_CHARS)}",
             values={"split": split, "fields": row.fields, "folded_fingerprint": key, "digest": row_digest(row)},
         )
     ]
@@ -152,7 +152,7 @@ def _source_events(folder: Path, row_id: str, task: Task) -> tuple[list[Event], 
             events.append(
                 Event(
                     step="transform",
-                    sentence=f"{transform.name} {transform.version}: now {_short(canonical(changed))}",
+                    sentence=f"{transform.name} {transform.version}: now {shortened(canonical(changed), SHOWN_CHARS)}",
                     values={"transform": transform.name, "set": changed},
                 )
             )
@@ -184,8 +184,18 @@ def _edit_events(row_id: str, chosen: Patches, known: Patches) -> list[Event]:
     return events
 
 
-def _ids(folder: Path, row_id: str, found: Sequence[Version], task: Task | None) -> dict[str, tuple[str, str]]:
-    """The id that a row has in each version, and a remark on it.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _There:
+    """A row in a version: its id, a remark, and what tells whether an entry of the ledger under that id is of it."""
+
+    row: str
+    remark: str = ""
+    by_id: bool = False
+    digest: str = ""
+
+
+def _places(folder: Path, row_id: str, found: Sequence[Version], task: Task | None) -> dict[str, _There]:
+    """Where a row is in each version.
 
     Where the source is another one by now, the row is told as a diff tells it, from a version of the present source.
     """
@@ -193,20 +203,27 @@ def _ids(folder: Path, row_id: str, found: Sequence[Version], task: Task | None)
     hashes = {version.id: one.sha256 for version in found for one in version.sources if one.name == source}
     now = next(reversed(hashes.values()), "") if task is None else _hash_now(folder, source, task)
     same = [version.id for version in found if now and hashes.get(version.id) == now]
-    ids: dict[str, tuple[str, str]] = {}
+    places: dict[str, _There] = {}
     for version in found:
         if not now or hashes.get(version.id, now) == now:
-            ids[version.id] = (row_id, "")
+            places[version.id] = _There(row=row_id, by_id=True)
         elif not same:
-            ids[version.id] = (row_id, f", of an earlier {source}, where the id can be another row's")
+            remark = f", of an earlier {source}, where the id can be another row's"
+            places[version.id] = _There(row=row_id, remark=remark)
         else:
             try:
                 old, new = contents_by_row(folder, version.id), contents_by_row(folder, same[-1])
                 there = align(old, new).before(row_id)
-                ids[version.id] = (there, f", as {there}" if there != row_id else "")
+                digest = new[row_id][1] if row_id in new else _digest_left_out(folder, row_id, same[-1])
+                remark = f", as {there}" if there != row_id else ""
+                places[version.id] = _There(row=there, remark=remark, digest=digest)
             except FailedError:
-                ids[version.id] = (row_id, "")  # what cannot be read is said with the version
-    return ids
+                places[version.id] = _There(row=row_id)  # what cannot be read is said with the version
+    return places
+
+
+def _digest_left_out(folder: Path, row_id: str, version_id: str) -> str:
+    return next((entry.digest for entry in version_ledger(folder, version_id).entries if entry.row == row_id), "")
 
 
 def _hash_now(folder: Path, source: str, task: Task) -> str:
@@ -222,29 +239,29 @@ def _hash_now(folder: Path, source: str, task: Task) -> str:
     return file_hash(path) if path is not None and path.is_file() else ""
 
 
-def _version_events(folder: Path, row_id: str, remark: str, version: Version) -> list[Event]:
+def _version_events(folder: Path, there: _There, version: Version) -> list[Event]:
     try:
-        return _told_by(folder, row_id, remark, version)
+        return _told_by(folder, there, version)
     except FailedError as error:
         return [Event(step="version", sentence=str(error), values={})]
 
 
-def _told_by(folder: Path, row_id: str, remark: str, version: Version) -> list[Event]:
-    name = f"data version {version.id} ({version.made}{remark})"
+def _told_by(folder: Path, there: _There, version: Version) -> list[Event]:
+    name = f"data version {version.id} ({version.made}{there.remark})"
     for split, row in version_rows(folder, version.id):
-        if row.id == row_id:
+        if row.id == there.row:
             digest = row_digest(row)
             values = {"version": version.id, "data": version.data, "kept": True, "split": split, "digest": digest}
-            values["row"] = row_id
+            values["row"] = there.row
             return [Event(step="version", sentence=f"{name}: kept in {split}, content {digest}", values=values)]
-    for entry in version_ledger(folder, version.id).entries:
-        if entry.row == row_id:
-            reasons = [{"name": reason.name, "evidence": reason.evidence} for reason in entry.reasons]
-            said = "; ".join(f"{reason['name']} ({reason['evidence']})" for reason in reasons)
-            values = {"version": version.id, "kept": False, "reasons": reasons, "row": row_id}
-            return [Event(step="version", sentence=f"{name}: left out of {entry.source}: {said}", values=values)]
-    return []
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 3] + "..."
+    entry = next((entry for entry in version_ledger(folder, version.id).entries if entry.row == there.row), None)
+    if entry is None:
+        return []
+    values = {"version": version.id, "kept": False, "row": there.row}
+    if not entry.is_of(there.digest, by_id=there.by_id):
+        said = "was left out, and the source has changed since, so it need not be this row"
+        return [Event(step="version", sentence=f"{name}: a row {there.row} {said}", values={**values, "kept": None})]
+    reasons = [{"name": reason.name, "evidence": reason.evidence} for reason in entry.reasons]
+    told = "; ".join(f"{reason['name']} ({reason['evidence']})" for reason in reasons)
+    sentence = f"{name}: left out of {entry.source}: {told}"
+    return [Event(step="version", sentence=sentence, values={**values, "reasons": reasons})]

@@ -45,6 +45,11 @@ class Version:
     patches: Mapping[str, Any]
     counts: Mapping[str, int]
 
+    def sha256_of(self, row: str) -> str:
+        """SHA-256 of the source of a row, as it was read; empty where it is no file."""
+        name = row.rpartition(":")[0]
+        return next((source.sha256 for source in self.sources if source.name == name), "")
+
     @property
     def num_rows(self) -> int:
         """Rows that it holds: those that were kept of files, or train, dev and ood of a task."""
