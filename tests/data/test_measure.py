@@ -16,6 +16,7 @@ from hone.data.ingest import ingest
 from hone.data.measure import measure
 from hone.data.rows import Row
 from hone.data.signals.exact import Exact
+from hone.data.signals.near import Near
 from hone.data.signals.own import Own
 from hone.data.store import TextStore
 from hone.data.table import TextRow, batches, texts
@@ -54,6 +55,28 @@ class Shout:
 
     def apply(self, text: str) -> str:
         return text.upper()
+
+
+@dataclass(frozen=True)
+class Beside:
+    """One more than the column of another signal that it goes by; 0 without any."""
+
+    name: str
+    column: str = ""
+    first: int = 0
+
+    version: ClassVar[str] = "1"
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        return {"column": self.column, "first": self.first}
+
+    def sketch(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        return pa.RecordBatch.from_pydict({"none": [0] * rows.num_rows})
+
+    def columns(self, sketches: pa.Table) -> pa.Table:
+        before = sketches.column(self.column).to_pylist() if self.column else [self.first - 1] * sketches.num_rows
+        return pa.table({f"{self.name}.value": [value + 1 for value in before]})
 
 
 def rows(words: list[str], file: str = "f") -> list[TextRow]:
@@ -193,6 +216,39 @@ def test_a_store_with_a_file_that_was_cut_off_is_laid_out_again(tmp_path: Path) 
     known = ingest([], view, [], tmp_path, key="k")
     assert known.known
     assert measure(known.store, [], tmp_path).mended == 0
+
+
+def test_signals_that_go_by_each_other_in_a_chain_are_measured_in_turn(tmp_path: Path) -> None:
+    store = store_of(["one", "two"], tmp_path / "store")
+    for first in (0, 7):
+        chain = [Beside("a", "b.value"), Beside("b", "c.value"), Beside("c", first=first)]
+        found = measure(store, chain, tmp_path / "cache").columns
+        assert found.column_names[-3:] == ["a.value", "b.value", "c.value"]
+        assert found.select(found.column_names[-3:]).to_pylist() == [
+            {"a.value": first + 2, "b.value": first + 1, "c.value": first}
+        ] * 2  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("signals", "said"),
+    [
+        (
+            [Exact(survivor="best", column="near.size"), Near(survivor="best", column="exact.size")],
+            "clean.signals.exact goes by near.size and clean.signals.near goes by exact.size: each waits for the other",
+        ),
+        ([Near(survivor="best", column="near.size")], "clean.signals.near goes by near.size: which is measured only"),
+        (
+            [Beside("a", "b.value"), Beside("b", "c.value"), Beside("c", "b.value")],
+            "clean.signals.b goes by c.value and clean.signals.c goes by b.value: each waits for the other",
+        ),
+    ],
+)
+def test_signals_that_wait_for_each_other_are_said_so(signals: list[Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        measure(store_of(["one", "two"], tmp_path / "store"), signals, tmp_path / "cache")
+    (problem,) = caught.value.problems
+    assert problem.startswith(said)
+    assert not (tmp_path / "cache").exists()
 
 
 def test_each_stage_that_compares_rows_is_told_at_its_begin_and_end(tmp_path: Path, small_batches: None) -> None:

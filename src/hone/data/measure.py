@@ -76,9 +76,10 @@ def measure(
 
     Raises:
         FailedError: a worker died, or the disk refuses.
-        InputError: a user's function failed, or gave values of two kinds.
+        InputError: a user's function failed, or gave values of two kinds; signals go by columns of each other.
     """
     tell = on_progress or (lambda stage, done, total: None)
+    turns = _in_turn(signals)
     begin = time.monotonic()
     work = partial(_measure_part, folder=store.folder, signals=tuple(signals), cache=cache)
     fresh, done = 0, 0
@@ -91,13 +92,16 @@ def measure(
     columns = {name: store.rows.column(name) for name in store.rows.column_names}
     reading = _Reading(store=store, cache=cache)
     tables: dict[str, pa.Table] = {}
+    keys: dict[str, str] = {}
     # What another signal goes by is gathered before it; the columns stand in the order of the signals all the same.
-    for signal in sorted(signals, key=lambda one: bool(column_beside(one))):
+    for signal in turns:
         begin = time.monotonic()
+        beside = _beside(signal, tables, keys)
+        keys[signal.name] = signal_key(signal) if beside is None else f"{signal_key(signal)} by {beside.key}"
         with_others = isinstance(signal, CorpusSignal)
         if with_others:
             tell(signal.name, 0, store.num_rows)
-        tables[signal.name] = reading.gathered(signal, _beside(signal, signals, tables))
+        tables[signal.name] = reading.gathered(signal, beside)
         if with_others:
             tell(signal.name, store.num_rows, store.num_rows)
         seconds[signal.name] = time.monotonic() - begin
@@ -118,20 +122,52 @@ def column_beside(signal: AnySignal) -> str:
     return str(getattr(signal, "column", "")) if isinstance(signal, CorpusSignal) else ""
 
 
-def _beside(signal: AnySignal, signals: Sequence[AnySignal], tables: Mapping[str, pa.Table]) -> _Beside | None:
+def _in_turn(signals: Sequence[AnySignal]) -> list[AnySignal]:
+    """Signals such that each stands behind the one whose column it goes by."""
+    waits = {signal.name: _owner(column_beside(signal), signals) for signal in signals}
+    turns: list[AnySignal] = []
+    left = list(signals)
+    while left:
+        names = {signal.name for signal in left}
+        free = [signal for signal in left if waits[signal.name] not in names]
+        if not free:
+            raise InputError(_waiting(left, waits))
+        turns += free
+        left = [signal for signal in left if waits[signal.name] in names]
+    return turns
+
+
+def _owner(column: str, signals: Sequence[AnySignal]) -> str:
+    """Name of the signal that a column is of; empty where it is of none of these."""
+    return next((one.name for one in signals if column == one.name or column.startswith(f"{one.name}.")), "")
+
+
+def _waiting(left: Sequence[AnySignal], waits: Mapping[str, str]) -> str:
+    """A sentence on signals of which each goes by a column of the next, and the last by one of the first."""
+    by_name = {signal.name: signal for signal in left}
+    ring = [left[0].name]
+    while waits[ring[-1]] not in ring:
+        ring.append(waits[ring[-1]])
+    del ring[: ring.index(waits[ring[-1]])]
+    who = [f"clean.signals.{name} goes by {column_beside(by_name[name])}" for name in ring]
+    why = "each waits for the other" if len(ring) > 1 else "which is measured only once it is settled"
+    return f"{' and '.join(who)}: {why}; name a column that another signal measures, or leave survivor: best out of one"
+
+
+def _beside(signal: AnySignal, tables: Mapping[str, pa.Table], keys: Mapping[str, str]) -> _Beside | None:
     wanted = column_beside(signal)
     if not wanted:
         return None
-    for other in signals:
-        if other.name in tables and wanted in tables[other.name].column_names:
-            return _Beside(name=wanted, values=tables[other.name].column(wanted), key=signal_key(other))
+    for name, table in tables.items():
+        if wanted in table.column_names:
+            return _Beside(name=wanted, values=table.column(wanted), key=keys[name])
     known = [name for table in tables.values() for name in table.column_names]
     raise InputError(f'clean.signals.{signal.name}: no signal measures the column "{wanted}"; {nearest(wanted, known)}')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Beside:
-    """A column that another signal has measured of all rows, and what stands for how."""
+    """A column that another signal has measured of all rows, and what stands for how, with all that this goes by."""
 
     name: str
     values: pa.ChunkedArray
