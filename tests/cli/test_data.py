@@ -349,6 +349,23 @@ def test_a_reason_is_told_of_the_row_that_was_left_out_alone(folder: Path, capsy
     assert told[9]["values"]["row"] == "train.jsonl:8"
 
 
+def test_lineage_tells_transforms_of_every_column_that_cleaning_changes(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (folder / "train.jsonl").read_text().splitlines()
+    lines[0] = json.dumps({"text": "row zero", "label": "x", "note": "ask ann@example.org"})
+    (folder / "train.jsonl").write_text("\n".join(lines))
+    text = (folder / "hone.yaml").read_text().replace("dev: 5}", "dev: 5, test: test.jsonl}")
+    (folder / "test.jsonl").write_text('{"text": "of the test", "label": "x"}\n')
+    (folder / "hone.yaml").write_text(text + "clean: {transforms: [redact]}\n")
+    made = hone(capsys, "clean", folder)[2]["version"]
+    kept = {row.id: row.fields for _, row in version_rows(folder, made)}["train.jsonl:1"]
+    assert "ann@" not in kept["note"]
+    story = hone(capsys, "data", "lineage", "train.jsonl:1", folder)[2]["events"]
+    told = {event["values"]["transform"]: event["values"]["set"] for event in story if event["step"] == "transform"}
+    assert told == {"redact": {"note": kept["note"]}}
+
+
 def test_lineage_says_which_source_could_not_be_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = hone(capsys, "clean", folder)[2]
     (folder / "train.jsonl").unlink()

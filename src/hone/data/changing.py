@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from hone.data.wording import counted
 
 _EDITS = "edits"
 _ROUNDS = 8
+OnStep = Callable[[Transform, Mapping[str, Any], Mapping[str, Any]], None]
 
 
 def through(
@@ -24,6 +25,7 @@ def through(
     columns: Sequence[str],
     changed: Counter[str],
     texts: Sequence[str] | None = None,
+    on_step: OnStep | None = None,
 ) -> dict[str, Any]:
     """A row's fields after the transforms, so that they change nothing in them a second time.
 
@@ -37,6 +39,7 @@ def through(
         changed: counts the row once for each transform that changed it.
         texts: the columns that transforms of whole texts (:class:`~hone.data.transforms.base.OfTexts`) take, where
             these are fewer: a title is no page of one line.
+        on_step: takes each transform that changed something, with the fields before and after it.
     """
     names: dict[str, None] = {}
     idle, enough = 0, len(transforms)
@@ -49,6 +52,8 @@ def through(
             idle += 1
         else:
             names |= dict.fromkeys([transform.name, *_spans(transform.name, fields, new)])
+            if on_step is not None:
+                on_step(transform, fields, new)
             fields = new
             # The others have to be asked again; this one has nothing to do on what it made.
             idle, enough = 0, len(transforms) - 1
@@ -90,12 +95,12 @@ class Changing:
             else:
                 yield self.of(row if split == "test" else self._edited(row))
 
-    def of(self, row: Row) -> Row:
-        """One row after the transforms."""
+    def of(self, row: Row, on_step: OnStep | None = None) -> Row:
+        """One row after the transforms; ``on_step`` as in :func:`through`."""
         columns = self.columns
         if columns is None:
             columns = [name for name in row.fields if name not in self.leave] if self.transforms else ()
-        fields = through(row.fields, self.transforms, columns, self.changed, self.texts)
+        fields = through(row.fields, self.transforms, columns, self.changed, self.texts, on_step)
         return row if fields is row.fields else Row(row.id, fields)
 
     def _edited(self, row: Row) -> Row:

@@ -14,12 +14,14 @@ from hone.data.changing import Changing
 from hone.data.cleaning import transforms_of
 from hone.data.diffing import contents_by_row
 from hone.data.hidden import SEALED, hidden
+from hone.data.judged import left_alone
 from hone.data.making import chosen_section
 from hone.data.patches import Patches
 from hone.data.placing import placed, rows_as_read
 from hone.data.read import find
 from hone.data.rows import Row, canonical, fingerprint
 from hone.data.sources import SPLITS, prefixes_of
+from hone.data.transforms.base import Transform
 from hone.data.version_record import Version
 from hone.data.versions import row_digest, stored_columns, survey_versions, version_ledger, version_rows
 from hone.data.view import view_of_task
@@ -143,21 +145,18 @@ def _source_events(folder: Path, row_id: str, task: Task) -> tuple[list[Event], 
     known, _ = placed(Patches.load(folder), task, folder)
     patches = placed(patches, task, folder)[0] if patches.version else known
     events += _edit_events(row_id, patches, known)
-    row = patches.edited(row).row
-    # A later one may leave something to an earlier one, as in :func:`~hone.data.changing.through`.
-    for transform in transforms_of(section, task.kind) * 3:
-        new = Changing(transforms=[transform], columns=view.text_columns).of(row)
-        if new is not row:
-            changed = {name: value for name, value in new.fields.items() if value != row.fields.get(name)}
-            events.append(
-                Event(
-                    step="transform",
-                    sentence=f"{transform.name} {transform.version}: now {shortened(canonical(changed), SHOWN_CHARS)}",
-                    values={"transform": transform.name, "set": changed},
-                )
-            )
-        row = new
+    changing = Changing(transforms=transforms_of(section, task.kind), leave=left_alone(task), texts=view.text_columns)
+    changing.of(patches.edited(row).row, lambda *step: events.append(_transform_event(*step)))
     return events, problems
+
+
+def _transform_event(transform: Transform, old: Mapping[str, Any], new: Mapping[str, Any]) -> Event:
+    changed = {name: value for name, value in new.items() if value != old.get(name)}
+    return Event(
+        step="transform",
+        sentence=f"{transform.name} {transform.version}: now {shortened(canonical(changed), SHOWN_CHARS)}",
+        values={"transform": transform.name, "set": changed},
+    )
 
 
 def _unshown(folder: Path, row_id: str, task: Task) -> str:
