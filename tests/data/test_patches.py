@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import multiprocessing
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -317,6 +319,24 @@ def test_the_source_is_read_once_while_every_edit_fits(tmp_path: Path, monkeypat
     inserted(tmp_path, '{"text": "new", "label": "x", "n": 99}\n')
     make(tmp_path)
     assert passes == ["load", "load", "search", "load"]
+
+
+def test_rows_are_held_once_while_they_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task(tmp_path)
+    add(tmp_path, Row("train.jsonl:3", {"text": "row 2", "label": "x", "n": 2}), {"label": "y"})
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"text": "on top", "label": "x", "n": 99}\n' + path.read_text(encoding="utf-8"), encoding="utf-8")
+    load, held = sources.load, []
+
+    def loads(*given: Any) -> Any:
+        held.append(sum(type(one) is sources.Loaded for one in gc.get_objects()) - before)
+        return load(*given)
+
+    monkeypatch.setattr(sources, "load", loads)
+    gc.collect()
+    before = sum(type(one) is sources.Loaded for one in gc.get_objects())
+    assert rows_of(make(tmp_path))["train.jsonl:4"]["label"] == "y"
+    assert held == [0, 0]
 
 
 def test_edits_follow_each_other_and_keep_the_kind_of_a_value(tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ def load_edited(
         have = counted(len(moved), "edited row has moved and is", "edited rows have moved and are")
         say(f"{FILE}: {have} found by content: {shown}")
         changing = replace(changing, patches=now, changed=Counter())
+        loaded = failed = None  # all rows are held once, and not twice while they are read again
         return sources.load(task, folder, say, changing, on_bytes), changing
     for line in held:
         say(line)
