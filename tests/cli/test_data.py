@@ -312,6 +312,25 @@ def test_lineage_follows_a_row_whose_line_number_has_changed(folder: Path, capsy
     assert [event["values"]["kept"] for event in dropped if event["step"] == "version"] == [True, False, False]
 
 
+def test_one_row_is_no_rows(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    yaml_text = (folder / "hone.yaml").read_text().replace("dev: 5}", "dev: 0.2, test: test.jsonl}")
+    (folder / "test.jsonl").write_text('{"text": "of the test", "label": "x"}\n')
+    (folder / "hone.yaml").write_text(yaml_text + "clean: {transforms: [redact]}\n")
+    made = hone(capsys, "clean", folder)[2]["version"]
+    with (folder / "train.jsonl").open("a") as handle:
+        handle.write('{"text": "I am ann@example.org", "label": "x"}\n' * 2)
+    hone(capsys, "data", "edit", "train.jsonl:1", "label=y", folder)
+    hone(capsys, "clean", folder)
+    said = hone(capsys, "data", "diff", made, "head", folder)[1]
+    assert ": 1 row in, 0 out, 1 changed, 0 moved between splits, 39 the same" in said
+    said = hone(capsys, "data", "list", folder)[1]
+    assert ", 1 edit  clean" in said
+    said = hone(capsys, "data", "show", "head", folder)[1]
+    assert "  rule duplicate: 1 row, 1 alone; keeps" in said
+    assert "(test): sha256" in said
+    assert ": 2 rows changed" in said
+
+
 def test_a_reason_is_told_of_the_row_that_was_left_out_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Line 6 was a duplicate and is a new text now; line 8 was one too, and is kept since, one line further down."""
     (folder / "test.jsonl").write_text('{"text": "of the test", "label": "x"}\n')

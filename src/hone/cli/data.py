@@ -15,6 +15,7 @@ from hone.cli import editing
 from hone.cli.editing import exactly
 from hone.cli.places import is_task_folder, no_folder
 from hone.cli.taking import refuse_untaken
+from hone.data.wording import counted
 from hone.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _list(asked: Asked, say: Say) -> Document:
         )
         parent = f"from {version.parent}" if version.parent else "the first"
         count = version.patches["count"]
-        edits = f", {count:,} edit{'s' if count > 1 else ''}" if count else ""
+        edits = f", {counted(count, 'edit')}" if count else ""
         say(f"{mark} {version.id}  {version.made}  {rows}  {parent}{edits}  clean {json.dumps(dict(version.clean))}")
     if problems:
         say(f"{len(problems):,} that cannot be read:")
@@ -149,19 +150,20 @@ def _show(asked: Asked, say: Say) -> Document:
     say(f"data version {version.id}, made {version.made}, {parent}")
     for source in version.sources:
         licences = ", ".join(f"{name} {count:,}" for name, count in source.licences.items()) or "no licence column"
-        what = "sealed" if source.split == "test" else f"{source.rows:,} rows, {licences}"
+        what = "sealed" if source.split == "test" else f"{counted(source.rows, 'row')}, {licences}"
         say(f"  source {source.name} ({source.split}): sha256 {source.sha256[:12] or 'of no file'}, {what}")
     if version.patches["count"]:
         say(f"  edits by hand: {version.patches['count']:,}")
     for step in version.transforms:
         params = _params(step, ("name", "version", "changed"))
-        say(f"  transform {step['name']} {step['version']}{params}: {step['changed']:,} rows changed")
+        say(f"  transform {step['name']} {step['version']}{params}: {counted(step['changed'], 'row')} changed")
     if not version.transforms:
         say("  no transforms")
     for name, signal in version.signals.items():
         say(f"  signal {name} {signal['version']}{_params(signal, ('version',))}")
     for rule in version.rules:
-        say(f"  rule {rule['name']}: {rule['fails']:,} rows, {rule['alone']:,} alone; keeps {rule['keeps']}")
+        fails = counted(rule["fails"], "row")
+        say(f"  rule {rule['name']}: {fails}, {rule['alone']:,} alone; keeps {rule['keeps']}")
         say(f"       {rule['source']}")
     left_out = version_ledger(folder, version.id).counts()
     say(f"  counts: {', '.join(f'{name} {count:,}' for name, count in version.counts.items())}")
@@ -196,13 +198,14 @@ def _diff(asked: Asked, say: Say) -> Document:
 
 def _say_diff(found: Diff, say: Say) -> None:
     say(
-        f"{found.a.id} -> {found.b.id}: {found.rows_in:,} rows in, {found.rows_out:,} out, "
+        f"{found.a.id} -> {found.b.id}: {counted(found.rows_in, 'row')} in, {found.rows_out:,} out, "
         f"{found.rows_changed:,} changed, {found.rows_moved:,} moved between splits, {found.same:,} the same"
     )
     if found.dev:
         say(found.dev)
     if found.renumbered:
-        say(f"{found.renumbered:,} of these rows have another line number and are told by their content")
+        rows = counted(found.renumbered, "row has", "rows have")
+        say(f"{rows} another line number, found by content")
     for kind, groups in found.groups.items():
         for group in groups:
             say(f"{kind}: {group.count:,} {group.reason}")
@@ -245,7 +248,7 @@ def _lineage(asked: Asked, say: Say) -> Document:
         # Runs know their data by its content, which versions made in several ways can share.
         runs = [run.folder.name for run in Lab(folder, say=lambda line: None).runs() if run.header.data_id in said]
         if runs:
-            say(f"{'run':<9} in the data of {len(runs)} runs: {', '.join(runs[:10])}")
+            say(f"{'run':<9} in the data of {counted(len(runs), 'run')}: {', '.join(runs[:10])}")
     return {"row": words[0], "events": [asdict(event) for event in events], "runs": runs}
 
 
