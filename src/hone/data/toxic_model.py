@@ -100,6 +100,33 @@ def fit_toxic(
     """
     is_toxic = _flags(texts, labels, toxic, held_out, false_positive_rate)
     part = _parted(texts, is_toxic, held_out)
+    model, harmless = _fitted(texts, is_toxic, part, false_positive_rate, seed, say)
+    third = np.flatnonzero(part == TEST).tolist()
+    about = {
+        "format": FORMAT,
+        "toxic": sorted(set(toxic)),
+        "harmless": sorted(set(labels) - set(toxic)),
+        "rows": {"fit": int((part == FIT).sum()), "threshold": int((part == CHOOSE).sum()), "test": len(third)},
+        "threshold": model.threshold,
+        "false_positive_rate_allowed": false_positive_rate,
+        "held_out": held_out,
+        "seed": seed,
+        **_judged(model, [texts[row] for row in third], is_toxic[third], groups, harmless),
+    }
+    _write(out, model.linear, about)
+    tell(about, say)
+    return about
+
+
+def _fitted(
+    texts: Sequence[str],
+    is_toxic: Flags,
+    part: np.ndarray[Any, Any],
+    false_positive_rate: float,
+    seed: int,
+    say: Callable[[str], None],
+) -> tuple[ToxicModel, Floats]:
+    """A model of the first part with a threshold of the second, and its scores of the harmless rows of the second."""
     fitted = np.flatnonzero(part == FIT).tolist()
     say(f"fitting on {len(fitted):,} of {len(texts):,} rows, {int(is_toxic[fitted].sum()):,} of them toxic")
     linear = fit([texts[row] for row in fitted], [TOXIC if is_toxic[row] else OTHER for row in fitted], seed)
@@ -110,21 +137,7 @@ def fit_toxic(
         f"threshold {model.threshold:g}: the lowest that strikes at most {false_positive_rate:.1%} of "
         f"{len(harmless):,} harmless rows that were not fitted on"
     )
-    third = np.flatnonzero(part == TEST).tolist()
-    about = {
-        "format": FORMAT,
-        "toxic": sorted(set(toxic)),
-        "harmless": sorted(set(labels) - set(toxic)),
-        "rows": {"fit": len(fitted), "threshold": int((part == CHOOSE).sum()), "test": len(third)},
-        "threshold": model.threshold,
-        "false_positive_rate_allowed": false_positive_rate,
-        "held_out": held_out,
-        "seed": seed,
-        **_judged(model, [texts[row] for row in third], is_toxic[third], groups, harmless),
-    }
-    _write(out, linear, about)
-    tell(about, say)
-    return about
+    return model, harmless
 
 
 def _write(out: Path, linear: LinearModel, about: dict[str, Any]) -> None:

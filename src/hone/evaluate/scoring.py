@@ -134,8 +134,7 @@ def evaluate(
         InputError: no rows, a metric of another kind, or the callable that this kind needs is missing.
     """
     own = metric or load_metric(task.metric)
-    problem = own.check_kind(task.kind)
-    if problem:
+    if problem := own.check_kind(task.kind):
         raise InputError(problem)
     if not rows:
         raise InputError(f"nothing to score: no rows for {own.name}")
@@ -153,7 +152,6 @@ def evaluate(
         got, expected = [answer.got for answer in answers], [answer.expected for answer in answers]
         scores = answer_scores(task.kind, own, got, expected)
         parts = slices_of(task.kind, got, expected)
-    generated = task.kind in ("extract", "generate")
     return Evaluation(
         metric=own.name,
         scores=scores,
@@ -161,10 +159,14 @@ def evaluate(
         seconds=time.perf_counter() - started,
         answers=tuple(answers),
         higher_is_better=own.higher_is_better,
-        finished_share=sum(answer.finished for answer in answers) / len(answers) if generated else None,
+        finished_share=_finished_share(answers) if task.kind in ("extract", "generate") else None,
         slices=parts,
         notes=notes,
     )
+
+
+def _finished_share(answers: Sequence[Answer]) -> float:
+    return sum(answer.finished for answer in answers) / len(answers)
 
 
 def _that_fit(task: Task, renderer: Renderer, rows: Sequence[Row]) -> tuple[Sequence[Row], tuple[str, ...]]:
