@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hone.cli import main
 from hone.data.read import find
 from hone.errors import InputError
+from hone.lab.lab import Lab
+from hone.task.recipe import Recipe
+
+TASK = """task: t
+kind: classify
+data: {train: '*.jsonl', dev: 5}
+input: "{text}"
+output: "{label}"
+target: 0.5
+"""
 
 
 @pytest.fixture
@@ -69,3 +80,48 @@ def test_files_of_others_are_read_whatever_their_name(tmp_path: Path) -> None:
         (tmp_path / name).write_text('{"text": "a row"}\n')
     assert names(".", tmp_path) == ["report.json", "versions/1/version.json", "versions/head.json"]
     assert find(".", tmp_path).left_out == ("report.html",)
+
+
+def test_edits_and_runs_of_a_task_folder_are_no_rows_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "task"
+    folder.mkdir()
+    (folder / "hone.yaml").write_text(TASK, encoding="utf-8")
+    lines = [json.dumps({"text": f"row {at} of words", "label": "xy"[at % 2]}) for at in range(40)]
+    (folder / "rows.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert main(["data", "edit", str(folder), "rows.jsonl:3", "label=y"]) == 0
+    run = Lab(folder, say=lambda line: None).new_run(Recipe(), "task0", "data0")
+    run.log(1, loss=2.5)
+    for name in ("test_readings.jsonl", "artifacts/artifacts.jsonl"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("{}\n")
+    for pattern in ("*.jsonl", "**/*.jsonl", "."):
+        assert names(pattern, folder) == ["rows.jsonl"]
+    assert any(line.endswith("that hone made in runs") for line in find("**/*.json*", folder).left_out)
+    capsys.readouterr()
+    assert main(["clean", str(folder), "--quiet"]) == 0
+    assert names("runs/*/metrics.jsonl", folder) == [f"{run.folder.name}/metrics.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["patches.jsonl", "test_readings.jsonl", "runs/a/run.json", "artifacts/a.jsonl"])
+def test_a_name_alone_makes_no_file_one_of_hone(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text('{"text": "a row"}\n')
+    assert names(".", tmp_path) == [name]
+
+
+def test_folders_in_folders_are_looked_at_once_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(30):
+        place = tmp_path / "versions" / f"v{number}"
+        place.mkdir(parents=True)
+        for name in ("version.json", "rows.jsonl"):
+            (place / name).write_text('{"text": "a row"}\n')
+    opened: list[Path] = []
+    real = Path.open
+
+    def counting(self: Path, *args: Any, **given: Any) -> Any:
+        opened.append(self)
+        return real(self, *args, **given)
+
+    monkeypatch.setattr(Path, "open", counting)
+    assert len(find(".", tmp_path).files) == 60
+    assert len(opened) == 30
