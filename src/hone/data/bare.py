@@ -62,10 +62,13 @@ class BareFiles:
         self._base, self._say, self._on_bytes, self._hides_values = base, say, on_bytes, hides_values
         self._sources = _opened(files, base)
         self._lacks_columns = False
+        self.doubtful: set[str] = set()
+        """Names of columns that may be values of a row, where these are hidden; it grows while rows are read."""
 
     def rows(self) -> Iterator[SplitRow]:
         """Good rows, in order; field schemas are converted, which is said."""
-        progress = Progress(self._on_bytes)
+        progress = Progress(self._on_bytes, hides_values=self._hides_values)
+        progress.doubtful = self.doubtful
         for source in self._sources:
             if left := source.found.left_out:
                 more = f" and {len(left) - SHOWN:,} more" if len(left) > SHOWN else ""
@@ -86,7 +89,7 @@ class BareFiles:
             bad = view.lacking(row)
             if bad is not None:
                 self._lacks_columns = True
-                self.bad.append(bad)
+                self.bad.append(bad.without_value() if self._hides_values else bad)
                 continue
             for column in view.takes:
                 if column not in row.fields:
@@ -94,9 +97,8 @@ class BareFiles:
             yield split, row
         for (source, column), count in lacking.items():
             of = self.counts[source]
-            self._say(
-                f'{source}: {count:,} of {counted(of, "row")} lack the column "{column}", which counts as empty there'
-            )
+            name = "a column whose name cannot be shown" if column in self.doubtful else f'the column "{column}"'
+            self._say(f"{source}: {count:,} of {counted(of, 'row')} lack {name}, which counts as empty there")
 
     def problems(self) -> list[str]:
         """One sentence for each kind of fault and source, with the count and the first three rows."""
@@ -172,13 +174,17 @@ def viewed(
         raise InputError(f"{file}: no rows; expected at least one to hold training rows against")
     if view is not None and any(view.lacking(row) is None for _, row in first):
         return view, reading.seen(view, itertools.chain(first, rows))
-    own = view_of_rows([row for _, row in first], alone=True)
+    own = view_of_rows([row for _, row in first], alone=True, unsaid=frozenset(reading.doubtful))
     if view is not None:
         names = list(dict.fromkeys(name for _, row in first for name in row.fields))
         missing = [name for name in view.needs if name not in names] or list(view.needs or view.text_columns)
-        lacks = f"{file}: lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)} of the training rows"
+        listed = "" if not view.unsaid.isdisjoint(missing) else f" {', '.join(missing)}"
+        lacks = f"{file}: lacks the column{'s' if len(missing) > 1 else ''}{listed} of the training rows"
         if own.input is None:
-            raise InputError(f"{lacks}, and no column of it holds text; {nearest(missing[0], names)}")
+            said = [name for name in names if name not in reading.doubtful] if listed else []
+            raise InputError(
+                f"{lacks}, and no column of it holds text{f'; {nearest(missing[0], said)}' if said else ''}"
+            )
         say(f"{lacks}, so it is seen by its own columns: {own.sentence}")
     else:
         say(f"{file}: {own.sentence}")

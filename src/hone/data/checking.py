@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from hone.data.rows import Bad, Row, kind_of, told
@@ -62,16 +62,24 @@ class BadRows:
 class Checker:
     """Checks rows of one source and keeps what is wrong, to be said all at once; ``on_bad`` is handed each fault.
 
-    With ``hides_values`` no value of a bad row is kept or said.
+    With ``hides_values`` no value of a bad row is kept or said; nor are names of columns that are ``doubtful`` by the
+    time of :meth:`problems`.
     """
 
     def __init__(
-        self, task: Task, source: str, on_bad: Callable[[Bad], None] | None = None, *, hides_values: bool = False
+        self,
+        task: Task,
+        source: str,
+        on_bad: Callable[[Bad], None] | None = None,
+        *,
+        hides_values: bool = False,
+        doubtful: Set[str] = frozenset(),
     ) -> None:
         self.source = source
         self.rows = 0
         self._on_bad = on_bad
         self._hides_values = hides_values
+        self._doubtful = doubtful
         self.bad = BadRows()
         self._missing: dict[str, list[str]] = {}
         self._seen: dict[str, None] = {}
@@ -125,9 +133,12 @@ class Checker:
 
     def _missing_sentence(self, column: str, rows: Sequence[str]) -> str:
         where = "input" if column in self._inputs else "output"
-        known = [name for name in self._seen if name != column]
+        others = [name for name in self._seen if name != column]
+        known = [name for name in others if name not in self._doubtful]
+        unsaid = f"{counted(len(others) - len(known), 'name')} of columns may be values of a row and cannot be shown"
         # One known name is enough of a hint; the list of all of them always follows.
-        hint = f"{nearest(column, known)} (columns: {', '.join(known)})" if known else "the row is empty"
+        hints = [f"{nearest(column, known)} (columns: {', '.join(known)})"] if known else []
+        hint = "; ".join([*hints, *[unsaid] * (len(others) > len(known))]) or "the row is empty"
         which = "no row has it" if len(rows) == self.rows else f"{len(rows):,} of {counted(self.rows, 'row')} lack it"
         return f'{self.source}: {where} names the column "{column}" and {which}, first {_list(rows)}; {hint}'
 

@@ -15,6 +15,7 @@ from hone.data.changing import Changing
 from hone.data.formats import converted
 from hone.data.read import read
 from hone.data.readers.addresses import without_secrets
+from hone.data.readers.progress import Progress
 from hone.data.rows import Row, canonical
 from hone.errors import InputError
 
@@ -65,7 +66,8 @@ class SealedTest:
 
     def _stream(self) -> Iterator[Row]:
         split = "test" if self.only is None else "train"
-        rows = converted(read(self.source, self.base, self.prefix), lambda line: None, wanted=self.columns)
+        stream = read(self.source, self.base, self.prefix, Progress(hides_values=True))
+        rows = converted(stream, lambda line: None, wanted=self.columns)
         for row in self.changing.over(split, rows):
             if isinstance(row, Row) and (self.only is None or row.id in self.only):
                 yield row

@@ -122,7 +122,7 @@ def load(
             rows[split].append(row)
 
     for split in found:
-        progress = Progress(on_bytes)
+        progress = Progress(on_bytes, hides_values=changing.hides_values or split == "test")
         stream = read(named[split], folder, prefixes[split], progress)
         more, left_out = _pass(task, split, stream, changing, take, progress, _files(found[split]), say)
         problems += more
@@ -157,8 +157,8 @@ def _pass(
     dropped: dict[str, list[Reason]] = {}
     drop = task.data.bad_rows == "drop"
     shown = without_secrets(str(getattr(task.data, split)))
-    on_bad, hides = _into(dropped) if drop else None, changing.hides_values or split == "test"
-    checker = Checker(task, f"data.{split} ({shown})", on_bad, hides_values=hides)
+    on_bad, hides = _into(dropped) if drop else None, progress.hides_values
+    checker = Checker(task, f"data.{split} ({shown})", on_bad, hides_values=hides, doubtful=progress.doubtful)
     try:
         for row in checker.good(changing.over(split, converted(stream, _of(split, say), wanted=checker.columns))):
             take(split, row)

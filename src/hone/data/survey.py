@@ -182,7 +182,9 @@ def _view(files: Sequence[str], base: Path, wishes: Wishes, say: Say) -> View:
     if not first:
         reading.check()
         raise InputError(f"{', '.join(files)}: no rows; expected at least one")
-    return view_of_rows(first, text=wishes.text, answer=wishes.answer, label=wishes.label)
+    return view_of_rows(
+        first, text=wishes.text, answer=wishes.answer, label=wishes.label, unsaid=frozenset(reading.doubtful)
+    )
 
 
 def _test(wishes: Wishes, section: Clean, base: Path, view: View, transforms: Sequence[Transform], say: Say) -> _Test:

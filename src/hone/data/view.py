@@ -15,8 +15,9 @@ from hone.data.formats.spans import respanned
 from hone.data.formats.squad import is_unanswerable
 from hone.data.guessing import guess_label, guess_texts
 from hone.data.parts import Joined, Of
-from hone.data.rows import Bad, Row, canonical
+from hone.data.rows import NOT_SHOWN, Bad, Row, canonical
 from hone.data.table import TextRow
+from hone.data.wording import counted
 from hone.errors import InputError, nearest
 from hone.task.render import prompt_text
 from hone.task.spec import Task
@@ -25,6 +26,9 @@ from hone.task.templates import fill
 
 BETWEEN = "\n\n"
 BETWEEN_VALUES = "\n"
+_UNSAID = (
+    "the text is guessed from columns whose names may be values of a row and cannot be shown; put a line of names above"
+)
 _OVERRIDE = "choose others with --text, --answer and --label COLUMN"
 _MESSAGES = (
     (("role", "content"), ("content", "tool_calls", "function_call")),
@@ -45,7 +49,7 @@ class View:
     ``kind`` a task's kind, or ``table`` where nothing is text; ``sentence`` tells people how text, input, answer and
     label are made; ``text_columns`` carry text: what transforms may change. ``input``, ``answer`` and ``label`` are
     templates (of :mod:`hone.task.templates`) or :mod:`hone.data.parts`; ``also`` are columns whose text belongs to the
-    row too.
+    row too. ``unsaid`` are names of columns that may be values of a row, of data whose values are hidden.
     """
 
     kind: str
@@ -55,6 +59,7 @@ class View:
     answer: Any = None
     label: Any = None
     also: tuple[str, ...] = ()
+    unsaid: frozenset[str] = frozenset()
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -78,6 +83,8 @@ class View:
         missing = list(dict.fromkeys(missing))
         if not missing:
             return None
+        if not self.unsaid.isdisjoint(missing):
+            return Bad(row.id, "", f"{counted(len(missing), 'column')} more, of names that cannot be shown", NOT_SHOWN)
         names = ", ".join(list(row.fields)[:_SHOWN_COLUMNS])
         more = len(row.fields) - _SHOWN_COLUMNS
         found = f"{names} and {more:,} more" if more > 0 else names or "no column"
@@ -114,7 +121,9 @@ class View:
 
     def describe(self) -> dict[str, Any]:
         """Plain values that decide what comes out."""
-        return asdict(self)
+        values = asdict(self)
+        del values["unsaid"]
+        return values
 
 
 def view_of_task(task: Task) -> View:
@@ -141,7 +150,13 @@ def view_of_task(task: Task) -> View:
 
 
 def view_of_rows(
-    sample: Sequence[Row], *, text: str = "", answer: str = "", label: str = "", alone: bool = False
+    sample: Sequence[Row],
+    *,
+    text: str = "",
+    answer: str = "",
+    label: str = "",
+    alone: bool = False,
+    unsaid: frozenset[str] = frozenset(),
 ) -> View:
     """The view of rows without a task: of their schema, or what their columns' names and values suggest.
 
@@ -151,6 +166,7 @@ def view_of_rows(
         answer: column of the answer.
         label: column of the label.
         alone: see :func:`hone.data.guessing.guess_texts`.
+        unsaid: names of columns that may be values of a row and are not said.
 
     Raises:
         InputError: for a column that no row of the sample has.
@@ -158,9 +174,10 @@ def view_of_rows(
     columns = columns_of(sample)
     names = [column.name for column in columns]
     given = {"text": text, "answer": answer, "label": label}
+    said = [name for name in names if name not in unsaid]
+    hint = f" (columns: {', '.join(said)})" if said else "its names of columns cannot be shown"
     problems = [
-        f'{option} names the column "{name}", which the data has not; {nearest(name, names)} '
-        f"(columns: {', '.join(names)})"
+        f'{option} names the column "{name}", which the data has not; {nearest(name, said) if said else ""}{hint}'
         for option, name in given.items()
         if name and name not in names
     ]
@@ -170,7 +187,8 @@ def view_of_rows(
     if found is not None and set(names).issuperset(found.columns.values()):
         view = _of_format(found)
         return _of_formats(view, found, names) if any(view.lacking(row) for row in sample) else view
-    return _of_columns(columns, len(sample), given, alone)
+    view = _of_columns(columns, len(sample), given, alone)
+    return replace(view, sentence=_UNSAID, unsaid=unsaid) if unsaid else view
 
 
 def transformed(fields: Mapping[str, Any], apply: Callable[[str], str], columns: Sequence[str]) -> dict[str, Any]:

@@ -37,6 +37,7 @@ def read_csv(file: DataFile, progress: Progress, delimiter: str = "") -> Iterato
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     name, width, before = file.name, len(header), 1
     names, held = Header(header), 0
+    _hide(names, header, progress)
     while True:
         try:
             for cells in reader:
@@ -46,17 +47,19 @@ def read_csv(file: DataFile, progress: Progress, delimiter: str = "") -> Iterato
                 elif len(cells) == width:
                     if held < ROWS:
                         names.hold_against(cells)
+                        _hide(names, header, progress)
                         held += 1
                     yield Row(row_id, dict(zip(header, cells, strict=True)))
                 elif cells:
                     found = f"{len(cells)} ({delimiter!r} between them)"
-                    yield Bad(row_id, "", f"{width} cells ({', '.join(header)})", found)
+                    listed = "" if progress.hides_values else f" ({', '.join(header)})"
+                    yield Bad(row_id, "", f"{width} cells{listed}", found)
                 before = reader.line_num + 1
         except csv.Error as error:
             yield Bad(f"{name}:{before + 1}", "", "a CSV record with closed quotes", _explained(error))
             before = reader.line_num + 1
             continue
-        if doubt := names.doubt(file.name):
+        if doubt := names.doubt(file.name, hides_values=progress.hides_values):
             progress.note_once(doubt)
         return
 
@@ -64,6 +67,11 @@ def read_csv(file: DataFile, progress: Progress, delimiter: str = "") -> Iterato
 def read_tsv(file: DataFile, progress: Progress) -> Iterator[Row | Bad]:
     """As :func:`read_csv` with tabs."""
     return read_csv(file, progress, "\t")
+
+
+def _hide(names: Header, header: list[str], progress: Progress) -> None:
+    if names.like_a_value and progress.hides_values:
+        progress.doubtful.update(header)
 
 
 def _explained(error: csv.Error) -> str:
@@ -89,9 +97,12 @@ def _header(line: str, delimiter: str, file: DataFile, source: _Decoded, progres
         f"{file}:1: column {i} has no name in the header line" for i, c in enumerate(header, 1) if not c.strip()
     ]
     twice = sorted({column for column in header if header.count(column) > 1})
-    problems += [f'{file}:1: the header names the column "{column}" {header.count(column)} times' for column in twice]
+    for column in twice:
+        name = "a column" if progress.hides_values else f'the column "{column}"'
+        problems.append(f"{file}:1: the header names {name} {header.count(column)} times")
     if problems:
-        doubt = Header([cell for cell in header if cell.strip()]).doubt(str(file))
+        names = Header([cell for cell in header if cell.strip()])
+        doubt = names.doubt(str(file), hides_values=progress.hides_values)
         raise InputError([*problems, *([doubt] if doubt else [])])
     return header
 

@@ -35,15 +35,16 @@ class Header:
             same = (name for name, cell in zip(self._cells, cells, strict=False) if folded(name) == folded(cell))
             self.like_a_value = next(same, "")
 
-    def doubt(self, file: str) -> str:
-        """A sentence for people; nothing where there is no doubt."""
+    def doubt(self, file: str, *, hides_values: bool = False) -> str:
+        """A sentence for people, with the cell that is like a value unless these are hidden; nothing without doubt."""
         cell = self.like_a_value
         if not cell:
             return ""
         shown = cell if len(cell) <= _SHOWN_CHARS else f"{cell[:_SHOWN_CHARS]}…"
+        told = "" if hides_values else f' ("{shown}")'
         names = f"{len(self._cells):,} names of columns" if len(self._cells) > 1 else "a name"
         return (
-            f'{file}: the first line is read as names of columns ("{shown}"); if it is a row, it is lost: put a line '
+            f"{file}: the first line is read as names of columns{told}; if it is a row, it is lost: put a line "
             f"of {names} above it{', such as text,label' * (len(self._cells) == 2)}"
         )
 

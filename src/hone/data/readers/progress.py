@@ -15,10 +15,13 @@ class Progress:
 
     ``bytes_done`` of ``bytes_total`` (0 where a store does not tell); ``notes`` counts things that are no fault and yet
     not nothing, such as a pair of surrogates read as one character. ``on_progress(bytes_done, bytes_total)`` is called
-    after each block.
+    after each block. With ``hides_values`` readers say nothing that may be a value of a row; ``doubtful`` are then the
+    names of columns that may be such.
     """
 
-    def __init__(self, on_progress: OnProgress | None = None) -> None:
+    def __init__(self, on_progress: OnProgress | None = None, *, hides_values: bool = False) -> None:
+        self.hides_values = hides_values
+        self.doubtful: set[str] = set()
         self.bytes_done = 0
         self.bytes_total = 0
         self.notes: Counter[str] = Counter()
