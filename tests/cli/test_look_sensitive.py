@@ -237,3 +237,18 @@ def test_texts_of_earlier_commands_are_named(folder: Path, capsys: pytest.Captur
     assert main(["look", str(folder)]) == 0
     capsys.readouterr()
     assert f"{folder / '.hone' / 'cache'} holds texts of earlier commands" in _told(capsys, folder)
+
+
+def test_a_first_line_of_a_file_without_names_is_shown_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"my question about {WORD} is here now,greeting", *(f"what is room {n} for,greeting" for n in range(9))]
+    (tmp_path / "rows.csv").write_text("".join(f"{line}\n" for line in lines))
+    monkeypatch.chdir(tmp_path)
+    assert main(["look", "rows.csv", "--sensitive", "--out", "out"]) == 0
+    told = capsys.readouterr()
+    written = [path.read_text(encoding="utf-8") for path in (tmp_path / "out").iterdir() if path.is_file()]
+    assert len(written) == 2
+    assert [text for text in (told.out, told.err, *written) if WORD in text] == []
+    columns = json.loads((tmp_path / "out" / "rows.json").read_text(encoding="utf-8"))["fields"]["columns"]
+    assert "column 2" in {column["name"] for column in columns}

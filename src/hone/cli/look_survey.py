@@ -135,6 +135,7 @@ def _of_files(args: argparse.Namespace, looking: bool, place: Path | None) -> Lo
     options = LookOptions(
         title=", ".join(names[:2]) + more,
         sensitive=args.sensitive,
+        unsaid=found.view.unsaid,
         seed=args.seed,
         preset=args.preset,
         files=tuple(args.sources),

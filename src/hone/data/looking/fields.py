@@ -52,9 +52,10 @@ def fields(store: Any, figures: Figures, options: LookOptions) -> dict[str, Any]
             if name in seen or len(seen) < MOST_FIELDS:
                 _note(seen.setdefault(name, _Seen()), value)
     of = options.of or (figures.n if figures.n > rows else None)
+    names = [f"column {n}" if name in options.unsaid else name for n, name in enumerate(seen, 1)]
     return {
         "rows": rows,
-        "columns": [_column(name, found, rows, of, options) for name, found in seen.items()],
+        "columns": [_column(name, found, rows, of, options) for name, found in zip(names, seen.values(), strict=True)],
         "licences": _licences(seen, rows, of, options),
     }
 

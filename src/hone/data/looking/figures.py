@@ -27,6 +27,8 @@ class LookOptions:
     title: str = "data"
     sensitive: bool = False
     """Show no text: no samples, no labels, no values of fields."""
+    unsaid: frozenset[str] = frozenset()
+    """Names of columns that may be values of a row, which a sensitive report shows by their place alone."""
     of: int | None = None
     """Rows that the sample was taken from; None where every row was measured."""
     seed: int = 0
