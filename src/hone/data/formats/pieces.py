@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from hone.data.formats.base import Fault, Fields, Made, Schema, is_mostly
+from hone.data.formats.spans import nearest_place
 from hone.data.rows import kind_of
 
 _NAMES = ("slot_name", "entity")
@@ -117,17 +118,9 @@ def _cut(pieces: Sequence[Mapping[str, Any]], text: str, apply: Callable[[str], 
         before += piece["text"]
         content = apply(piece["text"]) if _entity(piece) is not None else ""
         # With the entity at its end, so that the blanks before it are not those at the end of a text.
-        start = _place(text, content, done, len(apply(before)) - len(content)) if content else -1
-        if start >= 0:
+        start = nearest_place(text, content, len(apply(before)) - len(content), done)
+        if start is not None:
             made += [{"text": text[done:start]}] if start > done else []
             made.append({**piece, "text": content})
             done = start + len(content)
     return [*made, {"text": text[done:]}] if done < len(text) or not made else made
-
-
-def _place(text: str, content: str, low: int, expected: int) -> int:
-    """Where a content stands in a text, at ``low`` or behind it and nearest to ``expected``; -1 where it does not."""
-    found, at = -1, text.find(content, low)
-    while at >= 0 and (found < 0 or abs(at - expected) < abs(found - expected)):
-        found, at = at, text.find(content, at + 1)
-    return found

@@ -76,10 +76,10 @@ def stands(context: str, text: Any, start: Any) -> bool:
     return context.startswith(text, start)
 
 
-def nearest_place(context: str, text: Any, start: int) -> int | None:
-    """The place of a text that is nearest to where it should be."""
+def nearest_place(context: str, text: Any, start: int, low: int = 0) -> int | None:
+    """The place of a text, at ``low`` or behind it, that is nearest to where it should be."""
     places = []
-    at = context.find(text) if isinstance(text, str) and text else -1
+    at = context.find(text, low) if isinstance(text, str) and text else -1
     while at >= 0:
         places.append(at)
         at = context.find(text, at + 1)
