@@ -35,9 +35,24 @@ class Recipe(Section):
     """Standard deviation of the initial weights, from scratch only."""
     rope_theta: float = Field(default=10_000.0, gt=0)
     """Base of the rotary frequencies, from scratch only."""
+    add_tokens: tuple[str, ...] = ()
+    """Texts that become one token each, with new rows that are trained and saved; with a base only."""
 
-    optimizer: Literal["adamw", "muon"] = "muon"
+    objective: Literal["next-token", "masked-tokens", "classify-sequence", "tag-tokens"] = "next-token"
+    """What is minimised; all but ``next-token`` need an encoder."""
+    mask_share: float = Field(default=0.15, gt=0, lt=1)
+    """Share of the tokens that are to be predicted, masked-tokens only (J. Devlin et al., arXiv:1810.04805)."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """``balanced``: a class weighs inversely to its number of training rows; classify-sequence and tag-tokens only."""
+    dropout: float | None = Field(default=None, ge=0, lt=1)
+    """Replaces every dropout rate of the model's config; ``None`` keeps the base's own (from scratch: 0)."""
+
+    optimizer: Literal["adamw", "adafactor", "muon"] = "muon"
     """``muon``: orthogonalised momentum for hidden matrices, AdamW for the rest."""
+    freeze: tuple[str, ...] = ()
+    """Patterns of parameter names that are not trained, such as ``*embeddings*`` or ``*.layers.[0-3].*`` (fnmatch)."""
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    """A layer's rate is this times that of the layer above it (J. Howard, S. Ruder, arXiv:1801.06146)."""
     learning_rate: float = Field(default=5e-3, gt=0)
     """Peak rate of AdamW."""
     matrix_learning_rate: float = Field(default=0.02, gt=0)
@@ -52,7 +67,9 @@ class Recipe(Section):
     average: float = Field(default=0.0, ge=0, lt=1)
     """Decay of the exponential average of weights that is evaluated and kept; 0 keeps the weights themselves."""
 
-    schedule: Literal["warmup-stable-decay", "warmup-cosine", "constant"] = "warmup-stable-decay"
+    schedule: Literal["warmup-stable-decay", "warmup-cosine", "warmup-linear", "constant"] = "warmup-stable-decay"
+    least_rate: float = Field(default=0.0, ge=0, le=1)
+    """Factor of the peak rate at which a falling schedule ends."""
     warmup_steps: int = Field(default=100, ge=0)
     decay_share: float = Field(default=0.3, ge=0, le=1)
     """Share of the steps, at the end, in which the rate falls to zero (warmup-stable-decay)."""
@@ -62,6 +79,8 @@ class Recipe(Section):
     """Rows of one optimizer step, over all processes and accumulation."""
     accumulate: int = Field(default=1, ge=1)
     """Micro-batches that one optimizer step is cut into; must divide ``batch_size``."""
+    batch_tokens: int | None = Field(default=None, ge=1)
+    """Tokens of one optimizer step, padding included, instead of ``batch_size`` rows: few rows where they are long."""
     packing: bool = False
     """Several rows in one sequence, isolated from each other."""
     context: int = Field(default=256, ge=8)
@@ -74,9 +93,27 @@ class Recipe(Section):
     train_share: float = Field(default=1.0, gt=0, le=1)
     """Share of the training rows used (for data-scaling curves)."""
 
+    replay: str = ""
+    """File of plain text whose documents are mixed into training, against forgetting."""
+    replay_share: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the training rows that are replayed documents."""
+
     eval_every: int = Field(default=400, ge=1)
     """Steps between evaluations on dev."""
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    early_stop: int = Field(default=0, ge=0)
+    """End after this many evaluations in a row that are not better than the best; 0 goes to the end."""
+    keep_states: int = Field(default=2, ge=1)
+    """Newest complete states that are kept on disk; the best weights come on top."""
+    on_spike: Literal["rewind", "say", "ignore"] = "say"
+    """What happens when the loss jumps: go back to the last state and pass over these rows, a line, or nothing."""
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "32-true"
+    """``auto``: bf16-mixed where the device multiplies it at full speed, else 32-true; said with the reason."""
+    compile: bool = False
+    """Compile the model's forward and backward pass first (torch.compile); eager with a line where that fails."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them: less memory, a third more arithmetic."""
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    """How several processes share the model: whole copies, or shards of it (FSDP2)."""
     threads: int = Field(default=1, ge=1)
     """CPU threads of one process; the order of float sums depends on it."""
     processes: int = Field(default=1, ge=1)
