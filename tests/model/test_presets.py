@@ -29,7 +29,31 @@ def test_the_formula_counts_the_parameters_of_the_module(shape: Shape, arch: str
     assert matrix_parameters(shape) == used
 
 
-@pytest.mark.parametrize(("name", "millions"), [("500k", 0.5), ("1m", 1.0), ("2m", 2.0), ("5m", 5.0), ("20m", 20.0)])
+@pytest.mark.parametrize("arch", ["llama", "qwen3"])
+@pytest.mark.parametrize("name", [name for name in PRESETS if name not in SMALL])
+def test_the_formula_counts_large_presets_too(name: str, arch: str) -> None:
+    shape = replace(PRESETS[name], arch=arch)  # type: ignore[arg-type]
+    with torch.device("meta"):  # no memory and no arithmetic
+        module = from_scratch(shape, seed=0)
+    assert parameters(shape) == sum(param.numel() for param in module.parameters())
+    assert matrix_parameters(shape) == sum(param.numel() for param in module.parameters() if param.ndim == 2)
+
+
+MILLIONS = {
+    "500k": 0.5,
+    "1m": 1,
+    "2m": 2,
+    "5m": 5,
+    "15m": 15,
+    "20m": 20,
+    "30m": 30,
+    "60m": 60,
+    "125m": 125,
+    "350m": 350,
+}
+
+
+@pytest.mark.parametrize(("name", "millions"), MILLIONS.items())
 def test_a_preset_has_about_as_many_parameters_as_its_name_says(name: str, millions: float) -> None:
     assert parameters(preset(name)) / 1e6 == pytest.approx(millions, rel=0.12)
 
@@ -39,6 +63,9 @@ def test_every_matrix_of_a_preset_divides_into_quantized_blocks() -> None:
         assert shape.hidden % 64 == 0
         assert shape.ffn % 32 == 0
         assert (shape.heads * shape.head_width) % 32 == 0
+    for name in ("15m", "30m", "60m", "125m", "350m"):  # whole blocks of K-quants, and heads as wide as kernels like
+        shape = PRESETS[name]
+        assert (shape.hidden % 256, shape.ffn % 256, shape.head_width) == (0, 0, 64), name
 
 
 def test_the_seed_decides_the_weights_and_the_callers_generator_is_left_alone() -> None:

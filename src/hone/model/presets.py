@@ -1,7 +1,8 @@
 """Shapes of models made from scratch, and the exact number of their parameters.
 
 Llama-shaped (or Qwen3-shaped: the same with normalised queries and keys), because every exporter knows them.
-Widths are multiples of 64 and feed-forward widths of 32: rows of quantized matrices are cut into blocks of 32.
+Rows of quantized matrices are cut into blocks of 32 weights, in llama.cpp's K-quants of 256: widths are multiples of 64
+and feed-forward widths of 32, and from 15m on all of them are multiples of 256.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 Arch = Literal["llama", "qwen3"]
+SCRATCH = "scratch"
+"""A recipe's base that is made here; ``scratch:PRESET`` names the shape."""
 BLOCK = 32
 """Weights in one block of Q8_0; a matrix's input width must divide by it."""
 PAD_ID, BEGIN_ID, END_ID = 0, 1, 3
@@ -67,8 +70,8 @@ class Shape:
         return self.hidden // self.heads
 
 
-def _preset(hidden: int, layers: int, heads: int, ffn: int, vocab: int) -> Shape:
-    return Shape(hidden=hidden, layers=layers, heads=heads, kv_heads=heads, ffn=ffn, vocab=vocab, context=256)
+def _preset(hidden: int, layers: int, heads: int, ffn: int, vocab: int, context: int = 256) -> Shape:
+    return Shape(hidden=hidden, layers=layers, heads=heads, kv_heads=heads, ffn=ffn, vocab=vocab, context=context)
 
 
 DEFAULT_PRESET = "1m"
@@ -78,9 +81,16 @@ PRESETS: dict[str, Shape] = {
     "1m": _preset(128, 4, 4, 352, 1024),
     "2m": _preset(192, 4, 6, 512, 1024),
     "5m": _preset(256, 6, 8, 704, 2048),
+    "15m": _preset(512, 4, 8, 1536, 4096, 512),
     "20m": _preset(512, 6, 8, 1408, 4096),
+    "30m": _preset(512, 8, 8, 1536, 4096, 512),
+    "60m": _preset(768, 8, 12, 2048, 8192, 1024),
+    "125m": _preset(768, 14, 12, 2048, 32_768, 2048),
+    "350m": _preset(1024, 24, 16, 2816, 32_768, 2048),
 }
-"""By about how many parameters they have with their own vocabulary; ``NAME-qwen3`` is the same Qwen3-shaped."""
+"""By about how many parameters they have with their own vocabulary; ``NAME-qwen3`` is the same Qwen3-shaped.
+
+A recipe replaces vocabulary and context by its own; a preset's are those that the size is meant for."""
 
 
 def preset(name: str) -> Shape:
@@ -90,6 +100,11 @@ def preset(name: str) -> Shape:
         InputError: for an unknown name, with the nearest known one.
     """
     plain, _, arch = name.partition("-")
+    if plain == "bert":
+        raise InputError(
+            f'preset "{name}" is an encoder: it cannot write text. It goes with objective masked-tokens, '
+            "classify-sequence or tag-tokens"
+        )
     if plain not in PRESETS or arch not in ("", "llama", "qwen3"):
         raise InputError(f'preset "{name}" is not known; {nearest(name, [*PRESETS, *(f"{p}-qwen3" for p in PRESETS)])}')
     return replace(PRESETS[plain], arch="qwen3") if arch == "qwen3" else PRESETS[plain]
@@ -102,7 +117,7 @@ def shape_of(recipe: Recipe, vocab_size: int) -> Shape:
         InputError: when the recipe starts from a base, or its preset is unknown.
     """
     kind, _, name = recipe.base.partition(":")
-    if kind != "scratch":
+    if kind != SCRATCH:
         raise InputError(f'base "{recipe.base}" is not made from scratch; its shape is in its own config')
     shape = preset(name or DEFAULT_PRESET)
     arch: Arch = "qwen3" if shape.arch == "qwen3" else recipe.architecture
@@ -130,20 +145,21 @@ def matrix_parameters(shape: Shape) -> int:
     return shape.layers * layer + shape.vocab * hidden
 
 
-def from_scratch(shape: Shape, seed: int, *, init_std: float = 0.02) -> nn.Module:
+def from_scratch(shape: Shape, seed: int, *, init_std: float = 0.02, dropout: float = 0.0) -> nn.Module:
     """A model with random weights that depend on ``shape``, ``seed`` and ``init_std`` alone.
 
-    Matrices and embedding are normal with standard deviation ``init_std``, gains are 1. The process's own random
-    generator is left as it was.
+    Matrices and embedding are normal with standard deviation ``init_std``, gains are 1. ``dropout`` is that of the
+    attention's weights, the only one that these architectures have. The process's own random generator is left as it
+    was.
     """
     import torch
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _module(shape, init_std)
+        return _module(shape, init_std, dropout)
 
 
-def _module(shape: Shape, init_std: float) -> nn.Module:
+def _module(shape: Shape, init_std: float, dropout: float) -> nn.Module:
     values: dict[str, Any] = {
         "vocab_size": shape.vocab,
         "hidden_size": shape.hidden,
@@ -157,6 +173,7 @@ def _module(shape: Shape, init_std: float) -> nn.Module:
         "rope_parameters": {"rope_type": "default", "rope_theta": shape.rope_theta},
         "rms_norm_eps": 1e-5,
         "initializer_range": init_std,
+        "attention_dropout": dropout,
         "pad_token_id": PAD_ID,
         "bos_token_id": BEGIN_ID,
         "eos_token_id": END_ID,
