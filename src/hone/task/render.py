@@ -65,6 +65,10 @@ class Example:
 
     ``ids`` (T,) int32 token ids; ``supervised`` (T,) bool, which ids carry loss; ``prompt_len`` ids before
     the first completion; ``label`` index of the class or None; ``row`` id of the source row.
+
+    ``targets`` (T,) int32: what is to be predicted *at* each supervised position by a model that reads from both
+    sides (a masked token's id, a tag, the class at the first position); None where each supervised id is predicted
+    from the one before it. ``labels`` (K,) float32: 1 for each class that the row has, where it can have several.
     """
 
     ids: NDArray[np.int32]
@@ -72,6 +76,13 @@ class Example:
     prompt_len: int
     label: int | None
     row: str
+    targets: NDArray[np.int32] | None = None
+    labels: NDArray[np.float32] | None = None
+
+    @property
+    def reads_both_ways(self) -> bool:
+        """Whether it is made for an encoder: what is predicted stands at the position itself."""
+        return self.targets is not None or self.labels is not None
 
 
 class Renderer:

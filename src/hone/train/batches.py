@@ -3,8 +3,9 @@
 Shapes: ``B`` rows, ``T`` tokens of the longest row, ``S`` supervised tokens of the batch. A *row* is one
 sequence that the model reads: one example, or several packed behind each other.
 
-Padding stands on the right and nothing masks it: attention is causal, so no real token ever sees it, and no
-padding is supervised. That saves the attention mask, and the fast path of attention stays open.
+Padding stands on the right. Where attention is causal nothing masks it: no real token ever sees it, and no padding is
+supervised. That saves the attention mask, and the fast path of attention stays open. A model that reads from both
+sides (``bidirectional``) is told the lengths, and masks it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from hone.task.render import Example
@@ -33,13 +33,18 @@ class Batch(NamedTuple):
     position_ids: Tensor | None
     """(B, T) int64, starting at 0 with each example of a packed row; None where each row is one example."""
     predict_from: Tensor
-    """(S,) int64: flat positions in (B*T) whose next id is supervised, in reading order."""
+    """(S,) int64: flat positions in (B*T) from which a target is predicted, in reading order: the one before a
+    supervised id, or the supervised position itself where the batch is ``bidirectional``."""
     targets: Tensor
-    """(S,) int64: the supervised ids themselves."""
+    """(S,) int64: the supervised ids themselves, or what is to be predicted at the supervised positions."""
     lengths: Tensor
     """(B,) int64: real tokens of each row."""
     rows: tuple[str, ...]
     """Ids of the source rows, in reading order."""
+    labels: Tensor | None = None
+    """(N, K) float32 for the N examples in reading order: 1 for each class that an example has (multi-label)."""
+    bidirectional: bool = False
+    """Whether real tokens would see the padding: the model needs an attention mask made of ``lengths``."""
 
     @property
     def num_tokens(self) -> int:
@@ -50,14 +55,23 @@ class Batch(NamedTuple):
         """The same batch on a device; itself when it is there already."""
         if self.ids.device == device:
             return self
-        return Batch(
-            ids=self.ids.to(device),
-            supervised=self.supervised.to(device),
-            position_ids=None if self.position_ids is None else self.position_ids.to(device),
-            predict_from=self.predict_from.to(device),
-            targets=self.targets.to(device),
-            lengths=self.lengths.to(device),
-            rows=self.rows,
+        moved = {name: value.to(device) for name, value in self._asdict().items() if isinstance(value, Tensor)}
+        return self._replace(**moved)
+
+    def one_row(self, index: int) -> Batch:
+        """Row ``index`` alone, without padding; with all row ids where rows are packed: they cannot be told apart."""
+        length, width = int(self.lengths[index]), self.ids.shape[1]
+        mine = self.predict_from // width == index
+        plain = self.position_ids is None and len(self.rows) == len(self.lengths)
+        return self._replace(
+            ids=self.ids[index : index + 1, :length],
+            supervised=self.supervised[index : index + 1, :length],
+            position_ids=None if self.position_ids is None else self.position_ids[index : index + 1, :length],
+            predict_from=self.predict_from[mine] - index * width,
+            targets=self.targets[mine],
+            lengths=self.lengths[index : index + 1],
+            rows=(self.rows[index],) if plain else (f"packed row {index}",),
+            labels=None if self.labels is None else self.labels[mine],
         )
 
 
@@ -68,41 +82,44 @@ def collate(rows: Sequence[PackedRow]) -> Batch:
     which takes part in the collectives and adds nothing to loss or gradient.
     """
     if not rows:
-        return _arrays_to_batch(np.zeros((1, 1), np.int64), np.zeros((1, 1), np.bool_), None, [1], ())
+        empty = torch.zeros(0, dtype=torch.int64)
+        one = torch.zeros((1, 1), dtype=torch.int64)
+        return Batch(one, one > 0, None, empty, empty, torch.ones(1, dtype=torch.int64), ())
     lengths = [sum(len(example.ids) for example in row) for row in rows]
     shape = (len(rows), max(lengths))
     ids, supervised = np.zeros(shape, np.int64), np.zeros(shape, np.bool_)
-    packed = any(len(row) > 1 for row in rows)
-    positions = np.zeros(shape, np.int64) if packed else None
+    bidirectional = rows[0][0].reads_both_ways
+    wanted = np.zeros(shape, np.int64) if bidirectional else ids
+    positions = np.zeros(shape, np.int64) if any(len(row) > 1 for row in rows) else None
     for index, row in enumerate(rows):
         start = 0
         for example in row:
             end = start + len(example.ids)
             ids[index, start:end] = example.ids
             supervised[index, start:end] = example.supervised
+            if example.targets is not None:
+                wanted[index, start:end] = example.targets
             if positions is not None:
                 positions[index, start:end] = np.arange(end - start)
             start = end
         if positions is not None:
             positions[index, start:] = np.arange(shape[1] - start)
-    return _arrays_to_batch(ids, supervised, positions, lengths, tuple(e.row for row in rows for e in row))
-
-
-def _arrays_to_batch(
-    ids: NDArray[np.int64],
-    supervised: NDArray[np.bool_],
-    positions: NDArray[np.int64] | None,
-    lengths: Sequence[int],
-    row_ids: tuple[str, ...],
-) -> Batch:
     flat = np.flatnonzero(supervised)
     return Batch(
         ids=torch.from_numpy(ids),
         supervised=torch.from_numpy(supervised),
         position_ids=None if positions is None else torch.from_numpy(positions),
         # The id at flat position p is predicted from p - 1; the guards make sure that no row starts supervised.
-        predict_from=torch.from_numpy(flat - 1),
-        targets=torch.from_numpy(ids.ravel()[flat]),
+        predict_from=torch.from_numpy(flat if bidirectional else flat - 1),
+        targets=torch.from_numpy(wanted.ravel()[flat]),
         lengths=torch.tensor(lengths),
-        rows=row_ids,
+        rows=tuple(example.row for row in rows for example in row),
+        labels=_labels(rows),
+        bidirectional=bidirectional,
     )
+
+
+def _labels(rows: Sequence[PackedRow]) -> Tensor | None:
+    if rows[0][0].labels is None:
+        return None
+    return torch.from_numpy(np.stack([example.labels for row in rows for example in row]).astype(np.float32))

@@ -42,6 +42,11 @@ def check_examples(examples: Sequence[Example], *, end_id: int | None = None) ->
 
 
 def _faults(example: Example, end_id: int | None) -> list[str]:
+    if (
+        example.reads_both_ways
+    ):  # an encoder's row has no end to learn, and its first position may be the supervised one
+        what = "have no supervised position, so nothing could be learned from them"
+        return [] if example.supervised.any() else [what]
     if len(example.ids) != len(example.supervised) or len(example.ids) < 2:
         return ["have fewer than 2 ids, or a supervision mask of another length"]
     faults = []

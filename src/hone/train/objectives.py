@@ -6,12 +6,14 @@ by itself would weight short batches more, and accumulation would change the los
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hone.model.heads import encoder_logits
 from hone.train.batches import Batch
 
 PLAIN_HEADS = frozenset({"llama", "qwen2", "qwen3", "mistral"})
@@ -47,14 +49,69 @@ class NextToken:
 
     def loss(self, model: nn.Module, batch: Batch) -> TokenLoss:
         """See :class:`Objective`."""
-        logits_SV = supervised_logits(model, batch)
-        # In float32 whatever the precision of the matrices: a sum of thousands of terms loses digits in bfloat16.
-        if logits_SV.dtype in (torch.bfloat16, torch.float16):
-            logits_SV = logits_SV.float()
-        total = functional.cross_entropy(
-            logits_SV, batch.targets, reduction="sum", label_smoothing=self.label_smoothing
-        )
-        return TokenLoss(total, torch.tensor(batch.targets.numel(), device=total.device))
+        return _cross_entropy(supervised_logits(model, batch), batch.targets, self.label_smoothing)
+
+
+class AtPositions:
+    """Cross entropy of what is to be predicted at supervised positions, read from both sides, in nats, summed.
+
+    Masked tokens (J. Devlin et al., arXiv:1810.04805), tags, and the class of a whole row are all this.
+
+    Args:
+        label_smoothing: share of the target spread evenly over the outputs.
+        class_weights: (K,) what each class counts; a mean of 1 over the training rows leaves the rate as it was.
+    """
+
+    def __init__(self, label_smoothing: float = 0.0, class_weights: Sequence[float] | None = None) -> None:
+        self.label_smoothing = label_smoothing
+        self.class_weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+
+    def loss(self, model: nn.Module, batch: Batch) -> TokenLoss:
+        """See :class:`Objective`."""
+        logits_SK = _logits_of_encoder(model, batch)
+        weights = None if self.class_weights is None else self.class_weights.to(logits_SK)
+        return _cross_entropy(logits_SK, batch.targets, self.label_smoothing, weights)
+
+
+class SeveralLabels:
+    """Binary cross entropy of each class by itself, for rows that can have several; summed over rows and classes.
+
+    The number of tokens is that of the decisions, rows times classes.
+
+    Args:
+        class_weights: (K,) what a row that has the class counts, beside 1 for a row that has it not.
+    """
+
+    def __init__(self, class_weights: Sequence[float] | None = None) -> None:
+        self.class_weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+
+    def loss(self, model: nn.Module, batch: Batch) -> TokenLoss:
+        """See :class:`Objective`."""
+        logits_NK = _full(_logits_of_encoder(model, batch))
+        labels = logits_NK.new_zeros(logits_NK.shape) if batch.labels is None else batch.labels.to(logits_NK)
+        weights = None if self.class_weights is None else self.class_weights.to(logits_NK)
+        total = functional.binary_cross_entropy_with_logits(logits_NK, labels, reduction="sum", pos_weight=weights)
+        return TokenLoss(total, torch.tensor(labels.numel(), device=total.device))
+
+
+def _cross_entropy(
+    logits: Tensor, targets: Tensor, label_smoothing: float, class_weights: Tensor | None = None
+) -> TokenLoss:
+    total = functional.cross_entropy(
+        _full(logits), targets, weight=class_weights, reduction="sum", label_smoothing=label_smoothing
+    )
+    return TokenLoss(total, torch.tensor(targets.numel(), device=total.device))
+
+
+def _full(logits: Tensor) -> Tensor:
+    """In float32 whatever the precision of the matrices: a sum of thousands of terms loses digits in bfloat16."""
+    return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+
+
+def _logits_of_encoder(model: nn.Module, batch: Batch) -> Tensor:
+    """Logits (S, K); those of rows that are not there (an empty share) are left out, and keep the graph."""
+    logits = encoder_logits(model, batch.ids, batch.lengths, batch.predict_from, position_ids=batch.position_ids)
+    return logits[: len(batch.targets)]
 
 
 def supervised_logits(model: Any, batch: Batch) -> Tensor:
