@@ -35,7 +35,8 @@ def test_targets_stand_where_they_are_predicted() -> None:
 def test_several_labels_travel_beside_the_rows() -> None:
     rows = classified(4, several=True)
     batch = collate([(row,) for row in rows])
-    assert batch.bidirectional and batch.labels is not None
+    assert batch.bidirectional
+    assert batch.labels is not None
     assert np.array_equal(batch.labels.numpy(), np.stack([row.labels for row in rows]))
     assert batch.predict_from.tolist() == [index * batch.ids.shape[1] for index in range(4)]
 

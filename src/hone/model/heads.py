@@ -1,7 +1,7 @@
 """Encoders: reading from both sides, with logits only where something is supervised.
 
-Shapes: ``B`` rows, ``T`` tokens of the longest row, ``S`` supervised positions, ``H`` hidden width, ``K`` outputs of the
-head (the vocabulary for masked tokens, tags, or classes).
+Shapes: ``B`` rows, ``T`` tokens of the longest row, ``S`` supervised positions, ``H`` hidden width, ``K`` outputs of
+the head (the vocabulary for masked tokens, tags, or classes).
 """
 
 from __future__ import annotations

@@ -42,9 +42,8 @@ def check_examples(examples: Sequence[Example], *, end_id: int | None = None) ->
 
 
 def _faults(example: Example, end_id: int | None) -> list[str]:
-    if (
-        example.reads_both_ways
-    ):  # an encoder's row has no end to learn, and its first position may be the supervised one
+    # An encoder's row has no end to learn, and its first position may be the supervised one.
+    if example.reads_both_ways:
         what = "have no supervised position, so nothing could be learned from them"
         return [] if example.supervised.any() else [what]
     if len(example.ids) != len(example.supervised) or len(example.ids) < 2:
