@@ -29,23 +29,25 @@ from hone.train.objectives import NextToken, Objective
 from hone.train.records import FitResult, Judgement, Status, StepRecord
 from hone.train.rehearsal import rehearse
 from hone.train.schedules import rate_factor
-from hone.train.source import BatchSource, share_of
+from hone.train.source import BatchSource, Cursor, share_of
 from hone.train.state import Progress
 from hone.train.stepping import StepSums, accumulate_gradients, normalise
 from hone.train.trainable import Trainable
+from hone.train.watching import Lookout, StepView, Stop, Verdict, Watcher, weightiest
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Watchers:
+class _Caller:
     """What the caller handed in; none of it can change a weight."""
 
     evaluate: Callable[[nn.Module, int], Judgement] | None
     on_step: Callable[[StepRecord], None] | None
     should_stop: Callable[[], bool] | None
     say: Callable[[str], None]
+    lookout: Lookout
 
 
 def fit(  # noqa: PLR0913  (four things are needed; the others are named and have defaults)
@@ -61,6 +63,7 @@ def fit(  # noqa: PLR0913  (four things are needed; the others are named and hav
     on_step: Callable[[StepRecord], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     say: Callable[[str], None] | None = None,
+    watchers: Sequence[Watcher] = (),
 ) -> FitResult:
     """Train ``model`` in place by a recipe, from the newest whole state in ``folder/checkpoints`` where there is one.
 
@@ -78,6 +81,7 @@ def fit(  # noqa: PLR0913  (four things are needed; the others are named and hav
         on_step: takes one record per step, in the first process.
         should_stop: asked before each step, in the first process; when it says so the run ends after that step, saved.
         say: takes each line that a person should read.
+        watchers: look at the steps, and may ask to stop or to go back (:mod:`hone.train.watching`).
 
     Raises:
         InputError: when the checkpoint belongs to another recipe or other data, with each difference.
@@ -85,13 +89,19 @@ def fit(  # noqa: PLR0913  (four things are needed; the others are named and hav
         BusyError: when another process trains in this folder.
     """
     fabric = connect(recipe)
-    watchers = _Watchers(evaluate=evaluate, on_step=on_step, should_stop=should_stop, say=say or _unsaid)
+    caller = _Caller(
+        evaluate=evaluate,
+        on_step=on_step,
+        should_stop=should_stop,
+        say=say or _unsaid,
+        lookout=Lookout(watchers),
+    )
     lock = locked(folder / ".training", f"the run {folder}") if fabric.is_global_zero else contextlib.nullcontext()
     generators = generators_of_a_run(recipe.seed, fabric.global_rank)
     with lock, generators, cpu_threads(recipe.threads), quiet_collector():
         trainable = Trainable(fabric, model, objective or NextToken(recipe.label_smoothing), recipe)
-        keeper = Keeper(fabric, trainable, recipe, source.data_id, folder, watchers.say)
-        run = _Run(fabric, trainable, keeper, source, recipe, watchers, folder)
+        keeper = Keeper(fabric, trainable, recipe, source.data_id, folder, caller.say)
+        run = _Run(fabric, trainable, keeper, source, recipe, caller, folder)
         return run.go(min(recipe.steps, until_step or recipe.steps), save_every or recipe.eval_every)
 
 
@@ -110,7 +120,7 @@ class _Run:
         keeper: Keeper,
         source: BatchSource,
         recipe: Recipe,
-        watchers: _Watchers,
+        caller: _Caller,
         folder: Path,
     ) -> None:
         self.fabric = fabric
@@ -118,10 +128,11 @@ class _Run:
         self.keeper = keeper
         self.source = source
         self.recipe = recipe
-        self.watchers = watchers
+        self.caller = caller
         self.folder = folder
         self.progress = Progress()
         self.last_loss: float | None = None
+        self.reason = ""
 
     def go(self, horizon: int, save_every: int) -> FitResult:
         """Steps until ``horizon``, with saving and judging between them."""
@@ -133,7 +144,7 @@ class _Run:
         self._judge_if_due()
         stopped = False
         while self.progress.step < horizon and not stopped:
-            stopped = self._step()
+            stopped = self._step() or bool(self.reason)
             if stopped or self.progress.step in (horizon, self.recipe.steps) or self._is_due(save_every):
                 self.keeper.save(self.progress)
             self._judge_if_due()
@@ -142,8 +153,9 @@ class _Run:
     def _step(self) -> bool:
         """One optimizer step; whether the run is to stop after it."""
         begin = time.perf_counter()
-        asked = self.watchers.should_stop is not None and self.fabric.is_global_zero and self.watchers.should_stop()
-        rows, cursor = self.source.read(self.progress.cursor)
+        asked = self.caller.should_stop is not None and self.fabric.is_global_zero and self.caller.should_stop()
+        cursor_read = self.progress.cursor
+        rows, cursor = self.source.read(cursor_read)
         batches = self._my_batches(rows)
         sums = accumulate_gradients(self.fabric, self.trainable.loss_module, batches, stop=asked)
         loss = sums.loss_total / max(1, sums.num_tokens)
@@ -155,13 +167,47 @@ class _Run:
         )
         if not (math.isfinite(loss) and math.isfinite(norm)):
             self._fail(batches)
-        rate = self.trainable.update(rate_factor(self.recipe, self.progress.step))
+        due = self.caller.lookout.due(self.progress.step + 1)
+        factor = rate_factor(self.recipe, self.progress.step)
+        rate = factor * self.trainable.parts[0].peak_rate
+        if due:
+            record = self._recorded(1, cursor_read.epoch, loss, norm, rate, sums, time.perf_counter() - begin)
+            view = self._view(record, cursor_read, batches)
+            if self._heed([watcher.before_update(view) for watcher in due]):
+                self.trainable.clear_gradients()
+                return sums.stop
+        self.trainable.update(factor)
         if self.progress.step % COLLECT_EVERY == COLLECT_EVERY - 1:
             gc.collect()
         seconds = time.perf_counter() - begin
         self.progress = self.progress.advanced(cursor, sums, seconds)
-        self._record(loss, norm, rate, sums, seconds)
+        record = self._recorded(0, cursor.epoch, loss, norm, rate, sums, seconds)
+        self._tell(record)
+        if due:
+            view = self._view(record, cursor_read, batches)
+            self._heed([watcher.after_step(view) for watcher in due])
         return sums.stop
+
+    def _view(self, record: StepRecord, cursor: Cursor, batches: Sequence[Batch]) -> StepView:
+        trainable = self.trainable
+        return StepView(
+            record=record,
+            model=trainable.model,
+            objective=trainable.objective,
+            batches=batches,
+            cursor=cursor,
+            folder=self.folder,
+        )
+
+    def _heed(self, verdicts: Sequence[Verdict | None]) -> bool:
+        """Say what watchers have to say; whether the step ends here."""
+        lines, act = weightiest(verdicts)
+        if self.fabric.is_global_zero:
+            for line in lines:
+                self.caller.say(line)
+        if isinstance(act, Stop):
+            self.reason = act.reason
+        return isinstance(act, Stop)
 
     def _my_batches(self, rows: Sequence[PackedRow]) -> list[Batch]:
         """This process's micro-batches of a step."""
@@ -182,30 +228,33 @@ class _Run:
         return step % self.recipe.eval_every == 0 or step == self.recipe.steps
 
     def _judge_if_due(self) -> None:
-        if self.watchers.evaluate is not None and self._evaluation_is_due():
-            self.keeper.judge(self.watchers.evaluate, self.progress.step)
+        if self.caller.evaluate is not None and self._evaluation_is_due():
+            self.keeper.judge(self.caller.evaluate, self.progress.step)
 
-    def _record(self, loss: float, norm: float, rate: float, sums: StepSums, seconds: float) -> None:
-        self.last_loss = loss
+    def _recorded(
+        self, ahead: int, epoch: int, loss: float, norm: float, rate: float, sums: StepSums, seconds: float
+    ) -> StepRecord:
+        return StepRecord(
+            step=self.progress.step + ahead,
+            epoch=epoch,
+            loss=loss,
+            learning_rate=rate,
+            grad_norm=norm,
+            supervised_tokens=sums.num_tokens,
+            tokens=sums.computed_tokens,
+            seconds=seconds,
+            tokens_per_second=sums.computed_tokens / seconds,
+        )
+
+    def _tell(self, record: StepRecord) -> None:
+        self.last_loss = record.loss
         if not self.fabric.is_global_zero:
             return
-        if self.progress.step == 1 and self.recipe.base.startswith("scratch"):
+        if record.step == 1 and self.recipe.base.startswith("scratch"):
             vocab_size = self.trainable.model.config.vocab_size  # type: ignore[union-attr]
-            self.watchers.say(first_loss_line(loss, int(vocab_size)))  # type: ignore[arg-type]
-        if self.watchers.on_step is not None:
-            self.watchers.on_step(
-                StepRecord(
-                    step=self.progress.step,
-                    epoch=self.progress.cursor.epoch,
-                    loss=loss,
-                    learning_rate=rate,
-                    grad_norm=norm,
-                    supervised_tokens=sums.num_tokens,
-                    tokens=sums.computed_tokens,
-                    seconds=seconds,
-                    tokens_per_second=sums.computed_tokens / seconds,
-                )
-            )
+            self.caller.say(first_loss_line(record.loss, int(vocab_size)))  # type: ignore[arg-type]
+        if self.caller.on_step is not None:
+            self.caller.on_step(record)
 
     def _fail(self, batches: Sequence[Batch]) -> None:
         rank = f"-process-{self.fabric.global_rank}" if self.fabric.world_size > 1 else ""
