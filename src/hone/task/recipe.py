@@ -100,6 +100,8 @@ class Recipe(Section):
 
     eval_every: int = Field(default=400, ge=1)
     """Steps between evaluations on dev."""
+    eval_rows: int = Field(default=256, ge=1)
+    """Dev rows of these evaluations, which decide what weights are kept; the kept ones are scored on all."""
     early_stop: int = Field(default=0, ge=0)
     """End after this many evaluations in a row that are not better than the best; 0 goes to the end."""
     keep_states: int = Field(default=2, ge=1)

@@ -1,0 +1,190 @@
+"""Where a run ends and how its rate gets there: by the recipe's number of steps, or by the clock.
+
+A run in a box of minutes cannot know its number of steps: somebody else may take the cores. So its schedule bends.
+The rate stays at its peak until the time that is left says that the decay must begin; from there it falls in a line
+to an end that is moved when steps turn out slower or faster, always from where the rate is. The stable part of
+warmup-stable-decay does not depend on its end, so nothing that was trained is lost by deciding late (S. Hu et al.,
+MiniCPM, arXiv:2404.06395).
+
+The clock is asked in the first process alone, and each decision is on the disk before it takes effect. A run that is
+resumed reads the decisions again and asks the clock only behind them, so that it repeats bit for bit (law 1).
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from hone.lab import jsonl
+from hone.task.recipe import Recipe
+from hone.train.schedules import rate_factor
+
+UNDECIDED = 2**31 - 1
+"""The end of a run whose end is not decided yet."""
+GAPS = 48
+"""Steps whose median duration is the speed of now."""
+LEAST_GAPS = 6
+CHECK_S = 0.4
+"""Seconds between two looks at the clock."""
+DRIFT = 0.03
+"""Share of the steps left by which the end must be wrong before it is moved."""
+LEAST_SHARE = 0.03
+"""A schedule that does not fall decides its end when this share is left."""
+
+
+class Horizon(Protocol):
+    """The end of a run and the factor of its rates on the way there."""
+
+    @property
+    def end(self) -> int:
+        """The step at which the run is finished, as far as it is decided."""
+        ...
+
+    def factor(self, step: int) -> float:
+        """Factor of the peak rates for the update of step ``step``, counted from 0."""
+        ...
+
+    def wish(self, step: int) -> int:
+        """Asked in the first process before step ``step``: a new end to decide upon, or 0."""
+        ...
+
+    def settle(self, step: int, end: int) -> None:
+        """Told in every process: from step ``step`` on the run is bent to end at ``end``."""
+        ...
+
+
+class FixedHorizon:
+    """The end and the schedule that the recipe names."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+
+    @property
+    def end(self) -> int:
+        """The recipe's steps."""
+        return self._recipe.steps
+
+    def factor(self, step: int) -> float:
+        """The recipe's schedule."""
+        return rate_factor(self._recipe, step)
+
+    def wish(self, step: int) -> int:
+        """Nothing is ever decided."""
+        del step
+        return 0
+
+    def settle(self, step: int, end: int) -> None:
+        """Never called: nothing is wished for."""
+        raise AssertionError(f"a fixed horizon was to be moved to {end} at step {step}")
+
+
+@dataclass(frozen=True, slots=True)
+class Bend:
+    """From ``step`` on the rate falls in a line from ``start`` to the recipe's least rate at ``end``."""
+
+    step: int
+    end: int
+    start: float
+    """Factor at ``step``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clock:
+    """What a bending schedule asks of the time.
+
+    Attributes:
+        left_s: seconds that are left for steps and the evaluations between them.
+        evaluation_s: seconds that one evaluation takes.
+        now: a clock in seconds.
+    """
+
+    left_s: Callable[[], float]
+    evaluation_s: Callable[[], float]
+    now: Callable[[], float] = time.monotonic
+
+
+class BentHorizon:
+    """A schedule that bends to the clock; see the module.
+
+    Args:
+        recipe: its warmup, ``decay_share`` and ``least_rate`` are used; ``steps`` is a guess for people.
+        path: file of the decisions, one JSON line each, read again on resume.
+        clock: the time; None where it is never asked (in processes but the first).
+    """
+
+    def __init__(self, recipe: Recipe, path: Path, clock: Clock | None) -> None:
+        self._recipe, self._path, self._clock = recipe, path, clock
+        self._falls = recipe.schedule != "constant" and recipe.decay_share > 0
+        self.bends: list[Bend] = []
+        for row in jsonl.read(path).rows:
+            self._bend(int(row["step"]), int(row["end"]))
+        self._gaps: deque[float] = deque(maxlen=GAPS)
+        self._before: float | None = None
+        self._checked = float("-inf")
+
+    @property
+    def end(self) -> int:
+        """The last end that was decided, or :data:`UNDECIDED`."""
+        return self.bends[-1].end if self.bends else UNDECIDED
+
+    def factor(self, step: int) -> float:
+        """Warmup, 1, then the line of the last bend at or before ``step``."""
+        for bend in reversed(self.bends):
+            if bend.step <= step:
+                if not self._falls:
+                    return bend.start
+                least = self._recipe.least_rate * bend.start
+                return least + (bend.start - least) * max(0.0, (bend.end - step) / (bend.end - bend.step))
+        warmup = self._recipe.warmup_steps
+        return min(1.0, (step + 1) / warmup) if warmup else 1.0
+
+    def wish(self, step: int) -> int:
+        """The end that the clock allows, where it is time to begin the decay or to move its end; else 0."""
+        if self._clock is None:
+            return 0
+        now = self._clock.now()
+        if self._before is not None:
+            self._gaps.append(now - self._before)
+        self._before = now
+        decided = self.bends and step < self.bends[-1].step  # a resumed run repeats what was decided
+        if decided or len(self._gaps) < LEAST_GAPS or now - self._checked < CHECK_S:
+            return 0
+        self._checked = now
+        fitting = self.fitting(step)
+        if not self.bends:
+            share = max(self._recipe.decay_share if self._falls else 0.0, LEAST_SHARE)
+            return step + fitting if fitting <= share * (step + fitting) else 0
+        left = self.end - step
+        moved = abs(fitting - left)
+        return step + fitting if left > 1 and moved >= 1 and moved > DRIFT * left else 0
+
+    def settle(self, step: int, end: int) -> None:
+        """Write the decision down, in the process that has the clock, and follow it from ``step`` on."""
+        end = max(end, step)
+        if self._clock is not None:
+            figures = {"step_s": round(self.step_s(), 6), "left_s": round(self._clock.left_s(), 3)}
+            jsonl.append(self._path, {"step": step, "end": end, **figures}, sync=True)
+        self._bend(step, end)
+
+    def step_s(self) -> float:
+        """Seconds of a step as it is now: the median of the last ones; 0 before there are any."""
+        return statistics.median(self._gaps) if self._gaps else 0.0
+
+    def fitting(self, step: int) -> int:
+        """Steps that fit into the time that is left, at least 1, evaluations on the way counted."""
+        if self._clock is None or not self._gaps:
+            return 0
+        left, step_s, each = self._clock.left_s(), max(1e-6, self.step_s()), self._clock.evaluation_s()
+        every, steps = self._recipe.eval_every, max(1, int(left / max(1e-6, self.step_s())))
+        for _ in range(3):  # fewer steps have fewer evaluations between them
+            between = (step + steps - 1) // every - step // every
+            steps = max(1, int((left - between * each) / step_s))
+        return steps
+
+    def _bend(self, step: int, end: int) -> None:
+        self.bends.append(Bend(step, max(end, step), self.factor(step)))

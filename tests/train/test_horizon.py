@@ -1,0 +1,86 @@
+"""A schedule that bends to the clock: it ends in time, falls without a jump, and repeats what was decided."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from hone.task.recipe import Recipe
+from hone.train.horizon import UNDECIDED, BentHorizon, Clock, FixedHorizon
+from hone.train.schedules import rate_factor, warmup_stable_decay
+
+RECIPE = Recipe(warmup_steps=10, decay_share=0.3, eval_every=200, steps=1000)
+
+
+class Machine:
+    """Its clock goes on by what steps and evaluations cost; from ``slow_from`` on a step takes ``slowdown`` times it."""
+
+    def __init__(self, box_s: float, step_s: float, slow_from: float = 1e9, slowdown: float = 1.0) -> None:
+        self.time, self.box_s, self.step_s, self.slow_from, self.slowdown = 0.0, box_s, step_s, slow_from, slowdown
+
+    def clock(self) -> Clock:
+        return Clock(left_s=lambda: self.box_s - self.time, evaluation_s=lambda: 2.0, now=lambda: self.time)
+
+    def run(self, horizon: BentHorizon, step: int = 0, until: int = UNDECIDED) -> tuple[int, list[float]]:
+        factors = []
+        while step < min(horizon.end, until):
+            wish = horizon.wish(step)
+            factors.append(horizon.factor(step))
+            self.time += self.step_s * (self.slowdown if self.time >= self.slow_from else 1.0)
+            step += 1
+            if wish:
+                horizon.settle(step, wish)
+            if step % RECIPE.eval_every == 0:
+                self.time += 2.0
+        return step, factors
+
+
+@pytest.mark.parametrize("minutes", [2, 5, 10])
+@pytest.mark.parametrize(("slow_from", "slowdown"), [(1.0, 1.0), (0.1, 3.0), (0.5, 2.0), (0.8, 3.0), (0.8, 0.4)])
+def test_a_run_ends_with_its_box_whatever_the_machine_does(
+    tmp_path: Path, minutes: float, slow_from: float, slowdown: float
+) -> None:
+    box = 60.0 * minutes
+    machine = Machine(box, 0.1, slow_from * box, slowdown)
+    horizon = BentHorizon(RECIPE, tmp_path / "horizon.jsonl", machine.clock())
+    _, factors = machine.run(horizon)
+    assert machine.time == pytest.approx(box, rel=0.02)
+    warm = factors[RECIPE.warmup_steps :]
+    assert all(later <= earlier for earlier, later in pairwise(warm)), "the rate never rises again"
+    assert factors[-1] < 0.05, "the decay came to its end"
+
+
+def test_an_undisturbed_run_is_the_plain_schedule(tmp_path: Path) -> None:
+    """Where the clock decides once, the factors are those of warmup-stable-decay with that end and that share."""
+    machine = Machine(100.0, 0.1)
+    horizon = BentHorizon(RECIPE, tmp_path / "horizon.jsonl", machine.clock())
+    end, factors = machine.run(horizon)
+    (bend,) = horizon.bends
+    share = (bend.end - bend.step) / end
+    assert share == pytest.approx(RECIPE.decay_share, abs=0.02)
+    plain = [warmup_stable_decay(s, steps=end, warmup_steps=10, decay_share=share) for s in range(end)]
+    assert factors == pytest.approx(plain, abs=1e-9)
+
+
+def test_a_resumed_run_repeats_what_was_decided(tmp_path: Path) -> None:
+    """Law 1: from any state, the factors behind it are the same again, though the clock now says otherwise."""
+    machine = Machine(60.0, 0.1, 30.0, 2.0)
+    path = tmp_path / "horizon.jsonl"
+    end, factors = machine.run(BentHorizon(RECIPE, path, machine.clock()))
+    written = path.read_text()
+    for start in (0, 100, end - 30, end - 1):
+        again = BentHorizon(RECIPE, path, Machine(5.0, 7.0).clock())
+        _, repeated = Machine(1e9, 0.1).run(again, start, again.bends[-1].step)
+        assert repeated == factors[start : again.bends[-1].step]
+    assert path.read_text() == written
+    follower = BentHorizon(RECIPE, path, None)  # another process, which has no clock
+    assert [follower.factor(step) for step in range(end)] == factors
+
+
+def test_a_fixed_horizon_is_the_recipes_schedule() -> None:
+    fixed = FixedHorizon(RECIPE)
+    assert fixed.end == RECIPE.steps
+    assert [fixed.factor(s) for s in range(1000)] == [rate_factor(RECIPE, s) for s in range(1000)]
+    assert fixed.wish(3) == 0
