@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hone.attempts.bench import Bench, Say, build_model, prepare_bench, source_of
 from hone.attempts.judging import Judge, dev_loss, score_model
 from hone.attempts.report import AttemptReport
+from hone.attempts.saving import save_model
 from hone.data.prepare import DataVersion
 from hone.lab.run import Run
 from hone.processes import Channel
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from hone.train.records import StepRecord
-
-STORED_EXAMPLES = 8
 
 
 def carry_out(  # noqa: PLR0913  (five things are needed; the others are named and have defaults)
@@ -143,7 +142,7 @@ def _report(
     untrained = result.best is not None and result.best.step == 0 and result.step > 0
     if not untrained:
         _load_best(model, result)
-    _save_model(run, bench, model)
+    save_model(bench, model, run.model)
     evaluation = score_model(bench, model, bench.data.dev)
     # What a paired comparison needs: the metric on each row, aligned with the dev rows (or windows of them).
     on_event({"kind": "scored", "values": [answer.value for answer in evaluation.answers]})
@@ -171,25 +170,3 @@ def _load_best(model: nn.Module, result: Any) -> None:
     from hone.train.checkpoints import load_weights
 
     load_weights(model, result.best_weights)
-
-
-def _save_model(run: Run, bench: Bench, model: nn.Module) -> None:
-    from hone.model.folder import save_model_folder
-
-    renderer = bench.renderer
-    # A dev row whose label no training row has cannot be rendered.
-    known = [
-        row
-        for row in bench.data.dev
-        if bench.task.kind != "classify" or renderer.reference(row.fields) in renderer.labels
-    ]
-    rows = (known or bench.train_rows)[:STORED_EXAMPLES]
-    stored = [renderer.stored_example(row.id, row.fields) for row in rows]
-    save_model_folder(
-        run.model,
-        model,
-        bench.tokenizer,
-        renderer,
-        stored,
-        {"task": bench.task.name, "recipe": bench.recipe.id, "data": bench.data.id, "base": bench.recipe.base},
-    )
