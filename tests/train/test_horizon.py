@@ -15,7 +15,7 @@ RECIPE = Recipe(warmup_steps=10, decay_share=0.3, eval_every=200, steps=1000)
 
 
 class Machine:
-    """Its clock goes on by what steps and evaluations cost; from ``slow_from`` on a step takes ``slowdown`` times it."""
+    """Its clock goes on by what steps and evaluations cost; from ``slow_from`` on a step takes ``slowdown`` as long."""
 
     def __init__(self, box_s: float, step_s: float, slow_from: float = 1e9, slowdown: float = 1.0) -> None:
         self.time, self.box_s, self.step_s, self.slow_from, self.slowdown = 0.0, box_s, step_s, slow_from, slowdown

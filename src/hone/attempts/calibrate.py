@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hone.attempts.bench import Bench, build_model, prepare_bench, source_of
-from hone.attempts.judging import EVAL_ROWS, dev_loss, score_model
+from hone.attempts.judging import dev_loss, score_model
 from hone.processes import Channel
 from hone.task.own_metric import load_metric
 
@@ -70,7 +70,7 @@ def calibrate(channel: Channel, order: dict[str, Any]) -> dict[str, float]:
         "step_s": sum(record.tokens for record in kept) / len(kept) / rate,
         "tokens_per_second": rate,
         "steps_per_epoch": len(source.steps(0)),
-        "evaluation_s": loss_s + per_row * min(EVAL_ROWS, len(data.dev)),
+        "evaluation_s": loss_s + per_row * min(recipe.eval_rows, len(data.dev)),
         "final_s": loss_s + per_row * len(data.dev),
     }
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from hone.evaluate.scoring import Evaluation
     from hone.train.records import Judgement
 
-EVAL_ROWS = 256
-"""Dev rows of the evaluations on the way; the final one takes all."""
 SAMPLES_KEPT = 4
 CONTINUED_IDS = 48
 """Ids of a document that a language model is given, and as many that it writes."""
@@ -67,7 +65,7 @@ class Judge:
 
     def __init__(self, bench: Bench, run: Run, on_event: Callable[[dict[str, Any]], None]) -> None:
         self.bench, self.run, self.on_event = bench, run, on_event
-        self.rows = list(bench.data.dev[:EVAL_ROWS])
+        self.rows = list(bench.data.dev[: bench.recipe.eval_rows])
         self.dev_loss: float | None = None
 
     def __call__(self, model: nn.Module, step: int) -> Judgement:
