@@ -35,7 +35,7 @@ def run(work: Callable[[int], T], processes: int, *, start: Start = "forkserver"
         InputError: when ``work`` found wrong input. FailedError: when a process failed, with its traceback.
     """
     context = multiprocessing.get_context(start)
-    port = _free_port()
+    port = free_port()
     started: list[tuple[BaseProcess, Connection]] = []
     try:
         for rank in range(processes):
@@ -77,19 +77,7 @@ def _collect(started: list[tuple[BaseProcess, Connection]]) -> list[Any]:
 
 
 def _worker(work: Callable[[int], Any], rank: int, processes: int, port: int, pipe: Connection) -> None:
-    os.environ.update(
-        {
-            "RANK": str(rank),
-            "LOCAL_RANK": str(rank),
-            "WORLD_SIZE": str(processes),
-            "LOCAL_WORLD_SIZE": str(processes),
-            "GROUP_RANK": "0",
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
-            # By this name Fabric knows that the processes are started by somebody else.
-            "TORCHELASTIC_RUN_ID": "hone",
-        }
-    )
+    os.environ.update(rank_environment(rank, processes, port))
     try:
         pipe.send(("done", work(rank)))
     except InputError as error:
@@ -98,7 +86,28 @@ def _worker(work: Callable[[int], Any], rank: int, processes: int, port: int, pi
         pipe.send(("failed", traceback.format_exc()))
 
 
-def _free_port() -> int:
+def rank_environment(rank: int, processes: int, port: int) -> dict[str, str]:
+    """What torchrun would put into the environment of process ``rank`` of ``processes`` on this machine."""
+    return {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(processes),
+        "LOCAL_WORLD_SIZE": str(processes),
+        "GROUP_RANK": "0",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        # By this name Fabric knows that the processes are started by somebody else.
+        "TORCHELASTIC_RUN_ID": "hone",
+    }
+
+
+def my_rank() -> int:
+    """The number of this process among those of its run; 0 where it is alone."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
