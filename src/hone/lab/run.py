@@ -6,6 +6,7 @@
       run.json        identity, parent, hypothesis (written once)     recipe.yaml    the recipe (written once)
       metrics.jsonl   one line per logged step (appended)             samples.jsonl  what the model said (appended)
       scores.jsonl    scores of evaluations on the way (appended)     state.json     the last word on its status
+      guards.jsonl    what the guards saw, gradient flow by layer (appended)
       checkpoints/    state of the engine                             model/         the model folder
       result.json     what came out (its presence makes a run finished)
       verdict.json    the measured effect against the parent
@@ -186,6 +187,11 @@ class Run:
         self.begin()
         jsonl.append(self.folder / "samples.jsonl", {"step": step, **fields})
 
+    def guard(self, step: int, **event: Any) -> None:
+        """Keep what a guard saw after a step: its name, a line for people, its figures."""
+        self.begin()
+        jsonl.append(self.folder / "guards.jsonl", {"step": step, **event})
+
     def score(self, step: int | None, scores: Mapping[str, Score] | Iterable[Score], split: str = "dev") -> None:
         """Keep the scores of an evaluation after a step on one split: ``dev``, ``ood`` or ``train``.
 
@@ -226,6 +232,10 @@ class Run:
     def samples(self) -> list[dict[str, Any]]:
         """Kept samples in the order in which they were written; an exact repeat (after a resume) counts once."""
         return list({repr(sorted(row.items())): row for row in self._rows("samples.jsonl")}.values())
+
+    def guards(self) -> list[dict[str, Any]]:
+        """What the guards saw, in the order in which it was written; an exact repeat (after a resume) counts once."""
+        return list({repr(sorted(row.items())): row for row in self._rows("guards.jsonl")}.values())
 
     def score_records(self) -> list[ScoreRecord]:
         """Every recorded score: those on the way, then the final ones of the result (split ``dev``)."""
