@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +13,81 @@ from hone.attempts.bench import Bench, build_model, prepare_bench, source_of
 from hone.attempts.judging import dev_loss, score_model
 from hone.processes import Channel
 from hone.task.own_metric import load_metric
+from hone.task.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import nn
 
     from hone.train.records import StepRecord
+    from hone.train.source import BatchSource
 
 SAMPLED_ROWS, SAMPLED_DOCUMENTS = 64, 8
 """Dev rows that are scored to learn how long scoring takes."""
 GUARD_ROWS, GUARD_TOKENS = 4, 512
 GUARD_STEPS = 60
+LEAST_STEPS = 8
+"""Steps that a speed is measured over, however long they take."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Speed:
+    """How fast a recipe trains here."""
+
+    step_s: float
+    tokens_per_second: float
+    """Padding included; over all processes."""
+    tokens_per_step: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judging:
+    """What judging a model costs here."""
+
+    loss_s: float
+    """Seconds of the loss on all of dev."""
+    row_s: float
+    """Seconds to score one dev row with the task's metric."""
+    rows: int
+    """Dev rows in all."""
+
+    def seconds(self, rows: int) -> float:
+        """Of the loss and the metric on so many rows."""
+        return self.loss_s + self.row_s * min(rows, self.rows)
+
+
+def speed_of(model: nn.Module, source: BatchSource, recipe: Recipe, seconds: float) -> Speed:
+    """Train ``model`` for so many seconds in a folder that is thrown away; its speed, the first quarter left out."""
+    from hone.train.engine import fit
+
+    steps: list[StepRecord] = []
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="hone-") as scratch:
+        fit(
+            model,
+            source,
+            recipe.child(steps=100_000, eval_every=100_000),
+            Path(scratch),
+            on_step=steps.append,
+            should_stop=lambda: time.monotonic() - begin > seconds and len(steps) >= LEAST_STEPS,
+        )
+    # The first steps pay for memory that the later ones find ready.
+    kept = steps[len(steps) // 4 :]
+    # The median rate: a moment in which somebody else had the cores is no measure of the next five minutes.
+    rate = statistics.median(record.tokens / record.seconds for record in kept)
+    tokens = sum(record.tokens for record in kept) / len(kept)
+    return Speed(step_s=tokens / rate, tokens_per_second=rate, tokens_per_step=tokens)
+
+
+def judging_of(bench: Bench, model: nn.Module) -> Judging:
+    """Seconds of the loss on dev and of the metric on a few of its rows; an untrained model writes to the end."""
+    language_model = bench.task.kind == "language-model"
+    sample = list(bench.data.dev[: SAMPLED_DOCUMENTS if language_model else SAMPLED_ROWS])
+    begin = time.monotonic()
+    dev_loss(model, bench.dev)
+    loss_s = time.monotonic() - begin
+    score_model(bench, model, sample)
+    row_s = (time.monotonic() - begin - loss_s) / max(1, len(sample))
+    return Judging(loss_s=loss_s, row_s=row_s, rows=len(bench.data.dev))
 
 
 def calibrate(channel: Channel, order: dict[str, Any]) -> dict[str, float]:
@@ -31,63 +97,44 @@ def calibrate(channel: Channel, order: dict[str, Any]) -> dict[str, float]:
     """
     import torch
 
-    from hone.train.engine import fit
-
-    folder, recipe = Path(order["folder"]), order["recipe"]
-    task, data = order["task"], order["data"]
+    recipe: Recipe = order["recipe"]
     torch.set_num_threads(recipe.threads)
-    load_metric(task.metric, folder)
-
-    def say(line: str) -> None:
-        channel.send({"kind": "line", "line": line})
-
-    bench = prepare_bench(task, data, recipe, folder / ".hone" / "cache", say)
-    model = build_model(recipe, bench.tokenizer, data.labels)
-    say(_by_heart(bench, model))
+    bench = bench_of(channel, order)
+    model = build_model(recipe, bench.tokenizer, bench.data.labels)
+    channel.send({"kind": "line", "line": by_heart(bench, model)})
     source = source_of(bench)
-    steps: list[StepRecord] = []
-    begin = time.monotonic()
-    with tempfile.TemporaryDirectory(dir=folder / ".hone") as scratch:
-        fit(
-            model,
-            source,
-            recipe.child(steps=100_000, eval_every=100_000),
-            Path(scratch),
-            on_step=steps.append,
-            should_stop=lambda: time.monotonic() - begin > order["seconds"] and len(steps) >= 8,
-        )
-    # The first steps pay for memory that the later ones find ready.
-    kept = steps[len(steps) // 4 :]
-    # The median rate: a moment in which somebody else had the cores is no measure of the next five minutes.
-    rate = statistics.median(record.tokens / record.seconds for record in kept)
-    begin = time.monotonic()
-    sample = list(data.dev[: SAMPLED_DOCUMENTS if task.kind == "language-model" else SAMPLED_ROWS])
-    dev_loss(model, bench.dev)
-    loss_s = time.monotonic() - begin
-    score_model(bench, model, sample)
-    per_row = (time.monotonic() - begin - loss_s) / len(sample)
+    speed = speed_of(model, source, recipe, order["seconds"])
+    judging = judging_of(bench, model)
     return {
-        "step_s": sum(record.tokens for record in kept) / len(kept) / rate,
-        "tokens_per_second": rate,
+        "step_s": speed.step_s,
+        "tokens_per_second": speed.tokens_per_second,
         "steps_per_epoch": len(source.steps(0)),
-        "evaluation_s": loss_s + per_row * min(recipe.eval_rows, len(data.dev)),
-        "final_s": loss_s + per_row * len(data.dev),
+        "evaluation_s": judging.seconds(recipe.eval_rows),
+        "final_s": judging.seconds(judging.rows),
     }
 
 
 def tokens_per_step(channel: Channel, order: dict[str, Any]) -> float:
     """Mean tokens of a step of a recipe on its data; the tokenizer and token cache it makes are the real ones."""
-    bench = prepare_bench(
-        order["task"],
-        order["data"],
-        order["recipe"],
-        Path(order["folder"]) / ".hone" / "cache",
-        lambda line: channel.send({"kind": "line", "line": line}),
-    )
+    bench = bench_of(channel, order)
     return sum(len(example.ids) for example in bench.train) / len(source_of(bench).steps(0))
 
 
-def _by_heart(bench: Bench, model: nn.Module) -> str:
+def bench_of(channel: Channel, order: dict[str, Any]) -> Bench:
+    """The bench of an order (folder, task, data, recipe) in a worker; its lines go up the channel."""
+    folder = Path(order["folder"])
+    # A metric of the user's own is a file of the task folder: imported here it is found by its name alone.
+    load_metric(order["task"].metric, folder)
+    return prepare_bench(
+        order["task"],
+        order["data"],
+        order["recipe"],
+        folder / ".hone" / "cache",
+        lambda line: channel.send({"kind": "line", "line": line}),
+    )
+
+
+def by_heart(bench: Bench, model: nn.Module) -> str:
     """The guard that every model, mask and loss must pass: a few rows can be learned by heart."""
     from hone.train.batches import collate
     from hone.train.guards import overfit_one_batch

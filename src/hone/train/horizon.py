@@ -124,6 +124,7 @@ class BentHorizon:
         for row in jsonl.read(path).rows:
             self._bend(int(row["step"]), int(row["end"]))
         self._gaps: deque[float] = deque(maxlen=GAPS)
+        self._steps, self._excess_s = 0, 0.0
         self._before: float | None = None
         self._checked = float("-inf")
 
@@ -148,9 +149,7 @@ class BentHorizon:
         if self._clock is None:
             return 0
         now = self._clock.now()
-        if self._before is not None:
-            self._gaps.append(now - self._before)
-        self._before = now
+        self._took(step, now)
         decided = self.bends and step < self.bends[-1].step  # a resumed run repeats what was decided
         if decided or len(self._gaps) < LEAST_GAPS or now - self._checked < CHECK_S:
             return 0
@@ -172,8 +171,12 @@ class BentHorizon:
         self._bend(step, end)
 
     def step_s(self) -> float:
-        """Seconds of a step as it is now: the median of the last ones; 0 before there are any."""
-        return statistics.median(self._gaps) if self._gaps else 0.0
+        """Seconds of a step as it is now; 0 before there are any.
+
+        The median of the last ones, and their share of what single steps took beyond three times that: planning an
+        epoch, a state that is written.
+        """
+        return statistics.median(self._gaps) + self._excess_s / self._steps if self._gaps else 0.0
 
     def fitting(self, step: int) -> int:
         """Steps that fit into the time that is left, at least 1, evaluations on the way counted."""
@@ -185,6 +188,16 @@ class BentHorizon:
             between = (step + steps - 1) // every - step // every
             steps = max(1, int((left - between * each) / step_s))
         return steps
+
+    def _took(self, step: int, now: float) -> None:
+        """Keep how long the last step took, unless an evaluation was in it, which is counted by itself."""
+        if self._before is not None and (step == 0 or step % self._recipe.eval_every):
+            gap = now - self._before
+            usual = statistics.median(self._gaps) if self._steps >= LEAST_GAPS else gap
+            self._steps += 1
+            self._excess_s += max(0.0, gap - 3 * usual)
+            self._gaps.append(min(gap, 3 * usual))
+        self._before = now
 
     def _bend(self, step: int, end: int) -> None:
         self.bends.append(Bend(step, max(end, step), self.factor(step)))

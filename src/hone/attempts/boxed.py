@@ -1,0 +1,272 @@
+"""A box of minutes: which size, how many steps, how often judged. Measured here, planned to the end of the box.
+
+The box is the wall time of the command, imports included, over all calls that carry on the same run. What is planned
+is written into the run's folder, so that a call that goes on takes the same plan; when the decay begins is decided on
+the way (:mod:`hone.train.horizon`), because somebody else may take the cores.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hone.attempts.bench import build_model, source_of
+from hone.attempts.calibrate import Judging, Speed, bench_of, judging_of, speed_of
+from hone.files import read_json, write_json
+from hone.processes import Channel
+from hone.task.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hone.train.horizon import BentHorizon
+    from hone.train.records import Judgement
+
+SIZES = ("500k", "1m", "2m", "5m", "15m", "30m")
+"""Presets that a box chooses among, where the task says no more than ``scratch``."""
+BYTES_PER_PARAMETER = 34 / 32
+"""Of a quantized artifact, Q8_0: 32 weights in 34 bytes."""
+TOKENS_PER_PARAMETER = 20.0
+"""Below this a smaller model is the better use of the same arithmetic (J. Hoffmann et al., arXiv:2203.15556)."""
+EPOCHS_SHARE = 0.5
+"""Share of the most epochs that gain anything which a size must get, for a larger one to be taken."""
+EVALUATION_SHARE = 0.10
+CADENCES = ((4, 256), (4, 128), (3, 128), (3, 64), (2, 64), (1, 64), (1, 32))
+"""Evaluations of a box after the first step and dev rows of each, the most wanted first."""
+AIM = 0.985
+"""Share of the box that is planned with: a little early is better than a little late."""
+LEAST_AFTER_S = 1.0
+WRITING_BYTES_PER_S = 100e6
+PLAN_FILE, HORIZON_FILE = "box.json", "horizon.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """A size that was measured, and what the box affords with it."""
+
+    base: str
+    parameters: int
+    speed: Speed
+    tokens: float
+    """Tokens, padding included, that the box affords."""
+    epochs: float
+
+    def line(self) -> str:
+        """One line for people."""
+        return (
+            f"  {self.base}: {self.parameters:,} parameters, {self.speed.tokens_per_second:,.0f} tokens/s measured, "
+            f"so {self.tokens / 1e6:,.1f} M tokens = {self.tokens / self.parameters:,.1f} per parameter, "
+            f"{self.epochs:,.1f} epochs"
+        )
+
+
+def is_enough(candidate: Candidate, kind: str, most_epochs: float) -> bool:
+    """Whether the box affords this size what it needs; a larger one is looked at only then."""
+    if kind == "language-model":
+        useful = candidate.tokens * min(1.0, most_epochs / max(1e-9, candidate.epochs))
+        return useful >= TOKENS_PER_PARAMETER * candidate.parameters
+    return candidate.epochs >= EPOCHS_SHARE * most_epochs
+
+
+def why_this_size(chosen: Candidate, measured: Sequence[Candidate], kind: str, most_epochs: float) -> str:
+    """A line that says why a size was taken."""
+    if kind == "language-model":
+        bound = f"{TOKENS_PER_PARAMETER:g} tokens per parameter, of at most {most_epochs:g} epochs"
+    else:
+        bound = f"{EPOCHS_SHARE * most_epochs:g} epochs (half of {most_epochs:g}, beyond which nothing is gained)"
+    if not is_enough(chosen, kind, most_epochs):
+        return f"size: {chosen.base}, the smallest: the box affords none {bound}"
+    larger = [item for item in measured if item.parameters > chosen.parameters]
+    end = "a larger one would not get them" if larger else "no larger one was to be looked at"
+    return f"size: {chosen.base}, the largest that gets {bound}; {end}"
+
+
+def cadence(judging: Judging, box_s: float) -> tuple[int, int, str]:
+    """Evaluations after the first step, dev rows of each, and a line: a tenth of the box at most, with all scoring."""
+    final_s = judging.seconds(judging.rows)
+
+    def cost(count: int, rows: int) -> float:
+        return (count + 1) * judging.seconds(rows) + final_s
+
+    budget = EVALUATION_SHARE * box_s
+    count, rows = next((item for item in CADENCES if cost(*item) <= budget), CADENCES[-1])
+    share = cost(count, rows) / box_s
+    over = "" if share <= EVALUATION_SHARE else f"; that is over {EVALUATION_SHARE:.0%}, and nothing less would judge"
+    line = (
+        f"evaluations: {count} after the one at the start, on {min(rows, judging.rows):,} dev rows, about "
+        f"{judging.seconds(rows):.1f} s each; all {judging.rows:,} rows for the best weights alone, about "
+        f"{final_s:.1f} s: together {share:.1%} of the box{over}"
+    )
+    return count, rows, line
+
+
+@dataclass(kw_only=True)
+class Box:
+    """The time of a run in a box, as the process that trains sees it."""
+
+    ends: float
+    """When it ends, by :func:`time.monotonic`, which all processes of a machine share."""
+    seconds: float
+    judging_s: float
+    """Seconds of an evaluation on the way; measured again by each of them."""
+    scoring_s: float
+    """Seconds of the last scoring, on all dev rows."""
+    after_s: float
+    """Seconds of whatever else comes behind the last step."""
+    _planned_judging_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """What was planned is kept beside what is measured."""
+        self._planned_judging_s = self.judging_s
+
+    def left_s(self) -> float:
+        """Seconds left for steps and the evaluations between them."""
+        slower = self.judging_s / self._planned_judging_s if self._planned_judging_s else 1.0
+        late = (1 - AIM) * self.seconds
+        return self.ends - time.monotonic() - late - self.judging_s - self.scoring_s * slower - self.after_s
+
+    def timed(self, evaluate: Callable[[nn.Module, int], Judgement]) -> Callable[[nn.Module, int], Judgement]:
+        """The same evaluation, its seconds taken."""
+
+        def judged(model: nn.Module, step: int) -> Judgement:
+            begin = time.monotonic()
+            found = evaluate(model, step)
+            if step > 0:  # an untrained model writes its answers to the end of what is allowed
+                self.judging_s = time.monotonic() - begin
+            return found
+
+        return judged
+
+    def horizon(self, recipe: Recipe, folder: Path, *, first: bool) -> BentHorizon:
+        """The schedule of a run that bends to this box."""
+        from hone.train.horizon import BentHorizon, Clock
+
+        clock = Clock(left_s=self.left_s, evaluation_s=lambda: self.judging_s)
+        return BentHorizon(recipe, folder / HORIZON_FILE, clock if first else None)
+
+
+@dataclass(kw_only=True)
+class Plan:
+    """What a box was planned to, as it lies in the run's folder."""
+
+    asked: str
+    """Hash of what was asked for: the recipe before the plan, and the minutes."""
+    seconds: float
+    recipe: Recipe
+    lines: list[str]
+    judging_s: float
+    scoring_s: float
+    after_s: float
+    used_s: float = 0.0
+    """Seconds of the box that earlier calls have used."""
+
+    def save(self, folder: Path) -> None:
+        """Write it into a run's folder."""
+        write_json(folder / PLAN_FILE, {**asdict(self), "recipe": self.recipe.model_dump(mode="json")})
+
+    @classmethod
+    def read(cls, folder: Path) -> Plan | None:
+        """The plan of a run, None where it is not in a box."""
+        path = folder / PLAN_FILE
+        if not path.exists():
+            return None
+        values = read_json(path)
+        return cls(**{**values, "recipe": Recipe.model_validate(values["recipe"])})
+
+    def box(self, started: float) -> Box:
+        """The box of a call that began at ``started``."""
+        ends = started + self.seconds - self.used_s
+        times = {"judging_s": self.judging_s, "scoring_s": self.scoring_s, "after_s": self.after_s}
+        return Box(ends=ends, seconds=self.seconds, **times)
+
+
+def plan_box(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
+    """Measure sizes and plan a box, in a worker: the recipe as plain values, lines that say how, seconds kept back.
+
+    ``order``: folder, task, data, recipe; ``sizes`` (bases to choose among, ascending; may be empty), ``kept`` (keys
+    of the recipe that are not to be changed), ``box_s``, ``ends`` (by the monotonic clock) and ``most_epochs``.
+    """
+    import torch
+
+    recipe: Recipe = order["recipe"]
+    torch.set_num_threads(recipe.threads)
+    bench = bench_of(channel, order)
+    kind, most = order["task"].kind, order["most_epochs"]
+    source = source_of(bench)
+    steps_per_epoch = len(source.steps(0))
+    trial_s = min(2.5, max(0.8, 0.008 * order["box_s"]))
+    model: nn.Module | None = None
+    measured: list[Candidate] = []
+    chosen: Candidate | None = None
+    for base in order["sizes"] or (recipe.base,):
+        trial = build_model(recipe.child(base=base), bench.tokenizer, bench.data.labels)
+        speed = speed_of(trial, source, recipe.child(base=base), trial_s)
+        left = max(1.0, (order["ends"] - time.monotonic()) * (1 - EVALUATION_SHARE))
+        found = Candidate(
+            base=base,
+            parameters=sum(param.numel() for param in trial.parameters()),
+            speed=speed,
+            tokens=left * speed.tokens_per_second,
+            epochs=left / speed.step_s / steps_per_epoch,
+        )
+        measured.append(found)
+        if chosen is None or is_enough(found, kind, most):
+            chosen, model = found, trial
+        if not is_enough(found, kind, most):
+            break
+    assert chosen is not None, "there is one size at least"
+    assert model is not None, "it has been built"
+    judging = judging_of(bench, model)
+    lines = [item.line() for item in measured]
+    if order["sizes"]:
+        lines.append(why_this_size(chosen, measured, kind, most))
+    return _planned(order, recipe.child(base=chosen.base), chosen, judging, steps_per_epoch, lines)
+
+
+def _planned(
+    order: dict[str, Any], recipe: Recipe, chosen: Candidate, judging: Judging, steps_per_epoch: int, lines: list[str]
+) -> dict[str, Any]:
+    box_s: float = order["box_s"]
+    count, rows, judging_line = cadence(judging, box_s)
+    after_s = LEAST_AFTER_S + 8 * chosen.parameters / WRITING_BYTES_PER_S
+    left = order["ends"] - time.monotonic() - (1 - AIM) * box_s - after_s
+    for_steps = left - (count + 1) * judging.seconds(rows) - judging.seconds(judging.rows)
+    steps = max(1, int(for_steps / chosen.speed.step_s))
+    changes: dict[str, Any] = {
+        "steps": steps,
+        "warmup_steps": max(1, min(100, steps // 20)),
+        "eval_every": max(1, -(-steps // count)),
+        "eval_rows": min(rows, judging.rows),
+    }
+    recipe = recipe.child(**{key: value for key, value in changes.items() if key not in order["kept"]})
+    epochs = steps / steps_per_epoch
+    lines.append(
+        f"steps: about {steps:,} of {chosen.speed.step_s * 1000:,.0f} ms = {epochs:,.1f} epochs in {for_steps:.0f} s; "
+        "the clock decides in the end"
+    )
+    lines += [_schedule_line(recipe), judging_line]
+    if epochs > order["most_epochs"]:
+        lines.append(
+            f"note: beyond {order['most_epochs']:g} epochs the default gains nothing; the best weights are kept"
+        )
+    return {
+        "recipe": recipe.model_dump(mode="json"),
+        "lines": lines,
+        "judging_s": judging.seconds(recipe.eval_rows),
+        "scoring_s": judging.seconds(judging.rows),
+        "after_s": after_s,
+        "step_s": chosen.speed.step_s,
+        "tokens_per_second": chosen.speed.tokens_per_second,
+    }
+
+
+def _schedule_line(recipe: Recipe) -> str:
+    if recipe.schedule == "constant" or not recipe.decay_share:
+        return "schedule: the rate does not fall"
+    return (
+        f"schedule: warmup of {recipe.warmup_steps} steps, then the full rate; it begins to fall when "
+        f"{recipe.decay_share:.0%} of the steps are left by the clock, and is {recipe.least_rate:g} at the end"
+    )

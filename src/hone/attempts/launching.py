@@ -1,0 +1,92 @@
+"""Work of one recipe in forks of the warm process: in one, or in as many as the recipe has processes."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hone import processes
+from hone.errors import FailedError, HoneError
+
+Work = Callable[[processes.Channel, dict[str, Any]], Any]
+SETTLE_S = 1.0
+"""Once a process has failed, the others have so long to say how they ended: the first word may be a consequence."""
+
+
+def launch(
+    name: str,
+    work: Work,
+    order: dict[str, Any],
+    count: int = 1,
+    *,
+    on_event: Callable[[dict[str, Any]], None] = lambda event: None,
+    pressed: threading.Event | None = None,
+) -> Any:
+    """Run ``work(channel, order)`` in ``count`` forks that form one group; what the first of them returned.
+
+    Args:
+        name: of the workers, in error messages.
+        work: must be importable by name.
+        order: plain values, the same for every process.
+        count: data-parallel processes.
+        on_event: takes the events of the first process.
+        pressed: when set, the processes are asked to save and end.
+
+    Raises:
+        HoneError: the work's own. FailedError: when a process died; the others are taken down then.
+    """
+    if count == 1:
+        workers = [processes.start(name, work, order)]
+    else:
+        from hone.train.launch import free_port
+
+        port = free_port()
+        workers = [processes.start(f"{name}-{rank}", _as_rank, work, order, rank, count, port) for rank in range(count)]
+    try:
+        for item in processes.events(workers, pressed=pressed):
+            if item is not None and item[0] is workers[0]:
+                on_event(item[1])
+            if any(worker.error for worker in workers):
+                break
+        if count > 1 and any(worker.error for worker in workers):
+            _let_settle(workers)
+            raise _failure(workers)
+        return processes.result_of(workers[0])
+    finally:
+        for worker in workers:
+            if not worker.done:
+                worker.kill()
+
+
+def _as_rank(channel: processes.Channel, work: Work, order: dict[str, Any], rank: int, count: int, port: int) -> Any:
+    from hone.train.launch import rank_environment
+
+    os.environ.update(rank_environment(rank, count, port))
+    return work(channel, order)
+
+
+def _let_settle(workers: Sequence[processes.Worker]) -> None:
+    end = time.monotonic() + SETTLE_S
+    for _ in processes.events(list(workers), timeout_s=0.05):
+        if time.monotonic() > end:
+            return
+
+
+def _failure(workers: Sequence[processes.Worker]) -> HoneError:
+    """The error that explains the others: wrong input, then a death, then the first that failed."""
+
+    def weight(item: tuple[int, processes.Worker]) -> tuple[bool, bool]:
+        return item[1].error_exit != 2, "before it had a result" not in (item[1].error or "")
+
+    rank, worker = min(((i, worker) for i, worker in enumerate(workers) if worker.error), key=weight)
+    sentence = worker.error or ""
+    if worker.error_exit != 2:
+        sentence = (
+            f"process {rank} of {len(workers)}: {sentence}; the others were ended, the run is as it was last saved"
+        )
+    error: HoneError = FailedError(sentence)
+    error.exit_code = worker.error_exit
+    return error
