@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_runs import RECIPE, examples, fresh_each_epoch
 
+import hone.train.source as source_module
 from hone.errors import InputError
 from hone.train.batches import collate
-from hone.train.packing import efficiency, pack
 from hone.train.source import BatchSource, Cursor, row_length, share_of
 
 
@@ -85,17 +86,78 @@ def test_dealing_out_a_step_loses_and_doubles_nothing(rows: int, processes: int,
     assert Counter(rows_of([part for share in shares for part in share])) == Counter(rows_of([step]))
 
 
+@given(
+    lengths=st.lists(st.integers(2, 50), min_size=1, max_size=80),
+    budget=st.integers(50, 400),
+    packing=st.booleans(),
+)
 @settings(deadline=None)
-@given(lengths=st.lists(st.integers(1, 50), max_size=60))
-def test_packing_keeps_every_row_whole_and_never_overfills(lengths: list[int]) -> None:
-    groups = pack(lengths, 50)
-    assert sorted(index for group in groups for index in group) == list(range(len(lengths)))
-    assert all(sum(lengths[i] for i in group) <= 50 for group in groups)
+def test_a_step_of_so_many_tokens_holds_no_more_padding_included(
+    lengths: list[int], budget: int, packing: bool
+) -> None:
+    rows = [examples(1, seed=i, shortest=n, longest=n)[0] for i, n in enumerate(lengths)]
+    rows = [replace(row, row=f"r:{i}") for i, row in enumerate(rows)]
+    steps = BatchSource(rows, batch_size=1, batch_tokens=budget, context=64, packing=packing).steps(0)
+    assert sorted(rows_of(steps)) == sorted(row.row for row in rows)
+    assert max(collate(step).num_tokens for step in steps) <= budget
+    # However a step is dealt out and cut, its parts together compute on no more.
+    for step in steps:
+        shares = [share_of(step, rank=rank, processes=2, accumulate=3) for rank in range(2)]
+        parts = [part for share in shares for part in share if part]
+        assert sum(collate(part).num_tokens for part in parts) <= budget
 
 
-def test_packing_of_short_rows_wastes_under_two_percent() -> None:
-    lengths = np.random.default_rng(0).integers(10, 90, 3000).tolist()
-    assert efficiency(pack(lengths, 256), lengths, 256) > 0.98
+def test_steps_of_so_many_tokens_are_nearly_full_and_none_is_tiny() -> None:
+    rows = examples(3000, shortest=5, longest=60)
+    steps = BatchSource(rows, batch_size=1, batch_tokens=1024, context=64).steps(0)
+    sizes = np.array([collate(step).num_tokens for step in steps])
+    assert sizes.mean() > 0.95 * 1024
+    assert sizes.min() > 0.4 * 1024
+
+
+@pytest.mark.parametrize("arguments", [{}, {"packing": True}, {"batch_tokens": 300}])
+def test_the_largest_step_comes_first_in_every_epoch(arguments: dict) -> None:
+    source = BatchSource(examples(300), batch_size=8, context=64, **arguments)
+    for epoch in (0, 1, 5):
+        sizes = [collate(step).num_tokens for step in source.steps(epoch)]
+        assert sizes[0] == max(sizes)
+        assert rows_of([source.largest_step(epoch)]) == rows_of([source.read(Cursor(epoch, 0))[0]])
+
+
+def test_no_step_is_tiny_where_the_rows_do_not_divide() -> None:
+    for count in (33, 8 * 50 + 1, 3 * 8 * 50 + 9):
+        steps = BatchSource(examples(count), batch_size=8, context=64).steps(0)
+        assert min(map(len, steps)) >= 6
+
+
+@pytest.mark.parametrize("arguments", [{}, {"packing": True}, {"batch_tokens": 300}])
+def test_the_padding_that_is_said_is_the_padding_of_the_collated_steps(arguments: dict) -> None:
+    rows = examples(300)
+    source = BatchSource(rows, batch_size=8, context=64, **arguments)
+    real = sum(len(row.ids) for row in rows)
+    slots = sum(collate(step).num_tokens for step in source.steps(2))
+    assert source.padding_share(2) == pytest.approx(1 - real / slots)
+    line = source.padding_line(2)
+    assert f"{real:,} tokens in {slots:,} slots" in line
+    assert "300 examples" in line
+
+
+def test_a_row_longer_than_a_step_is_refused_with_the_number_to_set() -> None:
+    rows = examples(5, longest=20) + examples(1, shortest=40, longest=40)
+    with pytest.raises(InputError, match=r"1 of 6 .*batch_tokens 30.*r:1 \(40\).*to 40"):
+        BatchSource(rows, batch_size=2, batch_tokens=30, context=64).steps(0)
+
+
+def test_examples_are_checked_once_for_all_epochs_and_again_when_they_are_others(monkeypatch) -> None:
+    checked: list[int] = []
+    monkeypatch.setattr(source_module, "check_examples", lambda rows: checked.append(len(rows)))
+    same = BatchSource(examples(20), batch_size=4, context=64)
+    made = examples(7)
+    remade = BatchSource(lambda seed, epoch: made if epoch < 2 else examples(9), batch_size=4, context=64)
+    for epoch in range(3):
+        same.steps(epoch)
+        remade.steps(epoch)
+    assert checked == [20, 7, 9]
 
 
 def test_collating_gives_the_ids_and_what_predicts_them() -> None:

@@ -1,34 +1,26 @@
 """The order of the data: a pure function of (seed, epoch), read through a cursor of two counters.
 
 A resumed run needs no buffered state to see exactly the batches that it would have seen: the cursor says the
-epoch and the step within it, and the plan of an epoch is made again from the seed.
-
-Rows of similar length go together (sorted inside chunks of :data:`CHUNK_STEPS` batches, then the batches are
-shuffled), so little is padding and the order stays random on the scale that matters. Every row is seen once
-in each epoch: where the last chunk does not divide, its batches are a little smaller, and since the loss is
-normalised per token nothing is weighted wrongly.
+epoch and the step within it, and the plan of an epoch (:mod:`hone.train.plans`) is made again from the seed. It
+knows nothing of processes and micro-batches, so a run keeps its order on another number of them; :func:`share_of`
+deals the rows of a step out.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hone.errors import InputError
 from hone.task.recipe import Recipe
 from hone.task.render import Example
 from hone.train.batches import PackedRow
 from hone.train.guards import check_examples
-from hone.train.packing import pack
-
-CHUNK_STEPS = 24
-"""Batches in one chunk of length-sorted rows."""
-PACK_CHUNK = 4096
-"""Examples that are packed together."""
+from hone.train.plans import Ints, Plan, plan_epoch
 
 ExamplesForEpoch = Callable[[int, int], Sequence[Example]]
 """``(seed, epoch) -> examples``: augmentation, deterministic in its two numbers."""
@@ -42,12 +34,37 @@ class Cursor:
     index: int = 0
 
 
+class _Content(NamedTuple):
+    """Examples that have been checked, and their lengths."""
+
+    examples: Sequence[Example]
+    lengths: Ints
+
+
+class _Epoch(NamedTuple):
+    """The plan of one epoch over its examples."""
+
+    number: int
+    content: _Content
+    plan: Plan
+
+    def step(self, index: int) -> list[PackedRow]:
+        examples = self.content.examples
+        return [tuple(examples[item] for item in row) for row in self.plan.rows_of(index)]
+
+    def steps(self) -> Iterator[list[PackedRow]]:
+        return map(self.step, range(len(self.plan.step_ends)))
+
+
 class BatchSource:
     """Steps of rows, addressed by :class:`Cursor`.
 
     Args:
         examples: the training examples, or a function that makes them for each epoch.
         batch_size: rows of one optimizer step over all processes; packed sequences where ``packing``.
+        batch_tokens: tokens of one optimizer step at most, padding included, over all processes, instead of
+            ``batch_size``. A micro-batch gets its share of the step's rows (rows over processes times
+            ``accumulate``, rounded up), each padded to at most the step's longest.
         context: longest row in tokens.
         seed: decides the order, with the epoch.
         packing: put several examples in one row.
@@ -60,17 +77,20 @@ class BatchSource:
         *,
         batch_size: int,
         context: int,
+        batch_tokens: int | None = None,
         seed: int = 0,
         packing: bool = False,
         data_id: str = "",
     ) -> None:
         self._examples = examples
         self.batch_size = batch_size
+        self.batch_tokens = batch_tokens
         self.context = context
         self.seed = seed
         self.packing = packing
         self.data_id = data_id
-        self._planned: tuple[int, list[list[PackedRow]]] | None = None
+        self._content: _Content | None = None
+        self._planned: _Epoch | None = None
 
     @classmethod
     def of_recipe(
@@ -80,6 +100,7 @@ class BatchSource:
         return cls(
             examples,
             batch_size=recipe.batch_size,
+            batch_tokens=recipe.batch_tokens,
             context=recipe.context,
             seed=recipe.seed,
             packing=recipe.packing,
@@ -87,59 +108,94 @@ class BatchSource:
         )
 
     def steps(self, epoch: int) -> list[list[PackedRow]]:
-        """All steps of an epoch in order, each a list of rows (kept for the current epoch)."""
-        if self._planned is None or self._planned[0] != epoch:
-            self._planned = (epoch, self._plan(epoch))
-        return self._planned[1]
+        """All steps of an epoch in order, each a list of rows; :meth:`read` makes only the one that is asked for."""
+        return list(self._epoch(epoch).steps())
+
+    def num_steps(self, epoch: int) -> int:
+        """Steps of an epoch."""
+        return len(self._epoch(epoch).plan.step_ends)
 
     def read(self, cursor: Cursor) -> tuple[list[PackedRow], Cursor]:
         """The rows of the step at ``cursor``, and the cursor behind it."""
-        steps = self.steps(cursor.epoch)
-        if cursor.index >= len(steps):
-            raise InputError(f"epoch {cursor.epoch} has {len(steps):,} steps; there is no step {cursor.index:,}")
-        rows = steps[cursor.index]
-        last = cursor.index + 1 == len(steps)
-        return rows, Cursor(cursor.epoch + 1, 0) if last else Cursor(cursor.epoch, cursor.index + 1)
+        epoch, steps = self._epoch(cursor.epoch), self.num_steps(cursor.epoch)
+        if cursor.index >= steps:
+            raise InputError(f"epoch {cursor.epoch} has {steps:,} steps; there is no step {cursor.index:,}")
+        last = cursor.index + 1 == steps
+        return epoch.step(cursor.index), Cursor(cursor.epoch + 1, 0) if last else Cursor(cursor.epoch, cursor.index + 1)
 
-    def largest_step(self) -> list[PackedRow]:
-        """The step of the first epoch that computes on the most tokens, padding included."""
-        return max(self.steps(0), key=lambda rows: len(rows) * max(map(row_length, rows)))
+    def largest_step(self, epoch: int = 0) -> list[PackedRow]:
+        """The step of an epoch that computes on the most tokens, padding included: its first one."""
+        return self._epoch(epoch).step(0)
 
-    def _plan(self, epoch: int) -> list[list[PackedRow]]:
-        examples = self._examples(self.seed, epoch) if callable(self._examples) else self._examples
-        if not examples:
-            raise InputError(f"epoch {epoch} has no examples to train on")
-        check_examples(examples)
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(examples))
-        rows: list[PackedRow] = self._packed(examples, order) if self.packing else [(examples[i],) for i in order]
-        self._check_lengths(rows)
-        return self._bucketed(rows, np.random.default_rng([self.seed, epoch, 1]))
+    def padding_share(self, epoch: int) -> float:
+        """Share of an epoch's computed tokens that is padding, each step taken as one batch.
 
-    def _packed(self, examples: Sequence[Example], order: NDArray[np.int64]) -> list[PackedRow]:
-        rows: list[PackedRow] = []
-        for start in range(0, len(order), PACK_CHUNK):
-            part = order[start : start + PACK_CHUNK]
-            groups = pack([len(examples[i].ids) for i in part], self.context)
-            rows += [tuple(examples[part[i]] for i in group) for group in groups]
-        # Packing puts the longest first; the batches must not keep that order.
-        shuffle = np.random.default_rng([self.seed, len(rows), 2]).permutation(len(rows))
-        return [rows[i] for i in shuffle]
+        Micro-batches are padded each to its own longest row, so the real share is this or a little less.
+        """
+        plan = self._epoch(epoch).plan
+        return 1.0 - float(plan.row_lengths.sum() / plan.slots().sum())
 
-    def _bucketed(self, rows: list[PackedRow], generator: np.random.Generator) -> list[list[PackedRow]]:
-        steps: list[list[PackedRow]] = []
-        for start in range(0, len(rows), self.batch_size * CHUNK_STEPS):
-            chunk = sorted(rows[start : start + self.batch_size * CHUNK_STEPS], key=row_length)
-            steps += cut(chunk, -(-len(chunk) // self.batch_size))
-        return [steps[i] for i in generator.permutation(len(steps))]
+    def padding_line(self, epoch: int) -> str:
+        """What an epoch consists of and how much of it is padding, in one sentence."""
+        plan = self._epoch(epoch).plan
+        rows, slots = len(plan.row_ends), int(plan.slots().sum())
+        packed = f" in {rows:,} sequences" if self.packing else ""
+        size = f"{self.batch_size:,} rows" if self.batch_tokens is None else f"{self.batch_tokens:,} tokens"
+        return (
+            f"an epoch: {len(plan.items):,} examples{packed}, {len(plan.step_ends):,} steps of at most {size}, "
+            f"{plan.row_lengths.sum():,} tokens in {slots:,} slots: {self.padding_share(epoch):.1%} padding"
+        )
 
-    def _check_lengths(self, rows: Sequence[PackedRow]) -> None:
-        long = sorted((row for row in rows if row_length(row) > self.context), key=row_length, reverse=True)
-        if long:
-            named = ", ".join(f"{row[0].row} ({row_length(row):,})" for row in long[:3])
-            raise InputError(
-                f"{len(long):,} of {len(rows):,} rows are longer than the context of {self.context:,} tokens, "
-                f"the longest: {named}; nothing is cut silently: set overlong, or raise the context"
+    def _epoch(self, number: int) -> _Epoch:
+        if self._planned is None or self._planned.number != number:
+            content = self._checked(number)
+            plan = plan_epoch(
+                content.lengths,
+                seed=self.seed,
+                epoch=number,
+                batch_size=self.batch_size,
+                batch_tokens=self.batch_tokens,
+                pack_to=min(self.context, self.batch_tokens or self.context) if self.packing else None,
             )
+            self._planned = _Epoch(number, content, plan)
+        return self._planned
+
+    def _checked(self, epoch: int) -> _Content:
+        """The examples of an epoch, checked once for as long as they are the same object."""
+        examples = self._examples(self.seed, epoch) if callable(self._examples) else self._examples
+        if self._content is None or self._content.examples is not examples:
+            if not examples:
+                raise InputError(f"epoch {epoch} has no examples to train on")
+            check_examples(examples)
+            lengths = np.fromiter((len(example.ids) for example in examples), dtype=np.int64, count=len(examples))
+            self._check_lengths(examples, lengths)
+            self._content = _Content(examples, lengths)
+        return self._content
+
+    def _check_lengths(self, examples: Sequence[Example], lengths: Ints) -> None:
+        problems = []
+        if named := _longer(examples, lengths, self.context):
+            problems.append(
+                f"{named[0]} the context of {self.context:,} tokens, the longest: {named[1]}; nothing is cut silently: "
+                "set overlong, or raise the context"
+            )
+        if self.batch_tokens is not None and (named := _longer(examples, lengths, self.batch_tokens)):
+            problems.append(
+                f"{named[0]} a step of batch_tokens {self.batch_tokens:,}, the longest: {named[1]}; raise batch_tokens "
+                f"to {int(lengths.max()):,} at least"
+            )
+        if problems:
+            raise InputError(problems)
+
+
+def _longer(examples: Sequence[Example], lengths: Ints, limit: int) -> tuple[str, str] | None:
+    """How many rows are longer than a limit, and the three longest by name."""
+    long = np.flatnonzero(lengths > limit)
+    if not len(long):
+        return None
+    worst = long[np.argsort(-lengths[long], kind="stable")][:3]
+    named = ", ".join(f"{examples[index].row} ({lengths[index]:,})" for index in worst)
+    return f"{len(long):,} of {len(lengths):,} rows are longer than", named
 
 
 def row_length(row: PackedRow) -> int:
