@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hone.attempts.replay import replay_documents, replay_line, replayed
 from hone.data.augment import SwapValues
 from hone.data.prepare import DataVersion
 from hone.data.rows import Row
 from hone.data.tokenizer import TextTokenizer, train_tokenizer
+from hone.data.tokens import Examples
 from hone.data.tokens import examples as examples_of
 from hone.errors import InputError
 from hone.files import content_hash
@@ -45,12 +47,15 @@ class Bench:
     train_rows: Sequence[Row]
     longest_answer: int
     """Ids of the longest training answer: what a generation may take, with a quarter more."""
+    replay: Examples | None = None
+    """Documents that are mixed into training (:mod:`hone.attempts.replay`)."""
 
 
 def prepare_bench(task: Task, data: DataVersion, recipe: Recipe, cache: Path, say: Say) -> Bench:
     """Tokenizer, renderer and token cache of a recipe; made once per content and found again by key.
 
-    With a base, its own tokenizer is used; from scratch one is trained on the training rows.
+    With a base, its own tokenizer is used; from scratch one is trained on the training rows. ``cache`` is the task
+    folder's ``.hone/cache``.
     """
     rows = _share(data.train, recipe)
     tokenizer = _tokenizer(task, data, recipe, cache, say)
@@ -69,6 +74,9 @@ def prepare_bench(task: Task, data: DataVersion, recipe: Recipe, cache: Path, sa
         raise InputError(f"no training row is left of {len(rows):,}: all are longer than {recipe.context:,} tokens")
     longest = max(len(example.ids) - example.prompt_len for example in train)
     renderer.longest_answer = longest + longest // 4
+    replay = replay_documents(recipe, tokenizer, cache.parent.parent, cache, say)
+    if replay is not None:
+        say(replay_line(len(train), replay, recipe))
     return Bench(
         task=task,
         data=data,
@@ -79,6 +87,7 @@ def prepare_bench(task: Task, data: DataVersion, recipe: Recipe, cache: Path, sa
         dev=dev,
         train_rows=rows,
         longest_answer=renderer.longest_answer,
+        replay=replay,
     )
 
 
@@ -96,12 +105,26 @@ def build_model(recipe: Recipe, tokenizer: TextTokenizer, labels: Sequence[str] 
 
 
 def source_of(bench: Bench) -> BatchSource:
-    """The batches of a recipe, with its augmentation."""
+    """The batches of a recipe, with its augmentation and its replayed documents."""
     from hone.train.source import BatchSource
 
     recipe = bench.recipe
-    if not recipe.swap_values:
+    if bench.replay is None and not recipe.swap_values:
         return BatchSource.of_recipe(bench.train, recipe, data_id=bench.data.id)
+    rows_of = _swapped(bench) if recipe.swap_values else lambda seed, epoch: list(bench.train)
+    if bench.replay is None:
+        return BatchSource.of_recipe(rows_of, recipe, data_id=bench.data.id)
+    documents = bench.replay
+
+    def examples(seed: int, epoch: int) -> list[Example]:
+        return [*rows_of(seed, epoch), *replayed(len(bench.train), documents, recipe, epoch)]
+
+    return BatchSource.of_recipe(examples, recipe, data_id=f"{bench.data.id}+{documents.key}")
+
+
+def _swapped(bench: Bench) -> Callable[[int, int], list[Example]]:
+    """The training rows of an epoch, with the values of some swapped."""
+    recipe = bench.recipe
     swap = SwapValues(bench.task, bench.train_rows, recipe.swap_values, recipe.random_words, value_rate=SWAPPED_VALUES)
     rows = {row.id: row for row in bench.train_rows}
 
@@ -115,7 +138,7 @@ def source_of(bench: Bench) -> BatchSource:
             made.append(example if len(example.ids) <= recipe.context else plain)
         return made
 
-    return BatchSource.of_recipe(examples, recipe, data_id=bench.data.id)
+    return examples
 
 
 def _share(rows: Sequence[Row], recipe: Recipe) -> Sequence[Row]:
