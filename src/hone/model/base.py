@@ -1,28 +1,81 @@
-"""Opening the model that a recipe starts from: a local folder or a hub id.
+"""Opening the model that a recipe starts from: a local folder, a hub id, or a file of llama2.c.
 
 No code of the model's is run, only safetensors are read, and without a network the answer is one sentence. The
-special tokens that hone writes with are added where the base does not have them.
+special tokens that hone writes with are added where the base does not have them; the base itself is never changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hone.errors import InputError
+from hone.errors import FailedError, InputError
 from hone.files import content_hash, file_hash, read_json
-from hone.model.folder import Wrap, read_tokenizer
-from hone.model.weights import CONFIG, check_layout, load_module
-from hone.task.render import SPECIALS, Tokenizer, label_token
+from hone.model.encoders import check_labels, is_encoder
+from hone.model.folder import HONE_FILE, TOKENIZER_FILE, Wrap, read_tokenizer
+from hone.model.hub import from_hub
+from hone.model.llama2c import Llama2cFile
+from hone.model.presets import SCRATCH
+from hone.model.vocabulary import Vocabulary, add_rows, check_own, check_sizes, embedding_rows, extended, roles_of
+from hone.model.weights import CONFIG, ENCODERS, Opening, Use, check_layout, check_use, load_with_fresh, tensor_shapes
+from hone.task.render import Tokenizer
 
 if TYPE_CHECKING:
     from torch import nn
 
-HUB_FILES = ("*.json", "*.safetensors", "*.txt")
-"""What is fetched from the hub; weights in pickles are left there."""
+
+class ModelFiles:
+    """A folder in Hugging Face layout, opened as a base.
+
+    Raises:
+        InputError: when it cannot be opened safely, or its tokenizer is another model's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        check_layout(folder)
+        self.folder = folder
+        self.config: dict[str, Any] = read_json(folder / CONFIG)
+        self._check_written()
+
+    def _check_written(self) -> None:
+        if not (self.folder / HONE_FILE).is_file():
+            return
+        expected = read_json(self.folder / HONE_FILE).get("hashes", {}).get(TOKENIZER_FILE)
+        path = self.folder / TOKENIZER_FILE
+        if expected and path.is_file() and (found := file_hash(path)) != expected:
+            raise InputError(
+                f"{path} has SHA-256 {found[:12]}, and the model was saved with {expected[:12]}: it is not the "
+                "tokenizer that the model was trained with"
+            )
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that the model is made of."""
+        return [path for path in (self.folder / CONFIG, self.folder / TOKENIZER_FILE) if path.is_file()] + sorted(
+            self.folder.glob("*.safetensors")
+        )
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each tensor on disk."""
+        return tensor_shapes(self.folder)
+
+    def roles(self, rust: Any, use: Use) -> dict[str, str]:
+        """Special tokens by role, see :func:`hone.model.vocabulary.roles_of`."""
+        return roles_of(self.folder, rust, use)
+
+    def rust(self) -> Any:
+        """The tokenizer, of the ``tokenizers`` library, without the padding and cutting that a folder may ask for."""
+        rust = read_tokenizer(self.folder)
+        check_own(self.folder, rust)
+        return rust
+
+    def load(self, opening: Opening) -> tuple[nn.Module, tuple[str, ...]]:
+        """The module, and the names of tensors that were made anew."""
+        return load_with_fresh(self.folder, opening)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,96 +83,179 @@ class Base:
     """A base model, opened but not loaded: :attr:`tokenizer` needs no torch, :attr:`module` does."""
 
     reference: str
-    folder: Path
+    source: ModelFiles | Llama2cFile
     wrap: Wrap
+    opening: Opening
     labels: tuple[str, ...] = ()
+    add_tokens: tuple[str, ...] = ()
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        """Where its files lie."""
+        return self.source.folder
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What ``config.json`` says (for llama2.c: what its sizes say in the same words)."""
+        return self.source.config
 
     @cached_property
-    def _tokenizer(self) -> tuple[Any, int]:
-        """The library's tokenizer with hone's special tokens, and how many ids it had before."""
-        from tokenizers import AddedToken
+    def vocabulary(self) -> Vocabulary:
+        """The tokenizer with what was added to it.
 
-        rust = read_tokenizer(self.folder)
-        before = rust.get_vocab_size(with_added_tokens=True)
-        names = [*SPECIALS, *map(label_token, self.labels)]
-        rust.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in names])
-        return rust, before
+        Raises:
+            InputError: when it is another model's, or a text of ``add_tokens`` cannot be added.
+        """
+        rust = self.source.rust()
+        ids = rust.get_vocab_size(with_added_tokens=True)
+        self.warnings.extend(check_sizes(self.folder, self.config, ids, embedding_rows(self.source.shapes)))
+        use = self.opening.use
+        labels = self.labels if use == "next-token" else ()
+        return extended(rust, self.source.roles(rust, use), use=use, labels=labels, add_tokens=self.add_tokens)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """The base's tokenizer; special tokens that it lacked have the ids behind its own."""
-        return self.wrap(self._tokenizer[0])
+        """The base's tokenizer; tokens that it lacked have the ids behind its own."""
+        return self.wrap(self.vocabulary.rust)
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """Its special tokens by role: ``pad``, ``begin``, ``end``, ``mask``; what it does not have is left out."""
+        return self.source.roles(self.vocabulary.rust, self.opening.use)
 
     @property
     def added_tokens(self) -> int:
-        """Number of special tokens that the base did not have."""
-        rust, before = self._tokenizer
-        return int(rust.get_vocab_size(with_added_tokens=True)) - before
+        """Number of tokens that the base did not have."""
+        return self.vocabulary.size - self.vocabulary.before
 
     @cached_property
-    def module(self) -> nn.Module:
-        """The model in float32 on the CPU, with an embedding row for each id of :attr:`tokenizer`."""
-        module = load_module(self.folder)
-        _add_rows(module, self._tokenizer[0].get_vocab_size(with_added_tokens=True), self._tokenizer[1])
-        return module
+    def _loaded(self) -> tuple[nn.Module, tuple[str, ...]]:
+        vocabulary = self.vocabulary
+        module, fresh = self.source.load(self.opening)
+        add_rows(module, vocabulary)
+        return module, fresh
 
     @property
+    def module(self) -> nn.Module:
+        """The model in float32 on the CPU, with an embedding row for each id of :attr:`tokenizer`."""
+        return self._loaded[0]
+
+    @property
+    def fresh(self) -> tuple[str, ...]:
+        """Names of the tensors that the base did not have: those of a new head."""
+        return self._loaded[1]
+
+    @cached_property
     def identity(self) -> dict[str, str]:
-        """Reference and content hashes, for lineage."""
-        weights = {path.name: file_hash(path) for path in sorted(self.folder.glob("*.safetensors"))}
+        """Reference and content hashes as they were when first asked for, for lineage."""
+        return self._hashes()
+
+    @property
+    def id(self) -> str:
+        """12 hex digits of the base's content, wherever it lies."""
+        return content_hash({key: value for key, value in self.identity.items() if key != "reference"})
+
+    def _hashes(self) -> dict[str, str]:
+        weights = {
+            path.name: file_hash(path) for path in self.source.files if path.name not in (CONFIG, TOKENIZER_FILE)
+        }
+        tokenizer = self.source.folder / TOKENIZER_FILE
         return {
             "reference": self.reference,
-            "config": content_hash(read_json(self.folder / CONFIG)),
+            "config": content_hash(self.source.config),
             "weights": content_hash(weights),
+            **({"tokenizer": file_hash(tokenizer, 12)} if tokenizer in self.source.files else {}),
         }
 
+    def check_unchanged(self) -> None:
+        """Check that the base's files are those that were opened: nothing may write into a base.
 
-def open_base(reference: str, wrap: Wrap, labels: Sequence[str] = ()) -> Base:
-    """Open a local folder or a hub id.
+        Raises:
+            FailedError: naming what has changed since :attr:`identity` was first asked for.
+        """
+        before, now = self.identity, self._hashes()
+        changed = sorted(key for key in before if before[key] != now.get(key))
+        if changed:
+            raise FailedError(
+                f"the base {self.reference} has changed on disk while it was used ({', '.join(changed)}): "
+                f"{', '.join(f'{key} was {before[key]}, is {now.get(key)}' for key in changed)}. The run began from "
+                "the old one, which can no longer be opened: keep bases where nothing writes"
+            )
+
+    def lines(self) -> list[str]:
+        """What is to be said of the opening: added tokens, a new head, oddities of the vocabulary."""
+        vocabulary = self.vocabulary
+        own = sum(param.numel() for param in self.module.parameters())
+        lines = [f"base {self.reference}: id {self.id}, {own:,} parameters, {vocabulary.before:,} ids of its own"]
+        if self.added_tokens:
+            others, texts = self.added_tokens - len(self.add_tokens), len(self.add_tokens)
+            lines.append(
+                f"  {self.added_tokens:,} tokens added, their rows are trained and saved: {others:,} of hone's and "
+                f"labels, {texts:,} of add_tokens"
+            )
+        if self.fresh:
+            lines.append(
+                f"  {len(self.fresh)} tensors of its head are new (seed {self.opening.seed}): {', '.join(self.fresh)}"
+            )
+        return [*lines, *self.warnings]
+
+
+def is_encoder_base(reference: str) -> bool:
+    """Whether a recipe's base reads from both sides: a preset ``scratch:bert-*``, or a model of such a type.
+
+    Raises:
+        InputError: when there is no such model here or, offline, on the hub.
+    """
+    if reference.partition(":")[0] == SCRATCH:
+        return is_encoder(reference)
+    path = Path(reference).expanduser()
+    if path.is_file():
+        return False
+    folder = path if path.is_dir() else from_hub(reference)
+    check_layout(folder)
+    return str(read_json(folder / CONFIG).get("model_type")) in ENCODERS
+
+
+def open_base(
+    reference: str,
+    wrap: Wrap,
+    labels: Sequence[str] = (),
+    *,
+    add_tokens: Sequence[str] = (),
+    head: Use = "next-token",
+    num_labels: int = 0,
+    seed: int = 0,
+    dropout: float | None = None,
+) -> Base:
+    """Open a local folder, a hub id or a ``.bin`` of llama2.c.
 
     Args:
         reference: ``recipe.base``.
         wrap: makes hone's tokenizer, see :data:`hone.model.folder.Wrap`.
-        labels: classes that need a token each (classify).
+        labels: classes: a decoder gets a token for each, an encoder's head an output for each.
+        add_tokens: texts that become one token each.
+        head: what the model is for; all but ``next-token`` need an encoder.
+        num_labels: classes of an encoder's head where they have no names.
+        seed: of a new head.
+        dropout: replaces every dropout rate of the model's config; ``None`` keeps them.
 
     Raises:
-        InputError: when there is no such model here or, offline, on the hub; or it cannot be opened safely.
+        InputError: when there is no such model here or, offline, on the hub; it cannot be opened safely or is of
+            another kind; or its tokenizer is another model's.
     """
-    folder = Path(reference).expanduser()
-    if not folder.is_dir():
-        folder = _from_hub(reference)
-    check_layout(folder)
-    return Base(reference=reference, folder=folder, wrap=wrap, labels=tuple(labels))
-
-
-def _from_hub(reference: str) -> Path:
-    """The local copy of a hub id; what is in the cache is found without a network."""
-    parts = reference.split("/")
-    if len(parts) > 2 or reference.startswith((".", "~", "/")) or not all(parts):
-        raise InputError(f'base "{reference}" is not a folder here, and not a hub id (NAME or OWNER/NAME) either')
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(reference, allow_patterns=list(HUB_FILES)))
-    except Exception as error:  # requests, offline mode, cache and permission errors have no common base
-        raise InputError(
-            f'base "{reference}" is not a folder here, and the hub did not give it ({type(error).__name__}). '
-            "Without a network, fetch it once elsewhere and set base: to the folder; base: scratch needs no network"
-        ) from error
-
-
-def _add_rows(module: Any, ids: int, before: int) -> None:
-    """Make the embedding and output rows of added tokens: the mean of the rows that were trained.
-
-    A base often has more rows than its tokenizer has ids; rows are added only for ids beyond them.
-    """
-    import torch
-
-    rows = module.get_input_embeddings().weight.shape[0]
-    if ids > rows:
-        module.resize_token_embeddings(ids, mean_resizing=False)
-    layers = (module.get_input_embeddings(), module.get_output_embeddings())
-    matrices = {id(layer.weight): layer.weight for layer in layers}  # one where they are tied
-    with torch.no_grad():
-        for weight in matrices.values():
-            weight[before:ids] = weight[:before].mean(dim=0)
+    path = Path(reference).expanduser()
+    source = Llama2cFile(path) if path.is_file() else ModelFiles(path if path.is_dir() else from_hub(reference))
+    check_use(source.folder, source.config, head)
+    names = tuple(labels) or tuple(f"LABEL_{index}" for index in range(num_labels))
+    check_labels(head, len(names))
+    return Base(
+        reference=reference,
+        source=source,
+        wrap=wrap,
+        opening=Opening(
+            use=head, labels=names if head in ("classify-sequence", "tag-tokens") else (), seed=seed, dropout=dropout
+        ),
+        labels=tuple(labels),
+        add_tokens=tuple(add_tokens),
+    )

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from hone.errors import FailedError, InputError
 from hone.files import atomic_folder, file_hash, read_json, write_json
-from hone.model.weights import CONFIG, check_layout, load_module
+from hone.model.vocabulary import check_sizes, embedding_rows
+from hone.model.weights import CONFIG, Opening, check_layout, load_module, tensor_shapes
 from hone.task.render import Renderer, Tokenizer
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ the rooms of one floor don't know each other, so callers hand it in."""
 
 class SavedTokenizer(Tokenizer, Protocol):
     """A tokenizer that can write itself into a folder."""
+
+    @property
+    def hash(self) -> str:
+        """Hex digits of the whole tokenizer: equal hashes give equal ids for every text."""
+        ...
 
     def save(self, folder: Path) -> Path:
         """Write ``tokenizer.json`` and what belongs to it."""
@@ -81,6 +87,7 @@ class ModelFolder:
 
         Raises:
             FailedError: naming the first file that has changed, or the first different id.
+            InputError: when the tokenizer has ids without a row in the model.
         """
         for name, expected in self.hone["hashes"].items():
             path = self.path / name
@@ -88,12 +95,17 @@ class ModelFolder:
                 raise FailedError(f"{self.path}: {name} is missing")
             if (found := file_hash(path)) != expected:
                 raise FailedError(f"{path} has SHA-256 {found[:12]}, {expected[:12]} was written; the file has changed")
+        rows = embedding_rows(tensor_shapes(self.path))
+        check_sizes(self.path, self.config, self.tokenizer().vocab_size, rows)
         self.renderer()
 
     def load(self) -> nn.Module:
-        """The module, in float32 on the CPU, in evaluation mode, after :meth:`verify`."""
+        """The module, in float32 on the CPU, in evaluation mode, after :meth:`verify`.
+
+        An encoder has the head of the objective that it was trained with.
+        """
         self.verify()
-        return load_module(self.path)
+        return load_module(self.path, Opening(use=self.hone.get("objective", "next-token")))
 
 
 def verify_examples(path: Path | str, wrap: Wrap) -> None:
@@ -124,18 +136,26 @@ def save_model_folder(
         meta: identity: task, recipe, data, base.
 
     Raises:
-        FailedError: when an example does not render as stored, or the disk refuses; nothing is left under ``path``.
+        FailedError: when an example does not render as stored, the tokenizer has ids that the model has no row for, or
+            the disk refuses; nothing is left under ``path``.
         InputError: when ``meta`` uses a name that is taken.
     """
     from safetensors import SafetensorError
 
     renderer.verify(examples)
+    rows = module.get_input_embeddings().weight.shape[0]
+    if tokenizer.vocab_size > rows:
+        raise FailedError(
+            f"the tokenizer has {tokenizer.vocab_size:,} ids and the model {rows:,} rows in its embedding: whoever opens "
+            f"{path} would have no row for the last {tokenizer.vocab_size - rows:,}. Nothing was written"
+        )
     own = {
         "format": FORMAT,
         "kind": renderer.kind,
         "labels": list(renderer.labels),
         "renderer": renderer.to_json(),
         "examples": [dict(example) for example in examples],
+        "tokenizer": {"hash": tokenizer.hash, "size": tokenizer.vocab_size},
     }
     if taken := sorted((own.keys() | {"hashes"}) & meta.keys()):
         raise InputError(f"{', '.join(taken)} cannot be given as meta: {HONE_FILE} has its own values for them")
@@ -151,7 +171,7 @@ def save_model_folder(
 
 
 def read_tokenizer(folder: Path) -> Any:
-    """The ``tokenizers.Tokenizer`` of a folder.
+    """The ``tokenizers.Tokenizer`` of a folder; padding and cutting that it asks for are left out.
 
     Raises:
         InputError: when there is no ``tokenizer.json``. FailedError: when it is damaged.
@@ -162,6 +182,10 @@ def read_tokenizer(folder: Path) -> Any:
     if not path.is_file():
         raise InputError(f"{folder} has no {TOKENIZER_FILE}; only fast tokenizers can be opened")
     try:
-        return RustTokenizer.from_file(str(path))
+        rust = RustTokenizer.from_file(str(path))
     except Exception as error:  # the library raises nothing narrower
         raise FailedError(f"{path} is not a whole tokenizer: {error}") from error
+    # A folder may ask for padding to 128 tokens, or for cutting there: neither is for the tokenizer to decide here.
+    rust.no_padding()
+    rust.no_truncation()
+    return rust
