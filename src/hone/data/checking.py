@@ -10,7 +10,8 @@ from typing import Any
 from hone.data.rows import Bad, Row, kind_of, told
 from hone.data.wording import counted
 from hone.errors import nearest
-from hone.task.spec import Task
+from hone.task.entities import problem_of
+from hone.task.spec import LISTED, Task
 from hone.task.templates import columns
 
 SHOWN = 3
@@ -86,6 +87,7 @@ class Checker:
         self._inputs = input_columns(task)
         self._outputs = output_columns(task)
         self._json_allowed = task.kind == "extract"
+        self._listed = LISTED.get(task.kind)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -111,7 +113,7 @@ class Checker:
         fields, good = row.fields, True
         for column in (*self._inputs, *self._outputs):
             value = fields.get(column)
-            if type(value) is str:
+            if type(value) is str and (self._listed is None or column in self._inputs):
                 continue
             if column not in fields:
                 self._missing.setdefault(column, []).append(row.id)
@@ -119,6 +121,12 @@ class Checker:
                 if self._on_bad is not None:
                     self._on_bad(Bad(row.id, column, "a value", "no such column"))
                 good = False
+                continue
+            if self._listed is not None and column not in self._inputs:
+                problem = _list_problem(self._listed, value)
+                if problem is not None:
+                    self._add(Bad(row.id, column, f"a {self._listed}", problem))
+                    good = False
                 continue
             as_answer = self._json_allowed and column not in self._inputs
             if not (_is_json(value) if as_answer else _is_text(value)):
@@ -141,6 +149,14 @@ class Checker:
         hint = "; ".join([*hints, *[unsaid] * (len(others) > len(known))]) or "the row is empty"
         which = "no row has it" if len(rows) == self.rows else f"{len(rows):,} of {counted(self.rows, 'row')} lack it"
         return f'{self.source}: {where} names the column "{column}" and {which}, first {_list(rows)}; {hint}'
+
+
+def _list_problem(wanted: str, value: Any) -> str | None:
+    """What is wrong with the list of labels, or of entities, that a row has as its answer."""
+    if wanted == LISTED["tag"]:
+        return problem_of(value) and f"{kind_of(value)}: {problem_of(value)}"
+    fits = isinstance(value, list | tuple) and all(isinstance(label, str) and label for label in value)
+    return None if fits else kind_of(value)
 
 
 def _list(rows: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from hone.data.versions import ledger_path
 from hone.data.wording import counted
 from hone.errors import InputError
 from hone.files import content_hash
-from hone.task.render import task_reference
+from hone.task.render import labels_in, task_reference
 from hone.task.spec import Task
 
 STEP = "prepare-3"
@@ -33,7 +33,7 @@ Say = Callable[[str], None]
 class DataVersion:
     """The data of one task as every later step sees it.
 
-    ``id`` 12 hex digits over kept rows, split and step version; ``labels`` sorted training labels (classify);
+    ``id`` 12 hex digits over kept rows, split and step version; ``labels`` sorted labels of train: classes, or types of entities (tag);
     ``test_only_labels`` and ``dev_only_labels``: labels that no training row has; ``counts`` every number said;
     ``making`` how it was made.
     """
@@ -104,7 +104,7 @@ def _version(
 ) -> DataVersion:
     loaded, sealed = opened.loaded, opened.test
     train, dev = splits
-    labels = sorted({task_reference(task, row.fields) for row in train}) if task.kind == "classify" else []
+    labels = labels_of(task, train)
     return DataVersion(
         id=content_hash([STEP, rows_digest(train), rows_digest(dev), rows_digest(loaded.ood), sealed.digest]),
         train=train,
@@ -141,9 +141,14 @@ def _keys_and_labels(task: Task, rows: tuple[Row, ...], cleaned: clean.Cleaned) 
 
 
 def _labels_not_in(task: Task, rows: tuple[Row, ...], labels: Iterable[str]) -> tuple[str, ...]:
-    if task.kind != "classify":
-        return ()
-    return tuple(sorted({task_reference(task, row.fields) for row in rows} - set(labels)))
+    return tuple(sorted(set(labels_of(task, rows)) - set(labels)))
+
+
+def labels_of(task: Task, rows: Iterable[Row]) -> list[str]:
+    """The labels that rows have, sorted: classes, or the types of their entities; none for the other kinds."""
+    if task.kind not in ("classify", "multi-label", "tag"):
+        return []
+    return sorted({label for row in rows for label in labels_in(task.kind, task_reference(task, row.fields))})
 
 
 def _ledger(

@@ -22,7 +22,7 @@ from hone.data.sealed import Digest, SealedTest
 from hone.data.wording import counted
 from hone.errors import InputError, nearest
 from hone.files import atomic_write, content_hash
-from hone.task.render import task_prompt, task_reference
+from hone.task.render import labels_in, task_prompt, task_reference
 from hone.task.spec import Clean, Task
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ class Summary:
         self.counts[key] += 1
         self.n += 1
         self._digest.add(row)
-        if self._task.kind == "classify":
-            self._labels.add(task_reference(self._task, row.fields))
+        if self._task.kind in ("classify", "multi-label", "tag"):
+            self._labels.update(labels_in(self._task.kind, task_reference(self._task, row.fields)))
 
     def seal(
         self, source: str, base: Path, prefix: str, changing: Changing, only: frozenset[str] | None = None

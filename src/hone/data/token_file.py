@@ -30,6 +30,10 @@ def save(path: Path, examples: Sequence[Example], entries: Sequence[Entry]) -> N
         "prompt_lens": np.array([example.prompt_len for example in examples], dtype=np.int64),
         "labels": np.array([_NO_LABEL if e.label is None else e.label for e in examples], dtype=np.int64),
     }
+    if examples and examples[0].targets is not None:
+        arrays["targets"] = _joined([e.targets for e in examples], np.int32)
+    if examples and examples[0].labels is not None:
+        arrays["several"] = np.stack([e.labels for e in examples]).astype(np.float32)
     books = json.dumps({"rows": [example.row for example in examples], "entries": [asdict(entry) for entry in entries]})
     # As an array: with a second key in the metadata the file's bytes would not be the same every time.
     arrays["digest"] = np.frombuffer(_digest(arrays, books), dtype=np.uint8)
@@ -63,6 +67,7 @@ def _examples(arrays: Mapping[str, Any], books: Mapping[str, Any]) -> Stored:
     columns = zip(
         ends, arrays["lengths"].tolist(), arrays["prompt_lens"].tolist(), arrays["labels"].tolist(), strict=True
     )
+    targets, several = arrays.get("targets"), arrays.get("several")
     examples = tuple(
         Example(
             ids=arrays["ids"][end - length : end],
@@ -70,8 +75,10 @@ def _examples(arrays: Mapping[str, Any], books: Mapping[str, Any]) -> Stored:
             prompt_len=prompt_len,
             label=None if label == _NO_LABEL else label,
             row=row,
+            targets=None if targets is None else targets[end - length : end],
+            labels=None if several is None else several[index],
         )
-        for row, (end, length, prompt_len, label) in zip(books["rows"], columns, strict=True)
+        for index, (row, (end, length, prompt_len, label)) in enumerate(zip(books["rows"], columns, strict=True))
     )
     return examples, tuple(_entry(record) for record in books["entries"])
 

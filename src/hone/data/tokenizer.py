@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hone.errors import FailedError, InputError, nearest
 from hone.files import atomic_write, content_hash, write_json
+from hone.task.encoding import MASK
 from hone.task.render import BEGIN, END, PAD, SPECIALS, label_token
 
 if TYPE_CHECKING:
@@ -22,6 +23,16 @@ if TYPE_CHECKING:
 FILE = "tokenizer.json"
 CONFIG_FILE = "tokenizer_config.json"
 NUM_BYTES = 256
+ENCODER_SPECIALS = (PAD, BEGIN, MASK, END)
+"""Special tokens of a tokenizer that is trained for an encoder: ids 0 to 3."""
+_DECODER_ROLES = {"pad_token": (PAD,), "bos_token": (BEGIN,), "eos_token": (END,)}
+_ENCODER_ROLES = {
+    "pad_token": (PAD, "[PAD]", "<pad>"),
+    "cls_token": (BEGIN, "[CLS]", "<s>"),
+    "sep_token": (END, "[SEP]", "</s>"),
+    "mask_token": (MASK, "[MASK]", "<mask>"),
+}
+"""Roles in ``tokenizer_config.json``, and the names that their tokens have in hone's, BERT's and RoBERTa's files."""
 
 
 class TextTokenizer:
@@ -30,6 +41,9 @@ class TextTokenizer:
     def __init__(self, rust: RustTokenizer) -> None:
         # Without this the text "<|end|>" in a user's row would become the end of the row (law 4).
         rust.encode_special_tokens = True
+        # Files of encoders often bring a length to cut at and one to pad to; nothing is cut or padded silently.
+        rust.no_truncation()
+        rust.no_padding()
         self._rust = rust
         self._special_ids = {
             token.content: token_id for token_id, token in rust.get_added_tokens_decoder().items() if token.special
@@ -60,6 +74,18 @@ class TextTokenizer:
             return list(self._rust.encode(text, add_special_tokens=False).ids)
         except (UnicodeEncodeError, TypeError):
             raise InputError(_no_text(text)) from None
+
+    def encode_with_places(self, text: str) -> tuple[list[int], list[tuple[int, int]], list[int]]:
+        """Ids as :meth:`encode` gives them, the characters that each came from, and the word that each belongs to.
+
+        Raises:
+            InputError: for half of a surrogate pair, which is not text.
+        """
+        try:
+            found = self._rust.encode(text, add_special_tokens=False)
+        except (UnicodeEncodeError, TypeError):
+            raise InputError(_no_text(text)) from None
+        return list(found.ids), list(found.offsets), list(found.word_ids)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, special ids left out; bytes that are no UTF-8 become U+FFFD."""
@@ -93,8 +119,10 @@ class TextTokenizer:
             "add_bos_token": False,
             "add_eos_token": False,
         }
-        roles = {"pad_token": PAD, "bos_token": BEGIN, "eos_token": END}
-        config |= {role: name for role, name in roles.items() if name in self._special_ids}
+        masks = not self._special_ids.keys().isdisjoint(_ENCODER_ROLES["mask_token"])
+        for role, names in (_ENCODER_ROLES if masks else _DECODER_ROLES).items():
+            if known := [name for name in names if name in self._special_ids]:
+                config[role] = known[0]
         write_json(folder / CONFIG_FILE, config)
         return folder
 
@@ -118,11 +146,16 @@ class TextTokenizer:
 
 
 def train_tokenizer(
-    texts: Iterable[str], vocab_size: int, labels: Sequence[str] = (), frames: Sequence[str] = ()
+    texts: Iterable[str],
+    vocab_size: int,
+    labels: Sequence[str] = (),
+    frames: Sequence[str] = (),
+    *,
+    specials: Sequence[str] = SPECIALS,
 ) -> TextTokenizer:
     """Train a byte-level BPE tokenizer; the same texts give the same tokenizer.
 
-    Ids 0-3 are ``<|pad|>``, ``<|begin|>``, ``<|answer|>``, ``<|end|>``, then one per label, then the 256 bytes, then
+    Ids 0-3 are ``specials`` (``<|pad|>``, ``<|begin|>``, ``<|answer|>``, ``<|end|>``), then one per label, then the 256 bytes, then
     merges, then one per frame (:mod:`hone.task.layouts`): an entry that no merge leads to. Small data may give fewer
     ids than ``vocab_size``; the rest simply does not exist.
 
@@ -131,7 +164,7 @@ def train_tokenizer(
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-    names = [*SPECIALS, *map(label_token, labels)]
+    names = [*specials, *map(label_token, labels)]
     if len(set(names)) != len(names):
         raise InputError(f"the {len(labels)} labels hold one twice; each needs a token of its own")
     least = NUM_BYTES + len(names) + len(frames)

@@ -153,10 +153,16 @@ def _too_long(found: Sequence[Example], num_rows: int, context: int, split: str)
 def check_supervised(example: Example, end_id: int) -> None:
     """Law 6: a supervised id and a supervised end in every row, and nothing supervised in the prompt.
 
+    A row for an encoder writes nothing: it has a supervised position.
+
     Raises:
         FailedError: naming the row.
     """
     supervised = example.supervised
+    if example.reads_both_ways:
+        if not supervised.any():
+            raise FailedError(f"row {example.row} has no supervised position among its {len(supervised):,} tokens")
+        return
     if supervised.sum() < 2 or not supervised[-1] or example.ids[-1] != end_id:
         raise FailedError(
             f"row {example.row} has {int(supervised.sum())} supervised tokens and ends in id {example.ids[-1]}; "
@@ -171,8 +177,11 @@ def windows(example: Example, context: int) -> list[Example]:
     """Cut a document into pieces of at most ``context`` ids, each with the document's first id in front.
 
     Every id but that first one stands in exactly one piece and is supervised there once. The last piece ends with
-    the end, the others do not: the document goes on. Rows are ``<id>#1``, ``<id>#2``, ...
+    the end, the others do not: the document goes on. Rows are ``<id>#1``, ``<id>#2``, ... For an encoder each piece
+    stands between both marks.
     """
+    if example.reads_both_ways:
+        return _windows_between_marks(example, context)
     size = context - 1
     begin, rest = example.ids[:1], example.ids[1:]
     pieces = []
@@ -181,6 +190,18 @@ def windows(example: Example, context: int) -> list[Example]:
         supervised = np.ones(len(ids), dtype=np.bool_)
         supervised[0] = False
         pieces.append(Example(ids=ids, supervised=supervised, prompt_len=1, label=None, row=f"{example.row}#{number}"))
+    return pieces
+
+
+def _windows_between_marks(example: Example, context: int) -> list[Example]:
+    inner, size = example.ids[1:-1], context - 2
+    pieces = []
+    for number, start in enumerate(range(0, len(inner), size), 1):
+        ids = np.concatenate([example.ids[:1], inner[start : start + size], example.ids[-1:]])
+        supervised = np.ones(len(ids), dtype=np.bool_)
+        supervised[[0, -1]] = False
+        row = f"{example.row}#{number}"
+        pieces.append(replace(example, ids=ids, supervised=supervised, prompt_len=len(ids), row=row, targets=ids))
     return pieces
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from hone.errors import InputError
 from hone.task import overlap
+from hone.task.entities import span_counts
 from hone.task.scores import Floats, Score, Statistic, bootstrap, mean_of, point, ratio_of, wilson
 
 Prepare = Callable[[Sequence[Any], Sequence[Any]], Statistic]
@@ -126,27 +127,67 @@ def _bits_per_byte(nats: Sequence[Any], num_bytes: Sequence[Any]) -> Statistic:
 
 def _macro_f1(predictions: Sequence[Any], references: Sequence[Any]) -> Statistic:
     """Mean F1 over the classes that a resample holds, in its references or its predictions."""
-    # An answer that is no label (None) is a miss of its gold class and a claim of none.
-    codes = {label: code for code, label in enumerate(dict.fromkeys([*references, *predictions]), start=1)}
-    codes[None] = 0
-    columns = np.array(sorted(set(codes.values()) - {0}))
-    gold = (np.array([codes[label] for label in references])[:, None] == columns).astype(float)
-    claimed = (np.array([codes[label] for label in predictions])[:, None] == columns).astype(float)
+    gold, claimed = _label_tables(predictions, references)
     hits = gold * claimed
 
     def macro(weights: Floats) -> Floats:
         below = weights @ (gold + claimed)
         f1 = np.divide(2 * (weights @ hits), below, out=np.zeros_like(below), where=below > 0)
-        return np.asarray(f1.sum(axis=1) / (below > 0).sum(axis=1))
+        return np.asarray(f1.sum(axis=1) / np.maximum(1, (below > 0).sum(axis=1)))
 
     return macro
+
+
+def _micro_f1(predictions: Sequence[Any], references: Sequence[Any]) -> Statistic:
+    gold, claimed = _label_tables(predictions, references)
+    return ratio_of(2 * (gold * claimed).sum(axis=1), (gold + claimed).sum(axis=1))
+
+
+def _label_tables(predictions: Sequence[Any], references: Sequence[Any]) -> tuple[Floats, Floats]:
+    """(rows, classes) 1 where the reference has a label, and where the prediction claims it; rows may have several."""
+    wanted, given = [_labels(value) for value in references], [_labels(value) for value in predictions]
+    place = {
+        label: index for index, label in enumerate(dict.fromkeys(label for row in (*wanted, *given) for label in row))
+    }
+    tables = np.zeros((2, len(wanted), max(1, len(place))))
+    for table, rows in zip(tables, (wanted, given), strict=True):
+        for index, row in enumerate(rows):
+            table[index, [place[label] for label in row]] = 1.0
+    return tables[0], tables[1]
+
+
+def _labels(answer: Any) -> tuple[Any, ...]:
+    """The labels of an answer. One that is no label (None) is a miss of its gold class and a claim of none."""
+    if answer is None:
+        return ()
+    return tuple(answer) if isinstance(answer, list | tuple) else (answer,)
+
+
+def _labels_row(prediction: Any, reference: Any) -> float:
+    claimed, wanted = set(_labels(prediction)), set(_labels(reference))
+    return 2 * len(claimed & wanted) / (len(claimed) + len(wanted)) if claimed or wanted else 1.0
+
+
+def _span_f1(predictions: Sequence[Any], references: Sequence[Any]) -> Statistic:
+    counts = np.array([span_counts(p, r) for p, r in zip(predictions, references, strict=True)], dtype=float)
+    return ratio_of(2 * counts[:, 0], counts[:, 1] + counts[:, 2])
+
+
+def _span_f1_row(prediction: Any, reference: Any) -> float:
+    hits, claimed, wanted = span_counts(prediction, reference)
+    return 2 * hits / (claimed + wanted) if claimed + wanted else 1.0
+
+
+def _masked_bits(nats: Sequence[Any], num_tokens: Sequence[Any]) -> Statistic:
+    return ratio_of(np.asarray(nats, dtype=float) / math.log(2), np.asarray(num_tokens, dtype=float))
 
 
 def _equal_row(prediction: Any, reference: Any) -> float:
     return float(overlap.same(prediction, reference))
 
 
-ANSWERS = frozenset({"classify", "extract", "generate"})
+ANSWERS = frozenset({"classify", "multi-label", "tag", "extract", "generate"})
+LABELLED = frozenset({"classify", "multi-label"})
 _TABLE = (
     Metric(
         name="exact_match", prepare=_share_equal, per_row=_equal_row, interval="wilson", kinds=ANSWERS,
@@ -157,8 +198,16 @@ _TABLE = (
         source="share of rows with the gold label",
     ),
     Metric(
-        name="macro_f1", prepare=_macro_f1, per_row=_equal_row, interval="bootstrap", kinds=frozenset({"classify"}),
+        name="macro_f1", prepare=_macro_f1, per_row=_labels_row, interval="bootstrap", kinds=LABELLED,
         source="mean of the classes' F1 over classes seen in references or predictions (as scikit-learn's f1_score)",
+    ),
+    Metric(
+        name="micro_f1", prepare=_micro_f1, per_row=_labels_row, interval="bootstrap", kinds=LABELLED,
+        source="F1 over all (row, label) pairs together (as scikit-learn's f1_score, average micro)",
+    ),
+    Metric(
+        name="span_f1", prepare=_span_f1, per_row=_span_f1_row, interval="bootstrap", kinds=frozenset({"tag"}),
+        source="micro F1 over entities whose type and both ends are exact (as conlleval and seqeval)",
     ),
     Metric(
         name="field_f1", prepare=_field_f1, per_row=_field_f1_row, interval="bootstrap", kinds=frozenset({"extract"}),
@@ -177,10 +226,17 @@ _TABLE = (
         interval="bootstrap", kinds=frozenset({"language-model"}), higher_is_better=False, highest=math.inf,
         source="total nats / ln 2 / UTF-8 bytes; predictions are nats per row, references are bytes per row",
     ),
+    Metric(
+        name="masked_bits", prepare=_masked_bits, per_row=lambda nats, count: nats / math.log(2) / count,
+        interval="bootstrap", kinds=frozenset({"language-model"}), higher_is_better=False, highest=math.inf,
+        source="of encoders: total nats / ln 2 / masked tokens, the same 15 % of the tokens masked at every reading",
+    ),
 )  # fmt: skip
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _TABLE}
 DEFAULT_METRIC = {
     "classify": "accuracy",
+    "multi-label": "micro_f1",
+    "tag": "span_f1",
     "extract": "field_f1",
     "generate": "rouge_l",
     "language-model": "bits_per_byte",

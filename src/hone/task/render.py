@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hone.errors import FailedError, InputError
+from hone.task.entities import located
 from hone.task.layouts import Layout, answer_parts, answer_text, parse_answer
 from hone.task.spec import Kind, Message, Task
 from hone.task.templates import fill
@@ -151,6 +152,11 @@ class Renderer:
             frames=frames,
         )
 
+    @staticmethod
+    def templates_of(task: Task) -> tuple[Any, Any]:
+        """A task's templates of prompt and answer as plain values."""
+        return _plain_input(task.input), task.output
+
     # Rows to text and ids.
 
     def prompt_text(self, fields: Mapping[str, Any]) -> str:
@@ -165,7 +171,7 @@ class Renderer:
 
     def reference(self, fields: Mapping[str, Any]) -> Any:
         """The gold answer in the task's terms: a label or text (str), or an object (dict)."""
-        return reference(self.kind, self.output_template, fields)
+        return reference(self.kind, self.output_template, fields, self.input_template)
 
     def completion_text(self, answer: Any) -> str:
         """An answer as the text that the model is to write."""
@@ -238,7 +244,11 @@ class Renderer:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], tokenizer: Tokenizer) -> Renderer:
-        """The inverse of :meth:`to_json`."""
+        """The inverse of :meth:`to_json`; for a model that reads from both sides its own kind of renderer."""
+        if "marks" in data:
+            from hone.task.encoding import EncoderRenderer
+
+            return EncoderRenderer.from_json(data, tokenizer)
         return cls(
             kind=data["kind"],
             input_template=data["input"],
@@ -282,10 +292,21 @@ def prompt_text(template: Any, fields: Mapping[str, Any]) -> str:
     return str(fill(template, fields))
 
 
-def reference(kind: Kind, template: Any, fields: Mapping[str, Any]) -> Any:
-    """A row's gold answer: text for classify, generate and language-model, an object for extract."""
+def reference(kind: Kind, template: Any, fields: Mapping[str, Any], input_template: Any = None) -> Any:
+    """A row's gold answer: text for classify, generate and language-model, an object for extract.
+
+    For multi-label the labels in order, once each; for tag the entities with the characters of the prompt on which
+    they stand (:meth:`hone.task.entities.Located.to_json`).
+    """
     answer = fill(template, fields)
-    return answer if kind == "extract" else str(answer)
+    if kind == "extract":
+        return answer
+    if kind == "multi-label":
+        return sorted({str(label) for label in answer})
+    if kind == "tag":
+        text = prompt_text(input_template, fields)
+        return located(text, answer).to_json(text)
+    return str(answer)
 
 
 def task_prompt(task: Task, fields: Mapping[str, Any]) -> str:
@@ -297,7 +318,16 @@ def task_prompt(task: Task, fields: Mapping[str, Any]) -> str:
 
 def task_reference(task: Task, fields: Mapping[str, Any]) -> Any:
     """A row's gold answer before any tokenizer exists."""
-    return reference(task.kind, task.output, fields)
+    return reference(task.kind, task.output, fields, _plain_input(task.input))
+
+
+def labels_in(kind: Kind, answer: Any) -> list[str]:
+    """The labels that an answer has: one (classify), several (multi-label), the entities' types (tag), or none."""
+    if kind == "classify":
+        return [answer]
+    if kind == "multi-label":
+        return list(answer)
+    return [item["type"] for item in answer] if kind == "tag" else []
 
 
 def first_difference(left: Sequence[int], right: Sequence[int]) -> int | None:

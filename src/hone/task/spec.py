@@ -15,9 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from hone.errors import nearest
 from hone.task.metrics import DEFAULT_METRIC, METRICS
-from hone.task.templates import template_problems
+from hone.task.templates import parts, template_problems
 
-Kind = Literal["classify", "extract", "generate", "language-model"]
+Kind = Literal["classify", "multi-label", "tag", "extract", "generate", "language-model"]
+"""``classify``: one label a row. ``multi-label``: any number, a list. ``tag``: entities in the text, a list."""
 Overlong = Literal["error", "drop", "split"]
 
 
@@ -248,6 +249,10 @@ class Task(Section):
             problems.append('output: an extract task needs an object, such as {intent: "{intent}"}')
         if self.kind in ("classify", "generate") and not isinstance(self.output, str):
             problems.append(f'output: a {self.kind} task needs a template, such as "{{label}}"')
+        if self.kind in LISTED:
+            problems += _one_column_problems("output", self.output, LISTED[self.kind])
+        if self.kind == "tag":
+            problems += _one_column_problems("input", self.input, "text that the entities stand in")
         if self.overlong == "split" and self.kind != "language-model":
             problems.append(f"overlong: split cuts documents, and a {self.kind} row is not one; use error or drop")
         for where, part in (("input", self.input), ("output", self.output)):
@@ -271,6 +276,17 @@ class Task(Section):
     def to_json(self) -> dict[str, Any]:
         """Plain values under the names of ``hone.yaml``."""
         return self.model_dump(by_alias=True, mode="json")
+
+
+LISTED = {"multi-label": "list of labels", "tag": "list of entities"}
+"""Kinds whose answer is one column's list, and what it holds."""
+
+
+def _one_column_problems(key: str, template: Any, what: str) -> list[str]:
+    found = parts(template) if isinstance(template, str) and not template_problems(template) else ()
+    if len(found) == 1 and found[0][0] == "" and found[0][1] is not None:
+        return []
+    return [f"{key}: must be one column alone, the {what}; got {template!r}"]
 
 
 def _plain(part: Any) -> Any:
