@@ -97,9 +97,6 @@ DAVIS = {
     "text": "play jazz by Miles Davis",
     "entities": [{"type": "artist", "text": "Miles Davis"}, {"type": "genre", "text": "jazz"}],
 }
-    "text": "play jazz by Miles Davis",
-    "entities": [{"type": "artist", "text": "Miles Davis"}, {"type": "genre", "text": "jazz"}],
-}
 
 
 def test_tags_stand_at_the_first_token_of_a_word_or_at_all(word_pieces: TextTokenizer):
@@ -126,10 +123,7 @@ def test_the_right_tags_give_the_right_entities(request: pytest.FixtureRequest, 
 
 
 def test_entities_that_tags_cannot_say_are_named(word_pieces: TextTokenizer):
-    row = {
-        "text": "in 10am \u200b",
-        "entities": [{"type": "n", "text": "10"}, {"type": "n", "text": "\u200b"}, {"type": "n", "text": "x"}],
-    }
+    row = {"text": "in 10am \u200b", "entities": [{"type": "n", "text": text} for text in ("10", "\u200b", "x")]}
     lost = renderer(word_pieces, "tag", labels=("n",)).unwritable(row)
     assert lost == ["n: x", "n: 10", "n: \u200b"]
     # With a tag at each token the 10 of 10am can be said.

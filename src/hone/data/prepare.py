@@ -33,9 +33,9 @@ Say = Callable[[str], None]
 class DataVersion:
     """The data of one task as every later step sees it.
 
-    ``id`` 12 hex digits over kept rows, split and step version; ``labels`` sorted labels of train: classes, or types of entities (tag);
-    ``test_only_labels`` and ``dev_only_labels``: labels that no training row has; ``counts`` every number said;
-    ``making`` how it was made.
+    ``id`` 12 hex digits over kept rows, split and step version; ``labels`` sorted, of train: classes, or types of
+    entities; ``test_only_labels`` and ``dev_only_labels``: labels that no training row has; ``counts`` every number
+    said; ``making`` how it was made.
     """
 
     id: str

@@ -155,9 +155,9 @@ def train_tokenizer(
 ) -> TextTokenizer:
     """Train a byte-level BPE tokenizer; the same texts give the same tokenizer.
 
-    Ids 0-3 are ``specials`` (``<|pad|>``, ``<|begin|>``, ``<|answer|>``, ``<|end|>``), then one per label, then the 256 bytes, then
-    merges, then one per frame (:mod:`hone.task.layouts`): an entry that no merge leads to. Small data may give fewer
-    ids than ``vocab_size``; the rest simply does not exist.
+    Ids 0-3 are ``specials`` (``<|pad|>``, ``<|begin|>``, ``<|answer|>``, ``<|end|>``), then one per label, then the 256
+    bytes, then merges, then one per frame (:mod:`hone.task.layouts`): an entry that no merge leads to. Small data may
+    give fewer ids than ``vocab_size``; the rest simply does not exist.
 
     Raises:
         InputError: when ``vocab_size`` has no room for bytes and special tokens, or a label stands twice.
