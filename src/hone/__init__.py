@@ -8,6 +8,7 @@ The Python face is small::
     run = hone.attempt("voice", hone.Recipe(steps=200))
     artifact = hone.export("voice", "best", weights="q8_0")
     session = hone.load(artifact)             # generate with the artifact's own runtime
+    parts = hone.training_parts("voice")      # model, batches, loss and optimizer for a loop of one's own
 
 Everything heavy is imported when it is first used.
 """
@@ -17,11 +18,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Lab", "Recipe", "Task", "attempt", "export", "load", "solve"]
+__all__ = ["Lab", "Recipe", "Task", "attempt", "export", "load", "solve", "training_parts"]
 
 if TYPE_CHECKING:
     from hone.face import attempt, export, load, solve
     from hone.lab.lab import Lab
+    from hone.own_loops import training_parts
     from hone.task.recipe import Recipe
     from hone.task.spec import Task
 
@@ -33,6 +35,7 @@ _HOMES = {
     "export": "hone.face",
     "load": "hone.face",
     "solve": "hone.face",
+    "training_parts": "hone.own_loops",
 }
 
 

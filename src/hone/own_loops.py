@@ -1,0 +1,277 @@
+"""The parts of a training run, for a loop of one's own: Lightning's or Transformers' Trainer, Accelerate, a plain one.
+
+A loop that is given these parts minimises what :func:`hone.attempt` minimises: a step's gradient is that of its summed
+loss divided by *all* its supervised tokens, however the rows are dealt to micro-batches and processes (law 2). What the
+engine does beside that (exact resume, guards, judging, the lab) a loop of one's own does itself, or does without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hone.attempts.bench import Bench, build_model, prepare_bench, source_of
+from hone.attempts.judging import dev_loss, score_model
+from hone.attempts.saving import save_model
+from hone.data.prepare import prepare
+from hone.data.rows import Row
+from hone.data.task_file import load_task
+from hone.errors import InputError
+from hone.evaluate.scoring import Evaluation
+from hone.solving.defaults import default_recipe
+from hone.task.own_metric import load_metric
+from hone.task.recipe import Recipe
+from hone.task.render import Example
+from hone.task.spec import Task
+from hone.train.batches import Batch, PackedRow, collate
+from hone.train.objectives import NextToken, Objective
+from hone.train.optimizers import Part, build_optimizers
+from hone.train.schedules import rate_factor
+from hone.train.source import BatchSource, Cursor, share_of
+
+IGNORED = -100
+"""The label of a position that carries no loss, as PyTorch's cross entropy and Transformers have it."""
+Say = Callable[[str], None]
+
+
+class StepBatch(NamedTuple):
+    """A micro-batch of one process, with what its loss has to be divided by. A named tuple: wrappers pass it on."""
+
+    batch: Batch
+    step_tokens: int
+    """Supervised tokens of the whole optimizer step: of all its micro-batches, on all processes."""
+    processes: int
+    """Processes over which a data-parallel wrapper averages gradients."""
+    is_last: bool
+    """Whether the optimizer's step is due behind this micro-batch."""
+
+    def to(self, device: torch.device) -> StepBatch:
+        """The same on a device."""
+        return self._replace(batch=self.batch.to(device))
+
+
+class StepLoss(nn.Module):
+    """``StepBatch -> loss ()``: losses of a step's micro-batches add up to its mean loss per supervised token.
+
+    On several processes each one's loss is scaled by their number, because data-parallel wrappers take the *mean* of
+    gradients over processes; the sum over processes divided by their number is the mean loss.
+    """
+
+    def __init__(self, model: nn.Module, objective: Objective) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+
+    def forward(self, step: StepBatch) -> Tensor:
+        """The scaled loss, for ``backward``."""
+        return self.objective.loss(self.model, step.batch).total * (step.processes / max(1, step.step_tokens))
+
+
+class Together(torch.optim.Optimizer):
+    """Several optimizers over different parameters as one, for loops that know only one.
+
+    Groups and states are those of the parts, so that schedulers, checkpoints and gradient scalers see all of them.
+    """
+
+    def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
+        self._parts = tuple(parts)
+        super().__init__([group for part in parts for group in part.param_groups], {})
+        self._share()
+
+    def _share(self) -> None:
+        start = 0
+        for part in self._parts:
+            end = start + len(part.param_groups)
+            part.param_groups = self.param_groups[start:end]
+            part.state = self.state
+            start = end
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        """One update by every part; the closure's value."""
+        result = None
+        if closure is not None:
+            with torch.enable_grad():
+                result = closure()
+        for part in self._parts:
+            part.step()
+        return result
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Put back what ``state_dict`` gave."""
+        super().load_state_dict(state_dict)
+        self._share()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingParts:
+    """Everything a loop needs to train one recipe on one task; made by :func:`training_parts`.
+
+    Attributes:
+        folder: the task folder.
+        bench: the task with its data and tokenizer: ``bench.train`` and ``bench.dev`` are lists of rendered examples,
+            ``bench.renderer`` makes ids of rows and answers of ids.
+        recipe: what is carried out. What a loop of one's own decides by itself (precision, processes, compiling, when
+            to save and to evaluate) is not looked at.
+        model: the module, in float32 on the CPU: trained in place.
+        objective: what is minimised.
+        source: the steps of rows, the same ones that the engine would see.
+    """
+
+    folder: Path
+    bench: Bench
+    recipe: Recipe
+    model: nn.Module
+    objective: Objective
+    source: BatchSource
+
+    @property
+    def task(self) -> Task:
+        """What "solved" means."""
+        return self.bench.task
+
+    @cached_property
+    def step_loss(self) -> StepLoss:
+        """Model and objective as one module: what a data-parallel wrapper should wrap."""
+        return StepLoss(self.model, self.objective)
+
+    @property
+    def dev_objective(self) -> Objective:
+        """What the loss on dev is measured with: without label smoothing."""
+        return NextToken()
+
+    @cached_property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps of the first epoch (with augmentation another epoch may have a few more or less)."""
+        return len(self.source.steps(0))
+
+    def step_batches(
+        self, *, steps: int | None = None, start: Cursor | None = None, rank: int = 0, processes: int = 1
+    ) -> Iterator[StepBatch]:
+        """The micro-batches of one process, ``recipe.accumulate`` of them for each of ``steps`` optimizer steps.
+
+        Args:
+            steps: how many; the recipe's without it. Epochs follow each other.
+            start: where in the data to begin; at its beginning without it.
+            rank: this process, counted from 0.
+            processes: how many there are; each must ask with its own rank.
+        """
+        cursor = start or Cursor()
+        for _ in range(self.recipe.steps if steps is None else steps):
+            rows, cursor = self.source.read(cursor)
+            yield from self.share_of_step(rows, rank=rank, processes=processes)
+
+    def share_of_step(self, rows: Sequence[PackedRow], *, rank: int = 0, processes: int = 1) -> list[StepBatch]:
+        """The micro-batches that one process has of a step's rows."""
+        terms = sum(map(loss_terms, rows))
+        shares = share_of(rows, rank=rank, processes=processes, accumulate=self.recipe.accumulate)
+        last = len(shares)
+        return [StepBatch(collate(share), terms, processes, at == last) for at, share in enumerate(shares, 1)]
+
+    def optimizer(self) -> Together:
+        """The recipe's optimizers over the model's parameters as one, at their peak rates."""
+        parts: list[Part] = build_optimizers(self.model, self.recipe)
+        for part in parts:
+            part.set_rate(1.0)
+        return Together([part.optimizer for part in parts])
+
+    def schedule(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LambdaLR:
+        """The recipe's learning-rate schedule; call its ``step`` behind each optimizer step."""
+        return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(self.recipe, step))
+
+    def dev_loss(self, model: nn.Module | None = None) -> float:
+        """Mean loss per supervised token over all dev rows, in nats."""
+        return dev_loss(model or self.model, self.bench.dev)
+
+    def score(self, model: nn.Module | None = None, rows: Sequence[Row] | None = None) -> Evaluation:
+        """The task's metric with its interval: on the ``recipe.eval_rows`` first dev rows, or on ``rows``."""
+        judged = self.bench.data.dev[: self.recipe.eval_rows] if rows is None else rows
+        return score_model(self.bench, model or self.model, judged)
+
+    def answers(self, rows: Sequence[Mapping[str, Any]], model: nn.Module | None = None) -> list[Any]:
+        """Answers to rows (their input columns) in the task's terms, by the likeliest tokens; None where it is none.
+
+        Raises:
+            InputError: for a language-model task, which has no questions.
+        """
+        from hone.evaluate.torch_generate import TorchGenerate, TorchLabels
+
+        renderer, module = self.bench.renderer, model or self.model
+        if renderer.kind == "language-model":
+            raise InputError("a language-model task has no questions to answer; its score is bits per byte")
+        prompts = [renderer.prompt_ids(fields) for fields in rows]
+        if not prompts:
+            return []
+        if renderer.kind == "classify":
+            best = TorchLabels(module)(prompts, renderer.label_ids).argmax(-1)
+            return [renderer.labels[int(index)] for index in best]
+        generate = TorchGenerate(module, renderer.pad_id)
+        done = generate(prompts, max_new_tokens=self.bench.longest_answer, end_id=renderer.end_id)
+        return [renderer.parse(one.ids) for one in done]
+
+    def save(self, path: str | Path, model: nn.Module | None = None) -> Path:
+        """Write a model folder that :func:`hone.load`, ``hone prompt`` and the exporters open."""
+        return save_model(self.bench, model or self.model, Path(path))
+
+
+def training_parts(
+    folder: str | Path, recipe: Recipe | Mapping[str, Any] | None = None, *, say: Say | None = None
+) -> TrainingParts:
+    """Prepare a task's data and open the model, for a loop of one's own.
+
+    Args:
+        folder: the task folder.
+        recipe: what to carry out, or the changes to the recipe that ``hone solve`` would try first; that one without
+            it. Its ``data`` is filled in.
+        say: takes each line that a person should read.
+
+    Raises:
+        InputError: a wrong task, data or recipe, all problems at once.
+    """
+    folder, tell = Path(folder), say or _unsaid
+    task = load_task(folder)
+    load_metric(task.metric, folder)
+    cache = folder / ".hone" / "cache"
+    data = prepare(task, folder, cache, tell)
+    if not isinstance(recipe, Recipe):
+        recipe = default_recipe(task, data, seed=0, threads=1).child(**dict(recipe or {}))
+    recipe = recipe.child(data=data.id)
+    bench = prepare_bench(task, data, recipe, cache, tell)
+    return TrainingParts(
+        folder=folder,
+        bench=bench,
+        recipe=recipe,
+        model=build_model(recipe, bench.tokenizer, data.labels),
+        objective=NextToken(recipe.label_smoothing),
+        source=source_of(bench),
+    )
+
+
+def loss_terms(row: PackedRow) -> int:
+    """What a row adds to the number that a step's loss is divided by: supervised tokens, or classes (multi-label)."""
+    return sum(int(example.supervised.sum()) if example.labels is None else len(example.labels) for example in row)
+
+
+def model_inputs(examples: Sequence[Example]) -> dict[str, Tensor]:
+    """Collate examples for a causal model of Transformers: ``input_ids`` and ``labels``, both (B, T) int64.
+
+    A ``data_collator`` for its ``Trainer``. Labels are the supervised ids and -100 everywhere else, not shifted: the
+    model shifts them. Without an attention mask the fast path of attention stays open, and as the padding is on the
+    right of causal attention nothing sees it.
+
+    Raises:
+        InputError: for examples of an encoder's objective, which a causal model cannot be trained on.
+    """
+    if any(example.reads_both_ways for example in examples):
+        raise InputError("model_inputs is for causal models; an encoder's examples say what is predicted at a position")
+    batch = collate([(example,) for example in examples])
+    return {"input_ids": batch.ids, "labels": batch.ids.masked_fill(~batch.supervised, IGNORED)}
+
+
+def _unsaid(_: Any) -> None:
+    """Takes what nobody wants to hear."""
