@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import resource
@@ -58,10 +59,31 @@ def usable_cores() -> int:
     return max(1, cores)
 
 
-def peak_rss_bytes() -> int:
-    """Largest resident set of this process so far."""
+_before_reset: list[int] = []
+"""Peaks of this process that :func:`reset_peak_rss` has put back."""
+
+
+def peak_rss_bytes(*, since_reset: bool = False) -> int:
+    """Largest resident set of this process so far, or since :func:`reset_peak_rss`."""
     scale = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+    now = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+    return now if since_reset else max([now, *_before_reset])
+
+
+def reset_peak_rss() -> None:
+    """Measure the peak anew from here; where the system cannot (macOS), it stays that of the whole process."""
+    before = peak_rss_bytes()
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+        _before_reset[:] = [before]
+
+
+def rss_bytes() -> int:
+    """Resident set of this process now; its peak where the system does not say."""
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return peak_rss_bytes()
 
 
 def accelerator() -> str:

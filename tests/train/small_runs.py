@@ -27,12 +27,13 @@ from hone.task.render import Example
 from hone.task.scores import Score
 from hone.train import checkpoints, launch
 from hone.train.batches import collate
+from hone.train.compiling import LossModule
 from hone.train.engine import fit
 from hone.train.fabric import connect
 from hone.train.objectives import NextToken
 from hone.train.records import FitResult, Judgement, StepRecord
 from hone.train.source import BatchSource, share_of
-from hone.train.stepping import LossModule, accumulate_gradients, normalise
+from hone.train.stepping import accumulate_gradients, normalise
 
 VOCAB, END = 60, 3
 SHAPE = Shape(hidden=32, layers=2, heads=2, kv_heads=2, ffn=64, vocab=VOCAB, context=64)
@@ -212,8 +213,9 @@ def gradient(rank: int, processes: int, accumulate: int) -> dict[str, Any]:
     sums = accumulate_gradients(fabric, wrapped, batches)
     params = list(module.parameters())
     norm = normalise(params, num_tokens=sums.num_tokens, processes=processes, clip_norm=1e9)
+    sums = sums.read(norm)
     grads = {name: param.grad.numpy().copy() for name, param in module.named_parameters()}
-    return {"loss": sums.loss_total / sums.num_tokens, "norm": norm, "grads": grads}
+    return {"loss": sums.loss_total / sums.num_tokens, "norm": sums.grad_norm, "grads": grads}
 
 
 def gradient_two(accumulate: int) -> list[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 ``checkpoints/step-00000400/`` holds a complete state (``state.safetensors``, ``state.json``);
 ``checkpoints/best-00000400/`` the weights of the best evaluation (``weights.safetensors``, ``best.json``);
-``checkpoints/evaluations.json`` what was measured. The last two states and one best are kept. Nothing is a pickle.
+``checkpoints/evaluations.json`` what was measured. The last states (two by default), one best and, where a run may be
+rewound, the last state on a fixed step are kept. Nothing is a pickle.
 """
 
 from __future__ import annotations
@@ -36,11 +37,20 @@ class Saved:
 
 
 class Checkpoints:
-    """The checkpoints of one run. Only the first process of a run writes."""
+    """The checkpoints of one run. Only the first process of a run writes.
 
-    def __init__(self, folder: Path, say: Say) -> None:
+    Args:
+        folder: where they lie.
+        say: takes each line that a person should read.
+        keep: newest states that stay.
+        fixed_every: the newest state on a multiple of this many steps stays too; None where nothing goes back to it.
+    """
+
+    def __init__(self, folder: Path, say: Say, *, keep: int = KEEP_STATES, fixed_every: int | None = None) -> None:
         self.folder = folder
         self._say = say
+        self._keep = keep
+        self._fixed_every = fixed_every
 
     def prepare(self) -> None:
         """Remove leftovers of a writer that died. Call under the run's lock."""
@@ -51,25 +61,46 @@ class Checkpoints:
     # Complete states.
 
     def save(self, step: int, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Path:
-        """Write the state after ``step`` steps, then remove all but the last two.
+        """Write the state after ``step`` steps, then remove the old ones that no rule keeps.
 
         Raises:
             FailedError: when the disk refuses; earlier states are untouched.
         """
         path = self.folder / f"step-{step:08d}"
         _write(path, "state", tensors, header)
-        for old in self._named("step-")[:-KEEP_STATES]:
-            shutil.rmtree(old, ignore_errors=True)
+        states = self._named("step-")
+        fixed = [old for old in states if self._fixed_every and _step_of(old) % self._fixed_every == 0]
+        for old in states[: -self._keep]:
+            if old not in fixed[-1:]:
+                shutil.rmtree(old, ignore_errors=True)
         return path
 
-    def newest(self) -> Saved | None:
-        """The newest state that is whole. Each one that is not is named, with the reason, and passed over."""
+    def newest(self, *, until_step: int | None = None, fixed: bool = False) -> Saved | None:
+        """The newest state that is whole. Each one that is not is named, with the reason, and passed over.
+
+        Args:
+            until_step: none behind this step.
+            fixed: only states on fixed steps.
+        """
         for path in reversed(self._named("step-")):
+            step = _step_of(path)
+            if (until_step is not None and step > until_step) or (fixed and step % (self._fixed_every or 1)):
+                continue
             try:
                 return _read(path, "state")
             except FailedError as error:
                 self._say(f"checkpoint {path.name} is damaged ({error}); looking for the one before it")
         return None
+
+    def forget_after(self, step: int) -> None:
+        """Remove states behind ``step``: what was trained there is undone."""
+        for path in self._named("step-"):
+            if _step_of(path) > step:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def bytes(self) -> int:
+        """What all of it takes on the disk now."""
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 
     # The best weights.
 
@@ -146,6 +177,10 @@ def _read(path: Path, kind: str) -> Saved:
         return Saved(folder=path, header=content, tensors=load_file(body))
     except SafetensorError as error:
         raise FailedError(f"{body.name} is not whole safetensors: {error}") from error
+
+
+def _step_of(path: Path) -> int:
+    return int(path.name.rsplit("-", 1)[1])
 
 
 def _file(kind: str) -> str:

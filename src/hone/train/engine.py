@@ -11,43 +11,52 @@ import contextlib
 import gc
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from hone.errors import InputError
 from hone.files import locked
 from hone.task.recipe import Recipe
 from hone.train.batches import Batch, PackedRow, collate
-from hone.train.fabric import COLLECT_EVERY, connect, cpu_threads, quiet_collector
+from hone.train.compiling import LOOKED_AT, Compiler, shapes_vary
+from hone.train.fabric import COLLECT_EVERY, connect, cpu_threads, precision_of, quiet_collector
 from hone.train.generators import generators_of_a_run
-from hone.train.guards import first_loss_line, stop_non_finite
+from hone.train.guards import choices, first_loss_line, stop_non_finite
+from hone.train.horizon import FixedHorizon, Horizon
 from hone.train.keeping import Keeper
+from hone.train.measuring import PeakMemory, Stopwatch
 from hone.train.objectives import NextToken, Objective
-from hone.train.records import FitResult, Judgement, Status, StepRecord
+from hone.train.overseeing import Looked, Overseer
+from hone.train.records import FitResult, Judgement, Status, StepRecord, early_stop_line
 from hone.train.rehearsal import rehearse
-from hone.train.schedules import rate_factor
 from hone.train.source import BatchSource, Cursor, share_of
 from hone.train.state import Progress
 from hone.train.stepping import StepSums, accumulate_gradients, normalise
 from hone.train.trainable import Trainable
-from hone.train.watching import Lookout, StepView, Stop, Verdict, Watcher, weightiest
+from hone.train.watching import Lookout, Watcher
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+FRESH_HEADS = ("classify-sequence", "tag-tokens")
+"""Objectives whose output layer is new even on a base, so that the first loss is that of a guess."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Caller:
-    """What the caller handed in; none of it can change a weight."""
+    """What the caller handed in; none of it can change a weight but by stopping or rewinding."""
 
     evaluate: Callable[[nn.Module, int], Judgement] | None
     on_step: Callable[[StepRecord], None] | None
+    on_guard: Callable[[Mapping[str, Any]], None] | None
     should_stop: Callable[[], bool] | None
     say: Callable[[str], None]
     lookout: Lookout
+    horizon: Horizon
 
 
 def fit(  # noqa: PLR0913  (four things are needed; the others are named and have defaults)
@@ -61,9 +70,11 @@ def fit(  # noqa: PLR0913  (four things are needed; the others are named and hav
     until_step: int | None = None,
     save_every: int | None = None,
     on_step: Callable[[StepRecord], None] | None = None,
+    on_guard: Callable[[Mapping[str, Any]], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     say: Callable[[str], None] | None = None,
     watchers: Sequence[Watcher] = (),
+    horizon: Horizon | None = None,
 ) -> FitResult:
     """Train ``model`` in place by a recipe, from the newest whole state in ``folder/checkpoints`` where there is one.
 
@@ -79,35 +90,53 @@ def fit(  # noqa: PLR0913  (four things are needed; the others are named and hav
         until_step: pause after this many steps of the full schedule.
         save_every: steps between states, ``recipe.eval_every`` by default; it does not change the result.
         on_step: takes one record per step, in the first process.
+        on_guard: takes each rewind as plain values, in the first process.
         should_stop: asked before each step, in the first process; when it says so the run ends after that step, saved.
         say: takes each line that a person should read.
-        watchers: look at the steps, and may ask to stop or to go back (:mod:`hone.train.watching`).
+        watchers: look at the steps, and may ask to stop or to go back (:mod:`hone.train.watching`), such as those of
+            :func:`hone.train.guards.standard.standard_watchers`.
+        horizon: where the run ends and how its rate gets there; ``recipe.steps`` and its schedule by default.
 
     Raises:
-        InputError: when the checkpoint belongs to another recipe or other data, with each difference.
+        InputError: when the checkpoint belongs to another recipe, data or base, with each difference; when a key of
+            the recipe cannot act here.
         FailedError: when a loss or gradient is not finite, or the disk refuses a checkpoint.
         BusyError: when another process trains in this folder.
     """
+    _check(recipe, judged=evaluate is not None)
     fabric = connect(recipe)
     caller = _Caller(
         evaluate=evaluate,
         on_step=on_step,
+        on_guard=on_guard if fabric.is_global_zero else None,
         should_stop=should_stop,
-        say=say or _unsaid,
+        say=(say or _unsaid) if fabric.is_global_zero else _unsaid,
         lookout=Lookout(watchers),
+        horizon=horizon or FixedHorizon(recipe),
     )
     lock = locked(folder / ".training", f"the run {folder}") if fabric.is_global_zero else contextlib.nullcontext()
     generators = generators_of_a_run(recipe.seed, fabric.global_rank)
     with lock, generators, cpu_threads(recipe.threads), quiet_collector():
-        trainable = Trainable(fabric, model, objective or NextToken(recipe.label_smoothing), recipe)
-        keeper = Keeper(fabric, trainable, recipe, source.data_id, folder, caller.say)
-        run = _Run(fabric, trainable, keeper, source, recipe, caller, folder)
-        return run.go(min(recipe.steps, until_step or recipe.steps), save_every or recipe.eval_every)
+        run = _Run(fabric, model, objective or NextToken(recipe.label_smoothing), source, recipe, caller, folder)
+        return run.go(until_step, save_every or recipe.eval_every)
 
 
 def _unsaid(line: str) -> None:
     """Where lines go when nobody listens."""
     del line
+
+
+def _check(recipe: Recipe, *, judged: bool) -> None:
+    """Refuse keys that cannot act."""
+    problems = []
+    if recipe.early_stop and not judged:
+        problems.append(
+            f"early_stop is {recipe.early_stop}, and nothing judges this run; set it to 0 or give an evaluation"
+        )
+    if recipe.compile and recipe.strategy == "fsdp" and recipe.processes > 1:
+        problems.append("compile does not go with strategy fsdp here; set compile to false, or strategy to ddp")
+    if problems:
+        raise InputError(problems)
 
 
 class _Run:
@@ -116,98 +145,134 @@ class _Run:
     def __init__(
         self,
         fabric: Fabric,
-        trainable: Trainable,
-        keeper: Keeper,
+        model: nn.Module,
+        objective: Objective,
         source: BatchSource,
         recipe: Recipe,
         caller: _Caller,
         folder: Path,
     ) -> None:
         self.fabric = fabric
-        self.trainable = trainable
-        self.keeper = keeper
         self.source = source
         self.recipe = recipe
         self.caller = caller
         self.folder = folder
+        self.watch = Stopwatch()
+        self.memory = PeakMemory(fabric.device, model)
+        self.precision, self.why = precision_of(recipe)
+        if recipe.precision == "auto":
+            caller.say(f"precision {self.precision}: {self.why}")
+        with self.watch.running("start"):
+            self.trainable = Trainable(fabric, model, objective, recipe, precision=self.precision)
+            self.keeper = Keeper(
+                fabric,
+                self.trainable,
+                recipe,
+                source.data_id,
+                folder,
+                caller.say,
+                lookout=caller.lookout,
+                watch=self.watch,
+            )
+        self.compiler: Compiler | None = None
         self.progress = Progress()
         self.last_loss: float | None = None
-        self.reason = ""
+        self.overseer = Overseer(
+            caller.lookout,
+            self.keeper,
+            self.trainable,
+            recipe,
+            folder,
+            say=caller.say,
+            on_guard=caller.on_guard,
+        )
 
-    def go(self, horizon: int, save_every: int) -> FitResult:
-        """Steps until ``horizon``, with saving and judging between them."""
-        self.progress = self.keeper.restore()
-        self.trainable.model.train()
-        if self.progress.step < horizon:
-            largest = self._my_batches(self.source.largest_step())
-            rehearse(self.fabric, self.trainable, largest, self.recipe)
+    def go(self, until_step: int | None, save_every: int) -> FitResult:
+        """Steps until the end or the pause, with saving and judging between them."""
+        with self.watch.running("start"):
+            self.progress = self.keeper.restore()
+            self.trainable.model.train()
+            if not self._is_over(until_step):
+                self._rehearse()
+        if self.keeper.may_rewind and self.progress.step == 0:
+            self._save()
         self._judge_if_due()
         stopped = False
-        while self.progress.step < horizon and not stopped:
-            stopped = self._step() or bool(self.reason)
-            if stopped or self.progress.step in (horizon, self.recipe.steps) or self._is_due(save_every):
-                self.keeper.save(self.progress)
+        while not (stopped or self._is_over(until_step) or self._has_stopped_gaining()):
+            stopped = self._step()
+            if stopped or self._is_over(until_step) or self._is_due(save_every):
+                self._save()
             self._judge_if_due()
         return self._result(stopped)
+
+    def _is_over(self, until_step: int | None) -> bool:
+        end = self.caller.horizon.end
+        return self.progress.step >= (end if until_step is None else min(end, until_step))
+
+    def _rehearse(self) -> None:
+        if self.recipe.compile:
+            self.compiler = Compiler(self.trainable.inner, shapes_vary=shapes_vary(self._first_steps()))
+        epoch = self.progress.cursor.epoch
+        self.caller.say(self.source.padding_line(epoch))
+        largest = self._my_batches(self.source.largest_step(epoch))
+        rehearse(self.fabric, self.trainable, largest, self.recipe, compiler=self.compiler, say=self.caller.say)
+
+    def _first_steps(self) -> list[list[PackedRow]]:
+        epoch = self.progress.cursor.epoch
+        return [self.source.read(Cursor(epoch, i))[0] for i in range(min(LOOKED_AT, self.source.num_steps(epoch)))]
 
     def _step(self) -> bool:
         """One optimizer step; whether the run is to stop after it."""
         begin = time.perf_counter()
-        asked = self.caller.should_stop is not None and self.fabric.is_global_zero and self.caller.should_stop()
-        cursor_read = self.progress.cursor
-        rows, cursor = self.source.read(cursor_read)
+        before, horizon, first = self.progress, self.caller.horizon, self.fabric.is_global_zero
+        asked = first and self.caller.should_stop is not None and self.caller.should_stop()
+        wish = horizon.wish(before.step) if first else 0
+        rows, behind = self.source.read(before.cursor)
         batches = self._my_batches(rows)
-        sums = accumulate_gradients(self.fabric, self.trainable.loss_module, batches, stop=asked)
-        loss = sums.loss_total / max(1, sums.num_tokens)
+        read = time.perf_counter()
+        sums = self._gradient(batches, asked, wish)
+        factor = horizon.factor(before.step)
+        due = self.overseer.due(before.step + 1)
+        looked = Looked(due=due, before=before, behind=behind, batches=batches)
+        if due:
+            record = self._record(looked, sums, factor, time.perf_counter() - begin)
+            if (instead := self.overseer.before_update(looked, record)) is not None:
+                return self._turn(instead)
+        self.trainable.update(factor)
+        if before.step % COLLECT_EVERY == COLLECT_EVERY - 1:
+            gc.collect()
+        end = time.perf_counter()
+        self.watch.add("data", read - begin)
+        self.watch.add("compute", end - read)
+        self.progress = before.advanced(behind, sums, end - begin)
+        record = self._record(looked, sums, factor, end - begin)
+        self._tell(record)
+        if sums.wish:
+            horizon.settle(self.progress.step, sums.wish)
+        if due and (back := self.overseer.after_step(looked, record)) is not None:
+            return self._turn(back)
+        return sums.stop or bool(self.overseer.reason)
+
+    def _gradient(self, batches: Sequence[Batch], asked: bool, wish: int) -> StepSums:
+        """The gradient of the mean loss of the step, clipped, in ``param.grad``; the step's sums."""
+        trainable = self.trainable
+        summed = accumulate_gradients(self.fabric, trainable.loss_module, batches, stop=asked, wish=wish)
         norm = normalise(
-            self.trainable.params,
-            num_tokens=sums.num_tokens,
+            trainable.params,
+            num_tokens=summed.num_tokens,
             processes=self.fabric.world_size,
             clip_norm=self.recipe.clip_norm,
         )
-        if not (math.isfinite(loss) and math.isfinite(norm)):
+        sums = summed.read(norm)
+        if not (math.isfinite(sums.loss_total) and math.isfinite(sums.grad_norm)):
             self._fail(batches)
-        due = self.caller.lookout.due(self.progress.step + 1)
-        factor = rate_factor(self.recipe, self.progress.step)
-        rate = factor * self.trainable.parts[0].peak_rate
-        if due:
-            record = self._recorded(1, cursor_read.epoch, loss, norm, rate, sums, time.perf_counter() - begin)
-            view = self._view(record, cursor_read, batches)
-            if self._heed([watcher.before_update(view) for watcher in due]):
-                self.trainable.clear_gradients()
-                return sums.stop
-        self.trainable.update(factor)
-        if self.progress.step % COLLECT_EVERY == COLLECT_EVERY - 1:
-            gc.collect()
-        seconds = time.perf_counter() - begin
-        self.progress = self.progress.advanced(cursor, sums, seconds)
-        record = self._recorded(0, cursor.epoch, loss, norm, rate, sums, seconds)
-        self._tell(record)
-        if due:
-            view = self._view(record, cursor_read, batches)
-            self._heed([watcher.after_step(view) for watcher in due])
-        return sums.stop
+        return sums
 
-    def _view(self, record: StepRecord, cursor: Cursor, batches: Sequence[Batch]) -> StepView:
-        trainable = self.trainable
-        return StepView(
-            record=record,
-            model=trainable.model,
-            objective=trainable.objective,
-            batches=batches,
-            cursor=cursor,
-            folder=self.folder,
-        )
-
-    def _heed(self, verdicts: Sequence[Verdict | None]) -> bool:
-        """Say what watchers have to say; whether the step ends here."""
-        lines, act = weightiest(verdicts)
-        if self.fabric.is_global_zero:
-            for line in lines:
-                self.caller.say(line)
-        if isinstance(act, Stop):
-            self.reason = act.reason
-        return isinstance(act, Stop)
+    def _turn(self, progress: Progress) -> bool:
+        """Go on from other counters than those of the step; whether the run stops here."""
+        self.progress = progress
+        self.trainable.clear_gradients()
+        return bool(self.overseer.reason)
 
     def _my_batches(self, rows: Sequence[PackedRow]) -> list[Batch]:
         """This process's micro-batches of a step."""
@@ -219,27 +284,33 @@ class _Run:
         )
         return [collate(share) for share in shares]
 
+    def _save(self) -> None:
+        with self.watch.running("saving"):
+            self.keeper.save(self.progress)
+
     def _is_due(self, every: int) -> bool:
         return self.progress.step % every == 0 or self._evaluation_is_due()
 
     def _evaluation_is_due(self) -> bool:
         """Evaluations fall on fixed steps of the schedule, wherever the run is paused or stopped."""
         step = self.progress.step
-        return step % self.recipe.eval_every == 0 or step == self.recipe.steps
+        return step % self.recipe.eval_every == 0 or step == self.caller.horizon.end
 
     def _judge_if_due(self) -> None:
         if self.caller.evaluate is not None and self._evaluation_is_due():
             self.keeper.judge(self.caller.evaluate, self.progress.step)
 
-    def _recorded(
-        self, ahead: int, epoch: int, loss: float, norm: float, rate: float, sums: StepSums, seconds: float
-    ) -> StepRecord:
+    def _has_stopped_gaining(self) -> bool:
+        patience = self.recipe.early_stop
+        return bool(patience) and self.keeper.evaluations_without_gain() >= patience
+
+    def _record(self, looked: Looked, sums: StepSums, factor: float, seconds: float) -> StepRecord:
         return StepRecord(
-            step=self.progress.step + ahead,
-            epoch=epoch,
-            loss=loss,
-            learning_rate=rate,
-            grad_norm=norm,
+            step=looked.before.step + 1,
+            epoch=looked.behind.epoch,
+            loss=sums.loss_total / max(1, sums.num_tokens),
+            learning_rate=self.trainable.parts[0].peak_rate * factor,
+            grad_norm=sums.grad_norm,
             supervised_tokens=sums.num_tokens,
             tokens=sums.computed_tokens,
             seconds=seconds,
@@ -248,11 +319,10 @@ class _Run:
 
     def _tell(self, record: StepRecord) -> None:
         self.last_loss = record.loss
-        if not self.fabric.is_global_zero:
-            return
-        if record.step == 1 and self.recipe.base.startswith("scratch"):
-            vocab_size = self.trainable.model.config.vocab_size  # type: ignore[union-attr]
-            self.caller.say(first_loss_line(record.loss, int(vocab_size)))  # type: ignore[arg-type]
+        fresh = self.recipe.base.startswith("scratch") or self.recipe.objective in FRESH_HEADS
+        if record.step == 1 and fresh:
+            options = choices(self.trainable.model, self.trainable.objective)
+            self.caller.say(first_loss_line(record.loss, options))
         if self.caller.on_step is not None:
             self.caller.on_step(record)
 
@@ -269,11 +339,20 @@ class _Run:
         )
 
     def _result(self, stopped: bool) -> FitResult:
-        progress = self.progress
-        finished = progress.step == self.recipe.steps
-        if finished:
-            self.keeper.keep_last(progress.step)
+        progress, keeper = self.progress, self.keeper
+        ended_early = self._has_stopped_gaining()
+        finished = progress.step >= self.caller.horizon.end or ended_early
+        with self.watch.running("saving"):
+            if finished:
+                keeper.keep_last(progress.step)
+            self.trainable.finish()
         status: Status = "finished" if finished else "stopped" if stopped else "paused"
+        reason = self.overseer.reason
+        if ended_early:
+            reason = early_stop_line(progress.step, keeper.best, self.recipe.early_stop)
+            self.caller.say(reason)
+        if self.compiler is not None:
+            self.caller.say(self.compiler.summary())
         return FitResult(
             status=status,
             step=progress.step,
@@ -281,7 +360,28 @@ class _Run:
             tokens=progress.tokens,
             seconds=progress.seconds,
             loss=self.last_loss,
-            evaluations=tuple(self.keeper.evaluations),
-            best=self.keeper.best,
-            best_weights=self.keeper.best_weights,
+            evaluations=tuple(keeper.evaluations),
+            best=keeper.best,
+            best_weights=keeper.best_weights,
+            reason=reason,
+            passed_over=progress.passed_over,
+            seconds_by_part=self.watch.seconds(),
+            peak_bytes=self.memory.bytes(),
+            used=self._used(),
         )
+
+    def _used(self) -> dict[str, Any]:
+        recipe, compiler = self.recipe, self.compiler
+        return {
+            "device": str(self.fabric.device),
+            "precision": self.precision,
+            "precision_reason": self.why,
+            "processes": self.fabric.world_size,
+            "threads": recipe.threads,
+            "strategy": recipe.strategy if self.fabric.world_size > 1 else "one process",
+            "accumulate": recipe.accumulate,
+            "gradient_checkpointing": recipe.gradient_checkpointing,
+            "compiled_programs": 0 if compiler is None else compiler.programs,
+            "compile_seconds": 0.0 if compiler is None else round(compiler.seconds, 2),
+            "states_kept": recipe.keep_states,
+        }

@@ -1,7 +1,7 @@
 """Every random generator of this process as tensors, so that a resumed run draws the same numbers.
 
-Kept: torch's CPU generator and one per CUDA device, NumPy's legacy global and Python's global. The order of the
-data needs none of them (see :mod:`hone.train.source`); dropout and whatever a user's callable draws do.
+Kept: torch's CPU generator and one per CUDA device or Apple GPU, NumPy's legacy global and Python's global. The
+order of the data needs none of them (see :mod:`hone.train.source`); dropout and whatever a user's callable draws do.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ def generator_states() -> dict[str, Tensor]:
     }
     if torch.cuda.is_available():
         states |= {f"cuda-{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}
+    if torch.backends.mps.is_available():
+        states["mps"] = torch.mps.get_rng_state()
     return states
 
 
@@ -41,15 +43,20 @@ def generators_of_a_run(seed: int, rank: int) -> Iterator[None]:
     Each process draws its own numbers, as dropout on other rows should.
     """
     before = generator_states()
-    sequence = np.random.SeedSequence([seed, rank])
-    torch_seed, numpy_seed, python_seed = (int(word) for word in sequence.generate_state(3))
-    torch.manual_seed(torch_seed)
-    np.random.seed(numpy_seed)  # noqa: NPY002  (this very generator is kept)
-    random.seed(python_seed)
+    seed_generators(seed, rank)
     try:
         yield
     finally:
         set_generator_states(before)
+
+
+def seed_generators(*numbers: int) -> None:
+    """Seed every generator of this process with some numbers: seed and rank, and the step where a rank joins a run."""
+    sequence = np.random.SeedSequence(list(numbers))
+    torch_seed, numpy_seed, python_seed = (int(word) for word in sequence.generate_state(3))
+    torch.manual_seed(torch_seed)
+    np.random.seed(numpy_seed)  # noqa: NPY002  (this very generator is kept)
+    random.seed(python_seed)
 
 
 def set_generator_states(states: Mapping[str, Tensor]) -> None:
@@ -66,3 +73,5 @@ def set_generator_states(states: Mapping[str, Tensor]) -> None:
         for index in range(torch.cuda.device_count()):
             if f"cuda-{index}" in states:
                 torch.cuda.set_rng_state(states[f"cuda-{index}"], index)
+    if "mps" in states and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(states["mps"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,15 @@ from torch import Tensor, nn
 
 from hone.errors import FailedError
 from hone.task.recipe import Recipe
-from hone.train.checkpoints import Checkpoints, Say
+from hone.train.checkpoints import Checkpoints, Saved, Say
 from hone.train.fabric import broadcast
 from hone.train.generators import generator_states, set_generator_states
-from hone.train.records import Evaluated, Judgement
+from hone.train.measuring import Stopwatch
+from hone.train.records import Evaluated, Judgement, PassedOver
+from hone.train.source import Cursor
 from hone.train.state import (
     Progress,
+    base_identity,
     check_same_run,
     header,
     load_state,
@@ -26,27 +30,44 @@ from hone.train.state import (
 )
 from hone.train.tensors import model_tensors
 from hone.train.trainable import Trainable
+from hone.train.watching import Lookout
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-STATES_ON_DISK = 4
-"""Two states, one being written, and the best weights (smaller than a state)."""
+MOMENTS = {"adamw": 2.0, "muon": 1.0, "adafactor": 0.1}
+"""State of an optimizer in sizes of what it trains; Adafactor keeps a row and a column of each matrix."""
 
 
 class Keeper:
-    """Saves and restores a :class:`Trainable`. All processes call it; the first one writes."""
+    """Saves, restores and rewinds a :class:`Trainable`. All processes call it; the first one writes."""
 
     def __init__(
-        self, fabric: Fabric, trainable: Trainable, recipe: Recipe, data_id: str, folder: Path, say: Say
+        self,
+        fabric: Fabric,
+        trainable: Trainable,
+        recipe: Recipe,
+        data_id: str,
+        folder: Path,
+        say: Say,
+        *,
+        lookout: Lookout,
+        watch: Stopwatch,
     ) -> None:
         self._fabric = fabric
         self._trainable = trainable
         self._recipe = recipe
         self._data_id = data_id
+        self._base_id = base_identity(trainable.given, recipe)
         self._loud = say if fabric.is_global_zero else None
-        self._checkpoints = Checkpoints(folder / "checkpoints", self._say)
-        self._saved_step = 0
+        self._lookout = lookout
+        self._watch = watch
+        self.may_rewind = recipe.on_spike == "rewind"
+        fixed_every = recipe.eval_every if self.may_rewind else None
+        self._checkpoints = Checkpoints(
+            folder / "checkpoints", self._say, keep=recipe.keep_states, fixed_every=fixed_every
+        )
+        self._saved_step: int | None = None
         self.evaluations: list[Evaluated] = []
         self.best: Evaluated | None = None
         self.best_weights: Path | None = None
@@ -55,18 +76,20 @@ class Keeper:
         """Put the run back into the newest whole state; the counters, at zero when there is none.
 
         Raises:
-            InputError: when that state belongs to another recipe or other data.
+            InputError: when that state belongs to another recipe, other data or another base.
+            FailedError: when the disk has no room for what the run will keep.
         """
         if self._fabric.is_global_zero:
             self._checkpoints.prepare()
         self._fabric.barrier()
         saved = self._checkpoints.newest()
+        self._check_disk()
         if saved is None:
-            self._check_disk()
             return Progress()
-        check_same_run(saved, self._recipe, self._data_id)
-        trainable = self._trainable
-        progress = load_state(saved, trainable.model, trainable.parts, trainable.average, self._fabric.global_rank)
+        for line in check_same_run(saved, self._recipe, self._data_id, self._base_id):
+            self._say(line)
+        progress = self._load(saved)
+        self._watch.go_on_from(saved.header.get("seconds_by_part", {}))
         if saved.header["torch"] != torch.__version__:
             self._say(
                 f"the checkpoint was written by torch {saved.header['torch']}, this is {torch.__version__}: "
@@ -75,7 +98,6 @@ class Keeper:
         self.evaluations = self._checkpoints.evaluations(progress.step)
         if (best := self._checkpoints.best()) is not None:
             self.best_weights, self.best = best
-        self._saved_step = progress.step
         self._say(f"going on from step {progress.step:,} of {self._recipe.steps:,} ({saved.folder.name})")
         return progress
 
@@ -85,12 +107,52 @@ class Keeper:
             return
         trainable = self._trainable
         generators = self._all_generators()
-        if self._fabric.is_global_zero:
+        if self._fabric.is_global_zero or trainable.sharded:
             tensors = state_tensors(trainable.model, trainable.parts, trainable.average, generators)
-            self._checkpoints.save(
-                progress.step, tensors, header(progress, self._recipe, self._data_id, trainable.average)
+        if self._fabric.is_global_zero:
+            head = header(
+                progress,
+                self._recipe,
+                data_id=self._data_id,
+                base_id=self._base_id,
+                average=trainable.average,
+                watchers=self._lookout.state(),
+                seconds_by_part=self._watch.seconds(),
             )
+            self._checkpoints.save(progress.step, tensors, head)
         self._saved_step = progress.step
+
+    def rewind(self, now: Progress, reason: str, behind: Cursor) -> Progress | None:
+        """Go back to the newest state on a fixed step, and read on behind the rows of the step that was found bad.
+
+        Fixed steps are those of evaluations, which are part of the recipe: states of pauses and of other saving
+        intervals are passed by, so that a run comes to the same weights however often it was interrupted.
+
+        Args:
+            now: the counters before the bad step.
+            reason: what was found.
+            behind: where the step after it would have read.
+
+        Returns:
+            The counters there; None where no fixed state is left on the disk.
+        """
+        self._fabric.barrier()
+        saved = self._checkpoints.newest(until_step=now.step, fixed=True)
+        if saved is None:
+            return None
+        back = self._load(saved)
+        self._fabric.barrier()
+        if self._fabric.is_global_zero:
+            self._checkpoints.forget_after(back.step)
+        passed = PassedOver(
+            step=now.step + 1,
+            back_to=back.step,
+            first=(back.cursor.epoch, back.cursor.index),
+            behind=(behind.epoch, behind.index),
+            reason=reason,
+        )
+        self.evaluations = [item for item in self.evaluations if item.step <= back.step]
+        return replace(back, cursor=behind, passed_over=(*now.passed_over, passed))
 
     def judge(self, evaluate: Callable[[nn.Module, int], Judgement], step: int) -> Evaluated:
         """Judge the kept weights in the first process, and keep them on disk when they are the best so far.
@@ -100,31 +162,57 @@ class Keeper:
         known = next((item for item in self.evaluations if item.step == step), None)
         if known is not None:
             return known
-        with self._trainable.kept_weights():
-            evaluated: Evaluated = broadcast(self._fabric, self._call(evaluate, step))
+        with self._trainable.kept_weights() as model:
+            with self._watch.running("evaluation"):
+                evaluated: Evaluated = broadcast(self._fabric, self._call(evaluate, model, step))
             self.evaluations.append(evaluated)
             if self.best is None or evaluated.score.better_than(self.best.score):
-                self._keep_best(evaluated, step)
+                self._keep_best(evaluated, step, model)
         if self._fabric.is_global_zero:
             self._checkpoints.save_evaluations(self.evaluations)
         return evaluated
 
+    def evaluations_without_gain(self) -> int:
+        """Evaluations in a row, up to the last one, that were not better than the best before them."""
+        best: Evaluated | None = None
+        since = 0
+        for item in self.evaluations:
+            if best is None or item.score.better_than(best.score):
+                best, since = item, 0
+            else:
+                since += 1
+        return since
+
     def keep_last(self, step: int) -> None:
         """Keep the weights of the end as the best, for a run that nobody judges."""
         if self.best_weights is None or self.best is None:
-            with self._trainable.kept_weights():
-                self._keep_best(None, step)
+            with self._trainable.kept_weights() as model:
+                self._keep_best(None, step, model)
+
+    def _load(self, saved: Saved) -> Progress:
+        trainable = self._trainable
+        progress = load_state(
+            saved,
+            trainable.model,
+            trainable.parts,
+            trainable.average,
+            rank=self._fabric.global_rank,
+            seed=self._recipe.seed,
+        )
+        self._lookout.load(saved.header.get("watchers", {}))
+        self._saved_step = progress.step
+        return progress
 
     def _say(self, line: str) -> None:
         """Say a line once, however many processes there are."""
         if self._loud is not None:
             self._loud(line)
 
-    def _call(self, evaluate: Callable[[nn.Module, int], Judgement], step: int) -> Evaluated | None:
+    def _call(self, evaluate: Callable[[nn.Module, int], Judgement], model: nn.Module, step: int) -> Evaluated | None:
         """The judgement, with mode and generators of the process as they were before."""
         if not self._fabric.is_global_zero:
             return None
-        model, states = self._trainable.model, generator_states()
+        states = generator_states()
         model.eval()
         try:
             with torch.no_grad():
@@ -134,12 +222,13 @@ class Keeper:
             set_generator_states(states)
         return Evaluated(step=step, score=judgement.score, numbers=dict(judgement.numbers))
 
-    def _keep_best(self, evaluated: Evaluated | None, step: int) -> None:
+    def _keep_best(self, evaluated: Evaluated | None, step: int, model: nn.Module) -> None:
         self.best = evaluated
         path: Path | None = None
-        if self._fabric.is_global_zero:
-            path = self._checkpoints.save_best(evaluated, step, model_tensors(self._trainable.model))
-        self.best_weights = broadcast(self._fabric, path)
+        with self._watch.running("saving"):
+            if self._fabric.is_global_zero:
+                path = self._checkpoints.save_best(evaluated, step, model_tensors(model))
+            self.best_weights = broadcast(self._fabric, path)
 
     def _all_generators(self) -> dict[str, Tensor]:
         """The generators of all processes, in the first one."""
@@ -151,15 +240,29 @@ class Keeper:
         return {name: value for states in every for name, value in states.items()}
 
     def _check_disk(self) -> None:
-        """Refuse to start a run whose checkpoints cannot fit on the disk."""
+        """Refuse to train where the disk has no room for the states that the run will keep."""
         if not self._fabric.is_global_zero:
             return
-        weights = sum(value.numel() * value.element_size() for value in model_tensors(self._trainable.model).values())
-        state = weights * (4 if self._trainable.average is not None else 3)
+        trainable = self._trainable
+        weights = _bytes(model_tensors(trainable.model).values())
+        moments = sum(MOMENTS.get(part.name, 2.0) * _bytes(part.names) for part in trainable.parts)
+        state = weights + moments + (_bytes(trainable.params) if trainable.average is not None else 0)
+        # One state and one set of weights are being written while the old ones are still there.
+        states, sets = self._recipe.keep_states + 1 + self.may_rewind, 2
+        there = self._checkpoints.bytes()
+        need = max(states * state + sets * weights - there, state + weights)
         free = shutil.disk_usage(self._checkpoints.folder).free
-        self._say(f"checkpoints: {state / 1e6:,.1f} MB each (weights, two moments and the average where there is one)")
-        if free < STATES_ON_DISK * state:
+        self._say(
+            f"checkpoints: {state / 1e6:,.1f} MB each (weights, moments, the average where there is one), "
+            f"at most {states} at a time, and {sets} sets of weights of {weights / 1e6:,.1f} MB"
+        )
+        if free < need:
             raise FailedError(
-                f"{self._checkpoints.folder} has {free / 1e6:,.0f} MB free, and {STATES_ON_DISK} states of "
-                f"{state / 1e6:,.0f} MB need {STATES_ON_DISK * state / 1e6:,.0f} MB; free some space first"
+                f"{self._checkpoints.folder} has {free / 1e6:,.0f} MB free, and {states} states of "
+                f"{state / 1e6:,.0f} MB with {sets} sets of weights need {need / 1e6:,.0f} MB more than is there; free "
+                f"some space first, or lower keep_states (now {self._recipe.keep_states})"
             )
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(value.numel() * value.element_size() for value in tensors)

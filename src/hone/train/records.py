@@ -1,4 +1,4 @@
-"""What the engine tells its caller: one record per step, one per evaluation, one at the end."""
+"""What the engine tells its caller: one record per step, one per evaluation, one per rewind, one at the end."""
 
 from __future__ import annotations
 
@@ -62,11 +62,34 @@ class Evaluated:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PassedOver:
+    """Rows that a rewind passed over: those read from ``first`` on, up to ``behind`` where the run goes on reading."""
+
+    step: int
+    """The step that was found bad; what was trained since ``back_to`` is undone."""
+    back_to: int
+    first: tuple[int, int]
+    """Epoch and index of the step."""
+    behind: tuple[int, int]
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; :meth:`from_json` is the inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> PassedOver:
+        """The record that :meth:`to_json` wrote."""
+        return cls(**{**data, "first": tuple(data["first"]), "behind": tuple(data["behind"])})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FitResult:
     """How a call of ``fit`` ended."""
 
     status: Status
-    """``finished``: the whole schedule; ``paused``: at ``until_step``; ``stopped``: ``should_stop`` said so."""
+    """``finished``: the whole schedule, or ended early by its evaluations; ``paused``: at ``until_step``; ``stopped``:
+    ``should_stop`` or a watcher said so."""
     step: int
     epoch: int
     tokens: int
@@ -80,3 +103,20 @@ class FitResult:
     """The best evaluation by the task metric; an earlier one wins a tie."""
     best_weights: Path | None
     """Folder of the weights that were evaluated as the best (``weights.safetensors``)."""
+    reason: str = ""
+    """Why it ended where that is not the end of the schedule: early stopping, or a watcher's sentence."""
+    passed_over: tuple[PassedOver, ...] = ()
+    """Rows left out by rewinds since step 0."""
+    seconds_by_part: Mapping[str, float] = field(default_factory=dict, compare=False)
+    """Wall seconds since step 0 over all calls, by :data:`hone.train.measuring.PARTS`."""
+    peak_bytes: int | None = field(default=None, compare=False)
+    """Most memory that this call held at once, weights included, of what was not there before the model was made: on
+    CUDA as its allocator counts, else resident size. None where the device tells none."""
+    used: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """What the run computed with: device, precision and why, processes, threads, compiled programs, ..."""
+
+
+def early_stop_line(step: int, best: Evaluated | None, patience: int) -> str:
+    """A sentence on a run that its evaluations ended."""
+    named = f"; the best is that of step {best.step:,} with {best.score.name} {best.score.mean:.4g}" if best else ""
+    return f"ended at step {step:,}: {patience} evaluations in a row were not better than the best{named}"

@@ -5,12 +5,13 @@ What does not fit in memory fails in the first second and not in the third hour.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from hone.errors import FailedError
 from hone.task.recipe import Recipe
 from hone.train.batches import Batch
+from hone.train.compiling import Compiler
 from hone.train.generators import generator_states, set_generator_states
 from hone.train.stepping import accumulate_gradients
 from hone.train.trainable import Trainable
@@ -19,22 +20,47 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
-def rehearse(fabric: Fabric, trainable: Trainable, batches: Sequence[Batch], recipe: Recipe) -> None:
-    """Run the largest step without changing weights or generators.
+def rehearse(
+    fabric: Fabric,
+    trainable: Trainable,
+    batches: Sequence[Batch],
+    recipe: Recipe,
+    *,
+    compiler: Compiler | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Run the largest step without changing weights or generators; with it the model is compiled, where it is.
 
     Raises:
         FailedError: when it does not fit in memory, with the setting to change and to what.
     """
     states = generator_states()
+
+    def run() -> None:
+        try:
+            # What the device was asked to do has been done when the sums are read.
+            accumulate_gradients(fabric, trainable.loss_module, batches).values.tolist()
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            raise FailedError(_advice(batches, recipe)) from error
+        finally:
+            trainable.clear_gradients()
+            set_generator_states(states)
+
     try:
-        accumulate_gradients(fabric, trainable.loss_module, batches)
-    except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        run()
+    except FailedError:
+        raise
+    except Exception as error:
+        if compiler is None:
             raise
-        raise FailedError(_advice(batches, recipe)) from error
-    finally:
-        trainable.clear_gradients()
-        set_generator_states(states)
+        # Whatever a compiler stumbles over, the same step without it decides whether the run can go on.
+        say(compiler.take_back(error))
+        run()
+    else:
+        if compiler is not None:
+            say(compiler.warmed_up())
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -1,7 +1,7 @@
 """The complete state of a run: what must be equal for ten steps to be five, a kill, and five.
 
-Weights, optimizers, averaged weights, every generator of every process, the data cursor, counters, and the
-identity of recipe and data. The schedule has no state of its own: it is a function of the step.
+Weights, optimizers, averaged weights, every generator of every process, the data cursor, counters, what watchers
+remember, and the identity of recipe, data and base. The schedule has no state of its own: it is a function of the step.
 """
 
 from __future__ import annotations
@@ -18,14 +18,22 @@ from hone.files import content_hash
 from hone.task.recipe import Recipe
 from hone.train.averaging import Average
 from hone.train.checkpoints import Saved
-from hone.train.generators import generator_states, set_generator_states
+from hone.train.generators import generator_states, seed_generators, set_generator_states
 from hone.train.optimizers import Part
+from hone.train.records import PassedOver
+from hone.train.sharding import is_sharded, sharded_like, whole
 from hone.train.source import Cursor
 from hone.train.stepping import StepSums
 from hone.train.tensors import load_model_tensors, model_tensors
 
 FORMAT = 1
 Tensors = dict[str, Tensor]
+HOW = ("processes", "accumulate", "threads", "strategy", "compile", "gradient_checkpointing")
+"""Keys that say how a step is computed and not what: a run may go on with others, equal up to the order of sums."""
+KEPT = ("keep_states",)
+"""Keys that change no weight at all."""
+SAMPLED = 64
+"""Values of each tensor that identify a base."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +47,8 @@ class Progress:
     tokens: int = 0
     supervised_tokens: int = 0
     seconds: float = 0.0
+    passed_over: tuple[PassedOver, ...] = ()
+    """Rows that were left out by rewinds, oldest first."""
 
     def advanced(self, cursor: Cursor, sums: StepSums, seconds: float) -> Progress:
         """The counters one step later."""
@@ -48,35 +58,67 @@ class Progress:
             tokens=self.tokens + sums.computed_tokens,
             supervised_tokens=self.supervised_tokens + sums.num_tokens,
             seconds=self.seconds + seconds,
+            passed_over=self.passed_over,
         )
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Progress:
+        """The counters as a header has them."""
+        passed = tuple(PassedOver.from_json(item) for item in data.get("passed_over", ()))
+        return cls(**{**data, "cursor": Cursor(**data["cursor"]), "passed_over": passed})
 
 
 def state_tensors(model: nn.Module, parts: list[Part], average: Average | None, generators: Tensors) -> Tensors:
-    """Everything of a run that is a tensor. ``generators`` are those of all processes, under ``random/RANK/NAME``."""
+    """Everything of a run that is a tensor. ``generators`` are those of all processes, under ``random/RANK/NAME``.
+
+    Of a sharded model all processes call it together; the tensors are whole.
+    """
     tensors = {f"weights/{name}": value for name, value in model_tensors(model).items()}
     for part in parts:
         tensors |= part.tensors()
     if average is not None:
         tensors |= average.tensors()
-    return {**tensors, **generators}
+    return {**{name: _whole_off_the_device(value) for name, value in tensors.items()}, **generators}
 
 
-def load_state(saved: Saved, model: nn.Module, parts: list[Part], average: Average | None, rank: int) -> Progress:
-    """Put a run back into the state that was saved; its counters."""
+def _whole_off_the_device(tensor: Tensor) -> Tensor:
+    """A shard as the whole tensor on the CPU at once: all of them together may not fit on one device."""
+    return whole(tensor).cpu() if is_sharded(tensor) else tensor
+
+
+def load_state(
+    saved: Saved, model: nn.Module, parts: list[Part], average: Average | None, *, rank: int, seed: int
+) -> Progress:
+    """Put a run back into the state that was saved; its counters.
+
+    A process that the state knows nothing of gets generators of its own, seeded by ``seed``, rank and step.
+    """
     tensors = saved.tensors
+    progress = Progress.from_json(saved.header["progress"])
     load_model_tensors(model, _under(tensors, "weights/"))
-    names = {part.name for part in parts}
-    optimizer_tensors = {name: value for name, value in tensors.items() if name.split("/", 1)[0] in names}
     for part in parts:
-        part.load(optimizer_tensors)
+        part.optimizer.state.clear()
+        part.load(_laid_out(tensors, part.name, {name: param for param, name in part.names.items()}))
     if average is not None:
-        average.load(tensors, saved.header["average_updates"])
-    set_generator_states(_under(tensors, f"random/{rank}/"))
-    counters = dict(saved.header["progress"])
-    return Progress(**{**counters, "cursor": Cursor(**counters["cursor"])})
+        laid_out = _laid_out(tensors, "average", dict(model.named_parameters()))
+        average.load(laid_out, saved.header["average_updates"])
+    if mine := _under(tensors, f"random/{rank}/"):
+        set_generator_states(mine)
+    else:
+        seed_generators(seed, rank, progress.step)
+    return progress
 
 
-def header(progress: Progress, recipe: Recipe, data_id: str, average: Average | None) -> dict[str, Any]:
+def header(
+    progress: Progress,
+    recipe: Recipe,
+    *,
+    data_id: str,
+    base_id: str,
+    average: Average | None,
+    watchers: Mapping[str, Any],
+    seconds_by_part: Mapping[str, float],
+) -> dict[str, Any]:
     """The part of the state that is not tensors."""
     recipe_values = recipe.model_dump(mode="json")
     return {
@@ -85,25 +127,33 @@ def header(progress: Progress, recipe: Recipe, data_id: str, average: Average | 
         "recipe": recipe_values,
         "recipe_hash": content_hash(recipe_values),
         "data": data_id,
+        "base": base_id,
         "average_updates": 0 if average is None else average.updates,
+        "watchers": dict(watchers),
+        "seconds_by_part": dict(seconds_by_part),
         "torch": torch.__version__,
     }
 
 
-def check_same_run(saved: Saved, recipe: Recipe, data_id: str) -> None:
-    """Refuse to go on with a checkpoint of another recipe or of other data.
+def check_same_run(saved: Saved, recipe: Recipe, data_id: str, base_id: str) -> list[str]:
+    """Refuse to go on with a checkpoint of another recipe, other data or another base; what may differ, as lines.
 
     Raises:
         InputError: with one sentence per difference.
     """
-    before, now = saved.header["recipe"], recipe.model_dump(mode="json")
+    now = recipe.model_dump(mode="json")
+    # A key that came with a later version stood at its default before.
+    before = {**Recipe().model_dump(mode="json"), **saved.header["recipe"]}
+    changed = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
     problems = [
         f"{key} is {before.get(key, 'absent')!r} in the checkpoint and {now.get(key, 'absent')!r} in the recipe"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key)
+        for key in changed
+        if key not in HOW + KEPT
     ]
     if saved.header["data"] != data_id:
         problems.append(f"the data is {saved.header['data']!r} in the checkpoint and {data_id!r} now")
+    if (base := saved.header.get("base", "")) and base_id and base != base_id:
+        problems.append(f"the base's weights have the id {base} in the checkpoint and {base_id} now")
     if saved.header["format"] != FORMAT:
         problems.append(f"the checkpoint has format {saved.header['format']}, this version reads {FORMAT}")
     if problems:
@@ -111,6 +161,21 @@ def check_same_run(saved: Saved, recipe: Recipe, data_id: str) -> None:
             [f"{saved.folder}: {problem}" for problem in problems]
             + ["a run goes on only as it was started: take the old recipe and data, or start a new run"]
         )
+    how = [f"{key} {now[key]!r} (it was {before[key]!r})" for key in changed if key in HOW]
+    rows = "the same rows in the same order, and sums that may differ in their last bits"
+    return [f"the run goes on with {', '.join(how)}: {rows}"] if how else []
+
+
+def base_identity(model: nn.Module, recipe: Recipe) -> str:
+    """A hash over names, shapes and some values of a base's weights; empty from scratch, where the recipe says all."""
+    if recipe.base.startswith("scratch"):
+        return ""
+    seen = {}
+    for name, value in model_tensors(model).items():
+        flat = value.detach().reshape(-1)
+        sampled = flat[:: max(1, flat.numel() // SAMPLED)].double() if flat.device.type != "mps" else flat[:SAMPLED]
+        seen[name] = [list(value.shape), sampled.tolist()]
+    return content_hash(seen)
 
 
 def own_generators(rank: int) -> Tensors:
@@ -120,3 +185,13 @@ def own_generators(rank: int) -> Tensors:
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> Tensors:
     return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _laid_out(tensors: Mapping[str, Tensor], owner: str, params: Mapping[str, Tensor]) -> Tensors:
+    """The tensors of an owner, ``OWNER/.../PARAMETER``, on the devices and in the shards of their parameters."""
+    laid_out = {}
+    for full, value in tensors.items():
+        if full.startswith(f"{owner}/"):
+            param = params.get(full.rsplit("/", 1)[1])
+            laid_out[full] = value if param is None else sharded_like(value.to(param.device), param)
+    return laid_out

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hone.errors import InputError
+from hone.train.sharding import sharded_like, whole
 
 
 def model_tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -37,4 +38,12 @@ def load_model_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     if problems:
         raise InputError(problems)
     for name, value in own.items():
-        value.copy_(tensors[name])
+        value.copy_(sharded_like(tensors[name], value))
+
+
+@torch.no_grad()
+def gather(model: nn.Module, into: nn.Module) -> None:
+    """Copy the weights of a sharded model into a whole one of the same names. All processes call it together."""
+    targets = model_tensors(into)
+    for name, value in model_tensors(model).items():
+        targets[name].copy_(whole(value))

@@ -1,17 +1,21 @@
-"""A model that is being trained: the module as Fabric wraps it, its optimizers, its averaged weights."""
+"""A model that is being trained: the module as it is wrapped for processes, its optimizers, its averaged weights."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from hone.errors import InputError
 from hone.task.recipe import Recipe
 from hone.train.averaging import Average
+from hone.train.compiling import LossModule
 from hone.train.objectives import Objective
 from hone.train.optimizers import build_optimizers
-from hone.train.stepping import LossModule
+from hone.train.sharding import copy_to_shard
+from hone.train.tensors import gather
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -21,29 +25,36 @@ class Trainable:
     """Everything of a run that a step changes.
 
     Attributes:
-        model: the module that was given, on its device; its weights are the run's weights.
+        given: the caller's module, whole. It is what is judged, and it holds the last weights behind :meth:`finish`.
+        model: the module whose parameters are trained: ``given``, or a sharded copy of it.
+        inner: the model with its objective, before it is wrapped.
         loss_module: ``batch -> TokenLoss``, wrapped for the devices and processes.
         parts: the optimizers.
         average: averaged weights, where the recipe wants them.
         params: the trainable parameters.
     """
 
-    def __init__(self, fabric: Fabric, model: nn.Module, objective: Objective, recipe: Recipe) -> None:
-        self.model = model
+    def __init__(
+        self, fabric: Fabric, model: nn.Module, objective: Objective, recipe: Recipe, *, precision: str = "32-true"
+    ) -> None:
+        self._device = fabric.device
         self.objective = objective
-        self.parts = build_optimizers(model, recipe)
-        optimizers = [part.optimizer for part in self.parts]
-        wrapped: Any = fabric.setup(LossModule(model, objective), *optimizers)
-        self.loss_module: nn.Module = wrapped[0]
-        self._steppers = list(wrapped[1:])
-        self.params = [param for param in model.parameters() if param.requires_grad]
-        self.average = Average(model, recipe.average) if recipe.average else None
+        self.given = model
+        self.sharded = recipe.strategy == "fsdp" and fabric.world_size > 1
+        self.model = copy_to_shard(model, fabric.device) if self.sharded else model
+        self._checkpointing = recipe.gradient_checkpointing and _save_activations_again(self.model)
+        self.inner = LossModule(self.model, objective, mixed=precision == "bf16-mixed")
+        wrapped: Any = fabric.setup_module(self.inner)
+        self.loss_module: nn.Module = wrapped
+        self.parts = build_optimizers(self.model, recipe)
+        self.params = [param for param in self.model.parameters() if param.requires_grad]
+        self.average = Average(self.model, recipe.average) if recipe.average else None
 
     def update(self, factor: float) -> float:
         """Apply the gradients with rates of ``factor`` times their peaks, and clear them; the first part's rate."""
         rates = [part.set_rate(factor) for part in self.parts]
-        for optimizer in self._steppers:
-            optimizer.step()
+        for part in self.parts:
+            part.optimizer.step()
         self.clear_gradients()
         if self.average is not None:
             self.average.update()
@@ -54,8 +65,34 @@ class Trainable:
         for param in self.params:
             param.grad = None
 
-    def kept_weights(self) -> contextlib.AbstractContextManager[None]:
-        """Inside the block the model carries the weights that are judged and kept: the average, where there is one."""
-        if self.average is None or self.average.updates == 0:
-            return contextlib.nullcontext()
-        return self.average.applied()
+    @contextlib.contextmanager
+    def kept_weights(self) -> Iterator[nn.Module]:
+        """Inside the block the whole model carries the weights that are judged and kept: the average, if there is one.
+
+        All processes enter it together.
+        """
+        averaged = self.average is not None and self.average.updates > 0
+        with self.average.applied() if averaged and self.average else contextlib.nullcontext():
+            if self.sharded:
+                self.given.to(self._device)
+                gather(self.model, self.given)
+            yield self.given
+
+    def finish(self) -> None:
+        """Leave the last weights in the caller's module, and the module as it was. All processes call it together."""
+        if self.sharded:
+            gather(self.model, self.given)
+        elif self._checkpointing:
+            self.model.gradient_checkpointing_disable()  # type: ignore[operator]
+
+
+def _save_activations_again(model: nn.Module) -> bool:
+    """Switch gradient checkpointing on, in the way of Transformers that leaves gradients equal."""
+    enable: Any = getattr(model, "gradient_checkpointing_enable", None)
+    if enable is None or not getattr(model, "supports_gradient_checkpointing", False):
+        raise InputError(
+            f"gradient_checkpointing is on, and {type(model).__name__} does not offer it; switch it off, "
+            "or raise accumulate to need less memory"
+        )
+    enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return True

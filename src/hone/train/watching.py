@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import nn
 
-from hone.train.batches import Batch
-from hone.train.objectives import Objective
-from hone.train.records import StepRecord
-from hone.train.source import Cursor
+if TYPE_CHECKING:
+    from hone.train.batches import Batch
+    from hone.train.objectives import Objective
+    from hone.train.records import StepRecord
+    from hone.train.source import Cursor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
