@@ -146,7 +146,7 @@ def save_model_folder(
     rows = module.get_input_embeddings().weight.shape[0]
     if tokenizer.vocab_size > rows:
         raise FailedError(
-            f"the tokenizer has {tokenizer.vocab_size:,} ids and the model {rows:,} rows in its embedding: whoever opens "
+            f"the tokenizer has {tokenizer.vocab_size:,} ids, the embedding {rows:,} rows: whoever opens "
             f"{path} would have no row for the last {tokenizer.vocab_size - rows:,}. Nothing was written"
         )
     own = {
