@@ -1,25 +1,75 @@
-"""Optimizers against their definitions: AdamW step by step, Muon by its singular values."""
+"""Optimizers against their definitions: AdamW step by step, Muon by its singular values; what they move and keep."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from small_runs import RECIPE, model
+from small_runs import RECIPE, model, weights_hash
 from torch import nn
 
+import hone.train.muon as muon_module
+from hone.errors import FailedError, InputError
+from hone.model.presets import Shape, from_scratch
 from hone.train.averaging import Average
+from hone.train.layers import depths, rate_shares
 from hone.train.muon import Muon, orthogonalise
-from hone.train.optimizers import build_optimizers, hidden_matrices
+from hone.train.optimizers import build_optimizers, describe, hidden_matrices
+
+BAND = (0.68, 1.14)
+"""Where the iteration of Muon's authors leaves singular values that it has reached (their fixed points)."""
 
 
-@pytest.mark.parametrize("shape", [(4, 32, 32), (2, 64, 32), (3, 32, 96)])
-def test_orthogonalised_matrices_have_singular_values_near_one(shape: tuple[int, ...]) -> None:
-    matrices = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    values = torch.linalg.svdvals(orthogonalise(matrices))
-    # The authors' coefficients trade exactness for speed: [0.68, 1.13] at the fixed points, smaller only for
-    # directions that were almost absent (a square random matrix has some).
-    assert values.max() < 1.25
-    assert (values > 0.6).float().mean() > 0.95
+def with_spectrum(spectrum: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    u = torch.linalg.qr(torch.randn(rows, rows, generator=generator, dtype=torch.float64))[0]
+    v = torch.linalg.qr(torch.randn(columns, columns, generator=generator, dtype=torch.float64))[0]
+    small = min(rows, columns)
+    return u[:, :small] @ torch.diag(spectrum.double()) @ v[:small]
+
+
+def by_the_authors(matrix: torch.Tensor) -> torch.Tensor:
+    """Five equal steps from the matrix over its norm: K. Jordan's Muon."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = matrix / matrix.norm()
+    for _ in range(5):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(32, 32), (64, 32), (32, 64), (24, 96), (30, 50)])
+def test_orthogonalised_matrices_have_singular_values_near_one(shape: tuple[int, int], dtype: torch.dtype) -> None:
+    for spectrum in (torch.ones(1), torch.linspace(0.05, 1, 24), torch.logspace(-2, 0, 24), torch.tensor([1e-6])):
+        values = spectrum.expand(min(shape)) if len(spectrum) == 1 else spectrum
+        matrix = with_spectrum(torch.cat([values, torch.ones(min(shape) - len(values))]), *shape)
+        values = torch.linalg.svdvals(orthogonalise(matrix.to(dtype)[None])[0])
+        assert values.min() > BAND[0]
+        assert values.max() < BAND[1]
+
+
+@pytest.mark.parametrize("shape", [(128, 128), (128, 352), (352, 128)])
+def test_four_steps_do_what_the_authors_five_do(shape: tuple[int, int]) -> None:
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    ours, theirs = orthogonalise(matrix[None])[0], by_the_authors(matrix)
+    for values in (torch.linalg.svdvals(ours), torch.linalg.svdvals(theirs)):
+        assert values.max() < 1.21
+        assert (values > BAND[0]).float().mean() > 0.97
+    # The same direction, and about the same length, so a rate found for the one is right for the other.
+    assert torch.cosine_similarity(ours.flatten(), theirs.flatten(), dim=0) > 0.97
+    assert float(ours.norm() / theirs.norm()) == pytest.approx(1.0, abs=0.09)
+
+
+def test_wide_matrices_by_their_gram_matrices_are_those_by_the_matrices_themselves() -> None:
+    wide = torch.randn(3, 16, 64, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    wide /= wide.norm(dim=(-2, -1), keepdim=True)
+    by_matrices = muon_module._directly(wide.clone(), wide @ wide.mT)
+    by_gram = muon_module._by_gram(wide.clone(), wide @ wide.mT)
+    assert torch.allclose(by_matrices, by_gram, atol=1e-9)
+
+
+def test_a_matrix_without_gradient_stays_without_update() -> None:
+    assert orthogonalise(torch.zeros(1, 8, 32)).abs().max() == 0
 
 
 def test_orthogonalising_keeps_the_directions() -> None:
@@ -98,3 +148,173 @@ def test_the_average_warms_up_and_gives_the_weights_back_to_the_bit() -> None:
         assert torch.allclose(module.weight, by_hand)
         assert not torch.allclose(module.weight, own)
     assert torch.equal(module.weight, own)
+
+
+def give_gradients(module: nn.Module, seed: int) -> None:
+    for index, param in enumerate(module.parameters()):
+        generator = torch.Generator().manual_seed(1000 * seed + index)
+        param.grad = torch.randn(param.shape, generator=generator) if param.requires_grad else None
+
+
+def stepped(module: nn.Module, parts: list, seeds: range) -> nn.Module:
+    for seed in seeds:
+        give_gradients(module, seed)
+        for part in parts:
+            part.set_rate(1.0)
+            part.optimizer.step()
+    return module
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adafactor", "muon"])
+@pytest.mark.parametrize("layer_decay", [1.0, 0.7])
+def test_an_optimizer_goes_on_from_its_saved_state_to_the_bit(optimizer: str, layer_decay: float) -> None:
+    recipe = RECIPE.child(optimizer=optimizer, layer_decay=layer_decay, weight_decay=0.1)
+    whole = model()
+    stepped(whole, build_optimizers(whole, recipe), range(6))
+    first = model()
+    parts = build_optimizers(first, recipe)
+    stepped(first, parts, range(3))
+    saved = {name: value.clone() for part in parts for name, value in part.tensors().items()}
+    second = model()
+    second.load_state_dict(first.state_dict())
+    parts = build_optimizers(second, recipe)
+    for part in parts:
+        part.load(saved)
+    assert {name: value.shape for part in parts for name, value in part.tensors().items()} == {
+        name: value.shape for name, value in saved.items()
+    }
+    stepped(second, parts, range(3, 6))
+    assert weights_hash(second) == weights_hash(whole)
+
+
+def test_state_of_a_parameter_that_is_not_trained_is_refused() -> None:
+    (part,) = build_optimizers(model(), RECIPE.child(optimizer="adamw"))
+    with pytest.raises(FailedError, match=r"no\.such\.weight, which adamw does not train"):
+        part.load({"adamw/exp_avg/no.such.weight": torch.zeros(1)})
+
+
+def test_adafactor_moves_a_matrix_by_the_rate_times_its_own_size_and_keeps_rows_and_columns() -> None:
+    module = model()
+    (part,) = build_optimizers(module, RECIPE.child(optimizer="adafactor", learning_rate=0.01, weight_decay=0.0))
+    before = {name: param.detach().clone() for name, param in module.named_parameters()}
+    grads = {}
+    for name, param in module.named_parameters():
+        # A gradient of rank one has second moments of rank one, which rows and columns hold exactly: the update is
+        # the gradient's signs.
+        generator = torch.Generator().manual_seed(len(name))
+        column, row = (
+            torch.randn(param.shape[0], generator=generator),
+            torch.randn(param.shape[-1], generator=generator),
+        )
+        param.grad = grads[name] = column[:, None] * row[None] if param.ndim == 2 else column
+    part.set_rate(1.0)
+    part.optimizer.step()
+    for name, param in module.named_parameters():
+        size = max(1e-3, float(before[name].square().mean().sqrt()))
+        assert torch.allclose(param, before[name] - 0.01 * size * grads[name].sign(), atol=1e-5), name
+    shapes = {name: value.shape for name, value in part.tensors().items()}
+    assert shapes["adafactor/row_var/model.layers.0.mlp.up_proj.weight"] == (64, 1)
+    assert shapes["adafactor/col_var/model.layers.0.mlp.up_proj.weight"] == (1, 32)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adafactor", "muon"])
+def test_a_layers_rate_is_the_decay_times_that_of_the_layer_above(optimizer: str) -> None:
+    recipe = RECIPE.child(optimizer=optimizer, layer_decay=0.5, learning_rate=0.01, matrix_learning_rate=0.1)
+    module = from_scratch(Shape(hidden=32, layers=2, heads=2, kv_heads=2, ffn=64, vocab=60, context=64, tied=False), 0)
+    parts = build_optimizers(module, recipe)
+    for part in parts:
+        part.set_rate(0.5)
+    rates = {
+        part.names[param]: group["lr"] / (0.5 * part.peak_rate)
+        for part in parts
+        for group in part.optimizer.param_groups
+        for param in group["params"]
+    }
+    assert set(rates) == {name for name, _ in module.named_parameters()}
+    for name, rate in rates.items():
+        layer = {"model.embed_tokens.weight": 0.125, "model.norm.weight": 1.0, "lm_head.weight": 1.0}
+        expected = layer.get(name, 0.25 if ".layers.0." in name else 0.5)
+        assert rate == pytest.approx(expected), name
+
+
+def test_rates_by_layer_give_muon_the_same_update_times_the_share() -> None:
+    plain, decayed = model(), model()
+    start = {name: param.detach().clone() for name, param in plain.named_parameters()}
+    for module, decay in ((plain, 1.0), (decayed, 0.5)):
+        stepped(module, build_optimizers(module, RECIPE.child(layer_decay=decay, weight_decay=0.0)), range(1))
+    shares = rate_shares(decayed, 0.5)
+    moved = dict(plain.named_parameters())
+    for name, param in decayed.named_parameters():
+        assert torch.allclose(param - start[name], shares[name] * (moved[name] - start[name]), atol=1e-6), name
+
+
+def test_depth_is_read_from_the_names_of_the_field() -> None:
+    class Layered(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embeddings = nn.ModuleDict({"word": nn.Embedding(5, 4), "LayerNorm": nn.LayerNorm(4)})
+            self.encoder = nn.ModuleDict({"layer": nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)])})
+            self.classifier = nn.Linear(4, 2)
+
+    by_name = depths(Layered())
+    assert {by_name[name] for name in by_name if name.startswith("embeddings")} == {0}
+    assert by_name["encoder.layer.0.weight"] == 1
+    assert by_name["encoder.layer.1.bias"] == 2
+    assert by_name["classifier.weight"] == 3
+    assert hidden_matrices(Layered()) == {"encoder.layer.0.weight", "encoder.layer.1.weight"}
+
+
+def test_rates_by_layer_without_layers_are_refused() -> None:
+    with pytest.raises(InputError, match=r"layer_decay is 0\.9 and no trained parameter.*set layer_decay to 1"):
+        rate_shares(nn.Linear(3, 3), 0.9)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adafactor", "muon"])
+def test_frozen_parameters_are_left_alone_and_the_others_are_not(optimizer: str) -> None:
+    module = model()
+    before = {name: param.detach().clone() for name, param in module.named_parameters()}
+    recipe = RECIPE.child(optimizer=optimizer, freeze=("*embed*", "*.layers.[0]*"))
+    parts = build_optimizers(module, recipe)
+    stepped(module, parts, range(2))
+    for name, param in module.named_parameters():
+        frozen = "embed" in name or ".layers.0." in name
+        assert torch.equal(param, before[name]) == frozen, name
+    assert not any("embed" in name or ".layers.0." in name for part in parts for name in part.tensors())
+
+
+def test_freezing_a_tied_head_freezes_the_embedding_and_says_so() -> None:
+    module = model()  # tied: lm_head.weight is the embedding
+    parts = build_optimizers(module, RECIPE.child(freeze=("lm_head.*",)))
+    assert not module.get_input_embeddings().weight.requires_grad
+    lines = describe(module, parts)
+    size = module.get_input_embeddings().weight.numel()
+    total = sum(param.numel() for param in module.parameters())
+    assert lines[0] == f"{total - size:,} parameters are trained, {size:,} are frozen"
+    assert lines[1] == "model.embed_tokens.weight and lm_head.weight are one tensor, frozen for both"
+
+
+def test_patterns_that_match_nothing_are_refused_all_at_once_with_near_names() -> None:
+    with pytest.raises(InputError) as refusal:
+        build_optimizers(model(), RECIPE.child(freeze=("embed_tokens", "*.layers.7.*", "*.mlp.*")))
+    first, second = refusal.value.problems
+    assert 'freeze "embed_tokens" matches none' in first
+    assert 'did you mean "*embed_tokens*", which matches model.embed_tokens.weight' in first
+    assert '"*.layers.7.*"' in second
+
+
+def test_freezing_everything_is_refused() -> None:
+    module = model()
+    with pytest.raises(InputError, match=r"leaves none of the .* parameters to train"):
+        build_optimizers(module, RECIPE.child(freeze=("*",)))
+    assert all(param.requires_grad for param in module.parameters())
+
+
+def test_rates_by_layer_are_told_from_the_embeddings_to_the_head() -> None:
+    module = model()
+    recipe = RECIPE.child(layer_decay=0.5, learning_rate=0.004, matrix_learning_rate=0.02)
+    lines = describe(module, build_optimizers(module, recipe))
+    told = "times by layer: embeddings 0.125, layer 0 0.25, layer 1 0.5, head 1"
+    assert lines[-1] == f"peak rates: adamw 0.004, muon 0.02, {told}"
+    assert "with the rate of an embedding (0.125)" in lines[1]
+    plain = describe(model(), build_optimizers(model(), RECIPE.child(optimizer="adafactor", learning_rate=0.01)))
+    assert plain[-1] == "peak rates: adafactor 0.01"

@@ -1,20 +1,27 @@
 """Which optimizer moves which parameter, and its state as named tensors.
 
 Matrices decay, gains and biases do not. With ``muon`` the hidden matrices go to Muon; embeddings, the output
-matrix and all vectors stay with AdamW, as Muon's authors say.
+matrix and all vectors stay with AdamW, as Muon's authors say. ``adafactor`` is torch's: no momentum, and of a matrix's
+second moments only the means of rows and columns are kept; its rate is relative, a step moves a tensor by the rate
+times the tensor's own root mean square (N. Shazeer, M. Stern, arXiv:1804.04235).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hone.errors import FailedError
 from hone.task.recipe import Recipe
+from hone.train.layers import LAYER, describe_layers, freeze, rate_shares
 from hone.train.muon import Muon
+
+SHARE = "rate_share"
+"""Key of a parameter group: its rate over the optimizer's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,11 +34,15 @@ class Part:
     names: Mapping[nn.Parameter, str]
 
     def set_rate(self, factor: float) -> float:
-        """Set the rate to ``factor`` of the peak; the rate."""
+        """Set the rate to ``factor`` of the peak, of each group to its share of that; the rate."""
         rate = self.peak_rate * factor
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group[SHARE]
         return rate
+
+    def shares(self) -> dict[str, float]:
+        """Each parameter's share of the rate, by name."""
+        return {self.names[param]: group[SHARE] for group in self.optimizer.param_groups for param in group["params"]}
 
     def tensors(self) -> dict[str, Tensor]:
         """The whole state under ``optimizer/KEY/PARAMETER``."""
@@ -43,7 +54,7 @@ class Part:
         }
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put back what :meth:`tensors` gave.
+        """Put back what :meth:`tensors` gave, on the device where each optimizer wants it.
 
         Raises:
             FailedError: when the tensors name a parameter that this optimizer does not have.
@@ -55,52 +66,81 @@ class Part:
                 continue
             if name not in params:
                 raise FailedError(f"the checkpoint has optimizer state for {name}, which {self.name} does not train")
-            self.optimizer.state[params[name]][key] = value.clone()
+            # A step count that is not fused into a kernel stays on the CPU, where reading it does not wait.
+            on_cpu = key == "step" and not self.optimizer.defaults.get("fused")
+            device = value.device if on_cpu else params[name].device
+            self.optimizer.state[params[name]][key] = value.to(device, copy=True)
 
 
 def build_optimizers(model: nn.Module, recipe: Recipe) -> list[Part]:
-    """The optimizers of a recipe over the trainable parameters of ``model``."""
+    """The optimizers of a recipe over the trainable parameters of ``model``, after freezing what it says.
+
+    Raises:
+        InputError: for a pattern of ``freeze`` that matches nothing, or that leaves nothing to train; for rates by
+            layer where no name says a layer.
+    """
+    if recipe.freeze:
+        freeze(model, recipe.freeze)
+    shares = rate_shares(model, recipe.layer_decay)
     named = {name: param for name, param in model.named_parameters() if param.requires_grad}
     hidden = hidden_matrices(model) if recipe.optimizer == "muon" else set()
     matrices = {name: param for name, param in named.items() if name in hidden}
     rest = {name: param for name, param in named.items() if name not in hidden}
     parts = []
     if rest:
-        parts.append(_adamw(rest, recipe))
+        groups = _groups(rest, shares, recipe.weight_decay)
+        optimizer = _adafactor(groups, recipe) if recipe.optimizer == "adafactor" else _adamw(groups, recipe)
+        parts.append(_part(optimizer, recipe.learning_rate, rest))
     if matrices:
-        muon = Muon(matrices.values(), lr=recipe.matrix_learning_rate, weight_decay=recipe.weight_decay)
-        parts.append(_part("muon", muon, recipe.matrix_learning_rate, matrices))
+        muon = Muon(_groups(matrices, shares, recipe.weight_decay), lr=recipe.matrix_learning_rate)
+        parts.append(_part(muon, recipe.matrix_learning_rate, matrices))
     return parts
 
 
+def describe(model: nn.Module, parts: list[Part]) -> list[str]:
+    """What is trained, what is frozen, and how fast each layer moves, as lines for a person."""
+    shares = {name: share for part in parts for name, share in part.shares().items()}
+    return describe_layers(model, shares, {part.name: part.peak_rate for part in parts})
+
+
 def hidden_matrices(model: nn.Module) -> set[str]:
-    """Names of trainable matrices inside the layers: not embeddings, not the output matrix."""
+    """Names of trainable matrices inside the layers: not embeddings, not the output matrix or a classifier."""
     outside = {
         id(param) for module in model.modules() if isinstance(module, nn.Embedding) for param in module.parameters()
     }
     head = getattr(model, "get_output_embeddings", lambda: None)()
     outside |= {id(param) for param in head.parameters()} if head is not None else set()
-    return {
+    matrices = {
         name
         for name, param in model.named_parameters()
         if param.ndim == 2 and param.requires_grad and id(param) not in outside
     }
+    inside = {name for name in matrices if LAYER.search(name)}
+    return inside or matrices
 
 
-def _adamw(named: Mapping[str, nn.Parameter], recipe: Recipe) -> Part:
-    groups = [
-        {"params": [p for p in named.values() if p.ndim >= 2], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in named.values() if p.ndim < 2], "weight_decay": 0.0},
+def _groups(
+    named: Mapping[str, nn.Parameter], shares: Mapping[str, float], weight_decay: float
+) -> list[dict[str, Any]]:
+    """Parameter groups by share of the rate and by decay, in the order of the parameters."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, param in named.items():
+        groups.setdefault((shares[name], weight_decay if param.ndim >= 2 else 0.0), []).append(param)
+    return [
+        {"params": params, SHARE: share, "weight_decay": decay}
+        for (share, decay), params in sorted(groups.items(), key=lambda item: (-item[0][0], -item[0][1]))
     ]
-    optimizer = torch.optim.AdamW(
-        [group for group in groups if group["params"]],
-        lr=recipe.learning_rate,
-        betas=(recipe.beta1, recipe.beta2),
-        # One kernel per tensor instead of a dozen: 1 ms instead of 3 for a million parameters on one core.
-        fused=True,
-    )
-    return _part("adamw", optimizer, recipe.learning_rate, named)
 
 
-def _part(name: str, optimizer: torch.optim.Optimizer, rate: float, named: Mapping[str, nn.Parameter]) -> Part:
+def _adamw(groups: list[dict[str, Any]], recipe: Recipe) -> torch.optim.Optimizer:
+    # One kernel per tensor instead of a dozen: 1 ms instead of 3 for a million parameters on one core.
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(recipe.beta1, recipe.beta2), fused=True)
+
+
+def _adafactor(groups: list[dict[str, Any]], recipe: Recipe) -> torch.optim.Optimizer:
+    return torch.optim.Adafactor(groups, lr=recipe.learning_rate)
+
+
+def _part(optimizer: torch.optim.Optimizer, rate: float, named: Mapping[str, nn.Parameter]) -> Part:
+    name = type(optimizer).__name__.lower()
     return Part(name=name, optimizer=optimizer, peak_rate=rate, names={p: n for n, p in named.items()})
