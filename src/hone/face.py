@@ -8,9 +8,7 @@
 
 from __future__ import annotations
 
-import math
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +16,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from hone.errors import FailedError, InputError
-from hone.processes import Channel
 
 if TYPE_CHECKING:
     from hone.attempts import AttemptReport
     from hone.data.prepare import DataVersion
     from hone.deploy.runtime import Session
     from hone.evaluate.generate import Sampling
-    from hone.lab.lab import Lab
-    from hone.lab.run import Run
     from hone.serve.answering import Answer
     from hone.serve.wishes import Wish
     from hone.solving.show import Show
@@ -67,6 +62,8 @@ def attempt(  # noqa: PLR0913  (two things are needed; the others are named and 
     *,
     name: str = "attempt",
     minutes: float | None = None,
+    pause_after: float | None = None,
+    sizes: Sequence[str] = (),
     parent: int | str | None = None,
     hypothesis: str = "",
     trackers: Sequence[str] = (),
@@ -74,7 +71,7 @@ def attempt(  # noqa: PLR0913  (two things are needed; the others are named and 
     on_event: Callable[[dict[str, Any]], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> AttemptReport:
-    """Carry out one recipe on a task folder, in this process, as a run of its lab.
+    """Carry out one recipe on a task folder as a run of its lab; in this process, unless it has several of its own.
 
     A run of the same name, recipe and data that was not finished is gone on with; a finished one gives its report.
 
@@ -82,7 +79,9 @@ def attempt(  # noqa: PLR0913  (two things are needed; the others are named and 
         folder: the task folder.
         recipe: what to carry out; its ``data`` is filled in.
         name: of the run.
-        minutes: after so many the run is saved and stops; the same call goes on.
+        minutes: a box that the whole call is planned to end with: steps and evaluations follow from it.
+        pause_after: after so many minutes the run is saved and stops; the same call goes on.
+        sizes: bases from scratch (``scratch:1m``, ...) that a box may choose among.
         parent: run from which this recipe differs by one change.
         hypothesis: why the change should help.
         trackers: mirrors of the run, see :class:`hone.Lab`.
@@ -93,33 +92,22 @@ def attempt(  # noqa: PLR0913  (two things are needed; the others are named and 
     Raises:
         InputError: wrong task, data or recipe. FailedError: non-finite values, a full disk. BusyError.
     """
-    from hone.attempts import AttemptReport, carry_out
-    from hone.lab.lab import Lab
+    from hone.solving.single import Watched, Wish, carry
 
-    folder, tell = Path(folder), say or _unsaid
-    task, task_id = _load(folder)
-    data = _recorded(task, folder, tell)
-    lab = Lab(folder, trackers=trackers, say=tell)
-    recipe = recipe.child(data=data.id)
-    run = _same_run(lab, recipe, name, task_id)
-    if run is None:
-        ancestor = None if parent is None else lab.run(parent)
-        run = lab.new_run(recipe, task_id, data.id, ancestor, hypothesis, name=name, metric=task.metric)
-    elif run.result is not None:
-        tell(f"run {run.folder.name} has carried out this recipe on this data; nothing is computed again")
-        return AttemptReport.from_json({key: value for key, value in run.result.items() if key != "recipe_id"})
-    _ready_torch()
-    deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
-    return carry_out(
-        run,
-        task,
-        data,
-        recipe,
-        folder / CACHE,
-        say=tell,
-        on_event=on_event or _unsaid,
-        should_stop=lambda: time.monotonic() > deadline or bool(should_stop and should_stop()),
+    wish = Wish(
+        folder=Path(folder),
+        recipe=recipe,
+        name=name,
+        minutes=minutes,
+        pause_after=pause_after,
+        sizes=tuple(sizes),
+        parent=parent,
+        hypothesis=hypothesis,
+        trackers=tuple(trackers),
     )
+    _ready_torch()
+    watched = Watched(say=say or _unsaid, on_event=on_event or _unsaid, should_stop=should_stop or (lambda: False))
+    return carry(wish, watched, forked=False)
 
 
 def export(folder: str | Path, run: int | str = "best", weights: str = "q8_0", *, say: Say | None = None) -> Path:
@@ -136,6 +124,7 @@ def export(folder: str | Path, run: int | str = "best", weights: str = "q8_0", *
     from hone.deploy.weights import weight_format
     from hone.lab.lab import Lab
     from hone.solving.artifact import work
+    from hone.solving.single import Here, Watched
 
     folder, tell = Path(folder), say or _unsaid
     chosen_format = weight_format(weights)  # an unknown one is said before anything is computed
@@ -168,7 +157,7 @@ def export(folder: str | Path, run: int | str = "best", weights: str = "q8_0", *
     _ready_torch()
     tell(f"exporting run {chosen.folder.name} as {chosen_format.name}, then opening and comparing it")
     # With one format its certificate, or the error, says all that the work would say.
-    made = work(_Here(_unsaid), order)
+    made = work(Here(Watched()), order)
     path = Path(made["path"])
     lab.record_artifact(path, chosen, certificate=made["certificate"])
     return path
@@ -277,22 +266,6 @@ class _TorchSession:
         self.generate = self.label_logprobs = None
 
 
-class _Here(Channel):
-    """A worker's channel in a process that does the work itself: lines are said, nobody asks to stop."""
-
-    def __init__(self, say: Say) -> None:
-        self._say = say
-
-    def send(self, event: dict[str, Any]) -> None:
-        """Say lines; other events have no reader."""
-        if event.get("kind") == "line":
-            self._say(event["line"])
-
-    def should_stop(self) -> bool:
-        """Never."""
-        return False
-
-
 def _wish(given: str | Mapping[str, Any], max_new_tokens: int | None = None, sampling: Sampling | None = None) -> Wish:
     from hone.evaluate.generate import GREEDY
     from hone.serve.wishes import Wish
@@ -325,40 +298,10 @@ def _load_folder(path: Path, threads: int) -> Model:
     return Model(path, cast("Session", session), renderer)
 
 
-def _load(folder: Path) -> tuple[Task, str]:
-    """The task of a folder, and the id under which its runs are known: another template or metric is another task."""
-    from hone.data.task_file import load_task
-    from hone.files import content_hash
-    from hone.task.own_metric import load_metric
-
-    task = load_task(folder)
-    # A metric of the user's own is a file of the task folder: imported here it is found by its name alone.
-    load_metric(task.metric, folder)
-    return task, f"{task.name}-{content_hash(task.to_json(), 8)}"
-
-
-def _prepare(task: Task, folder: Path, say: Say, *, recorded: bool = False) -> DataVersion:
+def _prepare(task: Task, folder: Path, say: Say) -> DataVersion:
     from hone.data.prepare import prepare
 
-    return prepare(task, folder, folder / CACHE, say, recorded=recorded)
-
-
-def _recorded(task: Task, folder: Path, say: Say) -> DataVersion:
-    """The data, kept as a version in the task folder."""
-    from hone.data.making import record
-
-    data = _prepare(task, folder, say, recorded=True)
-    record(folder, data, say)
-    return data
-
-
-def _same_run(lab: Lab, recipe: Recipe, name: str, task_id: str) -> Run | None:
-    from hone.lab.record import slug
-
-    for run in reversed(lab.runs()):
-        if (run.header.recipe_id, run.name, run.header.task_id) == (recipe.id, slug(name), task_id):
-            return run
-    return None
+    return prepare(task, folder, folder / CACHE, say)
 
 
 def _lines() -> Show:

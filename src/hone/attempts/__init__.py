@@ -10,6 +10,7 @@ from hone.attempts.bench import Bench, build_model, prepare_bench
 from hone.attempts.calibrate import calibrate, tokens_per_step
 from hone.attempts.carrying import carry_out, work
 from hone.attempts.judging import score_model
+from hone.attempts.launching import launch
 from hone.attempts.report import AttemptReport
 from hone.attempts.untouched import untouched
 
@@ -19,6 +20,7 @@ __all__ = [
     "build_model",
     "calibrate",
     "carry_out",
+    "launch",
     "prepare_bench",
     "score_model",
     "tokens_per_step",

@@ -7,8 +7,9 @@ the way (:mod:`hone.train.horizon`), because somebody else may take the cores.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 from hone.attempts.bench import build_model, source_of
 from hone.attempts.calibrate import Judging, Speed, bench_of, judging_of, speed_of
 from hone.files import read_json, write_json
+from hone.hardware import accelerator
 from hone.processes import Channel
 from hone.task.recipe import Recipe
+from hone.task.spec import Task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,6 +44,30 @@ AIM = 0.985
 LEAST_AFTER_S = 1.0
 WRITING_BYTES_PER_S = 100e6
 PLAN_FILE, HORIZON_FILE = "box.json", "horizon.jsonl"
+
+
+def sizes_for(task: Task, recipe: Recipe) -> tuple[str, ...]:
+    """The sizes that a box may choose among, ascending: those whose artifact fits the task's device."""
+    from hone.model.presets import parameters, shape_of
+
+    room = math.inf if task.device.size_mb is None else 1e6 * task.device.size_mb
+    fitting = []
+    for size in SIZES:
+        shape = shape_of(recipe.child(base=f"scratch:{size}"), recipe.vocab_size)
+        if BYTES_PER_PARAMETER * parameters(shape) <= room:
+            fitting.append(f"scratch:{size}")
+    return tuple(fitting) or (f"scratch:{SIZES[0]}",)
+
+
+def of_size(recipe: Recipe, base: str, kept: Collection[str] = ()) -> Recipe:
+    """The recipe with another size from scratch; the initial weights shrink with the root of the width."""
+    if base == recipe.base:
+        return recipe
+    from hone.model.presets import DEFAULT_PRESET, preset
+
+    widths = [preset(name.partition(":")[2] or DEFAULT_PRESET).hidden for name in (recipe.base, base)]
+    std = round(recipe.init_std * math.sqrt(widths[0] / widths[1]), 4)
+    return recipe.child(base=base, **({} if "init_std" in kept else {"init_std": std}))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,11 +203,15 @@ class Plan:
         values = read_json(path)
         return cls(**{**values, "recipe": Recipe.model_validate(values["recipe"])})
 
-    def box(self, started: float) -> Box:
-        """The box of a call that began at ``started``."""
-        ends = started + self.seconds - self.used_s
-        times = {"judging_s": self.judging_s, "scoring_s": self.scoring_s, "after_s": self.after_s}
-        return Box(ends=ends, seconds=self.seconds, **times)
+    def times(self, started: float) -> dict[str, float]:
+        """What makes the :class:`Box` of a call that began at ``started``."""
+        return {
+            "ends": started + self.seconds - self.used_s,
+            "seconds": self.seconds,
+            "judging_s": self.judging_s,
+            "scoring_s": self.scoring_s,
+            "after_s": self.after_s,
+        }
 
 
 def plan_box(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
@@ -196,14 +227,15 @@ def plan_box(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     bench = bench_of(channel, order)
     kind, most = order["task"].kind, order["most_epochs"]
     source = source_of(bench)
-    steps_per_epoch = len(source.steps(0))
+    steps_per_epoch = source.num_steps(0)
     trial_s = min(2.5, max(0.8, 0.008 * order["box_s"]))
     model: nn.Module | None = None
     measured: list[Candidate] = []
     chosen: Candidate | None = None
     for base in order["sizes"] or (recipe.base,):
-        trial = build_model(recipe.child(base=base), bench.tokenizer, bench.data.labels)
-        speed = speed_of(trial, source, recipe.child(base=base), trial_s)
+        sized = of_size(recipe, base, order["kept"])
+        trial = build_model(sized, bench.tokenizer, bench.data.labels)
+        speed = speed_of(trial, source, sized, trial_s)
         left = max(1.0, (order["ends"] - time.monotonic()) * (1 - EVALUATION_SHARE))
         found = Candidate(
             base=base,
@@ -223,7 +255,8 @@ def plan_box(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     lines = [item.line() for item in measured]
     if order["sizes"]:
         lines.append(why_this_size(chosen, measured, kind, most))
-    return _planned(order, recipe.child(base=chosen.base), chosen, judging, steps_per_epoch, lines)
+    recipe = of_size(recipe, chosen.base, order["kept"])
+    return _planned(order, recipe, chosen, judging, steps_per_epoch, lines)
 
 
 def _planned(
@@ -260,7 +293,16 @@ def _planned(
         "after_s": after_s,
         "step_s": chosen.speed.step_s,
         "tokens_per_second": chosen.speed.tokens_per_second,
+        "device": accelerator(),
     }
+
+
+def group_speed(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
+    """The speed of a recipe of several processes, in each of them; ``order``: folder, task, data, recipe, seconds."""
+    recipe: Recipe = order["recipe"]
+    bench = bench_of(channel, order)
+    model = build_model(recipe, bench.tokenizer, bench.data.labels)
+    return asdict(speed_of(model, source_of(bench), recipe, order["seconds"]))
 
 
 def _schedule_line(recipe: Recipe) -> str:

@@ -65,7 +65,7 @@ def speed_of(model: nn.Module, source: BatchSource, recipe: Recipe, seconds: flo
         fit(
             model,
             source,
-            recipe.child(steps=100_000, eval_every=100_000),
+            recipe.child(steps=100_000, eval_every=100_000, early_stop=0),
             Path(scratch),
             on_step=steps.append,
             should_stop=lambda: time.monotonic() - begin > seconds and len(steps) >= LEAST_STEPS,
@@ -108,7 +108,7 @@ def calibrate(channel: Channel, order: dict[str, Any]) -> dict[str, float]:
     return {
         "step_s": speed.step_s,
         "tokens_per_second": speed.tokens_per_second,
-        "steps_per_epoch": len(source.steps(0)),
+        "steps_per_epoch": source.num_steps(0),
         "evaluation_s": judging.seconds(recipe.eval_rows),
         "final_s": judging.seconds(judging.rows),
     }
@@ -117,7 +117,7 @@ def calibrate(channel: Channel, order: dict[str, Any]) -> dict[str, float]:
 def tokens_per_step(channel: Channel, order: dict[str, Any]) -> float:
     """Mean tokens of a step of a recipe on its data; the tokenizer and token cache it makes are the real ones."""
     bench = bench_of(channel, order)
-    return sum(len(example.ids) for example in bench.train) / len(source_of(bench).steps(0))
+    return sum(len(example.ids) for example in bench.train) / source_of(bench).num_steps(0)
 
 
 def bench_of(channel: Channel, order: dict[str, Any]) -> Bench:

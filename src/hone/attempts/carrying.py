@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hone.attempts.bench import Bench, Say, build_model, prepare_bench, source_of
-from hone.attempts.judging import Judge, dev_loss, score_model
+from hone.attempts.boxed import Box
+from hone.attempts.checking import check_recipe
+from hone.attempts.concluding import conclude
+from hone.attempts.encoding import objective_of
+from hone.attempts.judging import Judge
 from hone.attempts.report import AttemptReport
-from hone.attempts.saving import save_model
 from hone.data.prepare import DataVersion
+from hone.lab.locks import waiting_for
 from hone.lab.run import Run
 from hone.processes import Channel
 from hone.task.own_metric import load_metric
@@ -20,9 +25,13 @@ from hone.task.recipe import Recipe
 from hone.task.spec import Task
 
 if TYPE_CHECKING:
-    from torch import nn
-
+    from hone.train.horizon import Horizon
     from hone.train.records import StepRecord
+
+BENCH_PATIENCE_S = 24 * 3600.0
+"""How long the other processes of a run wait for the first one's tokenizer and tokens, which they then find."""
+LOG_EVERY = 10
+SPEED_STEPS = 50
 
 
 def carry_out(  # noqa: PLR0913  (five things are needed; the others are named and have defaults)
@@ -33,6 +42,7 @@ def carry_out(  # noqa: PLR0913  (five things are needed; the others are named a
     cache: Path,
     *,
     until_step: int | None = None,
+    box: Box | None = None,
     say: Say = lambda line: None,
     say_data: Say | None = None,
     on_event: Callable[[dict[str, Any]], None] = lambda event: None,
@@ -42,9 +52,11 @@ def carry_out(  # noqa: PLR0913  (five things are needed; the others are named a
     """Train one recipe in its run folder, resuming what is there, up to its end or ``until_step``.
 
     The best model by the task's metric is kept in ``run.model``, saved before it is scored on all dev rows. A run that
-    ``should_stop`` ended has a model only where ``time_is_up`` says that nobody will take it further for now.
+    ``should_stop`` ended has a model only where ``time_is_up`` says that nobody will take it further for now. In a
+    ``box`` the schedule bends to the clock (:mod:`hone.train.horizon`). ``say_data`` takes the lines on tokenizer and
+    tokens where somebody has said them already.
 
-    ``say_data`` takes the lines on tokenizer and tokens where somebody has said them already.
+    Where the recipe has several processes, each of them calls this; the first one writes the lab, judges and says.
 
     Raises:
         InputError: wrong data or recipe. FailedError: non-finite values, a full disk.
@@ -52,25 +64,34 @@ def carry_out(  # noqa: PLR0913  (five things are needed; the others are named a
     import torch
 
     from hone.train.engine import fit
+    from hone.train.launch import my_rank
 
+    check_recipe(recipe, task)
     torch.set_num_threads(recipe.threads)
-    bench = prepare_bench(task, data, recipe, cache, say if say_data is None else say_data)
+    first = recipe.processes == 1 or my_rank() == 0
+    bench = _shared_bench(task, data, recipe, cache, (say if say_data is None else say_data) if first else _unsaid)
     model = build_model(recipe, bench.tokenizer, data.labels)
+    horizon: Horizon | None = None if box is None else box.horizon(recipe, run.folder, first=first)
     judge = Judge(bench, run, on_event)
-    with run.working():
+    with run.working() if first else contextlib.nullcontext():
         result = fit(
             model,
             source_of(bench),
             recipe,
             run.folder,
-            evaluate=judge,
+            objective=objective_of(bench, model),
+            evaluate=judge if box is None else box.timed(judge),
             until_step=until_step,
-            on_step=_Reporter(run, recipe, on_event),
+            on_step=_Reporter(run, recipe, horizon, box, on_event),
+            on_guard=lambda event: run.guard(**event),
             should_stop=should_stop,
             say=say,
+            horizon=horizon,
         )
+        if not first:
+            return AttemptReport(run=run.number, status=result.status, step=result.step, score=None, dev_loss=None)
         keep = result.status == "finished" or (result.status == "stopped" and result.step > 0 and time_is_up())
-        report = _report(run, bench, model, result, keep, on_event)
+        report = conclude(run, bench, model, result, on_event, keep=keep, say=say)
         if result.status == "finished":
             run.finish({**report.to_json(), "recipe_id": recipe.id})
     return report
@@ -91,6 +112,7 @@ def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
         order["recipe"],
         folder / ".hone" / "cache",
         until_step=order.get("until_step"),
+        box=Box(**order["box"]) if order.get("box") else None,
         say=lambda line: channel.send({"kind": "line", "line": line}),
         say_data=(lambda line: None) if order.get("data_was_said") else None,
         on_event=channel.send,
@@ -100,73 +122,52 @@ def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     return report.to_json()
 
 
-class _Reporter:
-    """Writes every tenth step down and sends two a second up."""
+def _shared_bench(task: Task, data: DataVersion, recipe: Recipe, cache: Path, say: Say) -> Bench:
+    """The bench; of several processes one makes it and the others find it."""
+    if recipe.processes == 1:
+        return prepare_bench(task, data, recipe, cache, say)
+    cache.mkdir(parents=True, exist_ok=True)
+    with waiting_for(cache / ".bench.lock", f"the cache {cache}", BENCH_PATIENCE_S):
+        return prepare_bench(task, data, recipe, cache, say)
 
-    def __init__(self, run: Run, recipe: Recipe, on_event: Callable[[dict[str, Any]], None]) -> None:
-        self.run, self.recipe, self.on_event = run, recipe, on_event
+
+def _unsaid(line: str) -> None:
+    """Where the lines of the other processes go."""
+    del line
+
+
+class _Reporter:
+    """Writes every tenth step down and sends two a second up, with the steps and seconds that are left."""
+
+    def __init__(
+        self,
+        run: Run,
+        recipe: Recipe,
+        horizon: Horizon | None,
+        box: Box | None,
+        on_event: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self.run, self.recipe, self.horizon, self.box, self.on_event = run, recipe, horizon, box, on_event
         self._sent = 0.0
+        self._seconds: deque[float] = deque(maxlen=SPEED_STEPS)
 
     def __call__(self, record: StepRecord) -> None:
-        if record.step % 10 == 0 or record.step == self.recipe.steps:
+        self._seconds.append(record.seconds)
+        last = record.step == (self.recipe.steps if self.horizon is None else self.horizon.end)
+        if record.step % LOG_EVERY == 0 or last:
             values = record.to_json()
             self.run.log(values.pop("step"), **values)
         now = time.monotonic()
-        if now - self._sent >= 0.5 or record.step == self.recipe.steps:
+        if now - self._sent >= 0.5 or last:
             self._sent = now
-            self.on_event({"kind": "step", "steps": self.recipe.steps, **record.to_json()})
+            left_s, steps = self._left(record.step)
+            self.on_event({"kind": "step", "steps": steps, "left_s": left_s, **record.to_json()})
 
-
-def _report(
-    run: Run, bench: Bench, model: nn.Module, result: Any, keep: bool, on_event: Callable[[dict[str, Any]], None]
-) -> AttemptReport:
-    from hone.hardware import peak_rss_bytes
-
-    rate = result.tokens / result.seconds if result.seconds else 0.0
-    last = result.evaluations[-1] if result.evaluations else None
-    common: dict[str, Any] = {
-        "run": run.number,
-        "status": result.status,
-        "step": result.step,
-        "train_loss": _recent_loss(run, result.loss),
-        "longest_answer": bench.longest_answer,
-        "seconds": round(result.seconds, 2),
-        "tokens_per_second": round(rate, 1),
-    }
-    if not keep:
-        loss = last.numbers.get("dev_loss") if last else None
-        return AttemptReport(
-            **common, score=last.score if last else None, dev_loss=loss, peak_rss_bytes=peak_rss_bytes()
-        )
-    # Nothing was judged after step 0 where the time was up early: the last weights are the better guess then.
-    untrained = result.best is not None and result.best.step == 0 and result.step > 0
-    if not untrained:
-        _load_best(model, result)
-    save_model(bench, model, run.model)
-    evaluation = score_model(bench, model, bench.data.dev)
-    # What a paired comparison needs: the metric on each row, aligned with the dev rows (or windows of them).
-    on_event({"kind": "scored", "values": [answer.value for answer in evaluation.answers]})
-    return AttemptReport(
-        **common,
-        score=evaluation.scores[evaluation.metric],
-        dev_loss=dev_loss(model, bench.dev),
-        scores=dict(evaluation.scores),
-        peak_rss_bytes=peak_rss_bytes(),
-        model=str(run.model),
-        slices=[asdict(item) for item in evaluation.slices[:8]],
-        worst=[asdict(item) for item in evaluation.worst[:8]],
-    )
-
-
-def _recent_loss(run: Run, last: float | None, steps: int = 10) -> float | None:
-    """Mean training loss over the last ten logged steps: one batch alone says little."""
-    losses = [row["loss"] for row in run.metrics() if "loss" in row][-steps:]
-    return sum(losses) / len(losses) if losses else last
-
-
-def _load_best(model: nn.Module, result: Any) -> None:
-    if result.best_weights is None:
-        return
-    from hone.train.checkpoints import load_weights
-
-    load_weights(model, result.best_weights)
+    def _left(self, step: int) -> tuple[float, int]:
+        """Seconds and steps to the end, evaluations left out where no box counts them."""
+        step_s = sum(self._seconds) / len(self._seconds)
+        if self.box is None or self.horizon is None:
+            return (self.recipe.steps - step) * step_s, self.recipe.steps
+        left_s = self.box.left_s()
+        steps = step + max(0, int(left_s / max(1e-6, step_s)))
+        return left_s, min(self.horizon.end, max(step, steps))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,7 +22,7 @@ def launch(
     count: int = 1,
     *,
     on_event: Callable[[dict[str, Any]], None] = lambda event: None,
-    pressed: threading.Event | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Any:
     """Run ``work(channel, order)`` in ``count`` forks that form one group; what the first of them returned.
 
@@ -33,7 +32,7 @@ def launch(
         order: plain values, the same for every process.
         count: data-parallel processes.
         on_event: takes the events of the first process.
-        pressed: when set, the processes are asked to save and end.
+        should_stop: when it says so, the processes are asked to save and end.
 
     Raises:
         HoneError: the work's own. FailedError: when a process died; the others are taken down then.
@@ -46,7 +45,9 @@ def launch(
         port = free_port()
         workers = [processes.start(f"{name}-{rank}", _as_rank, work, order, rank, count, port) for rank in range(count)]
     try:
-        for item in processes.events(workers, pressed=pressed):
+        for item in processes.events(workers):
+            if should_stop():
+                _ask_to_stop(workers)
             if item is not None and item[0] is workers[0]:
                 on_event(item[1])
             if any(worker.error for worker in workers):
@@ -59,6 +60,12 @@ def launch(
         for worker in workers:
             if not worker.done:
                 worker.kill()
+
+
+def _ask_to_stop(workers: Sequence[processes.Worker]) -> None:
+    for worker in workers:
+        if not worker.done and not worker.stop_asked:
+            worker.ask_to_stop()
 
 
 def _as_rank(channel: processes.Channel, work: Work, order: dict[str, Any], rank: int, count: int, port: int) -> Any:

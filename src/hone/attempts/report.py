@@ -27,8 +27,27 @@ class AttemptReport:
     model: str | None = None
     longest_answer: int = 0
     """New tokens that an answer may take."""
+    tokens: int = 0
+    """Tokens computed on, padding included."""
+    train_rows: int = 0
+    reason: str = ""
+    """Why it ended before the end of its schedule."""
+    seconds_by_part: dict[str, float] = field(default_factory=dict)
+    """Wall seconds of reading, computing, judging, saving and the rest."""
+    peak_bytes: int | None = None
+    """Most memory that training took at once, measured; see :class:`hone.train.records.FitResult`."""
+    estimated_bytes: int | None = None
+    """The same as it was estimated before the start."""
+    diagnosis: dict[str, Any] | None = None
+    """What the curves say: underfit, overfit or a good fit, and at which step it should have stopped."""
+    distance: dict[str, Any] | None = None
+    """How far the model has gone from its base, where it has one."""
+    box: dict[str, Any] | None = None
+    """For a run in a box of minutes: its seconds, those used, and when the clock decided what."""
     slices: list[dict[str, Any]] = field(default_factory=list)
     worst: list[dict[str, Any]] = field(default_factory=list)
+    calibration: dict[str, Any] = field(default_factory=dict)
+    """Temperature, threshold and calibration error on dev of an encoder's classifier."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; :meth:`from_json` is the inverse."""

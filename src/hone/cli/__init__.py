@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
@@ -91,6 +92,7 @@ class VerbParser(argparse.ArgumentParser):
 def _run(verb: str, arguments: Sequence[str]) -> int:
     from hone.cli.taking import given
 
+    began = time.monotonic()  # a box of minutes counts from here, imports included
     module = import_module(f"hone.cli.{verb}")
     parser = VerbParser(prog=f"hone {verb}", description=VERBS[verb], allow_abbrev=False)
     module.add_arguments(parser)
@@ -100,7 +102,7 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
         args = parser.parse_intermixed_args(arguments)
     except SystemExit as stop:  # argparse has said what is wrong (2), or printed the help (0)
         return int(stop.code or 0)
-    args.given = given(arguments)
+    args.given, args.began = given(arguments), began
     return _carry_out(module, args)
 
 

@@ -197,7 +197,23 @@ def cells(row: TableRow) -> tuple[str, str, str, str, str, str, str]:
     loss = "" if row.dev_loss is None else f"{row.dev_loss:.3f}"
     score = "" if row.score is None else f"{row.score.mean:.3f} [{row.score.low:.3f}, {row.score.high:.3f}]"
     rate = f" {row.tokens_per_second:,.0f} tok/s" if row.tokens_per_second and row.status == "running" else ""
-    return row.name, row.what, steps, loss, score, f"{row.seconds:.0f} s" if row.seconds else "", row.status + rate
+    left = "" if row.left_s is None or row.status != "running" else f", {_duration(row.left_s)} left"
+    return (
+        row.name,
+        row.what,
+        steps,
+        loss,
+        score,
+        f"{row.seconds:.0f} s" if row.seconds else "",
+        row.status + rate + left,
+    )
+
+
+def _duration(seconds: float) -> str:
+    """Seconds, minutes or hours, whichever has one or two digits."""
+    if seconds < 120:
+        return f"{max(0.0, seconds):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def clock_text(clock: Clock | None) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
+import os
+import shlex
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +19,8 @@ from hone.errors import InputError
 
 if TYPE_CHECKING:
     from hone.attempts import AttemptReport
-    from hone.cli.live import PlainLines
     from hone.solving.show import Show
+    from hone.solving.single import Wish
     from hone.task.recipe import Recipe
 
 __all__ = ["WHEN_STOPPED", "add_arguments", "run"]
@@ -35,7 +38,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="change a key of the recipe, for example --set learning_rate=3e-3; may be repeated",
     )
     parser.add_argument("--steps", type=int, help="optimizer steps of the whole schedule, as --set steps=N")
-    parser.add_argument("--minutes", type=float, help="save and stop after so many; repeated, the command goes on")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        help="plan size, steps and schedule for a box of so many minutes and end with it; repeated, the command goes "
+        "on in the same box",
+    )
+    parser.add_argument(
+        "--pause-after",
+        type=float,
+        metavar="MINUTES",
+        help="save and stop after so many; repeated, the command goes on",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print what the run will cost, measured, and end")
+    parser.add_argument(
+        "--find",
+        choices=("rate", "batch"),
+        help="look for a learning rate, or for the largest micro-batch that fits, print what was found and end",
+    )
     parser.add_argument("--parent", metavar="RUN", help="start from this run's recipe and compare with it")
     parser.add_argument("--hypothesis", default="", help="why the change should help; kept with the run")
     parser.add_argument("--name", default="", help="of the run (default: the changes, or attempt)")
@@ -48,37 +68,100 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out the verb; the exit status."""
     folder = task_folder(args.folder)
-    changes = read_changes(args.changes)
-    changes |= {key: value for key in ("steps", "seed") if (value := getattr(args, key)) is not None}
-    from hone import face
+    changes = _changes(args)
+    from hone.solving.joined import check_started, follow, started_processes
+
+    if group := started_processes() > 1:
+        check_started()
+        changes.setdefault("processes", started_processes())
+        if int(os.environ["RANK"]) > 0:
+            follow(folder)
+            return 0
+    if not group:
+        from hone.processes import warm_up
+
+        warm_up()  # importing runs beside reading the data
     from hone.cli.live import show_for
+    from hone.lab.lab import Lab
+    from hone.solving.single import Watched, carry
 
     recipe, lines = _recipe(folder, args.parent, changes)
     show = show_for(args.quiet)
-    name = args.name or "-".join(changes)[:40] or "attempt"
     try:
         for line in lines:
             show.say(line)
         with stoppable() as pressed:
-            report = face.attempt(
-                folder,
-                recipe,
-                name=name,
-                minutes=args.minutes,
-                parent=args.parent,
-                hypothesis=args.hypothesis,
-                trackers=args.tracker,
-                say=show.say,
-                on_event=_Watch(show, name, recipe.steps),
-                should_stop=pressed.is_set,
-            )
+            wish = _wish(args, folder, recipe, changes)
+            if args.find or args.dry_run:
+                return _ask(args, wish, show, pressed)
+            watched = Watched(say=show.say, on_event=_Watch(show, wish.name, recipe.steps), should_stop=pressed.is_set)
+            report = carry(wish, watched, forked=True)
     finally:
         show.close()
     if pressed.is_set() and report.status != "finished":
         raise KeyboardInterrupt
-    _say_report(report, recipe, folder)
+    _say_report(report, folder)
     if args.json:
-        print(json.dumps({**report.to_json(), "recipe": recipe.model_dump(mode="json")}, ensure_ascii=False))
+        made = Lab(folder, say=lambda line: None).run(report.run).recipe
+        print(json.dumps({**report.to_json(), "recipe": made}, ensure_ascii=False))
+    return 0
+
+
+def _changes(args: argparse.Namespace) -> dict[str, Any]:
+    """The keys that the command line sets.
+
+    Raises:
+        InputError: for words that are no changes, and options that say two things.
+    """
+    changes = read_changes(args.changes)
+    changes |= {key: value for key in ("steps", "seed") if (value := getattr(args, key)) is not None}
+    problems = []
+    if args.minutes is not None and "steps" in changes:
+        problems.append(
+            f"--minutes {args.minutes:g} plans the steps, and steps {changes['steps']} are set; leave one out "
+            "(--pause-after saves and stops after so many minutes)"
+        )
+    if args.minutes is not None and args.find:
+        problems.append("--minutes has no effect on --find; leave it out")
+    problems += [
+        f"{option} has no effect on {what}; leave it out"
+        for option in sorted({"--pause-after", "--name", "--hypothesis", "--tracker"} & args.given)
+        for what in (["--find"] if args.find else ["--dry-run"] if args.dry_run else [])
+    ]
+    if problems:
+        raise InputError(problems)
+    return changes
+
+
+def _wish(args: argparse.Namespace, folder: Path, recipe: Recipe, changes: Mapping[str, Any]) -> Wish:
+    from hone.attempts.boxed import sizes_for
+    from hone.data.task_file import load_task
+    from hone.solving.single import Wish
+
+    free = args.minutes is not None and "base" not in changes and args.parent is None
+    return Wish(
+        folder=folder,
+        recipe=recipe,
+        name=args.name or "-".join(changes)[:40] or "attempt",
+        minutes=args.minutes,
+        pause_after=args.pause_after,
+        sizes=sizes_for(load_task(folder), recipe) if free else (),
+        kept=frozenset(changes),
+        parent=args.parent,
+        hypothesis=args.hypothesis,
+        trackers=tuple(args.tracker),
+        started=args.began,
+    )
+
+
+def _ask(args: argparse.Namespace, wish: Wish, show: Show, pressed: threading.Event) -> int:
+    """Measure, print and end: what the run would cost, or a rate or batch size."""
+    from hone.solving.single import Watched, costs_of
+
+    watched = Watched(say=show.say, should_stop=pressed.is_set)
+    document = costs_of(wish, watched)
+    if args.json:
+        print(json.dumps(document, ensure_ascii=False))
     return 0
 
 
@@ -149,31 +232,60 @@ def _recipe(folder: Path, parent: str | None, changes: Mapping[str, Any]) -> tup
 class _Watch:
     """Steps and evaluations as a row of the table."""
 
-    def __init__(self, show: Show | PlainLines, name: str, steps: int) -> None:
+    def __init__(self, show: Show, name: str, steps: int) -> None:
         from hone.solving.show import TableRow
 
         self._show, self._row = show, TableRow(name=name, what="one recipe", steps=steps, status="running")
+        self._begin = time.monotonic()
 
     def __call__(self, event: dict[str, Any]) -> None:
         from dataclasses import replace
 
         from hone.task.scores import Score
 
+        row = replace(self._row, seconds=time.monotonic() - self._begin)
         if event["kind"] == "step":
-            self._row = replace(self._row, step=event["step"], tokens_per_second=event["tokens_per_second"])
+            row = replace(
+                row,
+                step=event["step"],
+                steps=event["steps"],
+                tokens_per_second=event["tokens_per_second"],
+                left_s=event["left_s"],
+            )
         elif event["kind"] == "evaluated":
             score = Score.from_json(event["score"])
-            self._row = replace(self._row, score=score, dev_loss=event["dev_loss"], step=event["step"])
-        self._show.row(self._row)
+            row = replace(row, score=score, dev_loss=event["dev_loss"], step=event["step"])
+        self._row = row
+        self._show.row(row)
 
 
-def _say_report(report: AttemptReport, recipe: Recipe, folder: Path) -> None:
+def _say_report(report: AttemptReport, folder: Path) -> None:
     if report.status != "finished":
-        print(
-            f"run {report.run} stopped at step {report.step:,} of {recipe.steps:,}, saved: repeat the command to go on"
-        )
+        why = f" ({report.reason})" if report.reason else ""
+        print(f"run {report.run} stopped at step {report.step:,}{why}, saved: repeat the command to go on")
         return
     score = "no score" if report.score is None else f"dev {report.score}"
     print(f"run {report.run} finished: {score} after {report.step:,} steps, {report.seconds:.0f} s")
-    print(f"ask it:    hone prompt {folder} --run {report.run}", file=sys.stdout)
-    print(f"export it: hone export {report.run} {folder} --to gguf")
+    for line in closing_lines(report):
+        print(line)
+    where = shlex.quote(str(folder))
+    print(f"ask it:    hone prompt {where} --run {report.run}")
+    print(f"export it: hone export {report.run} {where} --to gguf")
+
+
+def closing_lines(report: AttemptReport) -> list[str]:
+    """What is to be said of a run behind its end: why it ended, time, memory, diagnosis, distance from its base."""
+    from hone.attempts.before import memory_line, seconds_line
+
+    lines = [
+        f"ended: {report.reason}" if report.reason else "",
+        seconds_line(report.seconds_by_part),
+        memory_line(report.estimated_bytes, report.peak_bytes),
+    ]
+    if report.diagnosis:
+        lines.append(f"diagnosis: {report.diagnosis['verdict']['sentence']}")
+    if report.distance:
+        lines += report.distance["lines"]
+    if report.box:
+        lines.append(f"box: {report.box['used_s']:.1f} of {report.box['seconds']:.0f} s used")
+    return [line for line in lines if line]

@@ -23,6 +23,8 @@ class TableRow:
     tokens_per_second: float = 0.0
     seconds: float = 0.0
     status: str = "done"
+    left_s: float | None = None
+    """Expected seconds to the end of a running attempt."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

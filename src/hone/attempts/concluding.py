@@ -1,0 +1,116 @@
+"""The end of a run: the best weights saved and scored on all of dev, and what is to be said of the training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from hone.attempts.bench import Bench, Say
+from hone.attempts.encoding import calibrate_on_dev
+from hone.attempts.judging import dev_loss, score_model
+from hone.attempts.report import AttemptReport
+from hone.attempts.saving import save_model
+from hone.lab.run import Run
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hone.train.records import FitResult
+
+OnEvent = Callable[[dict[str, Any]], None]
+
+
+def conclude(
+    run: Run,
+    bench: Bench,
+    model: nn.Module,
+    result: FitResult,
+    on_event: OnEvent,
+    *,
+    keep: bool,
+    estimated_bytes: int | None = None,
+    say: Say = lambda line: None,
+) -> AttemptReport:
+    """The report of a call of ``fit``; with ``keep`` the best weights are saved first, then scored on all of dev.
+
+    Args:
+        run: takes the model folder and the figures.
+        bench: what was trained on.
+        model: holds the last weights; with ``keep`` the best ones behind the call.
+        result: how the training ended.
+        on_event: takes the metric of each dev row.
+        keep: whether this is an end.
+        say: takes a line on the calibration of a classifier.
+        estimated_bytes: training memory as it was estimated, kept beside the measured peak.
+    """
+    from hone.hardware import peak_rss_bytes
+
+    rate = result.tokens / result.seconds if result.seconds else 0.0
+    last = result.evaluations[-1] if result.evaluations else None
+    common: dict[str, Any] = {
+        "run": run.number,
+        "status": result.status,
+        "step": result.step,
+        "train_loss": _recent_loss(run, result.loss),
+        "longest_answer": bench.longest_answer,
+        "seconds": round(result.seconds, 2),
+        "tokens_per_second": round(rate, 1),
+        "tokens": result.tokens,
+        "train_rows": len(bench.train),
+        "reason": result.reason,
+        "seconds_by_part": dict(result.seconds_by_part),
+        "peak_bytes": result.peak_bytes,
+        "estimated_bytes": estimated_bytes,
+    }
+    _log_figures(run, result, estimated_bytes)
+    if not keep:
+        loss = last.numbers.get("dev_loss") if last else None
+        return AttemptReport(
+            **common, score=last.score if last else None, dev_loss=loss, peak_rss_bytes=peak_rss_bytes()
+        )
+    # Nothing was judged after step 0 where the time was up early: the last weights are the better guess then.
+    untrained = result.best is not None and result.best.step == 0 and result.step > 0
+    if not untrained:
+        _load_best(model, result)
+    calibration = calibrate_on_dev(bench, model, say)
+    save_model(bench, model, run.model, calibration)
+    evaluation = score_model(bench, model, bench.data.dev)
+    # What a paired comparison needs: the metric on each row, aligned with the dev rows (or windows of them).
+    on_event({"kind": "scored", "values": [answer.value for answer in evaluation.answers]})
+    return AttemptReport(
+        **common,
+        score=evaluation.scores[evaluation.metric],
+        dev_loss=dev_loss(model, bench.dev),
+        scores=dict(evaluation.scores),
+        peak_rss_bytes=peak_rss_bytes(),
+        model=str(run.model),
+        slices=[asdict(item) for item in evaluation.slices[:8]],
+        worst=[asdict(item) for item in evaluation.worst[:8]],
+        calibration=calibration.to_json() if calibration is not None else {},
+    )
+
+
+def _log_figures(run: Run, result: FitResult, estimated_bytes: int | None) -> None:
+    """Seconds by part and memory, where the diagnosis of a run finds them though it was stopped."""
+    values: dict[str, float | None] = {f"seconds_{part}": value for part, value in result.seconds_by_part.items()}
+    if result.peak_bytes is not None:
+        values["peak_bytes"] = result.peak_bytes
+    if estimated_bytes is not None:
+        values["estimated_bytes"] = estimated_bytes
+    if values:
+        run.log(result.step, **values)
+
+
+def _recent_loss(run: Run, last: float | None, steps: int = 10) -> float | None:
+    """Mean training loss over the last ten logged steps: one batch alone says little."""
+    losses = [row["loss"] for row in run.metrics() if "loss" in row][-steps:]
+    return sum(losses) / len(losses) if losses else last
+
+
+def _load_best(model: nn.Module, result: FitResult) -> None:
+    if result.best_weights is None:
+        return
+    from hone.train.checkpoints import load_weights
+
+    load_weights(model, result.best_weights)

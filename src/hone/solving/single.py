@@ -1,0 +1,312 @@
+"""One recipe as a run of the lab: found or made, planned where it is in a box, carried out here or in forks."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hone.attempts import AttemptReport, launch, work
+from hone.attempts.before import costs
+from hone.attempts.boxed import PLAN_FILE, Plan, group_speed, plan_box
+from hone.attempts.checking import check_recipe
+from hone.data.making import record
+from hone.data.prepare import DataVersion, prepare
+from hone.data.task_file import load_task
+from hone.errors import InputError
+from hone.files import content_hash
+from hone.hardware import usable_cores
+from hone.lab.lab import Lab
+from hone.lab.record import slug
+from hone.lab.run import Run
+from hone.processes import Channel
+from hone.solving.defaults import MOST_EPOCHS
+from hone.solving.joined import Group, started_processes
+from hone.task.own_metric import load_metric
+from hone.task.recipe import Recipe
+from hone.task.spec import Task
+
+Say = Callable[[str], None]
+GROUP_BOX_S = 240.0
+"""A box shorter than this measures no group of processes: the measurement would take more of it than it could gain."""
+TRIAL_S = 2.5
+"""Seconds of training that a speed is measured over."""
+GROUP_GAIN = 1.05
+"""How much faster processes must be than threads to be taken."""
+KEEP_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What is to be carried out.
+
+    Attributes:
+        folder: the task folder.
+        recipe: what to carry out; its ``data`` is filled in.
+        name: of the run.
+        minutes: plan size, steps and evaluations so that the whole call ends with this box; None takes the recipe.
+        pause_after: save and stop after so many minutes; the same call goes on.
+        sizes: presets that a box may choose among; empty keeps the recipe's base.
+        kept: keys of the recipe that the plan of a box must not change.
+        parent, hypothesis: what the run is compared with, and why it should be better.
+        trackers: mirrors of the run.
+        started: when the box began, by the monotonic clock.
+    """
+
+    folder: Path
+    recipe: Recipe
+    name: str = "attempt"
+    minutes: float | None = None
+    pause_after: float | None = None
+    sizes: tuple[str, ...] = ()
+    kept: frozenset[str] = frozenset()
+    parent: int | str | None = None
+    hypothesis: str = ""
+    trackers: tuple[str, ...] = ()
+    started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        """Refuse boxes of no time."""
+        problems = [
+            f"{name} must be above 0; got {value:g}"
+            for name, value in (("--minutes", self.minutes), ("--pause-after", self.pause_after))
+            if value is not None and not value > 0
+        ]
+        if problems:
+            raise InputError(problems)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """Who is told what happens, and who may ask to stop."""
+
+    say: Say = lambda line: None
+    on_event: Callable[[dict[str, Any]], None] = lambda event: None
+    should_stop: Callable[[], bool] = lambda: False
+
+
+class Here(Channel):
+    """A worker's channel in a process that does the work itself."""
+
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
+        self.time_is_up = False
+
+    def send(self, event: dict[str, Any]) -> None:
+        """Lines are said, other events handed on."""
+        if event.get("kind") == "line":
+            self._watched.say(event["line"])
+        else:
+            self._watched.on_event(event)
+
+    def should_stop(self) -> bool:
+        """What the watcher says."""
+        return self._watched.should_stop()
+
+
+def carry(wish: Wish, watched: Watched, *, forked: bool) -> AttemptReport:
+    """Carry out a wish as a run of the folder's lab; one that is known and unfinished is gone on with.
+
+    Args:
+        wish: what.
+        watched: takes lines and events.
+        forked: work in forks of the warm process; False works in this one, but for a recipe of several processes.
+            A process that torchrun has started works itself, and tells the others of its group.
+
+    Raises:
+        InputError: wrong task, data or recipe. FailedError: non-finite values, a full disk, a process that died.
+        BusyError: another process works on the run.
+    """
+    return _Single(wish, watched, forked).go()
+
+
+def costs_of(wish: Wish, watched: Watched) -> dict[str, Any]:
+    """What carrying out a wish would cost, measured over a moment in a fork; nothing of the lab is touched.
+
+    In a box the plan is made too. Returns the recipe and the figures.
+    """
+    single = _Single(wish, watched, forked=True)
+    recipe = single.recipe
+    if wish.minutes is not None:
+        recipe = single.planned("", 60 * wish.minutes).recipe
+    return {"recipe": recipe.model_dump(mode="json"), **single.measured(costs, recipe)}
+
+
+def task_and_id(folder: Path) -> tuple[Task, str]:
+    """The task of a folder, and the id under which its runs are known: another template or metric is another task."""
+    task = load_task(folder)
+    # A metric of the user's own is a file of the task folder: imported here it is found by its name alone.
+    load_metric(task.metric, folder)
+    return task, f"{task.name}-{content_hash(task.to_json(), 8)}"
+
+
+def recorded_data(task: Task, folder: Path, say: Say) -> DataVersion:
+    """The data, kept as a version in the task folder."""
+    data = prepare(task, folder, folder / ".hone" / "cache", say, recorded=True)
+    record(folder, data, say)
+    return data
+
+
+class _Single:
+    """One call of :func:`carry`."""
+
+    def __init__(self, wish: Wish, watched: Watched, forked: bool) -> None:
+        self.wish, self.watched, self.forked = wish, watched, forked
+        self.joined = started_processes() > 1
+        self.task, self.task_id = task_and_id(wish.folder)
+        self.data = recorded_data(self.task, wish.folder, watched.say)
+        self.lab = Lab(wish.folder, trackers=wish.trackers, say=watched.say)
+        self.recipe = wish.recipe.child(data=self.data.id)
+        check_recipe(self.recipe, self.task)
+
+    def go(self) -> AttemptReport:
+        """Find or make the run, then work on it."""
+        run, plan = self._run()
+        if run.result is not None:
+            line = f"run {run.folder.name} has carried out this recipe on this data; nothing is computed again"
+            self.watched.say(line)
+            return AttemptReport.from_json({key: value for key, value in run.result.items() if key != "recipe_id"})
+        recipe = self.recipe if plan is None else plan.recipe
+        order = {"run": run.number, "recipe": recipe, "trackers": self.wish.trackers}
+        if plan is not None:
+            order["box"] = plan.times(self.wish.started)
+        if self.joined:
+            Group().tell(order)
+        keeper = _TimeKeeper(run, plan, self.wish.started, self.watched)
+        try:
+            report = self._work("train", work, order, recipe.processes, keeper.watched(self._pause_at()))
+        finally:
+            keeper.keep()
+        return AttemptReport.from_json(report)
+
+    def _run(self) -> tuple[Run, Plan | None]:
+        wish = self.wish
+        if wish.minutes is None:
+            run = self._known(
+                lambda run: run.header.recipe_id == self.recipe.id and not (run.folder / PLAN_FILE).exists()
+            )
+            return run or self._new_run(self.recipe), None
+        asked = content_hash([self.recipe.model_dump(mode="json"), wish.minutes, wish.sizes, sorted(wish.kept)])
+        run = self._known(lambda run: (plan := Plan.read(run.folder)) is not None and plan.asked == asked)
+        if run is not None:
+            plan = Plan.read(run.folder)
+            assert plan is not None, "it was read a moment ago"
+            left = plan.seconds - plan.used_s
+            self.watched.say(
+                f"box: {plan.used_s:.0f} of {plan.seconds:.0f} s are used by earlier calls; {left:.0f} s left"
+            )
+            return run, plan
+        plan = self.planned(asked, 60 * wish.minutes)
+        run = self._new_run(plan.recipe)
+        plan.save(run.folder)
+        return run, plan
+
+    def _known(self, is_it: Callable[[Run], bool]) -> Run | None:
+        for run in reversed(self.lab.runs()):
+            if run.name == slug(self.wish.name) and run.header.task_id == self.task_id and is_it(run):
+                return run
+        return None
+
+    def _new_run(self, recipe: Recipe) -> Run:
+        wish = self.wish
+        ancestor = None if wish.parent is None else self.lab.run(wish.parent)
+        return self.lab.new_run(
+            recipe, self.task_id, self.data.id, ancestor, wish.hypothesis, name=wish.name, metric=self.task.metric
+        )
+
+    def planned(self, asked: str, seconds: float) -> Plan:
+        """Measure and plan a box; what was planned is said."""
+        say, wish = self.watched.say, self.wish
+        say(
+            f"box: {seconds:.0f} s from the start of the command; "
+            f"{time.monotonic() - wish.started:.1f} s were used when measuring began"
+        )
+        order = {
+            "recipe": self.recipe,
+            "sizes": wish.sizes,
+            "kept": wish.kept,
+            "box_s": seconds,
+            "ends": wish.started + seconds,
+            "most_epochs": MOST_EPOCHS.get(self.task.kind, MOST_EPOCHS["classify"]),
+        }
+        found = self._work("measure", plan_box, order, 1, self.watched)
+        recipe = Recipe.model_validate(found["recipe"])
+        recipe, line = self._threads_or_processes(recipe, found, seconds)
+        lines = [*found["lines"], line]
+        for text in lines:
+            say(text)
+        times = {key: found[key] for key in ("judging_s", "scoring_s", "after_s")}
+        return Plan(asked=asked, seconds=seconds, recipe=recipe, lines=lines, **times)
+
+    def measured(self, function: Any, recipe: Recipe, **more: Any) -> Any:
+        """What ``function`` finds out about a recipe, in as many forks as it has processes."""
+        order = {"recipe": recipe, "seconds": TRIAL_S, **more}
+        return self._work("measure", function, order, recipe.processes, self.watched)
+
+    def _threads_or_processes(self, recipe: Recipe, found: dict[str, Any], box_s: float) -> tuple[Recipe, str]:
+        """Whichever is faster, measured, where nobody has chosen and the box is long enough."""
+        cores, rate = usable_cores(), found["tokens_per_second"]
+        chosen = recipe.processes > 1 or {"threads", "processes"} & self.wish.kept
+        if chosen or self.joined or found["device"] != "cpu" or cores == 1:
+            return recipe, f"processes: {recipe.processes} of {recipe.threads} threads, as the recipe says"
+        plain = f"{recipe.threads} threads make {rate:,.0f} tokens/s"
+        if box_s < GROUP_BOX_S:
+            return recipe, f"processes: 1; {plain}; processes are measured from {GROUP_BOX_S / 60:.0f} minutes on"
+        if recipe.batch_size % (cores * recipe.accumulate):
+            return recipe, f"processes: 1; {plain}; a batch of {recipe.batch_size} rows does not divide by {cores}"
+        group = recipe.child(processes=cores, threads=1)
+        measured = self.measured(group_speed, group)
+        both = f"{plain}, {cores} processes of 1 thread {measured['tokens_per_second']:,.0f}, measured"
+        if measured["tokens_per_second"] < GROUP_GAIN * rate:
+            return recipe, f"processes: 1; {both}"
+        steps = max(1, int(recipe.steps * measured["tokens_per_second"] / rate))
+        scaled = {"steps": steps, "eval_every": max(1, -(-recipe.eval_every * steps // recipe.steps))}
+        changes = {key: value for key, value in scaled.items() if key not in self.wish.kept}
+        return group.child(**changes), f"processes: {cores}; {both}"
+
+    def _work(self, name: str, function: Any, order: dict[str, Any], processes: int, watched: Watched) -> Any:
+        order = {"folder": str(self.wish.folder), "task": self.task, "data": self.data, **order}
+        if self.joined or (not self.forked and processes == 1):
+            return function(Here(watched), order)
+
+        def on_event(event: dict[str, Any]) -> None:
+            Here(watched).send(event)
+
+        return launch(name, function, order, processes, on_event=on_event, should_stop=watched.should_stop)
+
+    def _pause_at(self) -> float:
+        return math.inf if self.wish.pause_after is None else self.wish.started + 60 * self.wish.pause_after
+
+
+class _TimeKeeper:
+    """Keeps the seconds that a run in a box has used in its folder, so that a call that goes on knows them."""
+
+    def __init__(self, run: Run, plan: Plan | None, started: float, watched: Watched) -> None:
+        self._run, self._plan, self._started, self._watched = run, plan, started, watched
+        self._before = 0.0 if plan is None else plan.used_s
+        self._kept = time.monotonic()
+
+    def watched(self, pause_at: float) -> Watched:
+        """The watcher, with the time kept beside every event and a stop when the pause is due."""
+
+        def on_event(event: dict[str, Any]) -> None:
+            if time.monotonic() - self._kept > KEEP_EVERY_S:
+                self.keep()
+            self._watched.on_event(event)
+
+        def should_stop() -> bool:
+            return time.monotonic() > pause_at or self._watched.should_stop()
+
+        return Watched(say=self._watched.say, on_event=on_event, should_stop=should_stop)
+
+    def keep(self) -> None:
+        """Write down the seconds used so far."""
+        self._kept = time.monotonic()
+        if self._plan is not None:
+            self._plan.used_s = self._before + self._kept - self._started
+            with contextlib.suppress(OSError):
+                self._plan.save(self._run.folder)
