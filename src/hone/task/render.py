@@ -8,6 +8,7 @@ Shapes on paper, with ``<|answer|>`` and ``<|end|>`` single ids that no user tex
     extract, generate   " " + prompt  <|answer|>  completion  <|end|>
     classify            " " + prompt  <|answer|>  <|label:NAME|>  <|end|>
     language-model      <|begin|>  document  <|end|>
+    conversations       see :mod:`hone.task.conversation`
 
 Supervised ids are the completion (or label, or document) and the ``<|end|>`` (law 6). The prompt starts
 with one space so that its first word has the same token as the same word in the middle.
@@ -25,9 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hone.errors import FailedError, InputError
+from hone.task.conversation import Conversing, answer_of, before_answer, conversation_text, form_of
 from hone.task.entities import located
 from hone.task.layouts import Layout, answer_parts, answer_text, parse_answer
-from hone.task.spec import Kind, Message, Task
+from hone.task.spec import Kind, Task
 from hone.task.templates import fill
 
 PAD, BEGIN, ANSWER, END = "<|pad|>", "<|begin|>", "<|answer|>", "<|end|>"
@@ -86,6 +88,12 @@ class Example:
         return self.targets is not None or self.labels is not None
 
 
+def labels_of(example: Example) -> NDArray[np.float32]:
+    """The labels of a row that can have several."""
+    assert example.labels is not None, f"row {example.row} has no labels beside others that have"
+    return example.labels
+
+
 class Renderer:
     """Rows to ids and ids to answers for one task and one tokenizer.
 
@@ -128,6 +136,8 @@ class Renderer:
         self.pad_id = tokenizer.special_id(PAD)
         self._begin_id = tokenizer.special_id(BEGIN)
         self._answer_id = tokenizer.special_id(ANSWER)
+        form = form_of(input_template)
+        self.conversation = None if form is None else Conversing(form, tokenizer, self._answer_id, self.end_id)
         self.label_ids = [tokenizer.special_id(label_token(label)) for label in self.labels]
         self._label_index = {label: index for index, label in enumerate(self.labels)}
 
@@ -144,8 +154,8 @@ class Renderer:
         """The renderer of a task."""
         return cls(
             kind=task.kind,
-            input_template=_plain_input(task.input),
-            output_template=task.output,
+            input_template=task.prompt_template,
+            output_template=task.answer_template,
             tokenizer=tokenizer,
             layout=layout,
             labels=labels,
@@ -155,7 +165,7 @@ class Renderer:
     @staticmethod
     def templates_of(task: Task) -> tuple[Any, Any]:
         """A task's templates of prompt and answer as plain values."""
-        return _plain_input(task.input), task.output
+        return task.prompt_template, task.answer_template
 
     # Rows to text and ids.
 
@@ -167,6 +177,8 @@ class Renderer:
         """Ids before the first completion, the answer mark included."""
         if self.kind == "language-model":
             return [self._begin_id]
+        if self.conversation is not None:
+            return self.conversation.prompt_ids(fields, self.longest_answer)
         return [*self.tokenizer.encode(" " + self.prompt_text(fields)), self._answer_id]
 
     def reference(self, fields: Mapping[str, Any]) -> Any:
@@ -197,16 +209,20 @@ class Renderer:
 
     def example(self, row_id: str, fields: Mapping[str, Any]) -> Example:
         """A row as ids with its supervision mask."""
-        prompt = self.prompt_ids(fields)
-        answer = self.reference(fields)
-        completion = [*self.completion_ids(answer), self.end_id]
-        supervised = np.zeros(len(prompt) + len(completion), dtype=np.bool_)
-        supervised[len(prompt) :] = True
+        if self.conversation is not None:
+            ids, supervised = self.conversation.ids_and_mask(fields)
+            prompt_len, label = int(np.argmax(supervised)), None
+        else:
+            prompt, answer = self.prompt_ids(fields), self.reference(fields)
+            ids = [*prompt, *self.completion_ids(answer), self.end_id]
+            prompt_len = len(prompt)
+            supervised = [index >= prompt_len for index in range(len(ids))]
+            label = self._label_index[answer] if self.kind == "classify" else None
         return Example(
-            ids=np.asarray(prompt + completion, dtype=np.int32),
-            supervised=supervised,
-            prompt_len=len(prompt),
-            label=self._label_index[answer] if self.kind == "classify" else None,
+            ids=np.asarray(ids, dtype=np.int32),
+            supervised=np.asarray(supervised, dtype=np.bool_),
+            prompt_len=prompt_len,
+            label=label,
             row=row_id,
         )
 
@@ -287,6 +303,8 @@ class Renderer:
 
 def prompt_text(template: Any, fields: Mapping[str, Any]) -> str:
     """A row's prompt as people read it; messages become one ``role: content`` line each."""
+    if (form := form_of(template)) is not None:
+        return conversation_text(before_answer(form.turns(fields)))
     if isinstance(template, list):
         return "\n".join(f"{turn['role']}: {fill(turn['content'], fields)}" for turn in template)
     return str(fill(template, fields))
@@ -298,6 +316,8 @@ def reference(kind: Kind, template: Any, fields: Mapping[str, Any], input_templa
     For multi-label the labels in order, once each; for tag the entities with the characters of the prompt on which
     they stand (:meth:`hone.task.entities.Located.to_json`).
     """
+    if (form := form_of(template)) is not None:
+        return answer_of(form.turns(fields))
     answer = fill(template, fields)
     if kind == "extract":
         return answer
@@ -313,12 +333,12 @@ def task_prompt(task: Task, fields: Mapping[str, Any]) -> str:
     """A row's prompt before any tokenizer exists; the whole document for language-model tasks."""
     if task.kind == "language-model":
         return task_reference(task, fields)  # type: ignore[no-any-return]
-    return prompt_text(_plain_input(task.input), fields)
+    return prompt_text(task.prompt_template, fields)
 
 
 def task_reference(task: Task, fields: Mapping[str, Any]) -> Any:
     """A row's gold answer before any tokenizer exists."""
-    return reference(task.kind, task.output, fields, _plain_input(task.input))
+    return reference(task.kind, task.answer_template, fields, task.prompt_template)
 
 
 def labels_in(kind: Kind, answer: Any) -> list[str]:
@@ -340,9 +360,3 @@ def first_difference(left: Sequence[int], right: Sequence[int]) -> int | None:
 
 def _at(ids: Sequence[int], position: int) -> str:
     return str(ids[position]) if position < len(ids) else "missing"
-
-
-def _plain_input(template: Any) -> Any:
-    if isinstance(template, list):
-        return [turn.model_dump() if isinstance(turn, Message) else dict(turn) for turn in template]
-    return template

@@ -14,12 +14,14 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from hone.errors import nearest
+from hone.task.conversation import Form, Role
 from hone.task.metrics import DEFAULT_METRIC, METRICS
 from hone.task.templates import parts, template_problems
 
 Kind = Literal["classify", "multi-label", "tag", "extract", "generate", "language-model"]
 """``classify``: one label a row. ``multi-label``: any number, a list. ``tag``: entities in the text, a list."""
-Overlong = Literal["error", "drop", "split"]
+Overlong = Literal["error", "drop", "split", "drop-turns"]
+"""``drop``: the row leaves. ``split``: documents are cut. ``drop-turns``: the oldest turns of a conversation leave."""
 
 
 class Section(BaseModel):
@@ -187,6 +189,10 @@ class Task(Section):
     """Template of the prompt, ``{column}`` standing for a field; not for language-model."""
     output: str | dict[str, Any] | None = None
     """Template of the answer: text, a label, or an object. For language-model the column that holds the text."""
+    conversation: str | None = None
+    """The column that holds a conversation, such as ``"{messages}"``, in the place of input and output (generate)."""
+    supervise: tuple[Role, ...] = ()
+    """Roles whose turns are learned; without it the assistant's. Conversations only."""
     output_schema: str | None = Field(default=None, alias="schema")
     """File of the answer's JSON Schema; without it one is inferred from train and shown."""
     metric: str = ""
@@ -220,6 +226,8 @@ class Task(Section):
             filled["overlong"] = "split" if kind == "language-model" else "error"
         if kind == "language-model" and filled.get("output") is None:
             filled["output"] = "{text}"
+        if filled.get("conversation") is not None and not filled.get("supervise"):
+            filled["supervise"] = ("assistant",)
         return filled
 
     @field_validator("base")
@@ -236,8 +244,31 @@ class Task(Section):
             raise ValueError("\n".join(problems))
         return self
 
-    def _shape_problems(self) -> list[str]:
+    def _conversation_problems(self) -> list[str]:
         problems = []
+        if self.kind != "generate":
+            problems.append(f"conversation: is for tasks of kind generate; this one is of kind {self.kind}")
+        taken = [key for key in ("input", "output") if getattr(self, key) is not None]
+        problems += [f"{key}: the conversation is prompt and answer; remove this key, or conversation" for key in taken]
+        problems += _one_column_problems("conversation", self.conversation, "list of messages")
+        if "assistant" not in self.supervise:
+            problems.append("supervise: must hold assistant: the last answer is what is scored; got none of that role")
+        if self.overlong == "split":
+            problems.append("overlong: split cuts documents, and a conversation is none; use error, drop or drop-turns")
+        return problems
+
+    def _without_conversation(self) -> list[str]:
+        problems = []
+        if self.supervise:
+            problems.append("supervise: names roles of a conversation, and this task has none; remove this key")
+        if self.overlong == "drop-turns":
+            problems.append("overlong: drop-turns shortens conversations, and this task has none; use error or drop")
+        return problems
+
+    def _shape_problems(self) -> list[str]:
+        if self.conversation is not None:
+            return self._conversation_problems()
+        problems = self._without_conversation()
         if self.kind == "language-model":
             if self.input is not None:
                 problems.append(
@@ -269,13 +300,30 @@ class Task(Section):
         return [problem for problem in (metric.check_kind(self.kind), metric.check_target(self.target)) if problem]
 
     @property
+    def prompt_template(self) -> Any:
+        """What the prompt is made of, as plain values: a template, a list of messages, or a conversation's form."""
+        if self.conversation is not None:
+            longest = self.device.context if self.overlong == "drop-turns" else None
+            return Form(self.conversation, self.supervise, longest).to_json()
+        if isinstance(self.input, list):
+            return [message.model_dump() for message in self.input]
+        return self.input
+
+    @property
+    def answer_template(self) -> Any:
+        """What the answer is made of; a conversation's form once more where the task has conversations."""
+        return self.output if self.conversation is None else self.prompt_template
+
+    @property
     def overlong_rule(self) -> Overlong:
         """``overlong`` with the kind's default filled in."""
         return self.overlong or ("split" if self.kind == "language-model" else "error")
 
     def to_json(self) -> dict[str, Any]:
         """Plain values under the names of ``hone.yaml``."""
-        return self.model_dump(by_alias=True, mode="json")
+        # A task without conversations is written as before there were any: its id stays.
+        left_out = {"conversation", "supervise"} if self.conversation is None else set()
+        return self.model_dump(by_alias=True, mode="json", exclude=left_out)
 
 
 LISTED = {"multi-label": "list of labels", "tag": "list of entities"}
