@@ -26,7 +26,7 @@ from hone.task.recipe import Recipe
 from hone.task.render import Example
 from hone.task.scores import Score
 from hone.train import checkpoints, launch
-from hone.train.batches import collate
+from hone.train.batches import PackedRow, collate
 from hone.train.compiling import LossModule
 from hone.train.engine import fit
 from hone.train.fabric import connect
@@ -202,25 +202,26 @@ def fit_two(folder: str, kill_at: int | None = None) -> list[Outcome]:
     return launch.run(Rank(fit_rank, folder, kill_at), 2, start="fork")
 
 
-def gradient(rank: int, processes: int, accumulate: int) -> dict[str, Any]:
-    """The normalised gradient of the first step in float64, with eight rows, as this many processes make it."""
+def gradient(rank: int, processes: int, accumulate: int, rows: Sequence[PackedRow] | None = None) -> dict[str, Any]:
+    """The normalised gradient of a step in float64, as this many processes make it; of eight rows by default."""
     recipe = RECIPE.child(processes=processes, accumulate=accumulate, batch_size=8)
     fabric = connect(recipe)
     module = model().double()
     wrapped = fabric.setup(LossModule(module, NextToken()))
-    rows = BatchSource(examples(), batch_size=8, context=64, seed=1).steps(0)[0]
+    rows = BatchSource(examples(), batch_size=8, context=64, seed=1).steps(0)[0] if rows is None else rows
     batches = [collate(s) for s in share_of(rows, rank=rank, processes=processes, accumulate=accumulate)]
     sums = accumulate_gradients(fabric, wrapped, batches)
     params = list(module.parameters())
     norm = normalise(params, num_tokens=sums.num_tokens, processes=processes, clip_norm=1e9)
-    sums = sums.read(norm)
+    step = sums.read(norm)
     grads = {name: param.grad.numpy().copy() for name, param in module.named_parameters()}
-    return {"loss": sums.loss_total / sums.num_tokens, "norm": sums.grad_norm, "grads": grads}
+    return {"loss": step.loss_total / step.num_tokens, "norm": step.grad_norm, "grads": grads}
 
 
-def gradient_two(accumulate: int) -> list[dict[str, Any]]:
-    """:func:`gradient` on two processes."""
-    return launch.run(Rank(gradient, 2, accumulate), 2, start="fork")
+def packed_rows() -> tuple[list[PackedRow], list[PackedRow]]:
+    """Sixteen examples as sixteen rows, and the same ones as eight rows of two."""
+    singles = examples(16, seed=7)
+    return [(one,) for one in singles], [(singles[i], singles[i + 8]) for i in range(8)]
 
 
 # Starting them.

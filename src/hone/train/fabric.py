@@ -107,9 +107,11 @@ def cpu_threads(count: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet_collector() -> Iterator[None]:
-    """Keep Python's garbage collector from walking all imported modules in the middle of steps."""
+    """Keep Python's garbage collector from walking all imported modules in the middle of steps.
+
+    What is there now is set aside without being looked at: a collection before would take longer than a small run.
+    """
     was_on = gc.isenabled()
-    gc.collect()
     gc.freeze()
     gc.disable()
     try:
