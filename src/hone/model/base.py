@@ -7,7 +7,7 @@ special tokens that hone writes with are added where the base does not have them
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,12 +129,31 @@ class Base:
         """Number of tokens that the base did not have."""
         return self.vocabulary.size - self.vocabulary.before
 
+    def load(self, use: Use | None = None) -> tuple[nn.Module, tuple[str, ...]]:
+        """A module of its own as :attr:`module` was before anything changed it, and the names of its new tensors.
+
+        Args:
+            use: with another head than the base was opened for.
+        """
+        opening = self.opening if use is None else replace(self.opening, use=use, labels=())
+        module, fresh = self.source.load(opening)
+        add_rows(module, self.vocabulary)
+        return module, fresh
+
     @cached_property
     def _loaded(self) -> tuple[nn.Module, tuple[str, ...]]:
-        vocabulary = self.vocabulary
-        module, fresh = self.source.load(self.opening)
-        add_rows(module, vocabulary)
-        return module, fresh
+        return self.load()
+
+    def masked_words(self) -> tuple[nn.Module, int] | None:
+        """An encoder with the head that it learned to predict masked words with, and the id of its mask.
+
+        None where the folder has no such head, or the tokenizer no mask.
+        """
+        mask = self.roles.get("mask")
+        if mask is None:
+            return None
+        module, fresh = self.load("masked-tokens")
+        return None if fresh else (module, int(self.vocabulary.rust.token_to_id(mask)))
 
     @property
     def module(self) -> nn.Module:
