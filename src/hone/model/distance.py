@@ -1,12 +1,13 @@
 """How far a trained model is from its base: weights by layer, predictions on neutral text, and what was forgotten.
 
-Relative change is ``||W - W0|| / ||W0||`` (Frobenius) over the tensors of a layer. KL is the mean of ``KL(base || tuned)``
-over the tokens of neutral text, in nats per token, over the base's own ids. Forgetting is the rise of the base's own loss
-on that text: next-token for a decoder, masked words for an encoder that still has the head for it.
+Relative change is ``||W - W0|| / ||W0||`` (Frobenius) over the tensors of a layer. KL is the mean of
+``KL(base || tuned)`` over the tokens of neutral text, in nats per token, over the base's own ids. Forgetting is the
+rise of the base's own loss on that text: next-token for a decoder, masked words for an encoder that has the head for it.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -145,6 +146,7 @@ def _changes(base: Base, origin: nn.Module, module: nn.Module, fresh: set[str]) 
     import torch
 
     theirs = dict(origin.named_parameters())
+    words = _of_words(origin)
     sums: dict[str, list[float]] = {}
     new = 0
     with torch.no_grad():
@@ -153,7 +155,7 @@ def _changes(base: Base, origin: nn.Module, module: nn.Module, fresh: set[str]) 
             if old is None or name in fresh:
                 new += param.numel()
                 continue
-            rows = base.vocabulary.before if _is_of_words(old, base) else len(old)
+            rows = base.vocabulary.before if id(old) in words else len(old)
             now, then = param.detach()[:rows].float().cpu(), old[:rows].float()
             new += param.numel() - now.numel()
             one = sums.setdefault(_layer(name), [0.0, 0.0, 0])
@@ -167,18 +169,19 @@ def _changes(base: Base, origin: nn.Module, module: nn.Module, fresh: set[str]) 
     return changes, _ratio(moved, whole), new
 
 
-def _is_of_words(param: Tensor, base: Base) -> bool:
-    """Whether a tensor has a row (or a value) for each id, so that those of new tokens stand at its end."""
-    return base.added_tokens > 0 and param.shape[0] >= base.vocabulary.size
+def _of_words(module: Any) -> set[int]:
+    """Parameters with a row (or a value) for each id: those of new tokens stand at their end."""
+    parts = [part for part in (module.get_input_embeddings(), module.get_output_embeddings()) if part is not None]
+    return {id(param) for part in parts for param in part.parameters()}
 
 
 def _square(values: Tensor) -> float:
-    return float(values.double().square().sum())
+    return values.double().square().sum().item()
 
 
 def _ratio(moved: float, whole: float) -> float:
     """Relative change; of tensors that were zero the plain norm, which has no scale to be compared with."""
-    return (moved / whole) ** 0.5 if whole else moved**0.5
+    return math.sqrt(moved / whole if whole else moved)
 
 
 def _layer(name: str) -> str:
@@ -186,7 +189,7 @@ def _layer(name: str) -> str:
         return f"layer {found.group(1)}"
     if "embed" in name or re.search(r"\bw[tp]e\b", name):
         return "embeddings"
-    return name.removesuffix(".weight").removesuffix(".bias").rsplit(".", 1)[-1]
+    return ".".join(name.removesuffix(".weight").removesuffix(".bias").split(".")[-2:])
 
 
 Told = tuple[float | None, float | None, float | None, int]
@@ -199,8 +202,6 @@ def _decoder(base: Base, origin: Any, module: Any, rows: Sequence[Sequence[int]]
 
 def _encoder(base: Base, module: Any, rows: Sequence[Sequence[int]]) -> Told:
     """The trained trunk under the head that predicted words, against the base itself."""
-    import torch
-
     found = base.masked_words()
     if found is None:
         return None, None, None, 0
@@ -209,13 +210,15 @@ def _encoder(base: Base, module: Any, rows: Sequence[Sequence[int]]) -> Told:
     if base.opening.use == "masked-tokens":
         carried = module
     else:
-        carried, _ = base.masked_words() or (None, 0)
-        assert carried is not None
-        trunk = {name: value.detach().cpu() for name, value in module.base_model.state_dict().items()}
-        with torch.no_grad():
-            carried.base_model.load_state_dict(trunk, strict=False)
-        carried.tie_weights()
+        carried, _ = base.load("masked-tokens")
+        _put_trunk(carried, module)
     return _compared(masked_logprobs(origin, rows, ids, mask), masked_logprobs(carried, rows, ids, mask))
+
+
+def _put_trunk(carried: Any, module: Any) -> None:
+    """The trunk's weights of one model into another, whose output matrix stays the base's where it is not tied."""
+    trunk = {name: value.detach().cpu() for name, value in module.base_model.state_dict().items()}
+    carried.base_model.load_state_dict(trunk, strict=False)  # a pooler is there with some heads only
 
 
 def _compared(before: Iterator[tuple[Tensor, Tensor]], after: Iterator[tuple[Tensor, Tensor]]) -> Told:
