@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from hone.train.batches import Batch
-from hone.train.objectives import NextToken, Objective
+from hone.train.objectives import Objective, objective_for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +30,7 @@ def overfit_one_batch(
     model: nn.Module, batch: Batch, *, objective: Objective | None = None, steps: int = 60, learning_rate: float = 3e-3
 ) -> Overfit:
     """Train a copy of ``model`` on one batch: a model, mask or loss that is wired wrongly cannot learn it by heart."""
-    trial, objective = copy.deepcopy(model).train(), objective or NextToken()
+    trial, objective = copy.deepcopy(model).train(), objective or objective_for(model)
     optimizer = torch.optim.AdamW(trial.parameters(), lr=learning_rate, weight_decay=0.0, fused=True)
     losses = []
     for _ in range(steps + 1):
