@@ -242,7 +242,7 @@ def test_rates_by_layer_give_muon_the_same_update_times_the_share() -> None:
     start = {name: param.detach().clone() for name, param in plain.named_parameters()}
     for module, decay in ((plain, 1.0), (decayed, 0.5)):
         stepped(module, build_optimizers(module, RECIPE.child(layer_decay=decay, weight_decay=0.0)), range(1))
-    shares = rate_shares(decayed, 0.5)
+    shares = rate_shares(decayed, list(start), 0.5)
     moved = dict(plain.named_parameters())
     for name, param in decayed.named_parameters():
         assert torch.allclose(param - start[name], shares[name] * (moved[name] - start[name]), atol=1e-6), name
@@ -266,7 +266,7 @@ def test_depth_is_read_from_the_names_of_the_field() -> None:
 
 def test_rates_by_layer_without_layers_are_refused() -> None:
     with pytest.raises(InputError, match=r"layer_decay is 0\.9 and no trained parameter.*set layer_decay to 1"):
-        rate_shares(nn.Linear(3, 3), 0.9)
+        rate_shares(nn.Linear(3, 3), ["weight", "bias"], 0.9)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adafactor", "muon"])
@@ -284,13 +284,15 @@ def test_frozen_parameters_are_left_alone_and_the_others_are_not(optimizer: str)
 
 def test_freezing_a_tied_head_freezes_the_embedding_and_says_so() -> None:
     module = model()  # tied: lm_head.weight is the embedding
-    parts = build_optimizers(module, RECIPE.child(freeze=("lm_head.*",)))
-    assert not module.get_input_embeddings().weight.requires_grad
-    lines = describe(module, parts)
+    recipe = RECIPE.child(freeze=("lm_head.*",))
+    lines = describe(module, recipe)
     size = module.get_input_embeddings().weight.numel()
     total = sum(param.numel() for param in module.parameters())
     assert lines[0] == f"{total - size:,} parameters are trained, {size:,} are frozen"
     assert lines[1] == "model.embed_tokens.weight and lm_head.weight are one tensor, frozen for both"
+    assert module.get_input_embeddings().weight.requires_grad  # telling changes nothing
+    build_optimizers(module, recipe)
+    assert not module.get_input_embeddings().weight.requires_grad
 
 
 def test_patterns_that_match_nothing_are_refused_all_at_once_with_near_names() -> None:
@@ -312,9 +314,9 @@ def test_freezing_everything_is_refused() -> None:
 def test_rates_by_layer_are_told_from_the_embeddings_to_the_head() -> None:
     module = model()
     recipe = RECIPE.child(layer_decay=0.5, learning_rate=0.004, matrix_learning_rate=0.02)
-    lines = describe(module, build_optimizers(module, recipe))
+    lines = describe(module, recipe)
     told = "times by layer: embeddings 0.125, layer 0 0.25, layer 1 0.5, head 1"
     assert lines[-1] == f"peak rates: adamw 0.004, muon 0.02, {told}"
-    assert "with the rate of an embedding (0.125)" in lines[1]
-    plain = describe(model(), build_optimizers(model(), RECIPE.child(optimizer="adafactor", learning_rate=0.01)))
+    assert "with the rate of an embedding" in lines[1]
+    plain = describe(model(), RECIPE.child(optimizer="adafactor", learning_rate=0.01))
     assert plain[-1] == "peak rates: adafactor 0.01"

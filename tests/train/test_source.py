@@ -137,6 +137,8 @@ def test_the_padding_that_is_said_is_the_padding_of_the_collated_steps(arguments
     real = sum(len(row.ids) for row in rows)
     slots = sum(collate(step).num_tokens for step in source.steps(2))
     assert source.padding_share(2) == pytest.approx(1 - real / slots)
+    assert source.tokens_per_step(2) == pytest.approx(slots / source.num_steps(2))
+    assert source.supervised_tokens(2) == sum(int(row.supervised.sum()) for row in rows)
     line = source.padding_line(2)
     assert f"{real:,} tokens in {slots:,} slots" in line
     assert "300 examples" in line

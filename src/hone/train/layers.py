@@ -19,10 +19,8 @@ LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
 """The number of its layer in a parameter's name, as Llama, BERT, GPT-2 and T5 write it."""
 
 
-def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
-    """Leave the parameters whose names match one of ``patterns`` out of training (``requires_grad`` is cleared).
-
-    A tensor with two names (an output matrix that is the embedding) is frozen where either of them matches.
+def frozen_names(model: nn.Module, patterns: Sequence[str]) -> set[str]:
+    """Names of the parameters that are left out of training by patterns, all names of a tensor that has several.
 
     Raises:
         InputError: for each pattern that matches nothing, with the nearest name; or when nothing is left to train.
@@ -37,12 +35,27 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
                 for pattern in unmatched
             ]
         )
-    frozen = [param for name, param in named if any(fnmatchcase(name, pattern) for pattern in patterns)]
-    still = {id(param) for _, param in named if param.requires_grad} - {id(param) for param in frozen}
-    if not still:
+    frozen = {id(param) for name, param in named if any(fnmatchcase(name, pattern) for pattern in patterns)}
+    if all(id(param) in frozen for _, param in named if param.requires_grad):
         raise InputError(f"freeze {', '.join(patterns)} leaves none of the {len(names):,} parameters to train")
-    for param in frozen:
-        param.requires_grad_(False)
+    return {name for name, param in named if id(param) in frozen}
+
+
+def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
+    """Clear ``requires_grad`` of the parameters whose names match one of ``patterns``; see :func:`frozen_names`.
+
+    It has to come before the model is wrapped for several processes, which remember what is trained.
+    """
+    frozen = frozen_names(model, patterns)
+    for name, param in model.named_parameters():
+        if name in frozen:
+            param.requires_grad_(False)
+
+
+def trained_names(model: nn.Module, patterns: Sequence[str]) -> list[str]:
+    """First names of the parameters that are trained when ``patterns`` are frozen."""
+    frozen = frozen_names(model, patterns)
+    return [name for name, param in model.named_parameters() if param.requires_grad and name not in frozen]
 
 
 def depths(model: nn.Module) -> dict[str, int]:
@@ -61,13 +74,12 @@ def depths(model: nn.Module) -> dict[str, int]:
     return {name: top if depth is None else depth for name, depth in found.items()}
 
 
-def rate_shares(model: nn.Module, layer_decay: float) -> dict[str, float]:
-    """The share of the peak rate that each trainable parameter moves with: ``layer_decay`` to the layers above it.
+def rate_shares(model: nn.Module, trained: Sequence[str], layer_decay: float) -> dict[str, float]:
+    """The share of the peak rate that each of the ``trained`` moves with: ``layer_decay`` to the layers above it.
 
     Raises:
         InputError: when rates are to fall by layer and no name says a layer.
     """
-    trained = [name for name, param in model.named_parameters() if param.requires_grad]
     if layer_decay == 1.0:
         return dict.fromkeys(trained, 1.0)
     if not any(LAYER.search(name) for name in trained):
@@ -92,16 +104,19 @@ def describe_layers(model: nn.Module, shares: Mapping[str, float], peaks: Mappin
     trained = sum(param.numel() for name, param in params if name in shares)
     frozen = sum(param.numel() for name, param in params if name not in shares)
     lines = [f"{trained:,} parameters are trained" + (f", {frozen:,} are frozen" if frozen else "")]
-    lines += [
-        f"{names[0]} and {' and '.join(names[1:])} are one tensor{_fate(names[0], shares)}" for names in tied(model)
-    ]
+    for first, *others in tied(model):
+        if first not in shares:
+            lines.append(f"{' and '.join([first, *others])} are one tensor, frozen for both")
+        elif shares[first] < 1.0:
+            lines.append(f"{' and '.join([first, *others])} are one tensor, with the rate of an embedding")
     rates = ", ".join(f"{name} {rate:.3g}" for name, rate in peaks.items())
-    by_depth = depths(model)
-    if len(set(shares.values())) == 1:
+    if set(shares.values()) == {1.0}:
         return [*lines, f"peak rates: {rates}"]
+    by_depth = depths(model)
     top = max(by_depth.values())
-    at = sorted({(by_depth[name], share) for name, share in shares.items()})
-    told = ", ".join(f"{_place(depth, top)} {share:.3g}" for depth, share in at)
+    told = ", ".join(
+        f"{_place(depth, top)} {share:.3g}" for depth, share in sorted({(by_depth[n], s) for n, s in shares.items()})
+    )
     return [*lines, f"peak rates: {rates}, times by layer: {told}"]
 
 
@@ -111,13 +126,6 @@ def tied(model: nn.Module) -> list[list[str]]:
     for name, param in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(param), []).append(name)
     return [several for several in names.values() if len(several) > 1]
-
-
-def _fate(name: str, shares: Mapping[str, float]) -> str:
-    """What happens to a tensor with two names, said for both."""
-    if name not in shares:
-        return ", frozen for both"
-    return "" if set(shares.values()) == {1.0} else f", with the rate of an embedding ({shares[name]:.3g})"
 
 
 def _place(depth: int, top: int) -> str:

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hone.train.sharding import sharded_like, whole
+
 COEFFICIENTS = (
     (8.2218, -23.3469, 16.6338),
     (3.9728, -2.8449, 0.5170),
@@ -120,13 +122,14 @@ class Muon(torch.optim.Optimizer):
             moments = [self._momentum(param) for param in params]
             torch._foreach_lerp_(moments, grads, 1 - group["momentum"])
             nesterov += torch._foreach_lerp(grads, moments, group["momentum"])
-        updates = list(orthogonalise(torch.stack(nesterov)).unbind(0))
+        updates = list(orthogonalise(torch.stack([whole(moment) for moment in nesterov])).unbind(0))
         rows, columns = pairs[0][0].shape
         scale = max(1.0, rows / columns) ** 0.5
         for params, group in _by_group(pairs):
             own, updates = updates[: len(params)], updates[len(params) :]
             if group["weight_decay"]:
                 torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
+            own = [sharded_like(update, param) for update, param in zip(own, params, strict=True)]
             torch._foreach_add_(params, own, alpha=-group["lr"] * scale)
 
     def _momentum(self, param: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from hone.errors import FailedError
 from hone.task.recipe import Recipe
-from hone.train.layers import LAYER, describe_layers, freeze, rate_shares
+from hone.train.layers import LAYER, describe_layers, freeze, rate_shares, trained_names
 from hone.train.muon import Muon
 
 SHARE = "rate_share"
@@ -39,10 +39,6 @@ class Part:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group[SHARE]
         return rate
-
-    def shares(self) -> dict[str, float]:
-        """Each parameter's share of the rate, by name."""
-        return {self.names[param]: group[SHARE] for group in self.optimizer.param_groups for param in group["params"]}
 
     def tensors(self) -> dict[str, Tensor]:
         """The whole state under ``optimizer/KEY/PARAMETER``."""
@@ -79,13 +75,12 @@ def build_optimizers(model: nn.Module, recipe: Recipe) -> list[Part]:
         InputError: for a pattern of ``freeze`` that matches nothing, or that leaves nothing to train; for rates by
             layer where no name says a layer.
     """
-    if recipe.freeze:
-        freeze(model, recipe.freeze)
-    shares = rate_shares(model, recipe.layer_decay)
-    named = {name: param for name, param in model.named_parameters() if param.requires_grad}
+    freeze(model, recipe.freeze)
+    shares = _shares(model, recipe)
     hidden = hidden_matrices(model) if recipe.optimizer == "muon" else set()
-    matrices = {name: param for name, param in named.items() if name in hidden}
-    rest = {name: param for name, param in named.items() if name not in hidden}
+    params = dict(model.named_parameters())
+    rest = {name: params[name] for name in shares if name not in hidden}
+    matrices = {name: params[name] for name in shares if name in hidden}
     parts = []
     if rest:
         groups = _groups(rest, shares, recipe.weight_decay)
@@ -97,10 +92,24 @@ def build_optimizers(model: nn.Module, recipe: Recipe) -> list[Part]:
     return parts
 
 
-def describe(model: nn.Module, parts: list[Part]) -> list[str]:
-    """What is trained, what is frozen, and how fast each layer moves, as lines for a person."""
-    shares = {name: share for part in parts for name, share in part.shares().items()}
-    return describe_layers(model, shares, {part.name: part.peak_rate for part in parts})
+def describe(model: nn.Module, recipe: Recipe) -> list[str]:
+    """What a recipe trains of a model and what it freezes, and how fast each layer moves, as lines for a person.
+
+    The model is left as it is. Raises what :func:`build_optimizers` would.
+    """
+    shares = _shares(model, recipe)
+    hidden = hidden_matrices(model) if recipe.optimizer == "muon" else set()
+    peaks = {}
+    if not hidden.issuperset(shares):
+        peaks["adafactor" if recipe.optimizer == "adafactor" else "adamw"] = recipe.learning_rate
+    if hidden & set(shares):
+        peaks["muon"] = recipe.matrix_learning_rate
+    return describe_layers(model, shares, peaks)
+
+
+def _shares(model: nn.Module, recipe: Recipe) -> dict[str, float]:
+    """The share of its optimizer's rate of each parameter that the recipe trains."""
+    return rate_shares(model, trained_names(model, recipe.freeze), recipe.layer_decay)
 
 
 def hidden_matrices(model: nn.Module) -> set[str]:

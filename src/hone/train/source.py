@@ -127,7 +127,15 @@ class BatchSource:
         """The step of an epoch that computes on the most tokens, padding included: its first one."""
         return self._epoch(epoch).step(0)
 
-    def padding_share(self, epoch: int) -> float:
+    def tokens_per_step(self, epoch: int = 0) -> float:
+        """Mean tokens that a step of an epoch computes on, padding included."""
+        return float(self._epoch(epoch).plan.slots().mean())
+
+    def supervised_tokens(self, epoch: int = 0) -> int:
+        """Tokens of an epoch that carry loss."""
+        return sum(int(example.supervised.sum()) for example in self._epoch(epoch).content.examples)
+
+    def padding_share(self, epoch: int = 0) -> float:
         """Share of an epoch's computed tokens that is padding, each step taken as one batch.
 
         Micro-batches are padded each to its own longest row, so the real share is this or a little less.
@@ -135,7 +143,7 @@ class BatchSource:
         plan = self._epoch(epoch).plan
         return 1.0 - float(plan.row_lengths.sum() / plan.slots().sum())
 
-    def padding_line(self, epoch: int) -> str:
+    def padding_line(self, epoch: int = 0) -> str:
         """What an epoch consists of and how much of it is padding, in one sentence."""
         plan = self._epoch(epoch).plan
         rows, slots = len(plan.row_ends), int(plan.slots().sum())

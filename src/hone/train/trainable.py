@@ -12,6 +12,7 @@ from hone.errors import InputError
 from hone.task.recipe import Recipe
 from hone.train.averaging import Average
 from hone.train.compiling import LossModule
+from hone.train.layers import freeze
 from hone.train.objectives import Objective
 from hone.train.optimizers import build_optimizers
 from hone.train.sharding import copy_to_shard
@@ -41,7 +42,9 @@ class Trainable:
         self.objective = objective
         self.given = model
         self.sharded = recipe.strategy == "fsdp" and fabric.world_size > 1
+        freeze(model, recipe.freeze)
         self.model = copy_to_shard(model, fabric.device) if self.sharded else model
+        freeze(self.model, recipe.freeze)  # before it is wrapped: the wrapper remembers what is trained
         self._checkpointing = recipe.gradient_checkpointing and _save_activations_again(self.model)
         self.inner = LossModule(self.model, objective, mixed=precision == "bf16-mixed")
         wrapped: Any = fabric.setup_module(self.inner)
@@ -83,16 +86,25 @@ class Trainable:
         if self.sharded:
             gather(self.model, self.given)
         elif self._checkpointing:
-            self.model.gradient_checkpointing_disable()  # type: ignore[operator]
+            _keep_activations(self.model)
 
 
 def _save_activations_again(model: nn.Module) -> bool:
     """Switch gradient checkpointing on, in the way of Transformers that leaves gradients equal."""
-    enable: Any = getattr(model, "gradient_checkpointing_enable", None)
-    if enable is None or not getattr(model, "supports_gradient_checkpointing", False):
+    if not getattr(model, "supports_gradient_checkpointing", False):
         raise InputError(
             f"gradient_checkpointing is on, and {type(model).__name__} does not offer it; switch it off, "
             "or raise accumulate to need less memory"
         )
-    enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    trained: Any = model
+    # The newer name; the older one warns where both are there.
+    enable = getattr(trained, "activation_checkpointing_enable", trained.gradient_checkpointing_enable)
+    enable({"use_reentrant": False})
     return True
+
+
+def _keep_activations(model: nn.Module) -> None:
+    """Switch gradient checkpointing off, with the hook that it left on the embeddings."""
+    trained: Any = model
+    getattr(trained, "activation_checkpointing_disable", trained.gradient_checkpointing_disable)()
+    trained.disable_input_require_grads()
