@@ -29,7 +29,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hone.data.rows import Row
 from hone.errors import InputError
 from hone.own_loops import StepBatch, TrainingParts, training_parts
 from hone.task.recipe import Recipe
@@ -126,7 +125,7 @@ class TaskModule(LightningModule):
         """Log the sum over processes."""
         self.log(name, value, prog_bar=prog_bar, sync_dist=True, reduce_fx="sum", batch_size=1)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         """The recipe's optimizers as one, and its schedule by the step."""
         optimizer = self.parts.optimizer()
         return {
@@ -149,10 +148,11 @@ class TaskModule(LightningModule):
             self.log("grad_norm", norm, batch_size=1)
         self.log("learning_rate", optimizer.param_groups[0]["lr"], batch_size=1)
 
-    def on_train_batch_end(self, outputs: Any, batch: StepBatch, batch_idx: int) -> None:
-        """Take the new weights into the average, where the recipe has one."""
-        del outputs, batch_idx
-        if self._average is not None and batch.is_last:
+    def optimizer_step(self, *arguments: Any, **named: Any) -> None:
+        """Update, and take the new weights into the average where the recipe has one."""
+        super().optimizer_step(*arguments, **named)
+        # Here and not in a hook of the batch: callbacks that save checkpoints come before the module's hooks.
+        if self._average is not None:
             self._average.update()
 
     # Judging on dev: with the averaged weights where there are some.
@@ -188,10 +188,10 @@ class TaskModule(LightningModule):
 
     # Answering.
 
-    def predict_step(self, batch: Sequence[Row | Mapping[str, Any]], index: int = 0) -> list[Any]:
-        """Answers to rows (or to plain dicts of their input columns) in the task's terms; None where it is none."""
+    def predict_step(self, batch: Sequence[Mapping[str, Any]], index: int = 0) -> list[Any]:
+        """Answers to rows as dicts of their input columns, in the task's terms; None where it is none."""
         del index
-        return self.parts.answers([row.fields if isinstance(row, Row) else row for row in batch])
+        return self.parts.answers(batch)
 
     def save(self, path: str | Path) -> Path:
         """Write a model folder that :func:`hone.load`, ``hone prompt`` and the exporters open.
@@ -235,8 +235,8 @@ class TaskData(LightningDataModule):
         return self._dealt([(example,) for example in examples], DEV_ROWS, collate)
 
     def predict_dataloader(self) -> _Loader:
-        """The dev rows, each batch dealt to the processes."""
-        return self._dealt(self.parts.bench.data.dev, PREDICTED_ROWS, list)
+        """The dev rows as dicts, each batch dealt to the processes."""
+        return self._dealt([row.fields for row in self.parts.bench.data.dev], PREDICTED_ROWS, list)
 
     def _dealt(self, rows: Sequence[Any], size: int, make: Any) -> _Loader:
         """Batches of rows, as many on every process: the Trainer refuses a process without any."""
@@ -333,7 +333,7 @@ class _Sums:
         self._total += float(total)
         self._terms += int(terms)
 
-    def mean(self, strategy: Any, device: torch.device) -> Tensor:
+    def mean(self, strategy: Any, device: Any) -> Any:
         """The mean over all processes; empties the books."""
         kind = torch.float32 if device.type == "mps" else torch.float64
         sums = strategy.reduce(torch.tensor([self._total, self._terms], dtype=kind, device=device), reduce_op="sum")

@@ -92,7 +92,7 @@ class Together(torch.optim.Optimizer):
             part.state = self.state
             start = end
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One update by every part; the closure's value."""
         result = None
         if closure is not None:

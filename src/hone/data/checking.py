@@ -10,6 +10,7 @@ from typing import Any
 from hone.data.rows import Bad, Row, kind_of, told
 from hone.data.wording import counted
 from hone.errors import nearest
+from hone.task.conversation import EXPECTED, conversation_problem
 from hone.task.entities import problem_of
 from hone.task.spec import LISTED, Task
 from hone.task.templates import columns
@@ -21,12 +22,12 @@ _JSON = (str, int, float, bool, type(None))
 def input_columns(task: Task) -> list[str]:
     """Columns that the prompt is made of; none for language-model tasks."""
     turns = task.input if isinstance(task.input, list) else []
-    return columns([turn.content for turn in turns] or task.input)
+    return columns([turn.content for turn in turns] or task.prompt_template)
 
 
 def output_columns(task: Task) -> list[str]:
     """Columns that the answer (or document) is made of."""
-    return columns(task.output)
+    return columns(task.answer_template)
 
 
 class BadRows:
@@ -88,6 +89,7 @@ class Checker:
         self._outputs = output_columns(task)
         self._json_allowed = task.kind == "extract"
         self._listed = LISTED.get(task.kind)
+        self._conversation = task.conversation is not None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -111,9 +113,9 @@ class Checker:
 
     def _is_good(self, row: Row) -> bool:
         fields, good = row.fields, True
-        for column in (*self._inputs, *self._outputs):
+        for column in dict.fromkeys(self.columns):
             value = fields.get(column)
-            if type(value) is str and (self._listed is None or column in self._inputs):
+            if type(value) is str and not self._conversation and (self._listed is None or column in self._inputs):
                 continue
             if column not in fields:
                 self._missing.setdefault(column, []).append(row.id)
@@ -122,17 +124,21 @@ class Checker:
                     self._on_bad(Bad(row.id, column, "a value", "no such column"))
                 good = False
                 continue
-            if self._listed is not None and column not in self._inputs:
-                problem = _list_problem(self._listed, value)
-                if problem is not None:
-                    self._add(Bad(row.id, column, f"a {self._listed}", problem))
-                    good = False
-                continue
-            as_answer = self._json_allowed and column not in self._inputs
-            if not (_is_json(value) if as_answer else _is_text(value)):
-                self._add(Bad(row.id, column, "a JSON value" if as_answer else "text", kind_of(value)))
+            expected, found = self._fault(column, value)
+            if found is not None:
+                self._add(Bad(row.id, column, expected, found))
                 good = False
         return good
+
+    def _fault(self, column: str, value: Any) -> tuple[str, str | None]:
+        """What a column of the task has to hold, and what it holds instead; None where it is right."""
+        if self._conversation:
+            return EXPECTED, conversation_problem(value)
+        if self._listed is not None and column not in self._inputs:
+            return f"a {self._listed}", _list_problem(self._listed, value)
+        if self._json_allowed and column not in self._inputs:
+            return "a JSON value", None if _is_json(value) else kind_of(value)
+        return "text", None if _is_text(value) else kind_of(value)
 
     def problems(self) -> list[str]:
         """One sentence per kind of problem, with the number of rows and the first three."""
@@ -140,7 +146,7 @@ class Checker:
         return sentences + self.bad.problems(self.source, self.rows)
 
     def _missing_sentence(self, column: str, rows: Sequence[str]) -> str:
-        where = "input" if column in self._inputs else "output"
+        where = "conversation" if self._conversation else "input" if column in self._inputs else "output"
         others = [name for name in self._seen if name != column]
         known = [name for name in others if name not in self._doubtful]
         unsaid = f"{counted(len(others) - len(known), 'name')} of columns may be values of a row and cannot be shown"

@@ -9,9 +9,9 @@ from hone.data.prepare import DataVersion
 from hone.data.rows import Row
 from hone.data.tokenizer import FILE, TextTokenizer, train_tokenizer
 from hone.files import read_json
-from hone.task.layouts import answer_text, frames_of
+from hone.task.layouts import frames_of
 from hone.task.recipe import Recipe
-from hone.task.render import SPECIALS, Renderer, label_token, task_prompt, task_reference
+from hone.task.render import SPECIALS, Renderer, label_token, task_marks, task_reference, task_texts
 from hone.task.spec import Task
 
 Say = Callable[[str], None]
@@ -59,7 +59,7 @@ def _of_base(task: Task, folder: Path, version: DataVersion, say: Say) -> Render
     from tokenizers import AddedToken, Tokenizer
 
     rust = Tokenizer.from_file(str(path))
-    names = [*SPECIALS, *map(label_token, version.labels)]
+    names = [*SPECIALS, *task_marks(task), *map(label_token, version.labels)]
     rust.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in names])
     tokenizer = TextTokenizer(rust)
     say(f"tokens: the tokenizer of the base {task.base}, {tokenizer.vocab_size:,} ids")
@@ -87,7 +87,8 @@ def _trained(task: Task, version: DataVersion, say: Say) -> Renderer:
     frames = frames_of(task_reference(task, row.fields) for row in version.train) if framed else []
     least = 256 + len(SPECIALS) + len(version.labels) + len(frames) + _MERGES
     texts, num_rows = _texts(task, version.train, recipe)
-    tokenizer = train_tokenizer(texts, max(recipe.vocab_size, least), version.labels, frames)
+    specials = (*SPECIALS, *task_marks(task))
+    tokenizer = train_tokenizer(texts, max(recipe.vocab_size, least), version.labels, frames, specials=specials)
     say(
         f"tokens: no run and no base has a tokenizer yet, so one of {tokenizer.vocab_size:,} ids was trained on "
         f"{num_rows:,} training rows; a run trains its own"
@@ -101,11 +102,7 @@ def _texts(task: Task, rows: Sequence[Row], recipe: Recipe) -> tuple[list[str], 
     texts: list[str] = []
     chars = 0
     for number, row in enumerate(rows, 1):
-        of_row = []
-        if task.kind != "language-model":
-            of_row.append(" " + task_prompt(task, row.fields))
-        if task.kind != "classify":
-            of_row.append(answer_text(task.kind, recipe.layout, task_reference(task, row.fields)))
+        of_row = task_texts(task, recipe.layout, row.fields)
         texts += of_row
         chars += sum(map(len, of_row))
         if chars >= _CHARS_LEARNED:

@@ -84,7 +84,8 @@ def examples(
         cache: folder of cached files.
         context: longest example in ids.
         overlong: what happens to longer rows: ``error``, ``drop`` (to the ledger), ``split`` (language-model: cut
-            into windows that each begin with ``<|begin|>``; only the last one has the ``<|end|>``).
+            into windows that each begin with ``<|begin|>``; only the last one has the ``<|end|>``). ``drop-turns`` is
+            done by the renderer; what is too long all the same is an error.
         say: takes the key, and a line on every row that is cut or left out.
         split: the name of the rows' split, for sentences and the ledger.
         ledger: the data's books, which the result's go on from; without them they start with these rows.
@@ -104,6 +105,8 @@ def examples(
     books = ledger or Ledger(read={split: len(rows)}, kept={split: len(rows)})
     found = Examples(made, key, books.without(split, entries), entries)
     _say(found, context, split, stored is None, say)
+    if overlong == "drop-turns":
+        _say_shortened(rows, found, renderer, context, split, say)
     return found
 
 
@@ -135,7 +138,7 @@ def _render(
             too_long.append(example)
             evidence = f"{len(example.ids):,} tokens, context {context:,}"
             entries.append(Entry(row=row.id, source=split, reasons=(Reason(OVERLONG, evidence),)))
-    if too_long and overlong == "error":
+    if too_long and overlong in ("error", "drop-turns"):
         raise InputError(_too_long(too_long, len(rows), context, split))
     return tuple(made), tuple(entries)
 
@@ -203,6 +206,26 @@ def _windows_between_marks(example: Example, context: int) -> list[Example]:
         row = f"{example.row}#{number}"
         pieces.append(replace(example, ids=ids, supervised=supervised, prompt_len=len(ids), row=row, targets=ids))
     return pieces
+
+
+def _say_shortened(
+    rows: Sequence[Row], found: Examples, renderer: Renderer, context: int, split: str, say: Say
+) -> None:
+    """Count the turns that left from the front of conversations."""
+    conversation = renderer.conversation
+    assert conversation is not None, "drop-turns is for conversations"
+    fields = {row.id: row.fields for row in rows}
+    lost = [
+        (example.row, len(conversation.form.turns(fields[example.row])) - conversation.num_turns(example.ids.tolist()))
+        for example in found
+    ]
+    shortened = [(row, count) for row, count in lost if count]
+    if shortened:
+        turns, shown = sum(count for _, count in shortened), ", ".join(row for row, _ in shortened[:SHOWN])
+        say(
+            f"{split}: {counted(turns, 'turn')} left from the front of {counted(len(shortened), 'conversation')} "
+            f"longer than {context:,} ids (overlong: drop-turns), the first: {shown}"
+        )
 
 
 def _say(found: Examples, context: int, split: str, fresh: bool, say: Say) -> None:

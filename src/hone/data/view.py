@@ -19,7 +19,8 @@ from hone.data.rows import NOT_SHOWN, Bad, Row, canonical
 from hone.data.table import TextRow
 from hone.data.wording import counted
 from hone.errors import InputError, nearest
-from hone.task.render import prompt_text
+from hone.task.conversation import form_of
+from hone.task.render import prompt_text, reference
 from hone.task.spec import Task
 from hone.task.templates import columns as template_columns
 from hone.task.templates import fill
@@ -139,7 +140,10 @@ def view_of_task(task: Task) -> View:
     if task.kind == "language-model":
         sentence = f"text = {task.output} (documents)"
         return View(kind=task.kind, sentence=sentence, text_columns=columns, input=task.output)
-    prompt = [turn.model_dump() for turn in task.input] if isinstance(task.input, list) else task.input
+    prompt = task.prompt_template
+    if task.conversation is not None:
+        sentence = f"input = the turns of {task.conversation} before the last, answer = the last, text = both"
+        return View(kind=task.kind, sentence=sentence, text_columns=columns, input=prompt, answer=prompt)
     shown = " / ".join(turn["content"] for turn in prompt) if isinstance(prompt, list) else prompt
     if task.kind == "classify":
         sentence = f"text = {shown}, label = {task.output}"
@@ -242,6 +246,8 @@ def _answer(part: Any, fields: Mapping[str, Any]) -> str | None:
         return part(fields) if fields.get(part.column) is not None else None
     if isinstance(part, Joined):
         return part(fields)
+    if form_of(part) is not None:
+        return str(reference("generate", part, fields))
     value = fill(part, fields)
     return canonical(value) if isinstance(part, dict) else str(value)
 

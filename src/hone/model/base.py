@@ -88,6 +88,7 @@ class Base:
     opening: Opening
     labels: tuple[str, ...] = ()
     add_tokens: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -112,7 +113,14 @@ class Base:
         self.warnings.extend(check_sizes(self.folder, self.config, ids, embedding_rows(self.source.shapes)))
         use = self.opening.use
         labels = self.labels if use == "next-token" else ()
-        return extended(rust, self.source.roles(rust, use), use=use, labels=labels, add_tokens=self.add_tokens)
+        return extended(
+            rust,
+            self.source.roles(rust, use),
+            use=use,
+            labels=labels,
+            add_tokens=self.add_tokens,
+            marks=self.marks,
+        )
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -242,6 +250,7 @@ def open_base(
     labels: Sequence[str] = (),
     *,
     add_tokens: Sequence[str] = (),
+    marks: Sequence[str] = (),
     head: Use = "next-token",
     num_labels: int = 0,
     seed: int = 0,
@@ -254,6 +263,7 @@ def open_base(
         wrap: makes hone's tokenizer, see :data:`hone.model.folder.Wrap`.
         labels: classes: a decoder gets a token for each, an encoder's head an output for each.
         add_tokens: texts that become one token each.
+        marks: further special tokens of a decoder's, such as those of a conversation's roles.
         head: what the model is for; all but ``next-token`` need an encoder.
         num_labels: classes of an encoder's head where they have no names.
         seed: of a new head.
@@ -277,4 +287,5 @@ def open_base(
         ),
         labels=tuple(labels),
         add_tokens=tuple(add_tokens),
+        marks=tuple(marks),
     )

@@ -52,7 +52,13 @@ class Vocabulary:
 
 
 def extended(
-    rust: Any, roles: Mapping[str, str], *, use: Use, labels: Sequence[str] = (), add_tokens: Sequence[str] = ()
+    rust: Any,
+    roles: Mapping[str, str],
+    *,
+    use: Use,
+    labels: Sequence[str] = (),
+    add_tokens: Sequence[str] = (),
+    marks: Sequence[str] = (),
 ) -> Vocabulary:
     """The tokenizer with what hone needs: its special tokens (decoders only), labels, and texts that become one token.
 
@@ -62,6 +68,7 @@ def extended(
         use: an encoder keeps its own special tokens and gets none of hone's.
         labels: classes that need a token each.
         add_tokens: texts that become one token each wherever they stand, exactly so written.
+        marks: further special tokens, decoders only.
 
     Raises:
         InputError: for a text that cannot be added; all problems at once.
@@ -73,7 +80,7 @@ def extended(
     sources: dict[int, tuple[int, ...]] = {}
     pieces = {text: tuple(rust.encode(text, add_special_tokens=False).ids) for text in add_tokens}
     if use == "next-token":
-        names = [*SPECIALS, *map(label_token, labels)]
+        names = [*SPECIALS, *marks, *map(label_token, labels)]
         rust.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in names])
         for name, role in OWN_ROLES.items():
             if (own := rust.token_to_id(name)) >= before and role in roles:

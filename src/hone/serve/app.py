@@ -60,6 +60,7 @@ class Service:
 
     def __init__(self, session: Session, renderer: Renderer, name: str, most_waiting: int) -> None:
         self._answering, self._name, self._kind = Answering(session, renderer), name, renderer.kind
+        self._converses = renderer.conversation is not None
         self._gate = Gate(most_waiting)
 
     async def health(self, _: Request) -> Response:
@@ -76,11 +77,11 @@ class Service:
         return await self._respond(request, "completion")
 
     async def chat(self, request: Request) -> Response:
-        """``POST /v1/chat/completions``: the last message of the user is the task's input."""
+        """``POST /v1/chat/completions``: the task's input is the conversation, or what the user said last."""
         return await self._respond(request, "chat")
 
     async def _respond(self, request: Request, shape: Shape) -> Response:
-        wish = read_wish(await _body(request), shape)
+        wish = read_wish(await _body(request), shape, conversation=self._converses)
         if wish.model not in (None, self._name):
             raise HTTPException(404, f'there is no model "{wish.model}" here; this is "{self._name}"')
         reply = Reply(shape=shape, model=self._name)

@@ -41,15 +41,21 @@ class Wish:
 
     shape: Shape
     model: str | None
-    inputs: tuple[str | Mapping[str, Any], ...]
-    """The task's input, once or several times: a text, or the fields of a row."""
+    inputs: tuple[str | Mapping[str, Any] | tuple[Mapping[str, Any], ...], ...]
+    """The task's input, once or several times: a text, the fields of a row, or the messages of a conversation."""
     max_tokens: int | None
     sampling: Sampling
     stream: bool
 
 
-def read_wish(body: bytes, shape: Shape) -> Wish:
+def read_wish(body: bytes, shape: Shape, *, conversation: bool = False) -> Wish:
     """Check a request's body.
+
+    Args:
+        body: JSON.
+        shape: of which interface.
+        conversation: whether the model continues conversations, so that all messages are its input. Any other task's
+            input is what the user said last.
 
     Raises:
         InputError: with everything that is wrong with it.
@@ -72,7 +78,7 @@ def read_wish(body: bytes, shape: Shape) -> Wish:
         seed=int(check.number("seed", 0, whole=True, low=0) or 0),
     )
     stream = bool(check.value("stream", (bool,), False))
-    inputs = _messages(data, problems) if shape == "chat" else _inputs(data, problems)
+    inputs = _messages(data, problems, conversation) if shape == "chat" else _inputs(data, problems)
     if stream and len(inputs) > 1:
         problems.append(f'"stream" takes one prompt; {len(inputs)} were given')
     if problems:
@@ -154,11 +160,18 @@ def _inputs(data: Mapping[str, Any], problems: list[str]) -> tuple[str | Mapping
     return tuple(texts)
 
 
-def _messages(data: Mapping[str, Any], problems: list[str]) -> tuple[str, ...]:
+def _messages(
+    data: Mapping[str, Any], problems: list[str], conversation: bool
+) -> tuple[str | tuple[Mapping[str, Any], ...], ...]:
     messages = data.get("messages")
     if not isinstance(messages, list) or not all(isinstance(turn, dict) for turn in messages):
         problems.append('"messages" must be a list of objects with "role" and "content"')
         return ()
+    if conversation:
+        if not messages or messages[-1].get("role") == "assistant":
+            problems.append('"messages" needs a last message that is not the assistant\'s: the answer is to follow it')
+            return ()
+        return (tuple(messages),)
     users = [turn.get("content") for turn in messages if turn.get("role") == "user"]
     if not users or not isinstance(users[-1], str):
         problems.append('"messages" needs a last message of role "user" whose content is a text: the task\'s input')

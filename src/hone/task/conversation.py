@@ -27,6 +27,8 @@ MARKS = {role: f"<|{role}|>" for role in ROLES if role != "assistant"}
 """Special tokens that begin a turn; the assistant's is the renderer's ``<|answer|>``."""
 _OTHER_NAMES = {"developer": "system", "function": "tool"}
 """Names that OpenAI's interface has, or had, for roles."""
+EXPECTED = "messages with role and content, the last one an answer of the assistant's"
+"""What a row's conversation has to be."""
 
 
 class Turn(NamedTuple):
@@ -156,18 +158,18 @@ def read_turns(value: Any) -> list[Turn]:
 
 
 def conversation_problem(value: Any) -> str | None:
-    """Why a value is no conversation that can be learned from; None where it is one."""
+    """What is found in the place of a conversation that can be learned from; None where it is one."""
+    if not isinstance(value, list | tuple) or not value:
+        return _kind(value)
     try:
-        if isinstance(value, str):
-            raise InputError("expected a list of messages; got a text")
         turns = read_turns(value)
     except InputError as error:
         return str(error)
     if turns[-1].role != "assistant":
-        return f'expected the last turn to be the assistant\'s; it is of the role "{turns[-1].role}"'
+        return f'a last turn of the role "{turns[-1].role}"'
     if not turns[-1].learned:
-        return "expected the last turn to be learned; its weight is 0"
-    return None if len(turns) > 1 else "expected a turn before the assistant's answer; there is one turn only"
+        return "a last turn of the weight 0, which is not learned"
+    return None if len(turns) > 1 else "one turn only"
 
 
 def _turn(message: Any, where: str) -> Turn:

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hone.errors import FailedError, InputError
-from hone.task.conversation import Conversing, answer_of, before_answer, conversation_text, form_of
+from hone.task.conversation import MARKS, Conversing, answer_of, before_answer, conversation_text, form_of
 from hone.task.entities import located
 from hone.task.layouts import Layout, answer_parts, answer_text, parse_answer
 from hone.task.spec import Kind, Task
@@ -87,6 +87,12 @@ class Example:
         """Whether it is made for an encoder: what is predicted stands at the position itself."""
         return self.targets is not None or self.labels is not None
 
+    @property
+    def longest_stretch(self) -> int:
+        """Ids of the longest stretch that is supervised: of the longest answer, its end included."""
+        edges = np.flatnonzero(np.diff(self.supervised, prepend=False, append=False))
+        return int((edges[1::2] - edges[::2]).max(initial=0))
+
 
 def labels_of(example: Example) -> NDArray[np.float32]:
     """The labels of a row that can have several."""
@@ -105,6 +111,9 @@ class Renderer:
         frames: ids of frames that are one token each (``framed-json`` only).
         longest_answer: ids that an answer may take, learned from the training rows; 0 is what the context holds.
     """
+
+    conversation: Conversing | None = None
+    """How conversations are rendered, where the task has them."""
 
     def __init__(
         self,
@@ -334,6 +343,20 @@ def task_prompt(task: Task, fields: Mapping[str, Any]) -> str:
     if task.kind == "language-model":
         return task_reference(task, fields)  # type: ignore[no-any-return]
     return prompt_text(task.prompt_template, fields)
+
+
+def task_texts(task: Task, layout: Layout, fields: Mapping[str, Any]) -> list[str]:
+    """The texts of a row as they become ids, one by one: what a tokenizer is trained on."""
+    if (form := form_of(task.prompt_template)) is not None:
+        return [" " + turn.text for turn in form.turns(fields)]
+    prompt = [] if task.kind == "language-model" else [" " + task_prompt(task, fields)]
+    answer = [] if task.kind == "classify" else [answer_text(task.kind, layout, task_reference(task, fields))]
+    return prompt + answer
+
+
+def task_marks(task: Task) -> tuple[str, ...]:
+    """Special tokens that a task needs beside :data:`SPECIALS` and labels: the marks of roles."""
+    return () if task.conversation is None else tuple(MARKS.values())
 
 
 def task_reference(task: Task, fields: Mapping[str, Any]) -> Any:

@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from hone.data.formats.base import Fault
-from hone.data.rows import canonical, kind_of
+from hone.data.rows import kind_of
 from hone.errors import nearest
+from hone.task.conversation import Turn, conversation_text
+from hone.task.conversation import turn_text as said
 
 Message = dict[str, Any]
 OPENAI_ROLES = {
@@ -181,18 +183,12 @@ def _json(text: str) -> Any:
 
 def turn_text(message: Message) -> str:
     """What a message says, calls as JSON with ``name`` and ``arguments``."""
-    calls = [call["function"] for call in message.get("tool_calls", ())]
-    if not calls:
-        return str(message["content"])
-    written = canonical(calls[0] if len(calls) == 1 else calls)
-    return f"{message['content']}\n{written}" if message["content"] else written
+    return str(said(message))
 
 
 def prompt_of(messages: Sequence[Message]) -> str:
     """Turns as one text: a single turn of the user as it is, otherwise one ``role: content`` after the other."""
-    if len(messages) == 1 and messages[0]["role"] == "user":
-        return turn_text(messages[0])
-    return "\n".join(f"{message['role']}: {turn_text(message)}" for message in messages)
+    return conversation_text([Turn(message["role"], turn_text(message)) for message in messages])
 
 
 def system_of(messages: Sequence[Message]) -> str:

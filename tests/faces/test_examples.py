@@ -1,0 +1,57 @@
+"""The examples of loops of one's own, each by torchrun on two CPU processes, and by itself on one: the same run."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+SETTINGS = {
+    "base": "scratch:tiny", "vocab_size": 700, "context": 160, "swap_values": 0, "batch_size": 8, "accumulate": 2,
+    "steps": 8, "warmup_steps": 2, "eval_every": 4,
+}  # fmt: skip
+PRINTED = re.compile(r"loss (\S+) -> (\S+) in (\d+) steps on (\d) process")
+
+
+def on_two_processes(name: str, folder: Path) -> tuple[float, float, int, int]:
+    """What an example prints: first and last loss, steps, processes."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)]
+    settings = [f"{key}={value}" for key, value in SETTINGS.items()]
+    child = subprocess.run(
+        [*command, str(EXAMPLES / f"{name}.py"), str(folder), *settings],
+        capture_output=True, text=True, check=False, timeout=300, env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert child.returncode == 0, child.stderr[-3000:]
+    found = PRINTED.search(child.stdout + child.stderr)
+    assert found is not None, child.stdout
+    first, last, steps, processes = found.groups()
+    return float(first), float(last), int(steps), int(processes)
+
+
+def on_one_process(name: str, folder: Path) -> list[float]:
+    """The loss of each step of an example, carried out here."""
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main(str(folder), SETTINGS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["transformers_trainer", "accelerate_loop", "lightning_trainer"])
+def test_an_example_learns_on_two_processes_what_it_learns_on_one(name, voice):
+    alone = on_one_process(name, voice)
+    first, last, steps, processes = on_two_processes(name, voice)
+    assert (steps, processes) == (len(alone), 2) == (SETTINGS["steps"], 2)
+    assert first == pytest.approx(alone[0], abs=1e-4)  # the same rows, and the mean over all their tokens
+    assert last == pytest.approx(alone[-1], abs=1e-4)  # after eight updates with the same gradients
+    assert last < first - 0.3

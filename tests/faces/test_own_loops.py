@@ -1,0 +1,129 @@
+"""The parts of a run: their loss is the engine's, however a step is cut; what loops of others need is there."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+import hone
+from hone.errors import InputError
+from hone.own_loops import StepLoss, Together, model_inputs
+from hone.train.source import Cursor
+
+TINY = {"base": "scratch:tiny", "vocab_size": 700, "context": 160, "swap_values": 0, "batch_size": 8, "steps": 6}
+
+
+@pytest.fixture(scope="module")
+def parts(voice):
+    return hone.training_parts(voice, TINY)
+
+
+def gradient(parts, cuts):
+    """The gradient of the first step, in float64: ``cuts`` are accumulation and processes."""
+    accumulate, processes = cuts
+    module = StepLoss(parts.model.double(), parts.objective)
+    for param in parts.model.parameters():
+        param.grad = None
+    rows, _ = parts.source.read(Cursor())
+    cut = replace(parts, recipe=parts.recipe.child(accumulate=accumulate))
+    loss = 0.0
+    for rank in range(processes):
+        steps = cut.share_of_step(rows, rank=rank, processes=processes)
+        assert [step.is_last for step in steps] == [False] * (accumulate - 1) + [True]
+        for step in steps:
+            part = module(step) / processes  # what a data-parallel wrapper does to gradients
+            part.backward()
+            loss += part.item()
+    found = torch.cat([param.grad.flatten().clone() for param in parts.model.parameters()])
+    parts.model.float()
+    return loss, found
+
+
+@pytest.mark.parametrize("cuts", [(2, 1), (8, 1), (1, 2), (2, 2), (1, 3)])
+def test_a_step_has_one_gradient_however_it_is_cut(parts, cuts):
+    loss, whole = gradient(parts, (1, 1))
+    same, cut = gradient(parts, cuts)
+    assert same == pytest.approx(loss, rel=1e-9)
+    assert (cut - whole).abs().max() <= 1e-6 * whole.abs().max()  # law 2
+
+
+def test_the_step_loss_is_the_mean_over_all_supervised_tokens_of_the_step(parts):
+    rows, _ = parts.source.read(Cursor())
+    (step,) = parts.share_of_step(rows)
+    logits = parts.model(input_ids=step.batch.ids).logits.detach()
+    nats, count = 0.0, 0
+    for index, (example,) in enumerate(rows):
+        for at in range(1, len(example.ids)):
+            if example.supervised[at]:
+                nats -= float(torch.log_softmax(logits[index, at - 1], -1)[int(example.ids[at])])
+                count += 1
+    assert step.step_tokens == count
+    assert parts.step_loss(step).item() == pytest.approx(nats / count, rel=1e-5)
+
+
+def test_the_collator_for_transformers_gives_the_same_loss_by_the_models_own_head(parts):
+    rows, _ = parts.source.read(Cursor())
+    (step,) = parts.share_of_step(rows)
+    inputs = model_inputs([example for (example,) in rows])
+    count = int((inputs["labels"] != -100).sum())
+    own = parts.model(**inputs, num_items_in_batch=count).loss
+    assert own.item() == pytest.approx(parts.step_loss(step).item(), rel=1e-5)
+    assert bool(((inputs["labels"] == inputs["input_ids"]) | (inputs["labels"] == -100)).all())
+
+
+def test_all_rows_of_an_epoch_come_once_over_all_processes(parts):
+    seen = []
+    for rank in range(2):
+        steps = parts.step_batches(steps=parts.steps_per_epoch, rank=rank, processes=2)
+        seen += [row for step in steps for row in step.batch.rows]
+    assert sorted(seen) == sorted(example.row for example in parts.bench.train)
+
+
+def test_optimizers_together_move_weights_as_they_do_apart():
+    def run(together):
+        torch.manual_seed(0)
+        one, two = torch.nn.Linear(4, 4), torch.nn.Linear(4, 4)
+        apart = [torch.optim.AdamW(one.parameters(), lr=0.1), torch.optim.SGD(two.parameters(), lr=0.2, momentum=0.9)]
+        optimizers = [Together(apart)] if together else apart
+        schedules = [torch.optim.lr_scheduler.LambdaLR(item, lambda step: 1 / (step + 1)) for item in optimizers]
+        for at in range(4):
+            two(one(torch.ones(1, 4))).square().sum().backward()
+            for item in (*optimizers, *schedules):
+                item.step()
+            for item in optimizers:
+                item.zero_grad()
+            if together and at == 1:  # what a checkpoint does
+                fresh = Together([torch.optim.AdamW(one.parameters()), torch.optim.SGD(two.parameters())])
+                fresh.load_state_dict(optimizers[0].state_dict())
+                schedules[0].optimizer = optimizers[0] = fresh
+        return torch.cat([param.detach().flatten() for param in (*one.parameters(), *two.parameters())])
+
+    assert torch.equal(run(together=True), run(together=False))
+
+
+def test_a_saved_model_is_opened_and_answers(parts, tmp_path):
+    path = parts.save(tmp_path / "model")
+    asked = [row.fields for row in parts.bench.data.dev[:2]]
+    with hone.load(path) as model:
+        assert parts.answers(asked) == [model.ask(fields) for fields in asked]
+
+
+def test_wrong_changes_are_said_all_at_once(voice):
+    with pytest.raises(InputError) as caught:
+        hone.training_parts(voice, {"lerning_rate": 1e-3, "batchsize": 4})
+    assert [problem.split(";")[0] for problem in caught.value.problems] == [
+        '"lerning_rate" is not part of a recipe',
+        '"batchsize" is not part of a recipe',
+    ]
+
+
+def test_the_core_imports_no_trainer(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pytorch_lightning", None)
+    monkeypatch.delitem(sys.modules, "hone.lightning", raising=False)
+    import hone.own_loops
+
+    with pytest.raises(ImportError, match=r'pip install "hone-lm\[lightning\]"'):
+        import hone.lightning  # noqa: F401
