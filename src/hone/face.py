@@ -224,19 +224,19 @@ class Model:
         return self._answering.answers(wish, self._answering.prompts(wish))[0]
 
     def probabilities(self, given: str | Mapping[str, Any]) -> dict[str, float]:
-        """Labels with their probabilities, the likeliest first; they sum to 1.
+        """Labels with their probabilities, the likeliest first; they sum to 1 where a row has one label.
 
         Raises:
-            InputError: when the task is not one of kind classify.
+            InputError: when the task is not one of kind classify or multi-label.
         """
         import numpy as np
 
-        if self.renderer.kind != "classify":
+        if self.renderer.kind not in ("classify", "multi-label"):
             raise InputError(f"labels have probabilities in classify tasks; this model's kind is {self.renderer.kind}")
         prompts = self._answering.prompts(_wish(given))
         row = self.session.label_logprobs(prompts, self.renderer.label_ids)[0]
-        shares = np.exp(row - row.max())
-        shares = shares / shares.sum()
+        shares = np.exp(row) if self.renderer.kind == "multi-label" else np.exp(row - row.max())
+        shares = shares if self.renderer.kind == "multi-label" else shares / shares.sum()
         order = np.argsort(-shares, kind="stable")
         return {self.renderer.labels[int(index)]: float(shares[index]) for index in order}
 
@@ -260,10 +260,11 @@ class _TorchSession:
     context: int
     generate: Any
     label_logprobs: Any
+    tag_logits: Any = None
 
     def close(self) -> None:
         """Let go of the module."""
-        self.generate = self.label_logprobs = None
+        self.generate = self.label_logprobs = self.tag_logits = None
 
 
 def _wish(given: str | Mapping[str, Any], max_new_tokens: int | None = None, sampling: Sampling | None = None) -> Wish:
@@ -283,6 +284,7 @@ def _wish(given: str | Mapping[str, Any], max_new_tokens: int | None = None, sam
 def _load_folder(path: Path, threads: int) -> Model:
     from hone.data.tokenizer import TextTokenizer
     from hone.model.folder import ModelFolder
+    from hone.task.encoding import EncoderRenderer
 
     folder = ModelFolder(path, TextTokenizer)
     renderer = folder.renderer()
@@ -294,6 +296,13 @@ def _load_folder(path: Path, threads: int) -> Model:
     torch.set_num_threads(threads)
     module = folder.load()
     context = int(folder.config["max_position_embeddings"])
+    if isinstance(renderer, EncoderRenderer):
+        from hone.evaluate.encoders import EncoderLabels, EncoderTags
+
+        several = renderer.kind == "multi-label"
+        labels = EncoderLabels(module, renderer.temperature, several=several)
+        read = _TorchSession(context, None, labels, EncoderTags(module))
+        return Model(path, cast("Session", read), renderer)
     session = _TorchSession(context, TorchGenerate(module, renderer.pad_id), TorchLabels(module))
     return Model(path, cast("Session", session), renderer)
 

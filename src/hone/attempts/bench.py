@@ -7,18 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hone.attempts.encoding import (
+    OWN_MARKS,
+    build_encoder,
+    masked_dev,
+    masked_each_epoch,
+    outputs_of,
+    reads_both_ways,
+    say_unwritable,
+)
 from hone.attempts.replay import replay_documents, replay_line, replayed
 from hone.data.augment import SwapValues
 from hone.data.prepare import DataVersion
 from hone.data.rows import Row
-from hone.data.tokenizer import TextTokenizer, train_tokenizer
+from hone.data.tokenizer import ENCODER_SPECIALS, TextTokenizer, train_tokenizer
 from hone.data.tokens import Examples
 from hone.data.tokens import examples as examples_of
 from hone.errors import InputError
-from hone.files import content_hash
-from hone.task.layouts import answer_text, frames_of
+from hone.files import content_hash, read_json
+from hone.task.conversation import MARKS
+from hone.task.encoding import EncoderRenderer
+from hone.task.layouts import frames_of
 from hone.task.recipe import Recipe
-from hone.task.render import Example, Renderer, task_prompt, task_reference
+from hone.task.render import ANSWER, SPECIALS, Example, Renderer, task_marks, task_prompt, task_reference, task_texts
 from hone.task.spec import Task
 
 if TYPE_CHECKING:
@@ -59,9 +70,7 @@ def prepare_bench(task: Task, data: DataVersion, recipe: Recipe, cache: Path, sa
     """
     rows = _share(data.train, recipe)
     tokenizer = _tokenizer(task, data, recipe, cache, say)
-    renderer = Renderer.of_task(
-        task, tokenizer, layout=recipe.layout, labels=data.labels, frames=_frames(task, data, recipe, tokenizer)
-    )
+    renderer = _renderer(task, data, recipe, tokenizer)
     rules: dict[str, Any] = {"context": recipe.context, "overlong": task.overlong_rule, "say": say}
     # The books of the data go on from its own; with a share of the rows they would not be those of the data.
     books = data.ledger if recipe.train_share >= 1 else None
@@ -72,8 +81,11 @@ def prepare_bench(task: Task, data: DataVersion, recipe: Recipe, cache: Path, sa
         say(f"{len(train.left_out) + len(dev.left_out):,} rows more are left out, see {path}")
     if not train:
         raise InputError(f"no training row is left of {len(rows):,}: all are longer than {recipe.context:,} tokens")
-    longest = max(len(example.ids) - example.prompt_len for example in train)
+    longest = max(example.longest_stretch for example in train)
     renderer.longest_answer = longest + longest // 4
+    if isinstance(renderer, EncoderRenderer) and task.kind == "tag":
+        say_unwritable(renderer, rows, "train", say)
+        say_unwritable(renderer, data.dev, "dev", say)
     replay = replay_documents(recipe, tokenizer, cache.parent.parent, cache, say)
     if replay is not None:
         say(replay_line(len(train), replay, recipe))
@@ -84,7 +96,7 @@ def prepare_bench(task: Task, data: DataVersion, recipe: Recipe, cache: Path, sa
         renderer=renderer,
         tokenizer=tokenizer,
         train=train,
-        dev=dev,
+        dev=masked_dev(renderer, dev) if recipe.objective == "masked-tokens" else dev,
         train_rows=rows,
         longest_answer=renderer.longest_answer,
         replay=replay,
@@ -93,15 +105,18 @@ def prepare_bench(task: Task, data: DataVersion, recipe: Recipe, cache: Path, sa
 
 def build_model(recipe: Recipe, tokenizer: TextTokenizer, labels: Sequence[str] = ()) -> nn.Module:
     """The module that a recipe starts from: a preset from scratch, or an opened base."""
+    if reads_both_ways(recipe):
+        return build_encoder(recipe, tokenizer, labels)
     if recipe.base.startswith("scratch"):
         from hone.model.induction import place_induction_heads
         from hone.model.presets import from_scratch, shape_of
 
-        model = from_scratch(shape_of(recipe, tokenizer.vocab_size), recipe.seed, init_std=recipe.init_std)
+        shape = shape_of(recipe, tokenizer.vocab_size)
+        model = from_scratch(shape, recipe.seed, init_std=recipe.init_std, dropout=recipe.dropout or 0.0)
         if recipe.initial == "induction":
             place_induction_heads(model, seed=recipe.seed, std=recipe.init_std)
         return model
-    return _base(recipe, labels).module
+    return base_of(recipe, labels, [mark for mark in MARKS.values() if mark in tokenizer.specials]).module
 
 
 def source_of(bench: Bench) -> BatchSource:
@@ -109,6 +124,9 @@ def source_of(bench: Bench) -> BatchSource:
     from hone.train.source import BatchSource
 
     recipe = bench.recipe
+    if recipe.objective == "masked-tokens":
+        masked = masked_each_epoch(bench.renderer, bench.train, recipe.mask_share)
+        return BatchSource.of_recipe(masked, recipe, data_id=bench.data.id)
     if bench.replay is None and not recipe.swap_values:
         return BatchSource.of_recipe(bench.train, recipe, data_id=bench.data.id)
     rows_of = _swapped(bench) if recipe.swap_values else lambda seed, epoch: list(bench.train)
@@ -149,17 +167,34 @@ def _share(rows: Sequence[Row], recipe: Recipe) -> Sequence[Row]:
     return ranked[: max(1, round(len(rows) * recipe.train_share))]
 
 
+def _renderer(task: Task, data: DataVersion, recipe: Recipe, tokenizer: TextTokenizer) -> Renderer:
+    if reads_both_ways(recipe):
+        roles = OWN_MARKS if recipe.base.startswith("scratch") else base_of(recipe, data.labels).roles
+        return EncoderRenderer.for_task(task, tokenizer, roles, data.labels, recipe.subtokens)
+    frames = _frames(task, data, recipe, tokenizer)
+    return Renderer.of_task(task, tokenizer, layout=recipe.layout, labels=data.labels, frames=frames)
+
+
 def _tokenizer(task: Task, data: DataVersion, recipe: Recipe, cache: Path, say: Say) -> TextTokenizer:
     if not recipe.base.startswith("scratch"):
-        tokenizer = _base(recipe, data.labels).tokenizer
+        base = base_of(recipe, data.labels, task_marks(task))
+        if task.conversation is not None:
+            say(_marks_line(base))
+        tokenizer = base.tokenizer
         assert isinstance(tokenizer, TextTokenizer)  # open_base wraps with it
         return tokenizer
-    key = content_hash([TOKENIZER_VERSION, data.id, task.to_json(), recipe.vocab_size, recipe.layout])
+    encoder = ["encoder"] if reads_both_ways(recipe) else []
+    key = content_hash([TOKENIZER_VERSION, data.id, task.to_json(), recipe.vocab_size, recipe.layout, *encoder])
     folder = cache / f"tokenizer-{key}"
     if (folder / "tokenizer_config.json").is_file():  # written last
         return TextTokenizer.open(folder)
-    wanted = _wanted_frames(task, data, recipe)
-    tokenizer = train_tokenizer(_texts(task, data.train, recipe), recipe.vocab_size, data.labels, wanted)
+    if encoder:
+        texts = [task_prompt(task, row.fields) for row in data.train]
+        tokenizer = train_tokenizer(texts, recipe.vocab_size, specials=ENCODER_SPECIALS)
+    else:
+        wanted = _wanted_frames(task, data, recipe)
+        texts, specials = _texts(task, data.train, recipe), (*SPECIALS, *task_marks(task))
+        tokenizer = train_tokenizer(texts, recipe.vocab_size, data.labels, wanted, specials=specials)
     tokenizer.save(folder)
     say(f"tokenizer: {tokenizer.vocab_size:,} tokens trained on {len(data.train):,} rows (key {key})")
     return tokenizer
@@ -177,17 +212,36 @@ def _frames(task: Task, data: DataVersion, recipe: Recipe, tokenizer: TextTokeni
     return {text: one for text, one in found.items() if one is not None}
 
 
-def _base(recipe: Recipe, labels: Sequence[str]) -> Base:
+def _marks_line(base: Base) -> str:
+    """How a base's own way of writing conversations is handled."""
+    own = [name for name in ("chat_template.jinja", "chat_template.json") if (base.folder / name).is_file()]
+    config = base.folder / "tokenizer_config.json"
+    if own or (config.is_file() and read_json(config).get("chat_template")):
+        return (
+            f"conversations: the base {base.reference} has a chat template, which is a program and is not run; turns "
+            "are written with hone's own marks, in training and in answering, and the base has to learn them"
+        )
+    return f"conversations: turns are written with the marks {', '.join(MARKS.values())} and {ANSWER}"
+
+
+def base_of(recipe: Recipe, labels: Sequence[str], marks: Sequence[str] = ()) -> Base:
+    """The base of a recipe, opened for its objective; ``labels`` are classes, or types of entities.
+
+    ``marks`` are special tokens that it gets beside hone's own: those of a conversation's roles.
+    """
     from hone.model.base import open_base
 
-    return open_base(recipe.base, TextTokenizer, labels)
+    return open_base(
+        recipe.base,
+        TextTokenizer,
+        outputs_of(recipe, labels) if reads_both_ways(recipe) else labels,
+        add_tokens=recipe.add_tokens,
+        marks=marks,
+        head=recipe.objective,
+        seed=recipe.seed,
+        dropout=recipe.dropout,
+    )
 
 
 def _texts(task: Task, rows: Sequence[Row], recipe: Recipe) -> list[str]:
-    texts = []
-    for row in rows:
-        if task.kind != "language-model":
-            texts.append(" " + task_prompt(task, row.fields))
-        if task.kind != "classify":
-            texts.append(answer_text(task.kind, recipe.layout, task_reference(task, row.fields)))
-    return texts
+    return [text for row in rows for text in task_texts(task, recipe.layout, row.fields)]

@@ -80,11 +80,17 @@ def _objective(recipe: Recipe, task: Task) -> list[str]:
         problems += _unused(
             recipe, ("class_weights",), "only objectives classify-sequence and tag-tokens weigh their classes"
         )
-    if recipe.objective != "next-token" and recipe.packing:
+    if recipe.objective == "classify-sequence" and recipe.packing:
         problems.append(
-            f"packing puts rows behind each other, which only causal attention keeps apart; with objective "
-            f"{recipe.objective} set packing=false"
+            "packing puts several rows into one sequence, which objective classify-sequence has one answer for; "
+            "set packing=false"
         )
+    if recipe.objective != "classify-sequence":
+        problems += _unused(recipe, ("pooling",), "only objective classify-sequence pools a row")
+    if recipe.objective != "tag-tokens":
+        problems += _unused(recipe, ("subtokens",), "only objective tag-tokens has tags")
+    if task.kind == "multi-label":
+        problems += _unused(recipe, ("label_smoothing",), "rows of this task can have several labels")
     return problems
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hone.attempts.bench import Bench
 from hone.data.rows import Row
 from hone.lab.run import Run
+from hone.task.encoding import EncoderRenderer
 from hone.task.render import Example
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ def score_model(bench: Bench, model: nn.Module, rows: Sequence[Row]) -> Evaluati
     from hone.evaluate.torch_generate import TorchGenerate, TorchLabels, TorchLogprobs
 
     kind = bench.task.kind
+    if isinstance(bench.renderer, EncoderRenderer):
+        return evaluate(bench.task, bench.renderer, rows, **_encoder_callables(bench.renderer, model))
     return evaluate(
         bench.task,
         bench.renderer,
@@ -38,14 +41,24 @@ def score_model(bench: Bench, model: nn.Module, rows: Sequence[Row]) -> Evaluati
     )
 
 
+def _encoder_callables(renderer: EncoderRenderer, model: nn.Module) -> dict[str, Any]:
+    from hone.evaluate.encoders import EncoderLabels, EncoderMasked, EncoderTags
+
+    if renderer.kind == "tag":
+        return {"tags": EncoderTags(model)}
+    if renderer.kind == "language-model":
+        return {"masked": EncoderMasked(model)}
+    return {"labels": EncoderLabels(model, renderer.temperature, several=renderer.kind == "multi-label")}
+
+
 def dev_loss(model: nn.Module, examples: Sequence[Example]) -> float:
-    """Mean loss per supervised token over all given examples, in nats, without label smoothing."""
+    """Mean loss per supervised token over all given examples, in nats, without label smoothing or class weights."""
     import torch
 
     from hone.train.batches import collate
-    from hone.train.objectives import NextToken
+    from hone.train.objectives import objective_for
 
-    objective = NextToken()
+    objective = objective_for(model)
     order = sorted(range(len(examples)), key=lambda index: len(examples[index].ids))
     total, tokens = 0.0, 0
     was_training = model.training
@@ -85,7 +98,7 @@ class Judge:
 
     def _samples(self, model: nn.Module, evaluation: Evaluation) -> list[dict[str, Any]]:
         """A few dev prompts with what the model answers; a language model continues the beginnings of documents."""
-        if self.bench.task.kind != "language-model":
+        if self.bench.task.kind != "language-model" or isinstance(self.bench.renderer, EncoderRenderer):
             return list(evaluation.samples[:SAMPLES_KEPT])
         from hone.evaluate.torch_generate import TorchGenerate
 

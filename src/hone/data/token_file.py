@@ -13,7 +13,7 @@ import numpy as np
 
 from hone.data.ledger import Entry, Reason
 from hone.files import atomic_write
-from hone.task.render import Example
+from hone.task.render import Example, labels_of
 
 _NO_LABEL = -1
 Stored = tuple[tuple[Example, ...], tuple[Entry, ...]]
@@ -33,7 +33,7 @@ def save(path: Path, examples: Sequence[Example], entries: Sequence[Entry]) -> N
     if examples and examples[0].targets is not None:
         arrays["targets"] = _joined([e.targets for e in examples], np.int32)
     if examples and examples[0].labels is not None:
-        arrays["several"] = np.stack([e.labels for e in examples]).astype(np.float32)
+        arrays["several"] = np.stack([labels_of(e) for e in examples]).astype(np.float32)
     books = json.dumps({"rows": [example.row for example in examples], "entries": [asdict(entry) for entry in entries]})
     # As an array: with a second key in the metadata the file's bytes would not be the same every time.
     arrays["digest"] = np.frombuffer(_digest(arrays, books), dtype=np.uint8)

@@ -85,7 +85,9 @@ class TextTokenizer:
             found = self._rust.encode(text, add_special_tokens=False)
         except (UnicodeEncodeError, TypeError):
             raise InputError(_no_text(text)) from None
-        return list(found.ids), list(found.offsets), list(found.word_ids)
+        # Without special tokens each token belongs to a word; one that says none is a word of its own.
+        words = [-1 - index if word is None else word for index, word in enumerate(found.word_ids)]
+        return list(found.ids), list(found.offsets), words
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, special ids left out; bytes that are no UTF-8 become U+FFFD."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hone.task.render import Example
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,30 @@ class NextLogprobs(Protocol):
 
     def __call__(self, ids: Sequence[int]) -> NDArray[np.float64]:
         """Natural-log probabilities after ``ids``: (vocabulary,)."""
+        ...
+
+
+class TagLogits(Protocol):
+    """Logits of tags at given positions of rows that are read from both sides."""
+
+    def __call__(self, rows: Sequence[Sequence[int]], at: Sequence[Sequence[int]]) -> list[NDArray[np.float64]]:
+        """For each row (positions, tags)."""
+        ...
+
+
+class MaskedNats(NamedTuple):
+    """What a row's masked tokens cost: the sum in nats, how many were guessed right, how many there are."""
+
+    nats: float
+    hits: int
+    num_tokens: int
+
+
+class MaskedLoss(Protocol):
+    """How well masked tokens are guessed."""
+
+    def __call__(self, examples: Sequence[Example]) -> list[MaskedNats]:
+        """One sum for each masked row."""
         ...
 
 

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from hone.errors import InputError
+from hone.evaluate.answers import Answer
 from hone.evaluate.documents import DocumentScore, score_documents
-from hone.evaluate.generate import Generate, LabelLogprobs, NextLogprobs, TokenLogprobs
+from hone.evaluate.generate import Generate, LabelLogprobs, MaskedLoss, NextLogprobs, TagLogits, TokenLogprobs
+from hone.evaluate.reading import labelled, score_masked, tagged
 from hone.evaluate.slices import Slice, slices_of
+from hone.task.encoding import EncoderRenderer
 from hone.task.metrics import METRICS, Metric
 from hone.task.own_metric import load_metric
 from hone.task.render import Renderer
@@ -26,28 +29,12 @@ WORST_KEPT = 20
 SAMPLES_KEPT = 8
 BESIDE = {
     "classify": ("accuracy", "macro_f1"),
+    "multi-label": ("micro_f1", "macro_f1", "exact_match"),
+    "tag": ("span_f1", "exact_match"),
     "extract": ("field_f1", "exact_match"),
     "generate": ("rouge_l", "chrf", "exact_match"),
 }
 """Metrics that are always reported beside the task's own."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
-    """What the model answered for one row.
-
-    ``value`` is the metric on this row alone; ``text`` what was written when it could not be parsed; ``finished``
-    whether it stopped by itself; ``logprob`` the log-probability of the gold label (classify).
-    """
-
-    row: str
-    input: str
-    expected: Any
-    got: Any
-    value: float
-    finished: bool = True
-    text: str = ""
-    logprob: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +92,7 @@ class Evaluation:
         }
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913  (one callable is needed; the others are named)
     task: Task,
     renderer: Renderer,
     rows: Sequence[Row],
@@ -114,6 +101,8 @@ def evaluate(
     labels: LabelLogprobs | None = None,
     logprobs: TokenLogprobs | None = None,
     next_logprobs: NextLogprobs | None = None,
+    tags: TagLogits | None = None,
+    masked: MaskedLoss | None = None,
     max_new_tokens: int | None = None,
     metric: Metric | None = None,
 ) -> Evaluation:
@@ -124,9 +113,11 @@ def evaluate(
         renderer: the model's own renderer.
         rows: what is scored, all of it.
         generate: for extract and generate, greedy.
-        labels: for classify: the answer is the arg max over the labels.
+        labels: for classify: the answer is the arg max over the labels; for multi-label each one by itself.
         logprobs: for language-model, over every token.
         next_logprobs: for language-model when ``logprobs`` is None: over a stated sample of token positions.
+        tags: for tag.
+        masked: for language-model with an encoder: the same tokens are masked at every reading.
         max_new_tokens: longest answer; by default a quarter more than the longest gold answer of these rows.
         metric: the task's metric when it is the user's own, already loaded.
 
@@ -140,13 +131,23 @@ def evaluate(
         raise InputError(f"nothing to score: no rows for {own.name}")
     started = time.perf_counter()
     rows, notes = _that_fit(task, renderer, rows)
-    if task.kind == "language-model":
+    parts: tuple[Slice, ...]
+    if task.kind == "language-model" and isinstance(renderer, EncoderRenderer):
+        scores, answers, note = score_masked(
+            renderer, rows, task.device.context, own, _given(masked, "masked", "masked")
+        )
+        notes, parts = (*notes, note), ()
+    elif task.kind == "language-model":
         found = score_documents(renderer, rows, task.device.context, logprobs, next_logprobs)
         scores, answers, notes = {own.name: found.score}, _documents(renderer, found), (*notes, found.note)
-        parts: tuple[Slice, ...] = ()
+        parts = ()
     else:
         if task.kind == "classify":
             answers = _classified(renderer, rows, _given(labels, "labels", task.kind), own)
+        elif task.kind == "multi-label":
+            answers = labelled(_encoder(renderer, task.kind), rows, _given(labels, "labels", task.kind), own)
+        elif task.kind == "tag":
+            answers = tagged(_encoder(renderer, task.kind), rows, _given(tags, "tags", task.kind), own)
         else:
             answers = _generated(renderer, rows, _given(generate, "generate", task.kind), max_new_tokens, own)
         got, expected = [answer.got for answer in answers], [answer.expected for answer in answers]
@@ -173,7 +174,9 @@ def _that_fit(task: Task, renderer: Renderer, rows: Sequence[Row]) -> tuple[Sequ
     """With ``overlong: drop`` the rows whose prompt leaves room for an answer, and a note on the others."""
     if task.overlong_rule != "drop":
         return rows, ()
-    fitting = [row for row in rows if len(renderer.prompt_ids(row.fields)) < task.device.context]
+    # An encoder writes nothing, so its row may fill the context.
+    most = task.device.context - (0 if isinstance(renderer, EncoderRenderer) else 1)
+    fitting = [row for row in rows if len(renderer.prompt_ids(row.fields)) <= most]
     if not fitting:
         raise InputError(f"no prompt of {len(rows):,} rows fits the context of {task.device.context:,} tokens")
     left_out = len(rows) - len(fitting)
@@ -185,6 +188,12 @@ def answer_scores(kind: str, metric: Metric, predictions: Sequence[Any], referen
     """The task's metric first, then those always reported beside it for this kind."""
     wanted = {metric.name: metric, **{name: METRICS[name] for name in BESIDE[kind]}}
     return {name: item.score(predictions, references) for name, item in wanted.items()}
+
+
+def _encoder(renderer: Renderer, kind: str) -> EncoderRenderer:
+    if not isinstance(renderer, EncoderRenderer):
+        raise InputError(f"a {kind} task needs an encoder, and this model's renderer writes answers")
+    return renderer
 
 
 T = TypeVar("T")

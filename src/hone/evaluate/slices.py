@@ -54,6 +54,8 @@ def slices_of(kind: str, predictions: Sequence[Any], references: Sequence[Any]) 
     """The slices of scored answers, most errors first; none for kinds whose answers have no parts."""
     if kind == "classify":
         found = _labels(predictions, references)
+    elif kind in ("multi-label", "tag"):
+        found = _parts(predictions, references)
     elif kind == "extract":
         found = [*_fields(predictions, references), *_groups(predictions, references)]
     else:
@@ -74,6 +76,21 @@ def _labels(predictions: Sequence[Any], references: Sequence[Any]) -> list[Slice
         label: f"taken for {other} {times}x" for label in mistaken for other, times in mistaken[label].most_common(1)
     }
     return [tally.slice(label, "label", notes.get(label, "")) for label, tally in tallies.items()]
+
+
+def _parts(predictions: Sequence[Any], references: Sequence[Any]) -> list[Slice]:
+    """Rows with several labels, or entities: by label, or by the entity's type."""
+    tallies: dict[str, _Tally] = defaultdict(_Tally)
+    for prediction, reference in zip(predictions, references, strict=True):
+        claimed, wanted = (Counter(map(_part, answer or ())) for answer in (prediction, reference))
+        for counter, place in ((claimed & wanted, 0), (claimed, 1), (wanted, 2)):
+            for part, times in counter.items():
+                tallies[part[-1]].add(*(times if place == index else 0 for index in range(3)))
+    return [tally.slice(name, "label") for name, tally in tallies.items()]
+
+
+def _part(item: Any) -> tuple[Any, ...]:
+    return (item,) if isinstance(item, str) else (item["start"], item["end"], item["type"])
 
 
 def _fields(predictions: Sequence[Any], references: Sequence[Any]) -> list[Slice]:

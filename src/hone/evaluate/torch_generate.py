@@ -54,7 +54,7 @@ class TorchGenerate:
         order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
         size = self.batch_size or _rows_that_fit(config, max(map(len, prompts), default=1) + max_new_tokens)
         results: list[Generation | None] = [None] * len(prompts)
-        with _evaluating(self.model):
+        with evaluating(self.model):
             for start in range(0, len(order), size):
                 batch = order[start : start + size]
                 rows = _Rows(self.model, [prompts[index] for index in batch], self.pad_id)
@@ -135,7 +135,7 @@ class TorchLabels:
         """(prompts, labels) natural-log probabilities under the whole vocabulary."""
         result = np.empty((len(prompts), len(label_ids)))
         _check_prompts(prompts, int(self.model.config.max_position_embeddings) + 1)  # type: ignore[union-attr, arg-type]
-        with _evaluating(self.model):
+        with evaluating(self.model):
             for group in _equal_lengths(prompts, self.batch_size):
                 ids = torch.tensor([prompts[index] for index in group], device=_device(self.model))
                 logits = self.model(input_ids=ids, use_cache=False, logits_to_keep=1).logits[:, -1]
@@ -154,7 +154,7 @@ class TorchLogprobs:
         vocabulary = int(self.model.config.vocab_size)  # type: ignore[union-attr, arg-type]
         longest = max(map(len, sequences), default=1)
         result: list[NDArray[np.float64]] = [np.empty(0)] * len(sequences)
-        with _evaluating(self.model):
+        with evaluating(self.model):
             for group in _equal_lengths(sequences, max(1, MOST_LOGITS // (vocabulary * longest))):
                 if len(sequences[group[0]]) < 2:
                     continue
@@ -167,14 +167,15 @@ class TorchLogprobs:
 
     def next(self, ids: Sequence[int]) -> NDArray[np.float64]:
         """(vocabulary,) log-probabilities after ``ids``; see :class:`hone.evaluate.generate.NextLogprobs`."""
-        with _evaluating(self.model):
+        with evaluating(self.model):
             tensor = torch.tensor([list(ids)], device=_device(self.model))
             logits = self.model(input_ids=tensor, use_cache=False, logits_to_keep=1).logits[0, -1]
             return np.asarray(torch.log_softmax(logits.double(), -1).cpu().numpy())
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Inside the block the model is in evaluation mode and keeps no gradients."""
     training = model.training
     model.eval()
     try:

@@ -7,9 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from hone.deploy.runtime import Session
 from hone.errors import InputError
 from hone.serve.wishes import Wish
+from hone.task.encoding import EncoderRenderer
 from hone.task.render import Renderer
 from hone.task.templates import columns
 
@@ -42,7 +45,8 @@ class Answering:
             InputError: for missing columns, and for inputs that leave no room for an answer.
         """
         prompts = [self._prompt(given) for given in wish.inputs]
-        room = self._session.context
+        # An encoder writes nothing, so its row may fill the context.
+        room = self._session.context + isinstance(self._renderer, EncoderRenderer)
         problems = [
             f"input {index} has {len(ids)} tokens; with at least one of an answer the model takes {room}"
             for index, ids in enumerate(prompts)
@@ -54,20 +58,30 @@ class Answering:
 
     def _prompt(self, given: Any) -> list[int]:
         if self._renderer.kind == "language-model":
+            if isinstance(self._renderer, EncoderRenderer):
+                raise InputError(
+                    "this model guesses masked tokens and writes no text; it is a base to train a task on"
+                )
             if not isinstance(given, str):
                 raise InputError('this model continues text: give "prompt", not "fields"')
             return [*self._renderer.prompt_ids({}), *self._renderer.tokenizer.encode(given)]
-        if isinstance(given, str):
-            if len(self._columns) != 1:
-                names = ", ".join(self._columns) or "none"
-                raise InputError(f'the task\'s input has {len(self._columns)} columns ({names}); give them as "fields"')
-            given = {self._columns[0]: given}
-        return self._renderer.prompt_ids(given)
+        return self._renderer.prompt_ids(self._fields(given))
+
+    def _fields(self, given: Any) -> Any:
+        messages = isinstance(given, list | tuple) and self._renderer.conversation is not None
+        if not isinstance(given, str) and not messages:
+            return given
+        if len(self._columns) != 1:
+            names = ", ".join(self._columns) or "none"
+            raise InputError(f'the task\'s input has {len(self._columns)} columns ({names}); give them as "fields"')
+        return {self._columns[0]: given}
 
     def answers(self, wish: Wish, prompts: Sequence[Sequence[int]]) -> list[Answer]:
         """All answers, computed together."""
         if self._renderer.kind == "classify":
             return self._labels(prompts)
+        if isinstance(self._renderer, EncoderRenderer):
+            return [self._read(given, ids) for given, ids in zip(wish.inputs, prompts, strict=True)]
         done = self._session.generate(
             prompts,
             max_new_tokens=self._most_tokens(wish),
@@ -87,6 +101,22 @@ class Answering:
             Answer(text=label, value=label, finish_reason="stop", prompt_tokens=len(ids), completion_tokens=1)
             for ids, label in zip(prompts, labels, strict=True)
         ]
+
+    def _read(self, given: Any, prompt: Sequence[int]) -> Answer:
+        """Several labels, or entities: what an encoder reads out of a text."""
+        renderer = self._renderer
+        assert isinstance(renderer, EncoderRenderer)
+        if renderer.kind == "tag":
+            fields = self._fields(given)
+            tags: Any = getattr(self._session, "tag_logits")  # noqa: B009  (sessions of encoders alone have it)
+            table = tags([prompt], [renderer.supervised_at(fields)])[0]
+            value: Any = renderer.entities(fields, table.argmax(-1).tolist() if len(table) else [])
+        else:
+            value = renderer.labels_from(np.exp(self._session.label_logprobs([prompt], renderer.label_ids)[0]))
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return Answer(
+            text=text, value=value, finish_reason="stop", prompt_tokens=len(prompt), completion_tokens=len(value)
+        )
 
     def _answer(self, prompt: Sequence[int], ids: Sequence[int], finished: bool) -> Answer:
         value = self._renderer.parse(ids)
@@ -109,7 +139,7 @@ class Answering:
 
         Texts stream token by token; an object or a label is one piece, because half of it is no answer.
         """
-        if self._renderer.kind in ("classify", "extract"):
+        if self._renderer.kind in ("classify", "extract") or isinstance(self._renderer, EncoderRenderer):
             answer = self.answers(wish, [prompt])[0]
             yield answer.text
             yield answer

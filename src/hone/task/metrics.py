@@ -178,6 +178,10 @@ def _span_f1_row(prediction: Any, reference: Any) -> float:
     return 2 * hits / (claimed + wanted) if claimed + wanted else 1.0
 
 
+def _share_right(hits: Sequence[Any], num_tokens: Sequence[Any]) -> Statistic:
+    return ratio_of(np.asarray(hits, dtype=float), np.asarray(num_tokens, dtype=float))
+
+
 def _masked_bits(nats: Sequence[Any], num_tokens: Sequence[Any]) -> Statistic:
     return ratio_of(np.asarray(nats, dtype=float) / math.log(2), np.asarray(num_tokens, dtype=float))
 
@@ -225,6 +229,11 @@ _TABLE = (
         name="bits_per_byte", prepare=_bits_per_byte, per_row=lambda nats, num_bytes: nats / math.log(2) / num_bytes,
         interval="bootstrap", kinds=frozenset({"language-model"}), higher_is_better=False, highest=math.inf,
         source="total nats / ln 2 / UTF-8 bytes; predictions are nats per row, references are bytes per row",
+    ),
+    Metric(
+        name="masked_accuracy", prepare=_share_right, per_row=lambda hits, count: hits / count,
+        interval="bootstrap", kinds=frozenset({"language-model"}),
+        source="of encoders: masked tokens guessed right / masked tokens, the same ones masked at every reading",
     ),
     Metric(
         name="masked_bits", prepare=_masked_bits, per_row=lambda nats, count: nats / math.log(2) / count,

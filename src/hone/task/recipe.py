@@ -44,6 +44,10 @@ class Recipe(Section):
     """Share of the tokens that are to be predicted, masked-tokens only (J. Devlin et al., arXiv:1810.04805)."""
     class_weights: Literal["none", "balanced"] = "none"
     """``balanced``: a class weighs inversely to its number of training rows; classify-sequence and tag-tokens only."""
+    pooling: Literal["mean", "first"] = "mean"
+    """What stands for a whole row, classify-sequence only: the mean of its tokens' states, or the first token's."""
+    subtokens: Literal["first", "all"] = "first"
+    """Which tokens of a word have a tag, tag-tokens only."""
     dropout: float | None = Field(default=None, ge=0, lt=1)
     """Replaces every dropout rate of the model's config; ``None`` keeps the base's own (from scratch: 0)."""
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hone.task.render import Example
+from hone.task.render import Example, labels_of
 
 PackedRow = tuple[Example, ...]
 """Examples that share one sequence, in order; most often just one."""
@@ -56,7 +56,7 @@ class Batch(NamedTuple):
         if self.ids.device == device:
             return self
         moved = {name: value.to(device) for name, value in self._asdict().items() if isinstance(value, Tensor)}
-        return self._replace(**moved)
+        return Batch(**{**self._asdict(), **moved})
 
     def one_row(self, index: int) -> Batch:
         """Row ``index`` alone, without padding; with all row ids where rows are packed: they cannot be told apart."""
@@ -122,4 +122,4 @@ def collate(rows: Sequence[PackedRow]) -> Batch:
 def _labels(rows: Sequence[PackedRow]) -> Tensor | None:
     if rows[0][0].labels is None:
         return None
-    return torch.from_numpy(np.stack([example.labels for row in rows for example in row]).astype(np.float32))
+    return torch.from_numpy(np.stack([labels_of(example) for row in rows for example in row]).astype(np.float32))

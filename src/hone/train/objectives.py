@@ -13,11 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hone.model.heads import encoder_logits
+from hone.model.heads import encoder_logits, has_encoder_head
 from hone.train.batches import Batch
 
 PLAIN_HEADS = frozenset({"llama", "qwen2", "qwen3", "mistral"})
 """Model types whose logits are exactly ``lm_head(last hidden state)``; others scale or cap them."""
+
+
+Weights = Sequence[float] | Tensor
+"""(K,) what each class counts."""
 
 
 class TokenLoss(NamedTuple):
@@ -55,19 +59,22 @@ class NextToken:
 class AtPositions:
     """Cross entropy of what is to be predicted at supervised positions, read from both sides, in nats, summed.
 
-    Masked tokens (J. Devlin et al., arXiv:1810.04805), tags, and the class of a whole row are all this.
+    Masked tokens (J. Devlin et al., arXiv:1810.04805), tags, and the class of a whole row are all this; rows that bring
+    several labels are :class:`SeveralLabels`.
 
     Args:
-        label_smoothing: share of the target spread evenly over the outputs.
+        label_smoothing: share of the target spread evenly over the outputs; of several labels none.
         class_weights: (K,) what each class counts; a mean of 1 over the training rows leaves the rate as it was.
     """
 
-    def __init__(self, label_smoothing: float = 0.0, class_weights: Sequence[float] | None = None) -> None:
+    def __init__(self, label_smoothing: float = 0.0, class_weights: Weights | None = None) -> None:
         self.label_smoothing = label_smoothing
-        self.class_weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+        self.class_weights = None if class_weights is None else torch.as_tensor(class_weights, dtype=torch.float32)
 
     def loss(self, model: nn.Module, batch: Batch) -> TokenLoss:
         """See :class:`Objective`."""
+        if batch.labels is not None:
+            return SeveralLabels(self.class_weights).loss(model, batch)
         logits_SK = _logits_of_encoder(model, batch)
         weights = None if self.class_weights is None else self.class_weights.to(logits_SK)
         return _cross_entropy(logits_SK, batch.targets, self.label_smoothing, weights)
@@ -82,8 +89,8 @@ class SeveralLabels:
         class_weights: (K,) what a row that has the class counts, beside 1 for a row that has it not.
     """
 
-    def __init__(self, class_weights: Sequence[float] | None = None) -> None:
-        self.class_weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+    def __init__(self, class_weights: Weights | None = None) -> None:
+        self.class_weights = None if class_weights is None else torch.as_tensor(class_weights, dtype=torch.float32)
 
     def loss(self, model: nn.Module, batch: Batch) -> TokenLoss:
         """See :class:`Objective`."""
@@ -92,6 +99,21 @@ class SeveralLabels:
         weights = None if self.class_weights is None else self.class_weights.to(logits_NK)
         total = functional.binary_cross_entropy_with_logits(logits_NK, labels, reduction="sum", pos_weight=weights)
         return TokenLoss(total, torch.tensor(labels.numel(), device=total.device))
+
+
+def objective_for(
+    model: nn.Module, label_smoothing: float = 0.0, class_weights: Sequence[float] | None = None
+) -> Objective:
+    """The objective that a model's head is made for: its own class says whether it writes, guesses, tags or classifies.
+
+    Args:
+        model: a Transformers model.
+        label_smoothing: see there.
+        class_weights: see there.
+    """
+    if not has_encoder_head(model):
+        return NextToken(label_smoothing)
+    return AtPositions(label_smoothing, class_weights)
 
 
 def _cross_entropy(
