@@ -29,7 +29,8 @@ from hone.train.guards import choices, first_loss_line, stop_non_finite
 from hone.train.horizon import FixedHorizon, Horizon
 from hone.train.keeping import Keeper
 from hone.train.measuring import PeakMemory, Stopwatch
-from hone.train.objectives import NextToken, Objective
+from hone.train.objectives import Objective, objective_for
+from hone.train.optimizers import describe
 from hone.train.overseeing import Looked, Overseer
 from hone.train.records import FitResult, Judgement, Status, StepRecord, early_stop_line
 from hone.train.rehearsal import rehearse
@@ -86,7 +87,7 @@ def fit(  # noqa: PLR0913  (four things are needed; the others are named and hav
         evaluate: ``(model, steps done) -> judgement``, called in the first process at step 0, each
             ``recipe.eval_every`` steps and at the end, without gradients and with the generators put back
             afterwards. It sees the averaged weights where the recipe has them. The state is saved first.
-        objective: what is minimised; next-token cross entropy by default.
+        objective: what is minimised; by default what the model's head is made for.
         until_step: pause after this many steps of the full schedule.
         save_every: steps between states, ``recipe.eval_every`` by default; it does not change the result.
         on_step: takes one record per step, in the first process.
@@ -117,7 +118,9 @@ def fit(  # noqa: PLR0913  (four things are needed; the others are named and hav
     lock = locked(folder / ".training", f"the run {folder}") if fabric.is_global_zero else contextlib.nullcontext()
     generators = generators_of_a_run(recipe.seed, fabric.global_rank)
     with lock, generators, cpu_threads(recipe.threads), quiet_collector():
-        run = _Run(fabric, model, objective or NextToken(recipe.label_smoothing), source, recipe, caller, folder)
+        run = _Run(
+            fabric, model, objective or objective_for(model, recipe.label_smoothing), source, recipe, caller, folder
+        )
         return run.go(until_step, save_every or recipe.eval_every)
 
 
@@ -135,6 +138,8 @@ def _check(recipe: Recipe, *, judged: bool) -> None:
         )
     if recipe.compile and recipe.strategy == "fsdp" and recipe.processes > 1:
         problems.append("compile does not go with strategy fsdp here; set compile to false, or strategy to ddp")
+    if recipe.optimizer == "adafactor" and recipe.strategy == "fsdp" and recipe.processes > 1:
+        problems.append("adafactor does not go with strategy fsdp: its rows and columns are not sharded; take adamw")
     if problems:
         raise InputError(problems)
 
@@ -212,6 +217,8 @@ class _Run:
     def _rehearse(self) -> None:
         if self.recipe.compile:
             self.compiler = Compiler(self.trainable.inner, shapes_vary=shapes_vary(self._first_steps()))
+        for line in describe(self.trainable.model, self.recipe):
+            self.caller.say(line)
         epoch = self.progress.cursor.epoch
         self.caller.say(self.source.padding_line(epoch))
         largest = self._my_batches(self.source.largest_step(epoch))
