@@ -117,6 +117,23 @@ def propose_of_format(looked: Looked, kind: str) -> tuple[Proposal, Proposal] | 
     return Proposal(value=found.input, why=why), Proposal(value=found.output, why=why)
 
 
+def propose_conversation(looked: Looked, kind: str) -> Proposal | None:
+    """The column of conversations, where rows have several answers: each of them can then be learned.
+
+    None where tools belong to a row: they are no turn, and stand in the prompt's template.
+    """
+    found = looked.format
+    if found is None or kind != "generate" or "messages" not in found.columns or "tools" in found.columns:
+        return None
+    name = found.columns["messages"]
+    answers = [sum(turn["role"] == "assistant" for turn in row.fields.get(name) or ()) for row in looked.rows]
+    several = sum(count > 1 for count in answers)
+    if not several:
+        return None
+    why = f"the rows are {found.name}, {several:,} of {looked.count()} with several answers; each answer is learned"
+    return Proposal(value=_braced(name), why=why)
+
+
 def propose_input(looked: Looked, taken: Iterable[str] = ()) -> Proposal | None:
     """The column of the prompt, among those that the answer does not take."""
     left = [c for c in looked.columns if c.name not in set(taken) and c.kind == "text" and _is_usable(c)]

@@ -172,6 +172,11 @@ def _templates(desk: _Desk, looked: Looked) -> None:
     """Input and output: given ones are checked against the columns, missing ones proposed."""
     kind, args = desk.values["kind"], desk.args
     given_in, given_out = args.input, args.output
+    talk = looking.propose_conversation(looked, kind) if given_in is None and given_out is None else None
+    if talk is not None:
+        desk.put("conversation", _proposed(desk, "conversation", talk), desk.why.get("conversation", talk.why))
+        desk.values |= {"input": None, "output": None}
+        return
     if kind == "language-model" and given_in:
         desk.problems.append("--input: a language-model task has no prompt; the text column goes in --output")
     output = None if given_out is None else _read_output(given_out, kind, looked)
@@ -332,7 +337,7 @@ def _finished(desk: _Desk, looked: Looked, found: dict[str, Found]) -> Draft:
     if desk.args.copy:
         copies = [(path, desk.folder / path.name) for split in found.values() for path in split.paths]
         copies = [pair for pair in copies if pair[0].resolve() != pair[1].resolve()]
-    keys = ("kind", "input", "output", "metric", "target", "dev", "test", "bad_rows", "context")
+    keys = ("kind", "conversation", "input", "output", "metric", "target", "dev", "test", "bad_rows", "context")
     lines = [f"data: {values['data']}, {rows}"]
     if looked.format is not None and not set(looked.format.columns.values()).isdisjoint(_named(values)):
         lines.append(f"data: {looked.format.line}")
@@ -349,7 +354,7 @@ def _finished(desk: _Desk, looked: Looked, found: dict[str, Found]) -> Draft:
 
 def _named(values: dict[str, Any]) -> list[str]:
     """Columns that the task names."""
-    return columns_of([values["input"], values["output"]])
+    return columns_of([values["input"], values["output"], values.get("conversation")])
 
 
 def _shown(value: Any) -> str:

@@ -96,9 +96,16 @@ def example_text(folder: Path, run: int) -> str:
     except (HoneError, OSError):
         return "..."
     names = columns(stored["renderer"]["input"])
-    texts = [str(item["fields"].get(names[0], "")) for item in stored["examples"]] if len(names) == 1 else []
+    texts = [_asked(item["fields"].get(names[0], "")) for item in stored["examples"]] if len(names) == 1 else []
     fitting = [text for text in texts if 0 < len(text) <= EXAMPLE_CHARS and text.isprintable()]
     return fitting[0] if fitting else "..."
+
+
+def _asked(value: Any) -> str:
+    """What stands in a column of the prompt; of a conversation what the user says first."""
+    if not isinstance(value, list):
+        return str(value)
+    return next((str(turn.get("content", "")) for turn in value if turn.get("role") == "user"), "")
 
 
 def _interval(result: dict[str, Any], prefix: str) -> str:

@@ -19,7 +19,8 @@ def task_text(name: str, values: Mapping[str, Any], why: Mapping[str, str], rows
 
     Args:
         name: of the task.
-        values: kind, data, test, dev, input, output, metric, target, context, and bad_rows where there are any.
+        values: kind, data, test, dev, input, output, metric, target, context; bad_rows and conversation where there
+            are any.
         why: a reason for each of them where there is one.
         rows: what the data holds, in words.
     """
@@ -37,8 +38,14 @@ def task_text(name: str, values: Mapping[str, Any], why: Mapping[str, str], rows
         lines.append(_line(f"  bad_rows: {values['bad_rows']}", why["bad_rows"]))
     if values["input"] is not None:
         lines.append(_line(f"input: {_scalar(values['input'])}", "how a row becomes the prompt"))
+    if values.get("conversation"):
+        lines.append(
+            _line(f"conversation: {_scalar(values['conversation'])}", "prompt and answers, as turns with roles")
+        )
+        lines.append(_line("supervise: [assistant]", "roles whose turns are learned: system, user, assistant, tool"))
+    else:
+        lines.append(_line(f"output: {_flow(values['output'])}", "the answer that the model is to give"))
     lines += [
-        _line(f"output: {_flow(values['output'])}", "the answer that the model is to give"),
         _line(f"metric: {_scalar(values['metric'])}", why.get("metric", "").split(";")[0]),
         _line(f"target: {values['target']:g}", f"{better}; {why.get('target', '')}".rstrip("; ")),
         _line(
@@ -46,7 +53,8 @@ def task_text(name: str, values: Mapping[str, Any], why: Mapping[str, str], rows
         ),
     ]
     if values["kind"] != "language-model":
-        lines.append(_line("overlong: error", "rows longer than the context: error | drop"))
+        ways = "error | drop | drop-turns" if values.get("conversation") else "error | drop"
+        lines.append(_line("overlong: error", f"rows longer than the context: {ways}"))
     per_token = "" if values["kind"] == "classify" else "ms_per_token: 5, "
     device = (
         f"device: {{size_mb: 5, ram_mb: 150, first_token_ms: 50, {per_token}threads: 1, "

@@ -5,6 +5,7 @@ Two colours say which tokens carry loss; within a colour the shade changes from 
 
 from __future__ import annotations
 
+import itertools
 import math
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -98,15 +99,13 @@ def _rendered(task: Task, renderer: Renderer, row: Row, why: str) -> RenderedRow
     assert isinstance(renderer.tokenizer, TextTokenizer)  # renderer_to_look_with has no other
     example = renderer.example(row.id, row.fields)
     pieces = list(_pieces(example, renderer.tokenizer))
-    prompt = _cut([piece for piece in pieces if not piece.supervised], PROMPT_SHOWN)
-    answer = _cut([piece for piece in pieces if piece.supervised], ANSWER_SHOWN)
     return RenderedRow(
         row=row.id,
         why=why,
         num_tokens=len(example.ids),
-        num_prompt=example.prompt_len,
+        num_prompt=int((~example.supervised).sum()),
         num_supervised=int(example.supervised.sum()),
-        pieces=(*prompt, *answer),
+        pieces=tuple(_shortened(pieces)),
         note=_note(task, len(example.ids)),
     )
 
@@ -132,6 +131,15 @@ def _pieces(example: Example, tokenizer: TextTokenizer) -> Iterator[Piece]:
             continue
         yield Piece(text=text, tokens=len(held), supervised=is_supervised)
         before, held = held, []
+
+
+def _shortened(pieces: list[Piece]) -> list[Piece]:
+    """A prompt and its answer, each cut by itself; a conversation of several answers as a whole."""
+    turns = sum(now.supervised and not before.supervised for before, now in itertools.pairwise(pieces))
+    if turns > 1:
+        return _cut(pieces, PROMPT_SHOWN + ANSWER_SHOWN)
+    prompt = _cut([piece for piece in pieces if not piece.supervised], PROMPT_SHOWN)
+    return prompt + _cut([piece for piece in pieces if piece.supervised], ANSWER_SHOWN)
 
 
 def _cut(pieces: list[Piece], most: int) -> list[Piece]:
