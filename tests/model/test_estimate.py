@@ -142,7 +142,9 @@ def test_a_head_over_rows_has_few_logits() -> None:
     recipe = Recipe(base="scratch:bert-tiny", objective="classify-sequence", optimizer="adamw")
     few = activation_bytes(size_of(TINY, "classify-sequence", 77), rows=2, tokens_per_row=16)
     assert few == 2 * 16 * 2 * (8 * 64 + 2 * 256) * 4 + 2 * 2 * 77 * 4
-    assert figures(recipe, TINY, rows=2, tokens_per_row=16, tokens=10, labels=77)[0].value == 49_408 + 2 * 49_984 + 9_165
+    assert (
+        figures(recipe, TINY, rows=2, tokens_per_row=16, tokens=10, labels=77)[0].value == 49_408 + 2 * 49_984 + 9_165
+    )
 
 
 def test_the_share_of_a_devices_peak_is_the_published_sum() -> None:

@@ -23,6 +23,7 @@ VERBS = {
     "train": "carry out one recipe",
     "prompt": "ask a solved model or an artifact",
     "serve": "serve an artifact over an OpenAI-compatible API",
+    "convert": "write pickled weights, or a .bin of llama2.c, as a model folder with safetensors",
     "export": "export a run's model to a certified artifact",
     "runs": "list, show, compare and draw what was tried",
     "doctor": "what this machine and installation can do",

@@ -2,7 +2,7 @@
 
 Relative change is ``||W - W0|| / ||W0||`` (Frobenius) over the tensors of a layer. KL is the mean of
 ``KL(base || tuned)`` over the tokens of neutral text, in nats per token, over the base's own ids. Forgetting is the
-rise of the base's own loss on that text: next-token for a decoder, masked words for an encoder that has the head for it.
+rise of the base's own loss on that text: next-token for a decoder, masked words for an encoder with the head for it.
 """
 
 from __future__ import annotations

@@ -39,14 +39,17 @@ def from_hub(reference: str) -> Path:
 
 def _reason(error: Exception) -> str:
     """Why, in a few words: the hub's errors are pages."""
-    from huggingface_hub import errors
+    from huggingface_hub import constants, errors
 
+    unreachable = "it cannot be reached, and the cache does not have the whole model"
+    if constants.HF_HUB_OFFLINE:
+        unreachable = "hub access is switched off (HF_HUB_OFFLINE), and the cache does not have the whole model"
     words = {
         errors.GatedRepoError: "it is gated: accept its terms on the hub and log in (hf auth login)",
         errors.RepositoryNotFoundError: "it has no such model, or it is private: check it, or log in (hf auth login)",
         errors.RevisionNotFoundError: "it has no such revision",
-        errors.OfflineModeIsEnabled: "hub access is switched off (HF_HUB_OFFLINE), and the cache does not have it",
-        errors.LocalEntryNotFoundError: "it cannot be reached, and the cache does not have the whole model",
+        errors.OfflineModeIsEnabled: unreachable,
+        errors.LocalEntryNotFoundError: unreachable,
     }
     said = next((text for kind, text in words.items() if isinstance(error, kind)), None)
     return f"{said} ({type(error).__name__})" if said else type(error).__name__

@@ -241,7 +241,8 @@ def read_tokens(path: Path) -> list[tuple[float, bytes]]:
 def to_tokenizer(tokens: list[tuple[float, bytes]]) -> Any:
     """A ``tokenizers.Tokenizer`` with the same ids: BPE with bytes for what the vocabulary does not have.
 
-    Merges are every way to cut a token into two others, ordered by the token's score.
+    Merges are every way to cut a token into two others, ordered by the token's score. The space that the format puts
+    before a text is not doubled: " a" has the ids of "a", as in Transformers' Llama tokenizers.
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
