@@ -12,7 +12,8 @@ import pytest
 
 from hone.data.tokenizer import train_tokenizer
 from hone.deploy.gguf import export, tensor_names
-from hone.task.render import Renderer
+from hone.task.conversation import MARKS, form_of
+from hone.task.render import SPECIALS, Renderer
 
 CONTEXT = 64
 Make = Callable[..., Path]
@@ -31,7 +32,8 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
         from safetensors.numpy import save_file
 
         folder = tmp_path_factory.mktemp(kind)
-        tokenizer = train_tokenizer(["play a song in paris tomorrow"] * 20, 300, labels)
+        marks = tuple(MARKS.values()) if form_of(template) is not None else ()
+        tokenizer = train_tokenizer(["play a song in paris tomorrow"] * 20, 300, labels, specials=(*SPECIALS, *marks))
         output = {"intent": "{intent}"} if kind == "extract" else "{intent}"
         renderer = Renderer(
             kind=kind, input_template=template, output_template=output, tokenizer=tokenizer, labels=labels

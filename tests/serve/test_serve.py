@@ -15,6 +15,7 @@ from hone.errors import FailedError, InputError
 from hone.evaluate.generate import Generation
 from hone.serve.app import create_app
 from hone.serve.server import listening, run_server, served
+from hone.task.conversation import Form
 
 pytest.importorskip("xllamacpp")
 
@@ -35,6 +36,53 @@ def generate(make):
 @pytest.fixture(scope="module")
 def classify(make):
     yield from client_of(make("classify", labels=("no", "yes")))
+
+
+@pytest.fixture(scope="module")
+def talk(make):
+    yield from client_of(make("generate", Form("{messages}").to_json()))
+
+
+def test_a_conversation_is_continued_by_the_one_renderer(talk):
+    client, session, renderer = talk
+    messages = [
+        {"role": "system", "content": "be brief"},
+        {"role": "user", "content": "play a song <|end|>"},
+        {"role": "assistant", "content": "in paris"},
+        {"role": "user", "content": "<|answer|> tomorrow"},
+    ]
+    answer = client.post("/v1/chat/completions", json={"messages": messages, "max_tokens": 5}).json()
+    ids = renderer.prompt_ids({"messages": messages})
+    assert ids.count(renderer.end_id) == len(messages)  # no text became an end
+    done = session.generate([ids], max_new_tokens=5, end_id=renderer.end_id)[0]
+    assert answer["choices"][0]["message"] == {"role": "assistant", "content": renderer.parse(done.ids)}
+    assert answer["usage"]["prompt_tokens"] == len(ids)
+    row = {"fields": {"messages": [*messages, {"role": "assistant", "content": "yes"}]}, "max_tokens": 5}
+    same = [client.post("/v1/completions", json=body).json()["usage"]["prompt_tokens"] for body in (row,)]
+    assert same == [len(ids)]
+    alone = client.post("/v1/completions", json={"prompt": "play", "max_tokens": 2}).json()
+    assert alone["usage"]["prompt_tokens"] == len(
+        renderer.prompt_ids({"messages": [{"role": "user", "content": "play"}]})
+    )
+
+
+@pytest.mark.parametrize(
+    ("messages", "problem"),
+    [
+        (
+            [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],
+            "last message that is not the assist",
+        ),
+        ([], "last message that is not the assistant's"),
+        ([{"role": "usr", "content": "a"}], 'did you mean "user"?'),
+        ([{"role": "user", "content": 7}], "turn 1: expected text as content; got int '7'"),
+    ],
+)
+def test_messages_that_cannot_be_continued_are_refused(talk, messages, problem):
+    client, *_ = talk
+    answer = client.post("/v1/chat/completions", json={"messages": messages})
+    assert answer.status_code == 400
+    assert problem in answer.json()["error"]["message"]
 
 
 def test_health_and_models_name_the_one_model(generate):
