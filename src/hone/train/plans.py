@@ -40,11 +40,10 @@ class Plan(NamedTuple):
     step_ends: Ints
     """(S,) where it ends."""
 
-    def rows_of(self, step: int) -> list[list[int]]:
-        """The examples of each row of a step."""
-        rows = self.row_order[self.step_starts[step] : self.step_ends[step]]
-        bounds = zip(self.row_starts[rows].tolist(), self.row_ends[rows].tolist(), strict=True)
-        return [self.items[start:end].tolist() for start, end in bounds]
+    def rows_of(self, step: int) -> list[int]:
+        """The rows of a step."""
+        rows: list[int] = self.row_order[self.step_starts[step] : self.step_ends[step]].tolist()
+        return rows
 
     def slots(self) -> Ints:
         """(S,) tokens that each step computes on when it is one batch: rows times the longest of them."""

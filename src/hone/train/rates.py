@@ -73,7 +73,7 @@ def supervised_token_rate(
 def step_law_rate(*, parameters: int, tokens: int) -> RateAdvice:
     """The peak rate for training from scratch with AdamW: ``1.79 * N^-0.713 * D^0.307``.
 
-    H. Li et al., "Predictable Scale: Part I, Step Law", arXiv:2503.04715; fitted from 60M parameters and 2G tokens on, so
+    H. Li et al., "Predictable Scale: Part I, Step Law", arXiv:2503.04715; fitted on 60M parameters and more, so
     that it is a guess below.
 
     Args:

@@ -41,7 +41,7 @@ def rehearse(
             # What the device was asked to do has been done when the sums are read.
             accumulate_gradients(fabric, trainable.loss_module, batches).values.tolist()
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             raise FailedError(_advice(batches, recipe)) from error
         finally:
@@ -63,7 +63,8 @@ def rehearse(
             say(compiler.warmed_up())
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory did not suffice, on a CPU or a GPU."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
 

@@ -49,8 +49,11 @@ class _Epoch(NamedTuple):
     plan: Plan
 
     def step(self, index: int) -> list[PackedRow]:
-        examples = self.content.examples
-        return [tuple(examples[item] for item in row) for row in self.plan.rows_of(index)]
+        return [self.row(row) for row in self.plan.rows_of(index)]
+
+    def row(self, index: int) -> PackedRow:
+        examples, plan = self.content.examples, self.plan
+        return tuple(examples[item] for item in plan.items[plan.row_starts[index] : plan.row_ends[index]].tolist())
 
     def steps(self) -> Iterator[list[PackedRow]]:
         return map(self.step, range(len(self.plan.step_ends)))
@@ -126,6 +129,12 @@ class BatchSource:
     def largest_step(self, epoch: int = 0) -> list[PackedRow]:
         """The step of an epoch that computes on the most tokens, padding included: its first one."""
         return self._epoch(epoch).step(0)
+
+    def longest_rows(self, count: int, epoch: int = 0) -> list[PackedRow]:
+        """The longest rows of an epoch, longest first, from the start again where it has fewer."""
+        planned = self._epoch(epoch)
+        longest = np.argsort(-planned.plan.row_lengths, kind="stable")
+        return [planned.row(int(longest[index % len(longest)])) for index in range(count)]
 
     def tokens_per_step(self, epoch: int = 0) -> float:
         """Mean tokens that a step of an epoch computes on, padding included."""
