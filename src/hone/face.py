@@ -121,6 +121,7 @@ def export(folder: str | Path, run: int | str = "best", weights: str = "q8_0", *
         FailedError: when the artifact does not match the model; nothing is left then.
     """
     from hone.data.task_file import load_task
+    from hone.deploy.runtime import check_can_be_exported
     from hone.deploy.weights import weight_format
     from hone.lab.lab import Lab
     from hone.solving.artifact import work
@@ -129,6 +130,7 @@ def export(folder: str | Path, run: int | str = "best", weights: str = "q8_0", *
     folder, tell = Path(folder), say or _unsaid
     chosen_format = weight_format(weights)  # an unknown one is said before anything is computed
     task = load_task(folder)
+    check_can_be_exported(task)
     lab = Lab(folder, say=tell)
     if not lab.runs():
         raise InputError(f"{folder} has no runs, so there is no model to export; start one with: hone solve {folder}")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hone.errors import InputError, nearest
 from hone.evaluate.generate import GREEDY, Generation, Sampling
+from hone.task.spec import LISTED, Task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,6 +135,22 @@ class Runtime(Protocol):
     ) -> dict[str, Any]:
         """``first_token_ms`` and ``ms_per_token`` as the runtime itself reports them."""
         ...
+
+
+def check_can_be_exported(task: Task) -> None:
+    """Check that what a task's base becomes can be exported: said at the start, and not after training.
+
+    Raises:
+        InputError: for encoders.
+    """
+    from hone.model.base import is_encoder_base
+
+    if task.kind in LISTED or is_encoder_base(task.base):
+        what = f"base {task.base}" if task.kind not in LISTED else f"a task of kind {task.kind}"
+        raise InputError(
+            f"{what} needs an encoder, and no runtime of this version exports encoders yet; `hone train` trains, "
+            "judges and keeps one, and hone.load(run's model folder) answers with it"
+        )
 
 
 def runtimes() -> dict[str, Runtime]:

@@ -20,7 +20,6 @@ BINS = 15
 """Equal-width bins of the expected calibration error, as in Guo et al."""
 LEAST_LOG, MOST_LOG = -3.0, 3.0
 """Natural logs of the temperatures looked at: 0.05 to 20."""
-_EDGE = 0.01
 _GOLDEN = (np.sqrt(5) - 1) / 2
 
 
@@ -45,7 +44,7 @@ class Calibration:
     def line(self, *, several: bool) -> str:
         """One line for people."""
         chosen = f", threshold {self.threshold:.2f}" if several else ""
-        chosen += " (no other is likelier: all rows are right, or none is)" if self.temperature == 1.0 else ""
+        chosen += " (every row is right, so no other is the likeliest)" if self.temperature == 1.0 else ""
         return (
             f"calibrated on {self.rows:,} dev rows: temperature {self.temperature:.2f}{chosen}; there the expected "
             f"calibration error goes {self.ece_before:.3f} -> {self.ece_after:.3f} ({BINS} bins of equal width) and "
@@ -69,7 +68,7 @@ def calibrate_classes(logits: Floats, targets: NDArray[np.int64]) -> Calibration
         shares = softmax(logits / temperature)
         return calibration_error(shares.max(axis=1), shares.argmax(axis=1) == targets)
 
-    return _fitted(nll, ece, rows=len(logits))
+    return _fitted(nll, ece, rows=len(logits), undecided=bool((logits.argmax(axis=1) == targets).all()))
 
 
 def calibrate_labels(logits: Floats, labels: Floats, score: Callable[[NDArray[np.bool_]], float]) -> Calibration:
@@ -93,7 +92,7 @@ def calibrate_labels(logits: Floats, labels: Floats, score: Callable[[NDArray[np
         said = chance >= 0.5
         return calibration_error(np.where(said, chance, 1 - chance), said == (labels.ravel() > 0))
 
-    fitted = _fitted(nll, ece, rows=len(logits))
+    fitted = _fitted(nll, ece, rows=len(logits), undecided=bool(((logits > 0) == (labels > 0)).all()))
     chance = sigmoid(logits / fitted.temperature)
     # The middle of the best ones: a plateau's edge would be a matter of luck.
     grid = np.linspace(0.01, 0.99, 99)
@@ -129,10 +128,9 @@ def _log_sum(logits: Floats) -> Floats:
     return np.asarray(top + np.log(np.exp(logits - top[:, None]).sum(axis=1)))
 
 
-def _fitted(nll: Callable[[float], float], ece: Callable[[float], float], *, rows: int) -> Calibration:
-    log = _least(lambda log: nll(float(np.exp(log))))
-    # Where every row is right (or nothing is learned) no temperature is the likeliest, only ever smaller (larger) ones.
-    temperature = 1.0 if min(log - LEAST_LOG, MOST_LOG - log) < _EDGE else float(np.exp(log))
+def _fitted(nll: Callable[[float], float], ece: Callable[[float], float], *, rows: int, undecided: bool) -> Calibration:
+    # Where every row is right no temperature is the likeliest, only ever smaller ones.
+    temperature = 1.0 if undecided else float(np.exp(_least(lambda log: nll(float(np.exp(log))))))
     return Calibration(
         temperature=round(temperature, 4),
         threshold=0.5,

@@ -16,6 +16,7 @@ from typing import Any
 from hone import processes
 from hone.attempts import prepare_bench
 from hone.data.prepare import DataVersion
+from hone.deploy.runtime import check_can_be_exported
 from hone.errors import FailedError
 from hone.files import locked
 from hone.lab.lab import Lab
@@ -53,7 +54,9 @@ def smoke(folder: Path, task: Task, data: DataVersion, say: Say) -> dict[str, An
 
     Raises:
         FailedError: naming the stage, the reason and where its files are. BusyError: when another smoke runs here.
+        InputError: for a task whose model no runtime can export.
     """
+    check_can_be_exported(task)
     scratch = folder / ".hone" / "smoke"
     begin = time.monotonic()
     with locked(folder / ".hone" / "smoke.lock", f"the smoke run of {folder}"):

@@ -12,6 +12,7 @@ from hone.data.task_file import load_task
 from hone.errors import InputError
 from hone.files import read_json
 from hone.hardware import machine, usable_cores
+from hone.model.base import is_encoder_base
 from hone.solving.defaults import MOST_EPOCHS, default_recipe
 from hone.task.layouts import answer_parts, answer_text
 from hone.task.own_metric import load_metric
@@ -86,7 +87,8 @@ def _check_base(task: Task) -> None:
     from hone.data.tokenizer import TextTokenizer
     from hone.model.base import open_base
 
-    open_base(task.base, TextTokenizer)
+    if not is_encoder_base(task.base):
+        open_base(task.base, TextTokenizer)
 
 
 def _say_answers(task: Task, folder: Path, data: DataVersion, say: Say, whole: bool) -> None:
@@ -129,7 +131,7 @@ def _check_answers(task: Task, path: Path, data: DataVersion, say: Say) -> None:
 
 def _estimate(task: Task, data: DataVersion, recipe: Recipe, say: Say) -> tuple[float, float]:
     """Memory in bytes and seconds of one epoch, said with their formulas; (0, 0) for a base, whose shape is unread."""
-    if not recipe.base.startswith("scratch"):
+    if not recipe.base.startswith("scratch") or is_encoder_base(recipe.base):
         say("estimate: made once the base is opened")
         return 0.0, 0.0
     from hone.model.estimate import flops_per_token, parameter_figure, training_memory

@@ -5,12 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hone.data.prepare import DataVersion
+from hone.model.base import is_encoder_base
 from hone.task.recipe import Recipe
-from hone.task.spec import Task
+from hone.task.spec import LISTED, Task
 
 FIRST_SHARE = 0.70
 """Share of the box by whose end the first attempt is planned to be done."""
-MOST_EPOCHS = {"classify": 12.0, "extract": 14.0, "generate": 12.0, "language-model": 8.0}
+MOST_EPOCHS = {
+    "classify": 12.0,
+    "multi-label": 12.0,
+    "tag": 12.0,
+    "extract": 14.0,
+    "generate": 12.0,
+    "language-model": 8.0,
+}
 """Passes over the training rows beyond which the default recipe gains nothing: a large box does not make it longer."""
 LEAST_STEPS = 40
 EVALUATIONS = 4
@@ -33,7 +41,7 @@ class Rate:
 
 def default_recipe(task: Task, data: DataVersion, *, seed: int, threads: int) -> Recipe:
     """The recipe that ``hone solve`` tries first; its number of steps is set by :func:`planned`."""
-    base = "scratch:1m" if task.base == "scratch" else task.base
+    base = ("scratch:bert-1m" if task.kind in LISTED else "scratch:1m") if task.base == "scratch" else task.base
     values: dict[str, object] = {
         "base": base,
         "data": data.id,
@@ -48,10 +56,28 @@ def default_recipe(task: Task, data: DataVersion, *, seed: int, threads: int) ->
     if task.kind == "language-model":
         # A row is a whole context of supervised tokens: a few rows are a batch.
         values |= {"batch_size": 8}
+    if is_encoder_base(base):
+        return Recipe.model_validate(values | _of_encoder(task, base))
     if not base.startswith("scratch"):
         # A pretrained model is moved gently: AdamW at a small rate, its own layout of text.
         values |= {"optimizer": "adamw", "learning_rate": 1e-4, "layout": "json", "batch_size": 16}
     return Recipe.model_validate(values)
+
+
+def _of_encoder(task: Task, base: str) -> dict[str, object]:
+    """What an encoder is trained with: the objective follows from the task."""
+    objective = {"language-model": "masked-tokens", "tag": "tag-tokens"}.get(task.kind, "classify-sequence")
+    values: dict[str, object] = {
+        "objective": objective,
+        "optimizer": "adamw",
+        "schedule": "warmup-linear",
+        "beta2": 0.999,
+        "batch_size": 32,
+    }
+    if base.startswith("scratch"):
+        return values | {"learning_rate": 1e-3, "init_std": 0.02, "vocab_size": 2048}
+    # A new head has to move further than what lies under it.
+    return values | {"learning_rate": 1e-3, "layer_decay": 0.8}
 
 
 def planned(task: Task, recipe: Recipe, rate: Rate, available_s: float) -> tuple[Recipe, str]:

@@ -11,6 +11,8 @@ from typing import Any
 from hone import processes
 from hone.attempts import calibrate, untouched
 from hone.data.making import record
+from hone.data.task_file import load_task
+from hone.deploy.runtime import check_can_be_exported
 from hone.errors import InputError
 from hone.evaluate.baselines import baselines as baselines_of
 from hone.files import clear_parts, content_hash, locked, write_json
@@ -61,6 +63,7 @@ def solve(
     """
     if not minutes > 0:
         raise InputError(f"--minutes must be above 0; got {minutes:g}")
+    check_can_be_exported(load_task(folder))
     with locked(folder / ".hone" / "solve.lock", f"the task folder {folder}"):
         return _Solve(folder, minutes, seed, show, pressed or threading.Event(), smoke, trackers).go()
 
