@@ -84,3 +84,11 @@ def test_a_fixed_horizon_is_the_recipes_schedule() -> None:
     assert fixed.end == RECIPE.steps
     assert [fixed.factor(s) for s in range(1000)] == [rate_factor(RECIPE, s) for s in range(1000)]
     assert fixed.wish(3) == 0
+
+
+def test_time_that_is_over_ends_the_run_though_no_speed_is_known(tmp_path: Path) -> None:
+    """Steps of seven seconds, each judged: the second one begins after the end of the box, and is the last."""
+    machine = Machine(10.0, 7.0)
+    horizon = BentHorizon(RECIPE.child(eval_every=1), tmp_path / "horizon.jsonl", machine.clock())
+    step, _ = machine.run(horizon)
+    assert step == 3

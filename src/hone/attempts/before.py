@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hone.attempts.bench import Bench, build_model, source_of
+from hone.attempts.bench import Bench, base_of, build_model, source_of
 from hone.attempts.calibrate import Speed, bench_of, speed_of
 from hone.processes import Channel
 
 if TYPE_CHECKING:
-    from torch import nn
-
+    from hone.model.base import Base
     from hone.model.estimate import Figure
     from hone.train.source import BatchSource
+
+
+Say = Callable[[str], None]
+MEMORY = "training memory"
+"""The figure of :func:`hone.model.estimate.figures` that the measured peak is held against."""
+FIRST_STEPS = 10
+"""Steps that the time to the end is told by, where nothing was measured before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,40 +33,33 @@ class Before:
     @property
     def estimated_bytes(self) -> int:
         """Training memory of one process as it is estimated."""
-        return int(self.values["training memory"])
+        return int(self.values[MEMORY])
 
 
-def before_the_start(bench: Bench, model: nn.Module, source: BatchSource, speed: Speed | None = None) -> Before:
-    """Starting point, figures, batches, optimizer and precision of a recipe on its data.
+def before_the_start(bench: Bench, source: BatchSource, speed: Speed | None = None) -> Before:
+    """Starting point, figures, supervised tokens and precision of a recipe on its data.
 
     Args:
         bench: the recipe with its data.
-        model: the module that is about to be trained.
         source: its batches.
         speed: as measured here; without it the time follows from the first steps.
     """
     from hone.train.fabric import precision_of
-    from hone.train.optimizers import describe
 
     recipe = bench.recipe
     lines, values = _start(bench)
     found = _figures(bench, source, speed)
     lines += [figure.line() for figure in found]
     if speed is None:
-        lines.append("training time: said after the first steps")
+        lines.append(f"training time: said after {FIRST_STEPS} steps")
     values |= {figure.name: figure.value for figure in found}
-    supervised = sum(int(example.supervised.sum()) for example in bench.train)
-    real = sum(len(example.ids) for example in bench.train)
+    supervised, real = source.supervised_tokens(0), sum(len(example.ids) for example in bench.train)
     lines.append(
         f"supervised tokens: {supervised:,} of {real:,} in the {len(bench.train):,} rows of an epoch "
         f"({supervised / real:.0%}); {recipe.steps:,} steps are {recipe.steps / source.num_steps(0):.1f} epochs"
     )
     precision, why = precision_of(recipe)
-    lines += [
-        source.padding_line(0),
-        *describe(model, recipe),
-        f"precision: {precision}, {why}",
-    ]
+    lines.append(f"precision: {precision}, {why}")
     values |= {
         "supervised_tokens": supervised,
         "epoch_tokens": real,
@@ -77,23 +77,70 @@ def costs(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     """
     import torch
 
+    from hone.train.optimizers import describe
+
     recipe = order["recipe"]
     torch.set_num_threads(recipe.threads)
     bench = bench_of(channel, order)
     model = build_model(recipe, bench.tokenizer, bench.data.labels)
     source = source_of(bench)
-    trial = build_model(recipe, bench.tokenizer, bench.data.labels)
-    speed = speed_of(trial, source, recipe, order["seconds"])
-    found = before_the_start(bench, model, source, speed)
-    for line in found.lines:
+    speed = speed_of(model, source, recipe, order["seconds"])
+    found = before_the_start(bench, source, speed)
+    # The engine says these itself when it begins.
+    for line in [*found.lines, source.padding_line(0), *describe(model, recipe)]:
         channel.send({"kind": "line", "line": line})
     return found.values
 
 
-def _start(bench: Bench) -> tuple[list[str], dict[str, Any]]:
-    """Where the weights come from."""
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What is known at the start and needed at the end: the base, and the memory as it was estimated."""
+
+    base: Base | None
+    estimated_bytes: int
+
+    @property
+    def base_id(self) -> str | None:
+        """Content of the base; None from scratch."""
+        return None if self.base is None else self.base.id
+
+    @classmethod
+    def of(cls, bench: Bench, source: BatchSource, say: Say, *, fresh: bool) -> Start:
+        """Say what a run will cost and what it starts from; of one that goes on, only what is needed at its end."""
+        base = opened(bench)
+        if base is not None:
+            base.identity  # noqa: B018  (the hashes of now; the end compares with them)
+        if fresh and say is not unsaid:
+            found = before_the_start(bench, source)
+            for line in found.lines:
+                say(line)
+            return cls(base=base, estimated_bytes=found.estimated_bytes)
+        memory = next(item for item in _figures(bench, source, None) if item.name == MEMORY)
+        return cls(base=base, estimated_bytes=int(memory.value))
+
+
+def opened(bench: Bench) -> Base | None:
+    """The base of a bench, opened and not loaded; None from scratch."""
     recipe = bench.recipe
-    return [f"start: {recipe.base}, weights from seed {recipe.seed}"], {"base": recipe.base}
+    return None if recipe.base.startswith("scratch") else base_of(recipe, bench.data.labels)
+
+
+def unsaid(line: str) -> None:
+    """Where lines go that nobody is to read."""
+    del line
+
+
+def _start(bench: Bench) -> tuple[list[str], dict[str, Any]]:
+    """Where the weights come from, and for a base whether it is one."""
+    recipe, base = bench.recipe, opened(bench)
+    if base is None:
+        return [f"start: {recipe.base}, weights from seed {recipe.seed}"], {"base": recipe.base}
+    from hone.model.canvas import inspect
+    from hone.model.probe import strange_text
+
+    canvas = inspect(base)
+    values = {"base": recipe.base, "base_id": base.id, "canvas": canvas.to_json()}
+    return [*base.lines(), *strange_text(base), *canvas.lines()], values
 
 
 def _figures(bench: Bench, source: BatchSource, speed: Speed | None) -> list[Figure]:
@@ -105,21 +152,15 @@ def _figures(bench: Bench, source: BatchSource, speed: Speed | None) -> list[Fig
     recipe, vocab = bench.recipe, bench.tokenizer.vocab_size
     largest = source.largest_step()
     share = share_of(largest, rank=0, processes=recipe.processes, accumulate=recipe.accumulate)[0]
-    real = sum(len(example.ids) for example in bench.train) / source.num_steps(0)
-    tokens = recipe.steps * real / max(1e-9, 1 - source.padding_share(0))
-    model: Any
-    if recipe.base.startswith("scratch"):
+    model: Any = opened(bench)
+    if model is None:
         model = encoder_shape_of(recipe, vocab) if is_encoder(recipe.base) else shape_of(recipe, vocab)
-    else:
-        from hone.attempts.bench import base_of
-
-        model = base_of(recipe, bench.data.labels)
     return figures(
         recipe,
         model,
         rows=len(share),
         tokens_per_row=max(map(row_length, share)),
-        tokens=tokens,
+        tokens=recipe.steps * source.tokens_per_step(0),
         tokens_per_second=None if speed is None else speed.tokens_per_second,
         labels=len(bench.data.labels),
     )

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hone.attempts.bench import build_model, source_of
-from hone.attempts.calibrate import Judging, Speed, bench_of, judging_of, speed_of
+from hone.attempts.calibrate import LEAST_STEPS, Judging, Speed, bench_of, judging_of, speed_of
 from hone.files import read_json, write_json
 from hone.hardware import accelerator
+from hone.lab import jsonl
 from hone.processes import Channel
 from hone.task.recipe import Recipe
 from hone.task.spec import Task
@@ -25,6 +26,7 @@ from hone.task.spec import Task
 if TYPE_CHECKING:
     from torch import nn
 
+    from hone.attempts.judging import Judge
     from hone.train.horizon import BentHorizon
     from hone.train.records import Judgement
 
@@ -39,9 +41,14 @@ EPOCHS_SHARE = 0.5
 EVALUATION_SHARE = 0.10
 CADENCES = ((4, 256), (4, 128), (3, 128), (3, 64), (2, 64), (1, 64), (1, 32))
 """Evaluations of a box after the first step and dev rows of each, the most wanted first."""
+JUDGED_ROWS = 16
+"""Dev rows that are scored to learn how long judging takes, in a box."""
+UNTRAINED_ROWS = 8
 AIM = 0.985
 """Share of the box that is planned with: a little early is better than a little late."""
 LEAST_AFTER_S = 1.0
+BASE_AGAIN = 3
+"""The distance from a base opens it again and reads a neutral text; about so many times as long as opening it."""
 WRITING_BYTES_PER_S = 100e6
 PLAN_FILE, HORIZON_FILE = "box.json", "horizon.jsonl"
 
@@ -116,7 +123,7 @@ def cadence(judging: Judging, box_s: float) -> tuple[int, int, str]:
     final_s = judging.seconds(judging.rows)
 
     def cost(count: int, rows: int) -> float:
-        return (count + 1) * judging.seconds(rows) + final_s
+        return judging.seconds(UNTRAINED_ROWS) + count * judging.seconds(rows) + final_s
 
     budget = EVALUATION_SHARE * box_s
     count, rows = next((item for item in CADENCES if cost(*item) <= budget), CADENCES[-1])
@@ -155,17 +162,29 @@ class Box:
         late = (1 - AIM) * self.seconds
         return self.ends - time.monotonic() - late - self.judging_s - self.scoring_s * slower - self.after_s
 
-    def timed(self, evaluate: Callable[[nn.Module, int], Judgement]) -> Callable[[nn.Module, int], Judgement]:
-        """The same evaluation, its seconds taken."""
+    def timed(self, judge: Judge) -> Callable[[nn.Module, int], Judgement]:
+        """The same judge, its seconds taken; an untrained model from scratch is judged on a few rows.
+
+        It writes every answer to the end of what is allowed, which would take as long as several later evaluations.
+        """
+        few = judge.bench.recipe.base.startswith("scratch")
+        rows = judge.rows
 
         def judged(model: nn.Module, step: int) -> Judgement:
+            judge.rows = rows[:UNTRAINED_ROWS] if few and step == 0 else rows
             begin = time.monotonic()
-            found = evaluate(model, step)
-            if step > 0:  # an untrained model writes its answers to the end of what is allowed
+            found = judge(model, step)
+            if step > 0:
                 self.judging_s = time.monotonic() - begin
             return found
 
         return judged
+
+    def to_json(self, folder: Path) -> dict[str, Any]:
+        """How the box was used so far, and what the clock decided: from which step on the run was to end at which."""
+        decided = [[row["step"], row["end"]] for row in jsonl.read(folder / HORIZON_FILE).rows]
+        used_s = self.seconds - (self.ends - time.monotonic())
+        return {"seconds": self.seconds, "used_s": round(used_s, 2), "decided": decided}
 
     def horizon(self, recipe: Recipe, folder: Path, *, first: bool) -> BentHorizon:
         """The schedule of a run that bends to this box."""
@@ -234,7 +253,9 @@ def plan_box(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     chosen: Candidate | None = None
     for base in order["sizes"] or (recipe.base,):
         sized = of_size(recipe, base, order["kept"])
+        began = time.monotonic()
         trial = build_model(sized, bench.tokenizer, bench.data.labels)
+        opening_s = 0.0 if base.startswith("scratch") else BASE_AGAIN * (time.monotonic() - began) + BASE_AGAIN
         speed = speed_of(trial, source, sized, trial_s)
         left = max(1.0, (order["ends"] - time.monotonic()) * (1 - EVALUATION_SHARE))
         found = Candidate(
@@ -251,11 +272,12 @@ def plan_box(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
             break
     assert chosen is not None, "there is one size at least"
     assert model is not None, "it has been built"
-    judging = judging_of(bench, model)
+    judging = judging_of(bench, model, JUDGED_ROWS)
     lines = [item.line() for item in measured]
     if order["sizes"]:
         lines.append(why_this_size(chosen, measured, kind, most))
     recipe = of_size(recipe, chosen.base, order["kept"])
+    order = {**order, "opening_s": opening_s}
     return _planned(order, recipe, chosen, judging, steps_per_epoch, lines)
 
 
@@ -264,9 +286,10 @@ def _planned(
 ) -> dict[str, Any]:
     box_s: float = order["box_s"]
     count, rows, judging_line = cadence(judging, box_s)
-    after_s = LEAST_AFTER_S + 8 * chosen.parameters / WRITING_BYTES_PER_S
+    after_s = LEAST_AFTER_S + 8 * chosen.parameters / WRITING_BYTES_PER_S + order["opening_s"]
     left = order["ends"] - time.monotonic() - (1 - AIM) * box_s - after_s
-    for_steps = left - (count + 1) * judging.seconds(rows) - judging.seconds(judging.rows)
+    scoring_s = judging.seconds(UNTRAINED_ROWS) + count * judging.seconds(rows) + judging.seconds(judging.rows)
+    for_steps = left - scoring_s
     steps = max(1, int(for_steps / chosen.speed.step_s))
     changes: dict[str, Any] = {
         "steps": steps,
@@ -281,6 +304,11 @@ def _planned(
         "the clock decides in the end"
     )
     lines += [_schedule_line(recipe), judging_line]
+    if for_steps < LEAST_STEPS * chosen.speed.step_s:
+        lines.append(
+            f"note: a box of {box_s:.0f} s leaves {for_steps:.0f} s for steps of {chosen.speed.step_s:.1f} s on this "
+            "machine as it is now: nothing will be learned; take a larger box"
+        )
     if epochs > order["most_epochs"]:
         lines.append(
             f"note: beyond {order['most_epochs']:g} epochs the default gains nothing; the best weights are kept"

@@ -78,10 +78,10 @@ def speed_of(model: nn.Module, source: BatchSource, recipe: Recipe, seconds: flo
     return Speed(step_s=tokens / rate, tokens_per_second=rate, tokens_per_step=tokens)
 
 
-def judging_of(bench: Bench, model: nn.Module) -> Judging:
+def judging_of(bench: Bench, model: nn.Module, rows: int = SAMPLED_ROWS) -> Judging:
     """Seconds of the loss on dev and of the metric on a few of its rows; an untrained model writes to the end."""
     language_model = bench.task.kind == "language-model"
-    sample = list(bench.data.dev[: SAMPLED_DOCUMENTS if language_model else SAMPLED_ROWS])
+    sample = list(bench.data.dev[: SAMPLED_DOCUMENTS if language_model else rows])
     begin = time.monotonic()
     dev_loss(model, bench.dev)
     loss_s = time.monotonic() - begin

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import statistics
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hone.attempts.before import FIRST_STEPS, Start, unsaid
 from hone.attempts.bench import Bench, Say, build_model, prepare_bench, source_of
 from hone.attempts.boxed import Box
 from hone.attempts.checking import check_recipe
@@ -43,8 +46,9 @@ def carry_out(  # noqa: PLR0913  (five things are needed; the others are named a
     *,
     until_step: int | None = None,
     box: Box | None = None,
-    say: Say = lambda line: None,
+    say: Say = unsaid,
     say_data: Say | None = None,
+    say_before: Say = unsaid,
     on_event: Callable[[dict[str, Any]], None] = lambda event: None,
     should_stop: Callable[[], bool] = lambda: False,
     time_is_up: Callable[[], bool] = lambda: False,
@@ -54,7 +58,7 @@ def carry_out(  # noqa: PLR0913  (five things are needed; the others are named a
     The best model by the task's metric is kept in ``run.model``, saved before it is scored on all dev rows. A run that
     ``should_stop`` ended has a model only where ``time_is_up`` says that nobody will take it further for now. In a
     ``box`` the schedule bends to the clock (:mod:`hone.train.horizon`). ``say_data`` takes the lines on tokenizer and
-    tokens where somebody has said them already.
+    tokens where somebody has said them already, ``say_before`` those on what the run will cost.
 
     Where the recipe has several processes, each of them calls this; the first one writes the lab, judges and says.
 
@@ -69,31 +73,35 @@ def carry_out(  # noqa: PLR0913  (five things are needed; the others are named a
     check_recipe(recipe, task)
     torch.set_num_threads(recipe.threads)
     first = recipe.processes == 1 or my_rank() == 0
-    bench = _shared_bench(task, data, recipe, cache, (say if say_data is None else say_data) if first else _unsaid)
+    bench = _shared_bench(task, data, recipe, cache, (say if say_data is None else say_data) if first else unsaid)
     model = build_model(recipe, bench.tokenizer, data.labels)
+    source = source_of(bench)
+    start = Start.of(bench, source, say_before, fresh=run.last_step() == 0) if first else None
     horizon: Horizon | None = None if box is None else box.horizon(recipe, run.folder, first=first)
     judge = Judge(bench, run, on_event)
     with run.working() if first else contextlib.nullcontext():
         result = fit(
             model,
-            source_of(bench),
+            source,
             recipe,
             run.folder,
             objective=objective_of(bench, model),
             evaluate=judge if box is None else box.timed(judge),
             until_step=until_step,
-            on_step=_Reporter(run, recipe, horizon, box, on_event),
+            on_step=_Reporter(run, recipe, horizon, box, on_event, say_before),
             on_guard=lambda event: run.guard(**event),
             should_stop=should_stop,
             say=say,
             horizon=horizon,
         )
-        if not first:
+        if start is None:
             return AttemptReport(run=run.number, status=result.status, step=result.step, score=None, dev_loss=None)
         keep = result.status == "finished" or (result.status == "stopped" and result.step > 0 and time_is_up())
-        report = conclude(run, bench, model, result, on_event, keep=keep, say=say)
+        report = conclude(run, bench, model, result, on_event, keep=keep, start=start, say=say)
+        if box is not None:
+            report = replace(report, box=box.to_json(run.folder))
         if result.status == "finished":
-            run.finish({**report.to_json(), "recipe_id": recipe.id})
+            run.finish({**report.to_json(), "recipe_id": recipe.id, "base_id": start.base_id})
     return report
 
 
@@ -114,7 +122,8 @@ def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
         until_step=order.get("until_step"),
         box=Box(**order["box"]) if order.get("box") else None,
         say=lambda line: channel.send({"kind": "line", "line": line}),
-        say_data=(lambda line: None) if order.get("data_was_said") else None,
+        say_data=unsaid if order.get("data_was_said") else None,
+        say_before=(lambda line: channel.send({"kind": "line", "line": line})) if order.get("say_before") else unsaid,
         on_event=channel.send,
         should_stop=channel.should_stop,
         time_is_up=lambda: channel.time_is_up,
@@ -131,11 +140,6 @@ def _shared_bench(task: Task, data: DataVersion, recipe: Recipe, cache: Path, sa
         return prepare_bench(task, data, recipe, cache, say)
 
 
-def _unsaid(line: str) -> None:
-    """Where the lines of the other processes go."""
-    del line
-
-
 class _Reporter:
     """Writes every tenth step down and sends two a second up, with the steps and seconds that are left."""
 
@@ -146,13 +150,21 @@ class _Reporter:
         horizon: Horizon | None,
         box: Box | None,
         on_event: Callable[[dict[str, Any]], None],
+        say: Say,
     ) -> None:
         self.run, self.recipe, self.horizon, self.box, self.on_event = run, recipe, horizon, box, on_event
-        self._sent = 0.0
+        self._say, self._said, self._sent = say, False, 0.0
         self._seconds: deque[float] = deque(maxlen=SPEED_STEPS)
 
     def __call__(self, record: StepRecord) -> None:
         self._seconds.append(record.seconds)
+        if len(self._seconds) == FIRST_STEPS and not self._said and self.box is None:
+            self._said = True
+            step_s, left = statistics.median(self._seconds), self.recipe.steps - record.step
+            self._say(
+                f"training time: {step_s * 1000:,.0f} ms a step over the first {FIRST_STEPS}, about "
+                f"{left * step_s:,.0f} s for the {left:,} that are left; evaluations come on top"
+            )
         last = record.step == (self.recipe.steps if self.horizon is None else self.horizon.end)
         if record.step % LOG_EVERY == 0 or last:
             values = record.to_json()

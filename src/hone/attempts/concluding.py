@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from hone.attempts.before import Start
 from hone.attempts.bench import Bench, Say
 from hone.attempts.encoding import calibrate_on_dev
 from hone.attempts.judging import dev_loss, score_model
@@ -29,8 +30,8 @@ def conclude(
     on_event: OnEvent,
     *,
     keep: bool,
-    estimated_bytes: int | None = None,
-    say: Say = lambda line: None,
+    start: Start,
+    say: Say,
 ) -> AttemptReport:
     """The report of a call of ``fit``; with ``keep`` the best weights are saved first, then scored on all of dev.
 
@@ -41,8 +42,8 @@ def conclude(
         result: how the training ended.
         on_event: takes the metric of each dev row.
         keep: whether this is an end.
+        start: what was known before the first step.
         say: takes a line on the calibration of a classifier.
-        estimated_bytes: training memory as it was estimated, kept beside the measured peak.
     """
     from hone.hardware import peak_rss_bytes
 
@@ -61,9 +62,9 @@ def conclude(
         "reason": result.reason,
         "seconds_by_part": dict(result.seconds_by_part),
         "peak_bytes": result.peak_bytes,
-        "estimated_bytes": estimated_bytes,
+        "estimated_bytes": start.estimated_bytes,
     }
-    _log_figures(run, result, estimated_bytes)
+    _log_figures(run, result, start.estimated_bytes)
     if not keep:
         loss = last.numbers.get("dev_loss") if last else None
         return AttemptReport(
@@ -78,7 +79,7 @@ def conclude(
     evaluation = score_model(bench, model, bench.data.dev)
     # What a paired comparison needs: the metric on each row, aligned with the dev rows (or windows of them).
     on_event({"kind": "scored", "values": [answer.value for answer in evaluation.answers]})
-    return AttemptReport(
+    report = AttemptReport(
         **common,
         score=evaluation.scores[evaluation.metric],
         dev_loss=dev_loss(model, bench.dev),
@@ -89,6 +90,26 @@ def conclude(
         worst=[asdict(item) for item in evaluation.worst[:8]],
         calibration=calibration.to_json() if calibration is not None else {},
     )
+    return replace(report, diagnosis=_diagnosis(run), distance=_distance(model, start))
+
+
+def _diagnosis(run: Run) -> dict[str, Any]:
+    """What the curves say, without the curves themselves: those stay in the run's folder."""
+    from hone.attempts.diagnosing import diagnose_run
+
+    found = diagnose_run(run)
+    return {key: found[key] for key in ("verdict", "rate", "slow", "memory")}
+
+
+def _distance(model: nn.Module, start: Start) -> dict[str, Any] | None:
+    """How far the kept weights are from their base; its files must be those that were opened."""
+    if start.base is None:
+        return None
+    from hone.model.distance import distance
+
+    start.base.check_unchanged()
+    found = distance(start.base, model)
+    return {**found.to_json(), "lines": found.lines()}
 
 
 def _log_figures(run: Run, result: FitResult, estimated_bytes: int | None) -> None:

@@ -156,10 +156,17 @@ def _wish(args: argparse.Namespace, folder: Path, recipe: Recipe, changes: Mappi
 
 def _ask(args: argparse.Namespace, wish: Wish, show: Show, pressed: threading.Event) -> int:
     """Measure, print and end: what the run would cost, or a rate or batch size."""
-    from hone.solving.single import Watched, costs_of
+    from hone.solving.single import Watched, costs_of, found_for
 
     watched = Watched(say=show.say, should_stop=pressed.is_set)
-    document = costs_of(wish, watched)
+    if args.find is None:
+        document = costs_of(wish, watched)
+    else:
+        document = found_for(wish, watched, args.find)
+        for line in document["lines"]:
+            print(line)
+        words = " ".join(f"--set {key}={value}" for key, value in document["suggestion"].items())
+        print(f"to use it: hone train {shlex.quote(args.folder)} {words}" if words else "nothing is suggested")
     if args.json:
         print(json.dumps(document, ensure_ascii=False))
     return 0

@@ -14,6 +14,7 @@ from hone.attempts import AttemptReport, launch, work
 from hone.attempts.before import costs
 from hone.attempts.boxed import PLAN_FILE, Plan, group_speed, plan_box
 from hone.attempts.checking import check_recipe
+from hone.attempts.finding import find
 from hone.data.making import record
 from hone.data.prepare import DataVersion, prepare
 from hone.data.task_file import load_task
@@ -136,6 +137,12 @@ def costs_of(wish: Wish, watched: Watched) -> dict[str, Any]:
     return {"recipe": recipe.model_dump(mode="json"), **single.measured(costs, recipe)}
 
 
+def found_for(wish: Wish, watched: Watched, what: str) -> dict[str, Any]:
+    """Look for a ``rate`` or a ``batch`` on a wish's recipe, in a fork; nothing of the lab is touched."""
+    single = _Single(wish, watched, forked=True)
+    return dict(single.measured(find, single.recipe, what=what))
+
+
 def task_and_id(folder: Path) -> tuple[Task, str]:
     """The task of a folder, and the id under which its runs are known: another template or metric is another task."""
     task = load_task(folder)
@@ -171,7 +178,7 @@ class _Single:
             self.watched.say(line)
             return AttemptReport.from_json({key: value for key, value in run.result.items() if key != "recipe_id"})
         recipe = self.recipe if plan is None else plan.recipe
-        order = {"run": run.number, "recipe": recipe, "trackers": self.wish.trackers}
+        order = {"run": run.number, "recipe": recipe, "trackers": self.wish.trackers, "say_before": True}
         if plan is not None:
             order["box"] = plan.times(self.wish.started)
         if self.joined:

@@ -150,8 +150,11 @@ class BentHorizon:
             return 0
         now = self._clock.now()
         self._took(step, now)
-        decided = self.bends and step < self.bends[-1].step  # a resumed run repeats what was decided
-        if decided or len(self._gaps) < LEAST_GAPS or now - self._checked < CHECK_S:
+        if self.bends and step < self.bends[-1].step:  # a resumed run repeats what was decided
+            return 0
+        if self._clock.left_s() <= 0:
+            return step + 1 if self.end > step + 1 else 0
+        if len(self._gaps) < LEAST_GAPS or now - self._checked < CHECK_S:
             return 0
         self._checked = now
         fitting = self.fitting(step)
@@ -190,9 +193,11 @@ class BentHorizon:
         return steps
 
     def _took(self, step: int, now: float) -> None:
-        """Keep how long the last step took, unless an evaluation was in it, which is counted by itself."""
-        if self._before is not None and (step == 0 or step % self._recipe.eval_every):
-            gap = now - self._before
+        """Keep how long the last step took; an evaluation in it is counted by itself."""
+        assert self._clock is not None, "only who has a clock asks"
+        judged = step > 0 and step % self._recipe.eval_every == 0
+        if self._before is not None and (not judged or self._recipe.eval_every <= LEAST_GAPS):
+            gap = max(0.0, now - self._before - (self._clock.evaluation_s() if judged else 0.0))
             usual = statistics.median(self._gaps) if self._steps >= LEAST_GAPS else gap
             self._steps += 1
             self._excess_s += max(0.0, gap - 3 * usual)
