@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hone.model import faster
+from hone.model.fused_head import head_loss
 from hone.model.heads import encoder_logits, has_encoder_head
 from hone.train.batches import Batch
 
@@ -44,6 +46,8 @@ class Objective(Protocol):
 class NextToken:
     """Cross entropy of each supervised token given everything before it, in nats, summed.
 
+    Where nothing stands in the way it is computed by :mod:`hone.model.faster`: the same numbers to rounding.
+
     Args:
         label_smoothing: share of the target spread evenly over the vocabulary (C. Szegedy et al., arXiv:1512.00567).
     """
@@ -53,7 +57,14 @@ class NextToken:
 
     def loss(self, model: nn.Module, batch: Batch) -> TokenLoss:
         """See :class:`Objective`."""
-        return _cross_entropy(supervised_logits(model, batch), batch.targets, self.label_smoothing)
+        if faster.obstacle(model) is not None:
+            return _cross_entropy(supervised_logits(model, batch), batch.targets, self.label_smoothing)
+        decoder: Any = model
+        hidden = faster.hidden_states(decoder, batch.ids, batch.position_ids, batch.lengths)
+        weight_VH = decoder.get_output_embeddings().weight
+        rows_S = hidden.rows(batch.predict_from)
+        total = head_loss(hidden.states, weight_VH, rows_S, batch.targets, self.label_smoothing)
+        return TokenLoss(total, torch.tensor(batch.targets.numel()))
 
 
 class AtPositions:

@@ -1,0 +1,182 @@
+"""The decoder's last hidden states by a faster way on the CPU: the same weights, the same numbers to rounding.
+
+Nothing of the model is replaced: its modules, state dict and saved folder stay those of the Transformers class. This
+way reads the parameters out of the modules and computes with :mod:`hone.model.fused`. It also leaves out what nobody
+reads: padding is dropped before the first layer, and documents that share a row attend only to themselves by standing
+apart, not by a mask of T x T.
+
+:func:`obstacle` says when the plain way has to be taken: another architecture, another device or precision, adapters,
+hooks, dropout, recomputed activations, a compiler.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hone.model.fused import AttentionPlan, Group, attention_half, feed_forward_half, rms_norm
+
+ARCHITECTURES = frozenset({"llama", "qwen3"})
+WASTE = 0.02
+"""Share of padding from which a batch is computed without it: below, the moving costs more."""
+FITS = 0.6
+"""Documents attend side by side when the shortest has at least this share of the longest one's tokens."""
+
+
+class Hidden(NamedTuple):
+    """What :func:`hidden_states` gives."""
+
+    states: Tensor
+    """(N, H) last hidden states of the tokens that were computed on."""
+    row_of: Tensor | None
+    """(B * T,) row in ``states`` of each position of the batch; None where they are the same."""
+
+    def rows(self, positions: Tensor) -> Tensor:
+        """Rows in ``states`` of flat positions of the batch."""
+        return positions if self.row_of is None else self.row_of.index_select(0, positions)
+
+
+def obstacle(model: Any) -> str | None:
+    """Why a model cannot be computed the faster way, as half a sentence; None when it can.
+
+    It is asked before each forward pass, because hooks and adapters come and go; it costs some microseconds a layer.
+    """
+    if torch.compiler.is_compiling():
+        return "the model is compiled"
+    config = getattr(model, "config", None)
+    if getattr(config, "model_type", None) not in ARCHITECTURES:
+        return "only Llama- and Qwen3-shaped decoders have it"
+    weight = model.get_input_embeddings().weight
+    if weight.device.type != "cpu":
+        return f"it is for the CPU, and the model is on {weight.device}"
+    if weight.dtype not in (torch.float32, torch.float64) or torch.is_autocast_enabled("cpu"):
+        return "it computes in full precision only"
+    decoder, head = model.base_model, model.get_output_embeddings()
+    if not _is_plain(decoder, head) or decoder.gradient_checkpointing:
+        return "activations are recomputed, or something looks into the model's modules"
+    wrong = [layer for layer in decoder.layers if not _layer_is_plain(layer, config)]
+    return "a layer has adapters, hooks, biases, dropout or a sliding window" if wrong else None
+
+
+def _is_plain(decoder: Any, head: nn.Module) -> bool:
+    return _is_bare(head) and not any(map(_is_hooked, (decoder, decoder.embed_tokens, decoder.norm)))
+
+
+def _is_bare(linear: nn.Module) -> bool:
+    return type(linear) is nn.Linear and getattr(linear, "bias", None) is None and not _is_hooked(linear)
+
+
+def _is_hooked(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
+
+
+def _layer_is_plain(layer: Any, config: Any) -> bool:
+    attention, mlp = layer.self_attn, layer.mlp
+    linears = (
+        attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj,
+        mlp.gate_proj, mlp.up_proj, mlp.down_proj,
+    )  # fmt: skip
+    return (
+        all(map(_is_bare, linears))
+        and not any(_is_hooked(m) for m in (layer, attention, mlp, layer.input_layernorm, mlp.act_fn))
+        and not layer.gradient_checkpointing
+        and not (layer.training and attention.attention_dropout)
+        and getattr(attention, "sliding_window", None) is None
+        and config.hidden_act == "silu"
+    )
+
+
+def hidden_states(model: Any, ids_BT: Tensor, position_ids_BT: Tensor | None, lengths_B: Tensor) -> Hidden:
+    """The last hidden states of a decoder without an :func:`obstacle`.
+
+    Args:
+        model: a causal language model.
+        ids_BT: token ids, padded on the right.
+        position_ids_BT: positions that start again at 0 with each document of a row; None where a row is one.
+        lengths_B: real tokens of each row.
+    """
+    decoder, config = model.base_model, model.config
+    kept, groups, positions = _arrangement(ids_BT.shape, position_ids_BT, lengths_B)
+    ids = ids_BT.flatten() if kept is None else ids_BT.flatten().index_select(0, kept)
+    x = decoder.embed_tokens(ids)
+    plan = _plan(decoder, config, x, positions, groups)
+    for layer in decoder.layers:
+        x = attention_half(x, layer, plan)
+        x = feed_forward_half(x, layer, plan.eps)
+    states = rms_norm(x, decoder.norm, plan.eps)
+    if kept is None:
+        return Hidden(states, None)
+    row_of = torch.zeros(ids_BT.numel(), dtype=torch.int64)
+    row_of[kept] = torch.arange(kept.numel())
+    return Hidden(states, row_of)
+
+
+def _plan(decoder: Any, config: Any, x: Tensor, positions: Tensor, groups: list[Group]) -> AttentionPlan:
+    attention = decoder.layers[0].self_attn
+    heads, kv_heads, width = config.num_attention_heads, config.num_key_value_heads, attention.head_dim
+    cos, sin = decoder.rotary_emb(x, positions.unsqueeze(0))
+    half = torch.complex(cos[0, :, : width // 2], sin[0, :, : width // 2])
+    turn = half.unsqueeze(1).expand(-1, heads + kv_heads, -1).contiguous()
+    pair = torch.arange(width).view(2, -1).T.flatten()
+    return AttentionPlan(
+        heads=heads,
+        kv_heads=kv_heads,
+        head_width=width,
+        eps=decoder.norm.variance_epsilon,
+        scale=attention.scaling,
+        pairs=(torch.arange(heads + kv_heads).unsqueeze(1) * width + pair).flatten(),
+        turn=turn,
+        turn_back=turn.conj_physical(),
+        groups=groups,
+    )
+
+
+def _arrangement(
+    shape: torch.Size, position_ids: Tensor | None, lengths: Tensor
+) -> tuple[Tensor | None, list[Group], Tensor]:
+    """Which flat positions are computed on (None for all), the groups of documents, and each token's position.
+
+    Where all rows are whole, positions are those of one row (T,), else those of each token (N,).
+    """
+    rows, width = shape
+    real = int(lengths.sum())
+    if position_ids is None and real >= (1.0 - WASTE) * rows * width:
+        return None, [Group(rows, width, None, None)], torch.arange(width)
+    in_row: NDArray[np.bool_] = np.arange(width) < lengths.numpy()[:, None]
+    kept = np.flatnonzero(in_row)
+    if position_ids is None:
+        positions = np.broadcast_to(np.arange(width), (rows, width))[in_row]
+    else:
+        positions = position_ids.numpy()[in_row]
+    groups = _groups(np.flatnonzero(positions == 0), len(kept))
+    everything = real == rows * width
+    return None if everything else torch.from_numpy(kept), groups, torch.from_numpy(positions)
+
+
+def _groups(starts: NDArray[np.int64], tokens: int) -> list[Group]:
+    """Documents of similar length together, so that few of the attention's places are empty."""
+    sizes = np.diff(starts, append=tokens)
+    order = np.argsort(-sizes, kind="stable")
+    groups: list[Group] = []
+    begin = 0
+    while begin < len(order):
+        longest = int(sizes[order[begin]])
+        end = int(np.searchsorted(-sizes[order], -FITS * longest, side="right"))
+        groups.append(_group(np.sort(order[begin:end]), starts, sizes, longest))
+        begin = end
+    if len(groups) == 1:
+        return [groups[0]._replace(members=None)]
+    return groups
+
+
+def _group(documents: NDArray[np.int64], starts: NDArray[np.int64], sizes: NDArray[np.int64], length: int) -> Group:
+    lengths = sizes[documents]
+    before = np.cumsum(lengths) - lengths
+    within = np.arange(lengths.sum()) - np.repeat(before, lengths)
+    members = np.repeat(starts[documents], lengths) + within
+    place = None if (lengths == length).all() else np.repeat(np.arange(len(documents)) * length, lengths) + within
+    return Group(len(documents), length, torch.from_numpy(members), None if place is None else torch.from_numpy(place))

@@ -1,0 +1,161 @@
+"""The faster way through a decoder: equal loss and gradients, documents apart, and the plain way where it must be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hone.model import faster
+from hone.model.fused_head import head_loss
+from hone.model.presets import from_scratch, preset
+from hone.task.render import Example
+from hone.train.batches import Batch, collate
+from hone.train.objectives import NextToken, supervised_logits
+
+ROWS = {
+    "equal rows": [(30,), (30,), (30,)],
+    "padded rows": [(30,), (17,), (5,), (29,)],
+    "packed rows": [(9, 30), (5, 6, 20)],
+    "packed rows, one of them full": [(20, 19), (39,)],
+    "nothing": [],
+}
+
+
+def example(length: int, seed: int) -> Example:
+    draw = np.random.default_rng(seed)
+    supervised = np.zeros(length, bool)
+    supervised[max(1, length // 2) :] = True
+    ids = draw.integers(4, 400, length).astype(np.int32)
+    return Example(ids=ids, supervised=supervised, prompt_len=length // 2, label=None, row=f"{length}-{seed}")
+
+
+def batch_of(rows: list[tuple[int, ...]], seed: int = 0) -> Batch:
+    return collate([tuple(example(length, seed + length) for length in row) for row in rows])
+
+
+def model_of(arch: Any, kv_heads: int = 4) -> Any:
+    shape = replace(preset("tiny"), arch=arch, heads=4, kv_heads=kv_heads)
+    model = from_scratch(shape, 1, init_std=0.08).to(torch.float64)
+    with torch.no_grad():
+        for gain in (param for param in model.parameters() if param.ndim < 2):
+            gain.uniform_(0.5, 1.5, generator=torch.Generator().manual_seed(gain.numel()))
+    return model
+
+
+def plain_loss(model: Any, batch: Batch, smoothing: float) -> Tensor:
+    return nn.functional.cross_entropy(
+        supervised_logits(model, batch), batch.targets, reduction="sum", label_smoothing=smoothing
+    )
+
+
+def gradients(model: Any, loss: Tensor) -> dict[str, Tensor]:
+    model.zero_grad()
+    loss.backward()
+    return {name: param.grad.clone() for name, param in model.named_parameters() if param.grad is not None}
+
+
+@pytest.mark.parametrize(("arch", "kv_heads"), [("llama", 4), ("qwen3", 4), ("qwen3", 2)])
+@pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS.keys())
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_loss_and_gradients_equal_those_of_the_plain_way(arch, kv_heads, rows, smoothing):
+    model, batch = model_of(arch, kv_heads), batch_of(rows)
+    assert faster.obstacle(model) is None
+    want_loss = plain_loss(model, batch, smoothing)
+    want = gradients(model, want_loss)
+    got_loss = NextToken(smoothing).loss(model, batch).total
+    got = gradients(model, got_loss)
+    # Transformers' norms compute in float32 also in a float64 model, so rounding is float32's.
+    torch.testing.assert_close(got_loss, want_loss, rtol=1e-6, atol=1e-6)
+    assert got.keys() == want.keys()
+    for name, grad in want.items():
+        assert (got[name] - grad).abs().max() <= 2e-6 * max(1e-9, float(grad.abs().max())), name
+
+
+def test_another_document_in_the_row_changes_no_bit_of_this_one():
+    model = model_of("qwen3").float()
+    first, second, other = example(11, 1), example(14, 2), example(11, 3)
+    states = [
+        faster.hidden_states(model, b.ids, b.position_ids, b.lengths).states[11:]
+        for b in (collate([(first, second)]), collate([(other, second)]))
+    ]
+    assert torch.equal(states[0], states[1])
+
+
+def test_the_gradients_are_those_of_finite_differences():
+    torch.manual_seed(0)
+    hidden, weight = (torch.randn(size, 6, dtype=torch.float64, requires_grad=True) for size in (7, 9))
+    rows, targets = torch.tensor([1, 2, 5]), torch.tensor([3, 0, 8])
+    assert torch.autograd.gradcheck(lambda h, w: head_loss(h, w, rows, targets, 0.2), (hidden, weight))
+
+
+def test_logits_in_pieces_come_to_the_loss_of_all_at_once(monkeypatch):
+    monkeypatch.setattr("hone.model.fused_head.PIECE_NUMBERS", 1)
+    monkeypatch.setattr("hone.model.fused_head.LEAST_ROWS", 2)
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(7, 6, dtype=torch.float64), torch.randn(9, 6, dtype=torch.float64)
+    rows, targets = torch.arange(7), torch.arange(7)
+    want = nn.functional.cross_entropy(hidden @ weight.T, targets, reduction="sum")
+    torch.testing.assert_close(head_loss(hidden, weight, rows, targets), want)
+
+
+def test_frozen_matrices_get_no_gradient_and_the_others_the_same():
+    model, batch = model_of("qwen3"), batch_of(ROWS["padded rows"])
+    want = gradients(model, NextToken().loss(model, batch).total)
+    frozen = {name for name, _ in model.named_parameters() if "layers.0" in name or "embed" in name}
+    for name, param in model.named_parameters():
+        param.requires_grad_(name not in frozen)
+    for param in model.parameters():
+        param.grad = None
+    got = gradients(model, NextToken().loss(model, batch).total)
+    assert got.keys() == want.keys() - frozen
+    assert all(torch.equal(grad, want[name]) for name, grad in got.items())
+
+
+def test_nothing_of_the_model_is_changed():
+    model, batch = model_of("llama"), batch_of(ROWS["equal rows"])
+    before = {name: (type(module), set(vars(module))) for name, module in model.named_modules()}
+    NextToken().loss(model, batch).total.backward()
+    assert {name: (type(module), set(vars(module))) for name, module in model.named_modules()} == before
+
+
+class _Adapted(nn.Linear):
+    """A linear layer of somebody else's."""
+
+
+def _with_adapter(model: Any) -> None:
+    model.model.layers[1].self_attn.q_proj.__class__ = _Adapted
+
+
+def _with_hook(model: Any) -> None:
+    model.model.layers[0].register_forward_hook(lambda *_: None)
+
+
+def _with_dropout(model: Any) -> None:
+    model.train()
+    model.model.layers[0].self_attn.attention_dropout = 0.1
+
+
+def _recomputing(model: Any) -> None:
+    model.gradient_checkpointing_enable()
+
+
+def _in_half_precision(model: Any) -> None:
+    model.bfloat16()
+
+
+@pytest.mark.parametrize("change", [_with_adapter, _with_hook, _with_dropout, _recomputing, _in_half_precision])
+def test_where_it_would_be_wrong_the_plain_way_is_taken_and_the_reason_is_known(change):
+    model = model_of("llama")
+    change(model)
+    assert faster.obstacle(model)
+    assert NextToken().loss(model, batch_of(ROWS["padded rows"])).total.isfinite()
+
+
+def test_padding_is_not_computed_on():
+    model, batch = model_of("llama"), batch_of([(40,), (3,), (3,)])
+    assert len(faster.hidden_states(model, batch.ids, None, batch.lengths).states) == 46
