@@ -48,6 +48,10 @@ PREDICTED_ROWS = 32
 DEV_RUN_ROWS = 4
 """Rows that are scored in a ``fast_dev_run``."""
 AVERAGE = "hone_average"
+NO_TEST = (
+    "the sealed test is read once, on the certified artifact, and not by a Trainer: validate on dev with "
+    "trainer.validate, export the saved model, and let hone solve score the test"
+)
 
 Source = str | Path | TrainingParts
 Wish = Recipe | Mapping[str, Any] | None
@@ -186,6 +190,11 @@ class TaskModule(LightningModule):
         for name, value in self.trainer.strategy.broadcast(scores).items():
             self.log(name, float(value), prog_bar=name == f"dev_{self.parts.task.metric}")
 
+    def test_step(self, *arguments: Any, **named: Any) -> None:
+        """Refuse, see :meth:`TaskData.test_dataloader`."""
+        del arguments, named
+        raise InputError(NO_TEST)
+
     # Answering.
 
     def predict_step(self, batch: Sequence[Mapping[str, Any]], index: int = 0) -> list[Any]:
@@ -249,10 +258,7 @@ class TaskData(LightningDataModule):
         Raises:
             InputError: always.
         """
-        raise InputError(
-            "the sealed test is read once, on the certified artifact, and not by a Trainer: validate on dev with "
-            "trainer.validate, export the saved model, and let hone solve score the test"
-        )
+        raise InputError(NO_TEST)
 
     def _place(self) -> tuple[int, int]:
         trainer = self.trainer

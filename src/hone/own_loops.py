@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from hone.attempts.bench import Bench, build_model, prepare_bench, source_of
+from hone.attempts.checking import check_recipe
+from hone.attempts.encoding import objective_of
 from hone.attempts.judging import dev_loss, score_model
 from hone.attempts.saving import save_model
 from hone.data.prepare import prepare
@@ -25,12 +27,14 @@ from hone.data.task_file import load_task
 from hone.errors import InputError
 from hone.evaluate.scoring import Evaluation
 from hone.solving.defaults import default_recipe
+from hone.task.encoding import EncoderRenderer
 from hone.task.own_metric import load_metric
 from hone.task.recipe import Recipe
 from hone.task.render import Example
 from hone.task.spec import Task
 from hone.train.batches import Batch, PackedRow, collate
-from hone.train.objectives import NextToken, Objective
+from hone.train.layers import freeze
+from hone.train.objectives import Objective, objective_for
 from hone.train.optimizers import Part, build_optimizers
 from hone.train.schedules import rate_factor
 from hone.train.source import BatchSource, Cursor, share_of
@@ -142,13 +146,13 @@ class TrainingParts:
 
     @property
     def dev_objective(self) -> Objective:
-        """What the loss on dev is measured with: without label smoothing."""
-        return NextToken()
+        """What the loss on dev is measured with: without label smoothing and class weights."""
+        return objective_for(self.model)
 
     @cached_property
     def steps_per_epoch(self) -> int:
         """Optimizer steps of the first epoch (with augmentation another epoch may have a few more or less)."""
-        return len(self.source.steps(0))
+        return self.source.num_steps(0)
 
     def step_batches(
         self, *, steps: int | None = None, start: Cursor | None = None, rank: int = 0, processes: int = 1
@@ -197,18 +201,24 @@ class TrainingParts:
         """Answers to rows (their input columns) in the task's terms, by the likeliest tokens; None where it is none.
 
         Raises:
-            InputError: for a language-model task, which has no questions.
+            InputError: for a language-model task, which has no questions; for several labels and tags, which a saved
+                model answers (:func:`hone.load`).
         """
+        from hone.evaluate.encoders import EncoderLabels
         from hone.evaluate.torch_generate import TorchGenerate, TorchLabels
 
         renderer, module = self.bench.renderer, model or self.model
         if renderer.kind == "language-model":
             raise InputError("a language-model task has no questions to answer; its score is bits per byte")
+        if renderer.kind in ("multi-label", "tag"):
+            raise InputError(f"answers to {renderer.kind} tasks come from the saved model: hone.load(PATH).ask(fields)")
         prompts = [renderer.prompt_ids(fields) for fields in rows]
         if not prompts:
             return []
         if renderer.kind == "classify":
-            best = TorchLabels(module)(prompts, renderer.label_ids).argmax(-1)
+            encoder = isinstance(renderer, EncoderRenderer)
+            labels: Any = EncoderLabels(module, renderer.temperature) if encoder else TorchLabels(module)
+            best = labels(prompts, renderer.label_ids).argmax(-1)
             return [renderer.labels[int(index)] for index in best]
         generate = TorchGenerate(module, renderer.pad_id)
         done = generate(prompts, max_new_tokens=self.bench.longest_answer, end_id=renderer.end_id)
@@ -241,13 +251,16 @@ def training_parts(
     if not isinstance(recipe, Recipe):
         recipe = default_recipe(task, data, seed=0, threads=1).child(**dict(recipe or {}))
     recipe = recipe.child(data=data.id)
+    check_recipe(recipe, task)
     bench = prepare_bench(task, data, recipe, cache, tell)
+    model = build_model(recipe, bench.tokenizer, data.labels)
+    freeze(model, recipe.freeze)  # before anybody wraps it: wrappers remember what is trained
     return TrainingParts(
         folder=folder,
         bench=bench,
         recipe=recipe,
-        model=build_model(recipe, bench.tokenizer, data.labels),
-        objective=NextToken(recipe.label_smoothing),
+        model=model,
+        objective=objective_of(bench, model),
         source=source_of(bench),
     )
 

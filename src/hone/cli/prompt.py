@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="FOLDER|ARTIFACT|RUN TEXT",
         help="what to ask (default: the task folder one is in), then the text; without a text, lines are read. "
-        "Where the prompt is made of several columns, the text is a JSON object of them",
+        "Where the prompt is made of several columns, the text is a JSON object of them; to a model of conversations "
+        "it may be a JSON list of messages",
     )
     parser.add_argument("--run", metavar="RUN", help="ask this run's model instead of the folder's artifact")
     parser.add_argument("--temperature", type=float, default=0.0, help="0 takes the likeliest token (default)")
@@ -131,6 +132,8 @@ def _answer(model: Model, text: str, args: argparse.Namespace, sampling: Samplin
 
 
 def _given(model: Model, text: str) -> Any:
+    if model.renderer.conversation is not None:
+        return _messages(text)
     if len(model.columns) <= 1:
         return text
     names = ", ".join(model.columns)
@@ -142,6 +145,16 @@ def _given(model: Model, text: str) -> Any:
         example = json.dumps(dict.fromkeys(model.columns, "..."))
         raise InputError(f"the prompt is made of {len(model.columns)} columns ({names}); give a JSON object: {example}")
     return fields
+
+
+def _messages(text: str) -> Any:
+    """A conversation as a JSON list of messages; any other text is what the user says."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return text
+    is_list = isinstance(found, list) and all(isinstance(turn, dict) and "role" in turn for turn in found)
+    return found if is_list and found else text
 
 
 def _shown(document: dict[str, Any]) -> str:
