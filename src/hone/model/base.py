@@ -37,8 +37,13 @@ class ModelFiles:
     def __init__(self, folder: Path) -> None:
         check_layout(folder)
         self.folder = folder
-        self.config: dict[str, Any] = read_json(folder / CONFIG)
+        self.config = self.read_config()
         self._check_written()
+
+    def read_config(self) -> dict[str, Any]:
+        """What the config says on disk now."""
+        values: dict[str, Any] = read_json(self.folder / CONFIG)
+        return values
 
     def _check_written(self) -> None:
         if not (self.folder / HONE_FILE).is_file():
@@ -190,7 +195,7 @@ class Base:
         tokenizer = self.source.folder / TOKENIZER_FILE
         return {
             "reference": self.reference,
-            "config": content_hash(self.source.config),
+            "config": content_hash(self.source.read_config()),
             "weights": content_hash(weights),
             **({"tokenizer": file_hash(tokenizer, 12)} if tokenizer in self.source.files else {}),
         }

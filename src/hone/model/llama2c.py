@@ -111,6 +111,10 @@ class Llama2cFile:
             "eos_token_id": 2,
         }
 
+    def read_config(self) -> dict[str, Any]:
+        """What the sizes say: the weights' hash covers them."""
+        return self.config
+
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each tensor, as Transformers names them."""
