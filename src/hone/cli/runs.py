@@ -1,4 +1,4 @@
-"""``hone runs list|show|compare|tree``: what was tried in a task folder, and what came of it."""
+"""``hone runs list|show|compare|tree|diagnose``: what was tried in a task folder, and what came of it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from hone.lab.run import Run
     from hone.task.scores import Score
 
-HELP = "list, show, compare and draw what was tried"
-ACTIONS = ("list", "show", "compare", "tree")
+HELP = "list, show, compare, draw and diagnose what was tried"
+ACTIONS = ("list", "show", "compare", "tree", "diagnose")
 Part = str | tuple[Sequence[str], Sequence[Sequence[str]]]
 """A line, or a table: its head and its rows."""
 _WRAPPED = ("", "value", "change", "hypothesis")
@@ -32,16 +32,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "words",
         nargs="*",
-        metavar="list|show|compare|tree [RUN ...] [FOLDER]",
+        metavar="list|show|compare|tree|diagnose [RUN ...] [FOLDER]",
         help='RUN is a number, a name, a unique beginning of one, or "best"; a word that is a task folder is FOLDER '
-        "(default: this one). show takes one RUN (default best), compare two or more",
+        "(default: this one). show and diagnose take one RUN (default best), compare two or more",
     )
+    parser.add_argument("--out", metavar="FILE", help="of diagnose: where the page goes (default: the run's folder)")
     parser.add_argument("--reindex", action="store_true", help="first make the index anew from the files")
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the verb; the exit status."""
     action, refs, folder = _understand(args.words)
+    if args.out and action != "diagnose":
+        raise InputError(f"--out says where the page of hone runs diagnose goes; hone runs {action} writes none")
     from hone.lab.lab import Lab
 
     lab = Lab(folder, say=_say)
@@ -51,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         document["reindexed"] = counts = lab.reindex()
         listed = ", ".join(f"{count:,} {table.replace('_', ' ')}" for table, count in counts.items())
         parts.append(f"index made anew from the files: {listed}")
-    answer, more = _answer(lab, action, refs)
+    answer, more = _answer(lab, action, refs, args.out)
     if not (args.quiet and args.json):
         for part in parts + more:
             print(part) if isinstance(part, str) else _print_table(*part)
@@ -60,9 +63,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _answer(lab: Lab, action: str, refs: Sequence[str]) -> tuple[dict[str, Any], list[Part]]:
+def _answer(lab: Lab, action: str, refs: Sequence[str], out: str | None) -> tuple[dict[str, Any], list[Part]]:
     if action == "show":
         return _show(lab, refs[0] if refs else "best")
+    if action == "diagnose":
+        from hone.cli.diagnose import diagnose
+
+        document, lines = diagnose(lab.run(refs[0] if refs else "best"), out)
+        return document, list(lines)
     if action == "compare":
         return _compare(lab, refs)
     return _tree(lab) if action == "tree" else _list(lab)
@@ -77,7 +85,9 @@ def _understand(words: Sequence[str]) -> tuple[str, list[str], Path]:
     problems = []
     if len(folders) > 1:
         problems.append(f"one FOLDER, please; {len(folders)} of the words are task folders: {', '.join(folders)}")
-    fewest, most = {"list": (0, 0), "tree": (0, 0), "show": (0, 1), "compare": (2, len(refs))}[action]
+    fewest, most = {"list": (0, 0), "tree": (0, 0), "show": (0, 1), "diagnose": (0, 1), "compare": (2, len(refs))}[
+        action
+    ]
     for ref in refs[most:]:
         if words[0] not in ACTIONS:
             problems.append(f'"{ref}" is neither a task folder nor what to do; {nearest(ref, ACTIONS)}')

@@ -2,8 +2,8 @@
 
 ``checkpoints/step-00000400/`` holds a complete state (``state.safetensors``, ``state.json``);
 ``checkpoints/best-00000400/`` the weights of the best evaluation (``weights.safetensors``, ``best.json``);
-``checkpoints/evaluations.json`` what was measured. The last states (two by default), one best and, where a run may be
-rewound, the last state on a fixed step are kept. Nothing is a pickle.
+``checkpoints/evaluations.json`` what was measured, ``seconds.json`` where the time went. The last states (two by
+default), one best and, where a run may be rewound, the last state on a fixed step are kept. Nothing is a pickle.
 """
 
 from __future__ import annotations
@@ -135,6 +135,18 @@ class Checkpoints:
         path = self.folder / "evaluations.json"
         items = [Evaluated.from_json(item) for item in read_json(path)] if path.exists() else []
         return [item for item in items if item.step <= until_step]
+
+    # Where the time went.
+
+    def save_seconds(self, step: int, seconds: Mapping[str, float]) -> None:
+        """Write the seconds by part up to the end of a call that ended at ``step``."""
+        write_json(self.folder / "seconds.json", {"step": step, "seconds": dict(seconds)})
+
+    def seconds(self, step: int) -> dict[str, float]:
+        """The seconds by part of the call that ended at ``step``; empty when another step was the last one."""
+        path = self.folder / "seconds.json"
+        saved = read_json(path) if path.exists() else {}
+        return dict(saved["seconds"]) if saved.get("step") == step else {}
 
     def _named(self, prefix: str) -> list[Path]:
         return sorted(path for path in self.folder.glob(f"{prefix}*") if path.is_dir())

@@ -138,11 +138,13 @@ def _without_wild(values: Floats, noise: float) -> Floats:
 def turn_of(course: Smooth) -> Turn:
     """The lowest place of a smoothed curve."""
     lowest = int(np.argmin(course.values))
-    within = course.values - course.values[lowest] <= _SURE * np.hypot(course.errors, course.errors[lowest]) / 2
-    low = high = lowest
+    within = course.values - course.values[lowest] <= _SURE * np.hypot(course.errors, course.errors[lowest])
+    last = len(within) - 1
+    # The lowest place lies between the neighbours of the lowest point at best.
+    low, high = max(0, lowest - 1), min(last, lowest + 1)
     while low > 0 and within[low - 1]:
         low -= 1
-    while high < len(within) - 1 and within[high + 1]:
+    while high < last and within[high + 1]:
         high += 1
     return Turn(
         step=int(course.steps[lowest]),

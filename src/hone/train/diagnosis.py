@@ -13,7 +13,6 @@ turned, because a model that is right more often can be wrong with more confiden
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -146,9 +145,7 @@ def _gain(course: Smooth, rates: Points, end: float) -> Gain:
     stable = steps[values >= 0.95 * values.max()]
     if stable[-1] >= 0.4 * end:
         return gain_of_doubling(course, float(stable[-1]))
-    found = gain_of_doubling(course)
-    # A rate that falls all the way: about half of the last fall is the lowering's.
-    return Gain(expected=found.expected / 2, error=found.error / 2, ratio=found.ratio)
+    return gain_of_doubling(course)  # a rate that falls all the way leaves nothing to look at before
 
 
 def _judged(read: _Read) -> Diagnosis:
@@ -303,6 +300,6 @@ def _with_metric(made: Diagnosis, curves: Curves) -> Diagnosis:
 
 def _arrays(points: Points) -> tuple[Any, Any]:
     """Steps and values in order; of a repeated step (after a resume) the last is taken."""
-    by_step = {int(step): float(value) for step, value in points if value is not None and not math.isinf(step)}
+    by_step = {int(step): float(value) for step, value in points}
     steps = sorted(by_step)
     return np.array(steps, dtype=np.float64), np.array([by_step[step] for step in steps], dtype=np.float64)

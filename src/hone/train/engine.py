@@ -237,10 +237,10 @@ class _Run:
         rows, behind = self.source.read(before.cursor)
         batches = self._my_batches(rows)
         read = time.perf_counter()
-        sums = self._gradient(batches, asked, wish)
-        factor = horizon.factor(before.step)
         due = self.overseer.due(before.step + 1)
         looked = Looked(due=due, before=before, behind=behind, batches=batches)
+        sums = self._gradient(batches, asked, wish)
+        factor = horizon.factor(before.step)
         if due:
             record = self._record(looked, sums, factor, time.perf_counter() - begin)
             if (instead := self.overseer.before_update(looked, record)) is not None:
@@ -353,6 +353,8 @@ class _Run:
             if finished:
                 keeper.keep_last(progress.step)
             self.trainable.finish()
+        seconds_by_part = self.watch.seconds()
+        keeper.save_seconds(progress.step, seconds_by_part)
         status: Status = "finished" if finished else "stopped" if stopped else "paused"
         reason = self.overseer.reason
         if ended_early:
@@ -372,7 +374,7 @@ class _Run:
             best_weights=keeper.best_weights,
             reason=reason,
             passed_over=progress.passed_over,
-            seconds_by_part=self.watch.seconds(),
+            seconds_by_part=seconds_by_part,
             peak_bytes=self.memory.bytes(),
             used=self._used(),
         )

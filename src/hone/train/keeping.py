@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,7 +89,9 @@ class Keeper:
         for line in check_same_run(saved, self._recipe, self._data_id, self._base_id):
             self._say(line)
         progress = self._load(saved)
-        self._watch.go_on_from(saved.header.get("seconds_by_part", {}))
+        # A state is written before it is judged, so what was measured behind it is in a file of its own.
+        later = self._checkpoints.seconds(progress.step)
+        self._watch.go_on_from(later or saved.header.get("seconds_by_part", {}))
         if saved.header["torch"] != torch.__version__:
             self._say(
                 f"the checkpoint was written by torch {saved.header['torch']}, this is {torch.__version__}: "
@@ -154,6 +156,12 @@ class Keeper:
         self.evaluations = [item for item in self.evaluations if item.step <= back.step]
         return replace(back, cursor=behind, passed_over=(*now.passed_over, passed))
 
+    def go_back(self, now: Progress) -> Progress | None:
+        """Go back to the newest state up to here, knowing of rewinds since; None where there is none."""
+        self._fabric.barrier()
+        saved = self._checkpoints.newest(until_step=now.step)
+        return None if saved is None else replace(self._load(saved), passed_over=now.passed_over)
+
     def judge(self, evaluate: Callable[[nn.Module, int], Judgement], step: int) -> Evaluated:
         """Judge the kept weights in the first process, and keep them on disk when they are the best so far.
 
@@ -188,6 +196,11 @@ class Keeper:
         if self.best_weights is None or self.best is None:
             with self._trainable.kept_weights() as model:
                 self._keep_best(None, step, model)
+
+    def save_seconds(self, step: int, seconds: Mapping[str, float]) -> None:
+        """Write down where the time went, for the call that goes on from here."""
+        if self._fabric.is_global_zero:
+            self._checkpoints.save_seconds(step, seconds)
 
     def _load(self, saved: Saved) -> Progress:
         trainable = self._trainable

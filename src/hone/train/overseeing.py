@@ -66,7 +66,12 @@ class Overseer:
     def before_update(self, looked: Looked, record: StepRecord) -> Progress | None:
         """Ask before the update; the counters to go on from where the step is not to be made, else None."""
         view = self._view(looked, record)
-        return self._heed([watcher.before_update(view) for watcher in looked.due], looked)
+        instead = self._heed([watcher.before_update(view) for watcher in looked.due], looked)
+        if instead is looked.before:
+            # The step has drawn random numbers and is not made: a state of here would go on to draw others. Where
+            # none is on the disk yet, that is the lesser evil.
+            return self._keeper.go_back(looked.before) or looked.before
+        return instead
 
     def after_step(self, looked: Looked, record: StepRecord) -> Progress | None:
         """Ask behind the step; the counters to go on from where it was undone, else None."""

@@ -3,8 +3,8 @@
 Too high: the loss is above where it began, or has lost much of what was gained, for a whole block of steps, or jumps
 about without learning much while nearly every gradient is clipped and steps move weights by a tenth. Too low: the loss
 falls in a straight line, little, and steps move weights by less than half of what is usual; or the weights would not
-move by two percent in the whole run. The yardstick is a step that moves weights by about a thousandth of their norm (A. Karpathy's
-rule of thumb); the ratio alone convicts nobody: from scratch it is larger for long.
+move by two percent in the whole run. The yardstick is a step that moves weights by about a thousandth of their norm
+(A. Karpathy's rule of thumb); the ratio alone convicts nobody: from scratch it is larger for long.
 """
 
 from __future__ import annotations

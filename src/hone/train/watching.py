@@ -54,7 +54,7 @@ class Rewind:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """End the run here, with its state saved."""
+    """End the run: behind the step with its state saved, before the update in the newest state on the disk."""
 
     reason: str
 

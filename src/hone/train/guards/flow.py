@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hone.train.guards.spikes import Tell
+from hone.train.sharding import whole
 from hone.train.watching import Say, StepView, Verdict, Watcher
 
 VANISHED = 1e-6
@@ -50,7 +51,7 @@ def layer_name(parameter: str) -> str:
 def flow_of(model: nn.Module) -> list[LayerFlow]:
     """Gradients and weights by layer, in the model's order. Frozen parameters are left out."""
     named = [(name, param) for name, param in model.named_parameters() if param.requires_grad]
-    reached = [(name, param, param.grad) for name, param in named if param.grad is not None]
+    reached = [(name, whole(param), whole(param.grad)) for name, param in named if param.grad is not None]
     sums: dict[str, list[float]] = {layer_name(name): [0.0, 0.0, 0.0] for name, _ in named}
     for (name, _, grad), norm, weight in zip(
         reached, _norms([grad for _, _, grad in reached]), _norms([param for _, param, _ in reached]), strict=True
@@ -166,10 +167,10 @@ def _samples(model: nn.Module) -> dict[str, tuple[nn.Parameter, Tensor]]:
     for name, param in model.named_parameters():
         layer = layer_name(name)
         if param.ndim == 2 and param.grad is not None and layer not in found:
-            found[layer] = (param, param[:_ROWS].clone())
+            found[layer] = (param, whole(param)[:_ROWS].clone())
     return found
 
 
 @torch.no_grad()
 def _moved(param: nn.Parameter, before: Tensor) -> float:
-    return float((param[:_ROWS] - before).norm() / before.norm().clamp_min(1e-12))
+    return float((whole(param)[:_ROWS] - before).norm() / before.norm().clamp_min(1e-12))

@@ -25,6 +25,7 @@ from hone.files import atomic_folder, read_json, write_json
 from hone.task.recipe import Recipe
 from hone.train.batches import Batch
 from hone.train.objectives import AtPositions, NextToken, Objective, SeveralLabels
+from hone.train.sharding import whole
 from hone.train.tensors import load_model_tensors, model_tensors
 
 _OBJECTIVES: dict[str, Any] = {made.__name__: made for made in (NextToken, AtPositions, SeveralLabels)}
@@ -59,13 +60,13 @@ def stop_non_finite(
     """
     tensors = _non_finite_tensors(model)
     rows = _non_finite_rows(model, objective, batches)
-    weights = {name: value.detach().cpu().contiguous() for name, value in model_tensors(model).items()}
+    weights = {name: whole(value.detach()).cpu().contiguous() for name, value in model_tensors(model).items()}
     failure = {
         "step": step,
         "tensors": tensors,
         "rows": rows,
         "batches": [{"rows": list(batch.rows), "bidirectional": batch.bidirectional} for batch in batches],
-        "model": type(model).__name__,
+        "model": type(model).__name__.removeprefix("FSDP"),
         "config": _config(model),
         "objective": _described(objective),
         "recipe": recipe.model_dump(mode="json"),
@@ -118,8 +119,10 @@ def reproduce(folder: Path, objective: Objective | None = None, model: nn.Module
 
 def _non_finite_tensors(model: nn.Module) -> list[str]:
     named = list(model.named_parameters())
-    weights = [f"weight {name}" for name, param in named if not param.isfinite().all()]
-    return weights + [f"gradient of {name}" for name, p in named if p.grad is not None and not p.grad.isfinite().all()]
+    weights = [f"weight {name}" for name, param in named if not whole(param).isfinite().all()]
+    return weights + [
+        f"gradient of {name}" for name, p in named if p.grad is not None and not whole(p.grad).isfinite().all()
+    ]
 
 
 @torch.no_grad()

@@ -22,8 +22,7 @@ _TWICE = 2
 
 
 class SpikeGuard(Watcher):
-    """Compares each loss with the last 32, by their median and by the deviation of
-    neighbours in log space.
+    """Compares each loss with the last 32, by their median and by what neighbours differ by, in log space.
 
     A loss leaps when it is above the median by eight deviations, by a factor of 1.5, by a tenth of the first loss, and
     by twice the largest excess that the window has. It is a spike when it is higher than the first loss as well, or

@@ -1,0 +1,12 @@
+"""What happened in a run: its files read, its curves judged, a document and a page of it.
+
+``reading`` (the run's files as curves), ``document`` (everything that is said, as plain values), ``charts`` and
+``page`` (one HTML file that needs no network and no script).
+"""
+
+from __future__ import annotations
+
+from hone.attempts.diagnosing.document import diagnose_run
+from hone.attempts.diagnosing.page import page_of
+
+__all__ = ["diagnose_run", "page_of"]

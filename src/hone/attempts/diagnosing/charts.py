@@ -1,0 +1,171 @@
+"""Curves over steps as SVG drawn by hand: a title on every mark, numbers on the axes, colours from the style sheet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from hone.data.looking.charts import nice
+from hone.data.looking.markup import number, short, tag, text
+
+Scale = Callable[[float], float]
+Point = tuple[float, float]
+WIDE, NARROW, HEIGHT = 760, 400, 250
+LEFT, RIGHT, TOP, BOTTOM = 54, 16, 26, 38
+LOG_FROM = 30.0
+"""Where the largest value is so many times the smallest, the vertical axis is logarithmic."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Series:
+    """One curve."""
+
+    name: str
+    points: Sequence[Point]
+    kind: str
+    """Class of the style sheet: its colour."""
+    dots: bool = False
+    faint: bool = False
+    band: Sequence[tuple[float, float, float]] = ()
+    """Step, lower and upper end of an interval."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mark:
+    """A step that is marked by a line with a word, or a span of steps."""
+
+    step: float
+    label: str
+    kind: str
+    until: float | None = None
+
+
+def line_chart(
+    label: str,
+    unit: str,
+    series: Sequence[Series],
+    *,
+    last_step: float,
+    marks: Sequence[Mark] = (),
+    level: float = 0.0,
+    width: int = WIDE,
+) -> str:
+    """A chart of curves over steps; an empty text where there is nothing to draw.
+
+    Args:
+        label: what it shows, for those who cannot see it.
+        unit: of the vertical axis.
+        series: the curves, the last one on top.
+        last_step: right end of the axis.
+        marks: steps that are pointed out.
+        level: a horizontal line (the clipping norm), 0 for none.
+        width: of the picture, against its height of 250.
+    """
+    values = [y for one in series for _, y in one.points] + [y for one in series for _, *ends in one.band for y in ends]
+    if not values:
+        return ""
+    low, high = min(values), max(*values, level)
+    log = low > 0 and high / low >= LOG_FROM
+    right = width - RIGHT
+    x = _scale(0.0, max(1.0, last_step), LEFT, right)
+    y = _upwards(low, high, log)
+    parts = [_y_axis(low, high, y, unit, right, log=log), _x_axis(last_step, x, right)]
+    parts += [_span(mark, x) for mark in marks if mark.until is not None]
+    if level:
+        at = f"{y(level):.1f}"
+        parts.append(
+            f'<line class="level" x1="{LEFT}" x2="{right}" y1="{at}" y2="{at}"><title>clipped above '
+            f"{number(level)}</title></line>"
+        )
+    parts += [_drawn(one, x, y) for one in series]
+    parts += [_line(mark, x, right) for mark in marks if mark.until is None]
+    inside = f"<title>{text(label)}</title>" + "".join(parts)
+    picture = tag("svg", inside, viewBox=f"0 0 {width} {HEIGHT}", role="img", aria_label=label, class_="curve")
+    keys = "".join(tag("span", text(one.name), class_=f"key {one.kind}") for one in series if one.name)
+    return tag("div", tag("p", keys, class_="keys") + picture, class_="plot")
+
+
+def _drawn(one: Series, x: Scale, y: Scale) -> str:
+    parts = []
+    if one.band:
+        there = [f"{x(step):.1f},{y(high):.1f}" for step, _, high in one.band]
+        back = [f"{x(step):.1f},{y(low):.1f}" for step, low, _ in reversed(one.band)]
+        parts.append(f'<polygon class="{one.kind} area" points="{" ".join(there + back)}"/>')
+    if len(one.points) > 1:
+        line = " ".join(f"{x(step):.1f},{y(value):.1f}" for step, value in one.points)
+        faint = " faint" if one.faint else ""
+        parts.append(f'<polyline class="{one.kind}{faint}" points="{line}"/>')
+    if one.dots:
+        parts += [
+            f'<circle class="{one.kind}" cx="{x(step):.1f}" cy="{y(value):.1f}" r="3">'
+            f"<title>{text(one.name)} at step {int(step):,}: {number(value, 4)}</title></circle>"
+            for step, value in one.points
+        ]
+    return "".join(parts)
+
+
+def _span(mark: Mark, x: Scale) -> str:
+    left, right = x(mark.step), x(mark.until or mark.step)
+    return (
+        f'<rect class="{mark.kind} span" x="{left:.1f}" y="{TOP}" width="{max(2.0, right - left):.1f}" '
+        f'height="{HEIGHT - TOP - BOTTOM}"><title>{text(mark.label)}</title></rect>'
+    )
+
+
+def _line(mark: Mark, x: Scale, right: float) -> str:
+    at = x(mark.step)
+    anchor, shift = ("end", -5) if at > right * 0.7 else ("start", 5)
+    # Guards are named at the foot, so that they do not hide where to stop.
+    y = HEIGHT - BOTTOM - 7 if mark.kind == "event" else TOP - 8
+    label = tag("text", text(mark.label), class_=mark.kind, x=f"{at + shift:.1f}", y=y, text_anchor=anchor)
+    return (
+        f'<line class="{mark.kind}" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP - 16}" y2="{HEIGHT - BOTTOM}">'
+        f"<title>{text(mark.label)}</title></line>{label}"
+    )
+
+
+def _scale(first: float, last: float, start: float, end: float) -> Scale:
+    width = (last - first) or 1.0
+    return lambda value: start + (end - start) * (value - first) / width
+
+
+def _upwards(low: float, high: float, log: bool) -> Scale:
+    if log:
+        plain = _scale(math.log(low), math.log(high), HEIGHT - BOTTOM, TOP)
+        return lambda value: plain(math.log(min(max(value, low), high)))
+    margin = 0.04 * (high - low or abs(high) or 1.0)
+    return _scale(low - margin, high + margin, HEIGHT - BOTTOM, TOP)
+
+
+def _y_axis(low: float, high: float, y: Scale, unit: str, right: float, *, log: bool) -> str:
+    ticks = _log_ticks(low, high) if log else nice(low, high, 5)
+    lines = "".join(
+        f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
+        f'<text class="tick" x="{LEFT - 7}" y="{y(tick) + 3.5:.1f}" text-anchor="end">{short(tick)}</text>'
+        for tick in ticks
+    )
+    name = unit + (" (log)" if log else "")
+    return lines + f'<text class="unit" x="4" y="11">{text(name)}</text>'
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    found = [10.0**power * digit for power in range(first, last + 1) for digit in (1, 3)]
+    within = [tick for tick in found if low <= tick <= high]
+    return within[:: max(1, len(within) // 6)]
+
+
+def _x_axis(last_step: float, x: Scale, right: float) -> str:
+    base = HEIGHT - BOTTOM
+    parts = [f'<line class="axis" x1="{LEFT}" x2="{right}" y1="{base}" y2="{base}"/>']
+    for tick in nice(0, max(1.0, last_step), 8 if right > NARROW else 4):
+        if tick == int(tick):
+            anchor = "end" if x(tick) > right - 12 else "middle"
+            parts.append(
+                f'<text class="tick" x="{x(tick):.1f}" y="{base + 16}" text-anchor="{anchor}">{short(tick)}</text>'
+            )
+    middle = (LEFT + right) / 2
+    return (
+        "".join(parts) + f'<text class="unit" x="{middle}" y="{HEIGHT - 5}" text-anchor="middle">optimizer steps</text>'
+    )

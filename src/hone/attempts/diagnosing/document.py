@@ -1,0 +1,114 @@
+"""Everything that is said of a run, as plain values: the verdict, the rate, time, memory, layers, guards, curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from hone.attempts.diagnosing.reading import Logged, read_run
+from hone.lab.run import Run
+from hone.train.curves import LEAST_POINTS, smooth
+from hone.train.diagnosis import Points, diagnose
+from hone.train.rate_curve import RateCurve, RateVerdict, judge_rate
+from hone.train.spending import memory_report, why_slow
+
+FORMAT = 1
+MOST_POINTS = 1_000
+"""Points of a curve in the document; of longer ones evenly chosen points are kept."""
+
+
+def diagnose_run(run: Run) -> dict[str, Any]:
+    """What happened in a run, finished, stopped or failed.
+
+    Returns:
+        ``verdict`` (see :class:`hone.train.diagnosis.Diagnosis`), ``rate`` (what its curve says against the learning
+        rate, or None), ``slow`` (parts of the time with a sentence each), ``memory`` (estimate beside peak, or None),
+        ``layers`` (the last look), ``events`` (what guards said), ``curves``, and the run's identity and recipe.
+    """
+    logged = read_run(run)
+    recipe = run.recipe
+    memory = memory_report(logged.estimated_bytes, logged.peak_bytes)
+    rate = _rate(logged, recipe)
+    verdict = diagnose(logged.curves).to_json()
+    if rate is not None:
+        verdict["advice"] = [rate.sentence, *verdict["advice"]]
+    return {
+        "format": FORMAT,
+        "run": {
+            "number": run.number,
+            "name": run.header.folder_name,
+            "status": run.status,
+            "reason": run.reason,
+            "step": run.last_step(),
+            "steps": recipe.get("steps"),
+            "created": run.header.created,
+        },
+        "verdict": verdict,
+        "rate": None if rate is None else rate.to_json(),
+        "slow": [
+            part.to_json()
+            for part in why_slow(
+                logged.seconds, eval_every=int(recipe.get("eval_every", 0)), packing=bool(recipe.get("packing"))
+            )
+        ],
+        "memory": None if memory is None else memory.to_json(),
+        "layers": logged.flow[-1] if logged.flow else None,
+        "events": logged.events,
+        "curves": _curves(logged),
+        "metric": {"name": logged.metric, "higher_is_better": logged.curves.higher_is_better, "points": logged.judged},
+        "clip_norm": recipe.get("clip_norm"),
+        "recipe": recipe,
+    }
+
+
+def _rate(logged: Logged, recipe: dict[str, Any]) -> RateVerdict | None:
+    norms = dict(logged.grad_norms)
+    both = [(step, loss) for step, loss in logged.curves.train if step in norms]
+    if not both or not all(math.isfinite(loss) for _, loss in both):
+        return None
+    moved = [layer["update"] for look in logged.flow for layer in look["layers"] if layer.get("update")]
+    return judge_rate(
+        RateCurve(
+            steps=[step for step, _ in both],
+            # Logged rows begin at the tenth step: the first loss is that of the untrained model where dev was judged.
+            losses=[loss for _, loss in _with_first(both, logged.curves.dev)],
+            grad_norms=[norms[step] for step, _ in both],
+            clip_norm=float(recipe.get("clip_norm", 1.0)),
+            peak_rate=float(recipe.get("learning_rate", 0.0)),
+            total_steps=int(recipe.get("steps", both[-1][0])),
+            warmup_steps=int(recipe.get("warmup_steps", 0)),
+            update_ratio=sorted(moved)[len(moved) * 3 // 4] if moved else None,
+        )
+    )
+
+
+def _with_first(points: Sequence[tuple[int, float]], dev: Points) -> list[tuple[int, float]]:
+    """The first logged loss raised to that of step 0 on dev, where it is known and higher."""
+    first = next((value for step, value in dev if step == 0 and math.isfinite(value)), points[0][1])
+    return [(points[0][0], max(points[0][1], first)), *points[1:]]
+
+
+def _curves(logged: Logged) -> dict[str, list[list[float | None]]]:
+    """Curves by name as [step, value]; what is not finite has no value."""
+    named = {
+        "train": logged.curves.train,
+        "dev": logged.curves.dev,
+        "learning_rate": logged.curves.rates,
+        "grad_norm": logged.grad_norms,
+    }
+    plain = {name: _thinned(points) for name, points in named.items()}
+    return {**plain, "train_smooth": _smooth(logged.curves.train), "dev_smooth": _smooth(logged.curves.dev)}
+
+
+def _smooth(points: Points) -> list[list[float | None]]:
+    finite = [(step, value) for step, value in sorted(points) if math.isfinite(value)]
+    if len(finite) < LEAST_POINTS:
+        return []
+    course = smooth([step for step, _ in finite], [value for _, value in finite])
+    return _thinned(list(zip(map(int, course.steps), map(float, course.values), strict=True)))
+
+
+def _thinned(points: Points) -> list[list[float | None]]:
+    every = max(1, math.ceil(len(points) / MOST_POINTS))
+    return [[step, value if math.isfinite(value) else None] for step, value in points[::every]]

@@ -1,0 +1,30 @@
+"""``hone runs diagnose RUN``: what happened in a run, in a few lines, as a page, or as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hone.lab.run import Run
+
+PAGE = "diagnosis.html"
+
+
+def diagnose(run: Run, out: str | None) -> tuple[dict[str, Any], list[str]]:
+    """The document of a run and the lines for people; the page is written to ``out``, or into the run's folder."""
+    from hone.attempts.diagnosing import diagnose_run, page_of
+    from hone.files import atomic_write
+
+    document = diagnose_run(run)
+    path = atomic_write(Path(out) if out else run.folder / PAGE, page_of(document))
+    found = document["verdict"]
+    lines = [found["sentence"], *(f"  - {advice}" for advice in found["advice"])]
+    slow = [part for part in document["slow"] if part["too_much"] and part["part"] != "compute"]
+    lines += [f"slow: {part['part']} takes {part['share']:.0%}; {part['sentence']}" for part in slow]
+    if document["memory"]:
+        lines.append(document["memory"]["line"])
+    spoken = len(document["events"])
+    if spoken:
+        lines.append(f"guards spoke {spoken:,} time{'s' * (spoken > 1)}, first: {document['events'][0]['line']}")
+    return {**document, "page": str(path)}, [*lines, f"page: {path}"]

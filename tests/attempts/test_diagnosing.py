@@ -1,0 +1,116 @@
+"""The diagnosis of a run folder: what is read, what is said, and a page that needs nothing but itself."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hone.attempts.diagnosing import diagnose_run, page_of
+from hone.cli import main
+from hone.lab.lab import Lab
+from hone.lab.run import Run
+from hone.task.recipe import Recipe
+from hone.task.scores import Score
+
+HOSTILE = '</style><script>alert(1)</script><img src="https://example.org/x.png">'
+
+
+def overfitting_run(folder: Path) -> Run:
+    """A stopped run that turned at step 300 of 1,000, with a guard's word and all figures of its end."""
+    lab = Lab(folder, say=lambda line: None)
+    recipe = Recipe(steps=1000, eval_every=50, warmup_steps=20)
+    run = lab.new_run(recipe, "task", "data", name="too long", metric="field_f1")
+    with run.working():
+        for step in range(10, 1001, 10):
+            wave = 1 + 0.04 * math.sin(step)
+            run.log(step, loss=(0.2 + 4 * 0.993**step) * wave, learning_rate=5e-3, grad_norm=1.5 * wave)
+        for step in range(0, 1001, 50):
+            run.log(step, dev_loss=1 + 3.2 * 0.99**step + 0.002 * max(0, step - 300))
+            value = 0.8 * (1 - 0.99**step)
+            run.score(step, [Score(name="field_f1", mean=value, low=value - 0.02, high=value + 0.02, n=256)])
+        run.guard(420, guard="spikes", kind="say", line=f"step 420: the loss leapt {HOSTILE}")
+        layers = [{"layer": "layer 0", "gradient": 0.2, "weight": 8.0, "dead_share": 0.0, "update": 1e-3}]
+        run.guard(450, guard="flow", kind="flow", layers=layers)
+        run.log(1000, seconds_compute=80.0, seconds_evaluation=20.0, peak_bytes=50e6, estimated_bytes=40e6)
+    return run
+
+
+class Elements(HTMLParser):
+    """Names and attributes of all elements."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+def test_a_run_that_was_stopped_is_diagnosed_from_its_files(tmp_path: Path) -> None:
+    document = diagnose_run(overfitting_run(tmp_path))
+    assert json.loads(json.dumps(document, allow_nan=False)) == json.loads(json.dumps(document))
+    verdict = document["verdict"]
+    assert verdict["verdict"] == "overfit"
+    assert 250 <= verdict["stop_step"] <= 350
+    assert document["run"]["status"] == "paused"
+    assert [part["part"] for part in document["slow"]] == ["compute", "evaluation"]
+    assert document["memory"]["error"] == pytest.approx(-0.2)
+    assert document["layers"]["step"] == 450
+    assert [event["guard"] for event in document["events"]] == ["spikes"]
+
+
+def test_the_page_is_one_file_without_script_or_network_and_texts_stay_texts(tmp_path: Path) -> None:
+    page = page_of(diagnose_run(overfitting_run(tmp_path)))
+    elements = Elements(page)
+    names = {name for name, _ in elements.found}
+    assert not names & {"script", "img", "link", "iframe", "object", "form"}
+    assert not [key for _, attributes in elements.found for key in attributes if key in ("src", "href", "style")]
+    assert "default-src 'none'" in str(elements.named("meta")[1]["content"])
+    assert "&lt;script&gt;alert(1)" in page
+    assert "url(" not in page
+    assert len([one for one in elements.named("svg") if one.get("class") == "curve"]) == 4
+    stop = re.search(r"stop here: (\d+)", page)
+    assert stop is not None
+    assert 250 <= int(stop[1]) <= 350
+    assert "guard: spikes" in page
+
+
+def test_a_run_without_any_step_and_one_that_blew_up_have_pages_too(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, say=lambda line: None)
+    empty = lab.new_run(Recipe(), "task", "data", name="nothing")
+    document = diagnose_run(empty)
+    assert document["verdict"]["verdict"] == "unclear"
+    assert "<main>" in page_of(document)
+    blown = lab.new_run(Recipe(), "task", "data", name="blown")
+    with blown.working():
+        for step in range(10, 101, 10):
+            blown.log(step, loss=float("nan") if step > 60 else 4.0, learning_rate=1.0, grad_norm=float("inf"))
+    document = diagnose_run(blown)
+    assert "not finite at step 70" in document["verdict"]["sentence"]
+    assert "not finite at step 70" in page_of(document)
+    json.dumps(document, allow_nan=False)
+
+
+def test_the_command_writes_the_page_and_says_the_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = overfitting_run(tmp_path)
+    assert main(["runs", "diagnose", "1", str(tmp_path), "--json"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("overfit: dev loss fell to")
+    document = json.loads(lines[-1])
+    assert document["page"] == str(run.folder / "diagnosis.html")
+    assert (run.folder / "diagnosis.html").read_text().startswith("<!doctype html>")
+    out = tmp_path / "elsewhere.html"
+    assert main(["runs", "diagnose", "1", str(tmp_path), "--out", str(out)]) == 0
+    assert out.exists()
+    assert main(["runs", "list", str(tmp_path), "--out", str(out)]) == 2
+    assert "hone runs list writes none" in capsys.readouterr().err
