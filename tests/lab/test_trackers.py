@@ -119,6 +119,83 @@ def test_mlflow_gets_parameters_numbers_and_the_status(tmp_path, monkeypatch, f1
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
+STEP = {"loss": 1.5, "learning_rate": 0.01, "grad_norm": 2.0, "tokens_per_second": 900.0, "supervised_tokens": 40}
+JUDGED = {"dev_loss": 1.25, "dev_field_f1": 0.5}
+
+
+def test_all_mirrors_have_one_name_one_step_and_one_run_for_a_value(tmp_path, monkeypatch, f1):
+    told = fake_mlflow(monkeypatch)
+    board, bias = fake_tensorboard(monkeypatch), fake_wandb(monkeypatch)
+    lab = Lab(tmp_path, trackers=["mlflow", "tensorboard", "wandb"])
+    run = lab.new_run(Recipe(batch_size=64), "task0", "data0", name="named")
+    run.log(10, **STEP)
+    run.log(20, **JUDGED)
+    run.finish({"scores": [f1(0.8)]})
+    expected = {
+        *((name, value, 10) for name, value in STEP.items()),
+        *((name, value, 20) for name, value in JUDGED.items()),
+    }
+    assert set(told["metrics"]) == expected
+    assert {item for item in board["scalars"] if not item[0].startswith("final/")} == expected
+    assert set(bias["logged"]) == expected
+    final = {"final/dev/field_f1", "final/dev/field_f1_low", "final/dev/field_f1_high"}
+    assert (
+        told["final"].keys() == {name for name, _, _ in board["scalars"]} - {name for name, _, _ in expected} == final
+    )
+    assert bias["summary"].keys() == final
+    assert told["name"] == bias["name"] == board["folder"].name == "0001-named"
+    assert told["params"]["batch_size"] == bias["config"]["batch_size"] == 64
+    assert "    batch_size: 64" in board["texts"]["recipe"]
+
+
+def fake_tensorboard(monkeypatch):
+    told = {"scalars": [], "texts": {}}
+
+    class Writer:
+        def add_text(self, name, text, step=None):
+            told["texts"][name] = text
+
+        def add_scalar(self, name, value, step):
+            told["scalars"].append((name, value, step))
+
+        def close(self):
+            pass
+
+    def writer(folder):
+        told["folder"] = folder
+        return Writer()
+
+    monkeypatch.setattr("hone.lab.to_tensorboard._summary_writer", writer)
+    return told
+
+
+def fake_wandb(monkeypatch):
+    told = {"logged": [], "summary": {}}
+
+    class Run:
+        summary = told["summary"]
+
+        def define_metric(self, name, step_metric):
+            told["axis"] = step_metric
+
+        def log(self, values):
+            step = values[told["axis"]]
+            told["logged"] += [(name, value, step) for name, value in values.items() if name != told["axis"]]
+
+        def finish(self):
+            pass
+
+    def init(**settings):
+        told.update(name=settings["name"], config=settings["config"])
+        return Run()
+
+    module = types.ModuleType("wandb")
+    module.__dict__.update(init=init, Settings=dict)
+    module.__spec__ = importlib.util.spec_from_loader("wandb", loader=None)
+    monkeypatch.setitem(sys.modules, "wandb", module)
+    return told
+
+
 def fake_mlflow(monkeypatch):
     told = {"params": {}, "metrics": [], "final": {}}
 
@@ -136,6 +213,7 @@ def fake_mlflow(monkeypatch):
             return []
 
         def create_run(self, experiment, run_name, tags):
+            told["name"] = run_name
             return types.SimpleNamespace(info=types.SimpleNamespace(run_id="r"))
 
         def log_param(self, run, name, value):

@@ -45,7 +45,7 @@ class WandbTracker:
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the final scores as summary and close the files."""
-        self._run.summary.update(flat_scores(result))
+        self._run.summary.update({f"final/{key}": value for key, value in flat_scores(result).items()})
         self._run.finish()
 
 
