@@ -1,0 +1,275 @@
+"""Keys of a recipe that the loop acts on: each acts, or is refused by a sentence."""
+
+from __future__ import annotations
+
+import shutil
+from collections import namedtuple
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small_runs import RECIPE, examples, fresh_each_epoch, judge, model, small_fit, weights_hash
+from torch import nn
+
+from hone.errors import FailedError, InputError
+from hone.task.scores import Score
+from hone.train import compiling, fabric, measuring
+from hone.train.engine import fit
+from hone.train.measuring import PARTS, Stopwatch
+from hone.train.overseeing import MOST_REWINDS
+from hone.train.records import Judgement
+from hone.train.source import BatchSource
+from hone.train.watching import Rewind, Say, StepView, Stop, Verdict, Watcher
+
+EACH = RECIPE.child(eval_every=1, average=0.0)
+
+
+def scored(values: list[float]) -> Any:
+    """An evaluation that gives these values by step."""
+
+    def evaluate(module: nn.Module, step: int) -> Judgement:
+        del module
+        return Judgement(score=Score(name="m", mean=values[step], low=0, high=9, n=1))
+
+    return evaluate
+
+
+# Early stopping.
+
+
+def test_two_evaluations_that_are_no_better_end_the_run(tmp_path: Path) -> None:
+    values = [0.1, 0.3, 0.5, 0.4, 0.6, 0.6, 0.2, 0.9, 0.9, 0.9, 0.9]
+    said: list[str] = []
+    recipe = EACH.child(early_stop=2)
+    _, result = small_fit(tmp_path, recipe, evaluate=scored(values), say=said.append)
+    assert (result.status, result.step, result.best.step) == ("finished", 6, 4)
+    assert "2 evaluations in a row" in result.reason
+    assert result.reason in said
+    again = small_fit(tmp_path, recipe, evaluate=scored(values))[1]
+    assert (again.status, again.step, again.loss) == ("finished", 6, None)
+
+
+def test_early_stopping_without_a_judge_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"early_stop is 2.*nothing judges"):
+        small_fit(tmp_path, EACH.child(early_stop=2))
+
+
+# What is kept, and room for it.
+
+
+def test_so_many_states_are_kept_and_the_fixed_one_that_a_rewind_needs(tmp_path: Path) -> None:
+    small_fit(tmp_path / "three", RECIPE.child(keep_states=3), save_every=1)
+    assert steps(tmp_path / "three") == [8, 9, 10]
+    small_fit(tmp_path / "one", RECIPE.child(keep_states=1, on_spike="rewind"), save_every=1, until_step=8)
+    assert steps(tmp_path / "one") == [5, 8]
+
+
+def steps(folder: Path) -> list[int]:
+    return sorted(int(path.name[5:]) for path in (folder / "checkpoints").glob("step-*"))
+
+
+def test_a_disk_without_room_is_refused_before_step_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "total used free")
+    said: list[str] = []
+    small_fit(tmp_path / "free", RECIPE.child(keep_states=4), say=said.append)
+    on_disk = [path.stat().st_size for path in (tmp_path / "free").rglob("state.safetensors")]
+    told = float(next(line for line in said if line.startswith("checkpoints:")).split()[1])
+    # What is told is what then lies there, but for the names and the generators' states.
+    assert told * 1e6 == pytest.approx(max(on_disk), rel=0.1, abs=60_000)
+    free = 4 * max(on_disk)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9 - free, free))
+    small_fit(tmp_path / "two", RECIPE.child(keep_states=1))
+    with pytest.raises(FailedError, match=r"MB free, and 10 states.*lower keep_states \(now 9\)"):
+        small_fit(tmp_path / "nine", RECIPE.child(keep_states=9))
+    assert not list((tmp_path / "nine" / "checkpoints").glob("step-*"))
+
+
+def test_a_state_of_another_base_is_refused(tmp_path: Path) -> None:
+    recipe = RECIPE.child(base="some/base")
+    source = BatchSource.of_recipe(fresh_each_epoch, recipe)
+    fit(model(0), source, recipe, tmp_path, until_step=2)
+    with pytest.raises(InputError, match=r"the base's weights have the id \w+ in the checkpoint and \w+ now"):
+        fit(model(1), source, recipe, tmp_path)
+    assert fit(model(0), source, recipe, tmp_path, until_step=3).step == 3
+
+
+def test_a_state_of_another_shape_is_refused(tmp_path: Path) -> None:
+    small_fit(tmp_path, until_step=2)
+    other = model()
+    other.extra = nn.Linear(2, 2)
+    with pytest.raises(InputError, match=r"extra\.bias is in the model and not in the file"):
+        fit(other, BatchSource.of_recipe(fresh_each_epoch, RECIPE), RECIPE, tmp_path)
+
+
+# Watchers.
+
+
+class Verdicts(Watcher):
+    """Gives a verdict at each step that it is asked about."""
+
+    name = "verdicts"
+
+    def __init__(self, verdict: Verdict, *, every: int = 1, before: bool = True) -> None:
+        self.verdict, self.every, self.before = verdict, every, before
+        self.asked: list[int] = []
+
+    def before_update(self, view: StepView) -> Verdict | None:
+        self.asked.append(view.record.step)
+        return self.verdict if self.before else None
+
+    def after_step(self, view: StepView) -> Verdict | None:
+        return None if self.before else self.verdict
+
+
+def test_a_watcher_sees_each_nth_step_and_its_lines_change_nothing(tmp_path: Path) -> None:
+    said: list[str] = []
+    watcher = Verdicts(Say("a line"), every=3)
+    watched = small_fit(tmp_path / "watched", watchers=[watcher], say=said.append)[0]
+    assert watcher.asked == [3, 6, 9]
+    assert said.count("a line") == 3
+    assert watched == small_fit(tmp_path / "plain")[0]
+
+
+@pytest.mark.parametrize(("before", "step"), [(True, 5), (False, 7)])
+def test_a_stop_saves_and_goes_on_without_the_watcher(tmp_path: Path, before: bool, step: int) -> None:
+    _, result = small_fit(tmp_path, watchers=[Verdicts(Stop("enough"), every=7, before=before)])
+    assert (result.status, result.step, result.reason) == ("stopped", step, "enough")
+    assert steps(tmp_path)[-1] == step
+    assert small_fit(tmp_path)[0] == small_fit(tmp_path / "plain")[0]
+
+
+def test_rewinds_are_bounded(tmp_path: Path) -> None:
+    events: list[Any] = []
+    recipe = RECIPE.child(on_spike="rewind")
+    _, result = small_fit(tmp_path, recipe, watchers=[Verdicts(Rewind("up"), every=7)], on_guard=events.append)
+    assert (result.status, result.step, len(result.passed_over)) == ("stopped", 5, MOST_REWINDS)
+    assert "passing over rows does not cure it: lower learning_rate" in result.reason
+    assert [(event["kind"], event["step"], event["back_to"]) for event in events] == [("rewound", 7, 5)] * MOST_REWINDS
+
+
+@pytest.mark.parametrize("wanted", ["say", "ignore"])
+def test_a_rewind_that_is_not_wanted_is_a_line_or_nothing(tmp_path: Path, wanted: str) -> None:
+    said: list[str] = []
+    recipe = RECIPE.child(on_spike=wanted)
+    _, result = small_fit(tmp_path, recipe, watchers=[Verdicts(Rewind("up"), every=7)], say=said.append)
+    assert (result.status, result.passed_over) == ("finished", ())
+    assert any("step 7: up; on_spike is say" in line for line in said) == (wanted == "say")
+
+
+# Precision, checkpointing, compiling.
+
+
+def test_precision_is_chosen_by_the_device_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    auto = RECIPE.child(precision="auto")
+    result = small_fit(tmp_path, auto, say=said.append, until_step=1)[1]
+    assert result.used["precision"] == "32-true"
+    assert any(line.startswith("precision 32-true: a CPU") for line in said)
+    monkeypatch.setattr(fabric, "accelerator", lambda: "cuda")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "A GPU")
+    for capability, expected in (((7, 5), "32-true"), ((8, 0), "bf16-mixed"), ((9, 0), "bf16-mixed")):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda found=capability: found)
+        precision, reason = fabric.precision_of(auto)
+        assert precision == expected
+        assert f"capability {capability[0]}.{capability[1]}" in reason
+    monkeypatch.setattr(fabric, "accelerator", lambda: "mps")
+    assert fabric.precision_of(auto)[0] == "32-true"
+    assert fabric.precision_of(RECIPE.child(precision="bf16-mixed"))[0] == "bf16-mixed"
+
+
+def test_mixed_precision_computes_in_bfloat16_and_keeps_weights_in_float32(tmp_path: Path) -> None:
+    losses: dict[str, list[float]] = {"32-true": [], "bf16-mixed": []}
+    for precision, seen in losses.items():
+        module = model()
+        recipe = RECIPE.child(precision=precision, average=0.0)
+        source = BatchSource.of_recipe(fresh_each_epoch, recipe)
+        fit(module, source, recipe, tmp_path / precision, on_step=lambda record, seen=seen: seen.append(record.loss))
+        assert {param.dtype for param in module.parameters()} == {torch.float32}
+    assert losses["32-true"] != losses["bf16-mixed"]
+    # bfloat16 has 8 bits of mantissa.
+    assert losses["32-true"] == pytest.approx(losses["bf16-mixed"], rel=2**-7)
+
+
+def test_gradient_checkpointing_changes_no_bit_and_is_switched_off_again(tmp_path: Path) -> None:
+    plain = small_fit(tmp_path / "plain")[0]
+    module = model(dropout=0.2)
+    recipe = RECIPE.child(gradient_checkpointing=True)
+    fit(module, BatchSource.of_recipe(fresh_each_epoch, recipe), recipe, tmp_path / "checkpointed")
+    assert weights_hash(module) == plain
+    assert not module.is_activation_checkpointing
+
+
+def test_gradient_checkpointing_where_a_model_offers_none_is_refused(tmp_path: Path) -> None:
+    recipe = RECIPE.child(gradient_checkpointing=True)
+    with pytest.raises(InputError, match=r"gradient_checkpointing is on, and Linear does not offer it"):
+        fit(nn.Linear(2, 2), BatchSource.of_recipe(fresh_each_epoch, recipe), recipe, tmp_path)
+
+
+def test_a_compiler_that_fails_leaves_the_run_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(function: Any, **options: Any) -> Any:
+        def call(*arguments: Any) -> Any:
+            raise RuntimeError("no C++ compiler was found")
+
+        return call
+
+    monkeypatch.setattr(compiling.torch, "compile", broken)
+    said: list[str] = []
+    compiled, result = small_fit(tmp_path / "compiled", RECIPE.child(compile=True), say=said.append)
+    assert any("compile failed (RuntimeError: no C++ compiler was found)" in line for line in said)
+    assert result.used["compiled_programs"] == 0
+    assert compiled == small_fit(tmp_path / "plain")[0]
+
+
+def test_shapes_vary_where_rows_or_supervised_tokens_do() -> None:
+    rows = examples(8, shortest=9, longest=9)
+    alike = [[(row,) for row in rows[:4]], [(row,) for row in rows[4:]]]
+    assert not compiling.shapes_vary(alike)
+    assert compiling.shapes_vary([*alike, [(rows[0],)]])
+
+
+# Time and memory.
+
+
+def test_every_second_is_booked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(measuring.time, "perf_counter", lambda: now[0])
+    watch = Stopwatch()
+    with watch.running("evaluation"):
+        now[0] += 3
+    watch.add("compute", 5)
+    now[0] += 7
+    assert watch.seconds() == {**dict.fromkeys(PARTS, 0.0), "evaluation": 3, "compute": 5, "other": 2}
+    watch.go_on_from({"compute": 10, "saving": 1})
+    assert watch.seconds()["compute"] == 15
+    assert sum(watch.seconds().values()) == 10 + 11
+
+
+def test_seconds_by_part_are_kept_over_a_pause(tmp_path: Path) -> None:
+    first = small_fit(tmp_path, evaluate=judge, until_step=5)[1].seconds_by_part
+    second = small_fit(tmp_path, evaluate=judge)[1].seconds_by_part
+    assert set(first) == set(PARTS)
+    assert all(second[part] >= first[part] > 0 for part in ("data", "compute", "evaluation", "start"))
+
+
+def test_peak_memory_is_that_of_this_run(tmp_path: Path) -> None:
+    size = 150_000_000
+    almost = size - 2**20
+
+    def greedy(module: nn.Module, step: int) -> Judgement:
+        assert np.ones(size, dtype=np.uint8)[-1] == 1
+        return judge(module, step)
+
+    before = np.ones(2 * size, dtype=np.uint8)
+    del before
+    modest = small_fit(tmp_path / "modest", evaluate=judge)[1].peak_bytes
+    peak = small_fit(tmp_path / "greedy", evaluate=greedy)[1].peak_bytes
+    assert modest is not None
+    assert modest < almost < peak < 2 * size
+
+
+def test_a_run_reports_what_it_computed_with(tmp_path: Path) -> None:
+    used = small_fit(tmp_path, until_step=1)[1].used
+    assert used["device"] == "cpu"
+    assert (used["processes"], used["threads"], used["accumulate"], used["precision"]) == (1, 1, 2, "32-true")
