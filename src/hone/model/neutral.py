@@ -35,7 +35,7 @@ def rows_of(base: Base, texts: Sequence[str]) -> list[list[int]]:
     rust, roles = base.vocabulary.rust, base.roles
     before = [rust.token_to_id(roles["begin"])] if "begin" in roles else []
     behind = [rust.token_to_id(roles["end"])] if "end" in roles and base.opening.use != "next-token" else []
-    room = max(2, min(LONGEST, _context(base)) - len(before) - len(behind))
+    room = max(2, min(LONGEST, context_of(base)) - len(before) - len(behind))
     rows = []
     for text in texts:
         ids = [one for one in rust.encode(text, add_special_tokens=False).ids if one < base.vocabulary.before]
@@ -43,7 +43,8 @@ def rows_of(base: Base, texts: Sequence[str]) -> list[list[int]]:
     return [row for row in rows if len(row) > 2]
 
 
-def _context(base: Base) -> int:
+def context_of(base: Base) -> int:
+    """Tokens that the base can see at once."""
     names = ("max_position_embeddings", "n_positions", "n_ctx")
     found = [int(base.config[name]) for name in names if base.config.get(name)]
     # RoBERTa counts positions from behind its padding id, so two of its positions are never reached.
@@ -58,11 +59,11 @@ def next_token_logprobs(module: Any, rows: Sequence[Sequence[int]], ids: int) ->
     import torch
 
     device = next(module.parameters()).device
-    with torch.no_grad():
-        for row in rows:
-            inputs = torch.tensor([list(row)], device=device)
-            logits = module(input_ids=inputs).logits[0, :-1, :ids].float()
-            yield logits.log_softmax(-1), inputs[0, 1:]
+    for row in rows:
+        inputs = torch.tensor([list(row)], device=device)
+        with torch.no_grad():  # never around a yield: it would hold for the caller too
+            logprobs = module(input_ids=inputs).logits[0, :-1, :ids].float().log_softmax(-1)
+        yield logprobs, inputs[0, 1:]
 
 
 def masked_logprobs(
@@ -72,14 +73,14 @@ def masked_logprobs(
     import torch
 
     device = next(module.parameters()).device
-    with torch.no_grad():
-        for row in rows:
-            inputs = torch.tensor([list(row)], device=device)
-            places = torch.arange(1, len(row) - 1, MASK_EVERY, device=device)
-            hidden = inputs.clone()
-            hidden[0, places] = mask_id
-            logits = module(input_ids=hidden).logits[0, places, :ids].float()
-            yield logits.log_softmax(-1), inputs[0, places]
+    for row in rows:
+        inputs = torch.tensor([list(row)], device=device)
+        places = torch.arange(1, len(row) - 1, MASK_EVERY, device=device)
+        hidden = inputs.clone()
+        hidden[0, places] = mask_id
+        with torch.no_grad():
+            logprobs = module(input_ids=hidden).logits[0, places, :ids].float().log_softmax(-1)
+        yield logprobs, inputs[0, places]
 
 
 def mean_loss(predictions: Iterator[tuple[Tensor, Tensor]]) -> tuple[float, int]:

@@ -11,7 +11,15 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hone.model.neutral import masked_logprobs, mean_loss, neutral_texts, next_token_logprobs, pooled, rows_of
+from hone.model.neutral import (
+    context_of,
+    masked_logprobs,
+    mean_loss,
+    neutral_texts,
+    next_token_logprobs,
+    pooled,
+    rows_of,
+)
 from hone.model.signs import Sign
 
 if TYPE_CHECKING:
@@ -84,7 +92,8 @@ def strange_text(base: Base) -> list[str]:
 def _ends(base: Base, module: Any) -> Iterator[Sign]:
     """Refusals, and ends that come after an answer but not inside prose."""
     rust, end = base.vocabulary.rust, _end_id(base)
-    answered = [_continued(module, _prompt(base, f"{question}\n"), end) for question in QUESTIONS]
+    room = context_of(base)
+    answered = [_continued(module, _prompt(base, f"{question}\n"), end, room) for question in QUESTIONS]
     texts = [str(rust.decode(ids)) for ids in answered]
     refused = [text for text in texts if REFUSALS.search(text)]
     if refused:
@@ -94,7 +103,7 @@ def _ends(base: Base, module: Any) -> Iterator[Sign]:
     if end is None:
         return
     prose = [text.split(". ")[0] for text in neutral_texts()[: len(QUESTIONS)]]
-    continued = [_continued(module, _prompt(base, text), end) for text in prose]
+    continued = [_continued(module, _prompt(base, text), end, room) for text in prose]
     after_questions, after_prose = (sum(one[-1:] == [end] for one in some) for some in (answered, continued))
     if after_questions >= len(QUESTIONS) // 2 and after_prose <= after_questions // 3:
         yield Sign(
@@ -122,7 +131,8 @@ def _marks(base: Base, module: Any) -> Iterator[Sign]:
 
 def _loss_of(base: Base, module: Any, before: str, behind: str) -> float:
     """Mean loss, in nats per token, of a text behind another."""
-    head, tail = _prompt(base, before), _encoded(base, behind)
+    tail = _encoded(base, behind)
+    head = _prompt(base, before)[-max(1, context_of(base) - len(tail)) :]
     ((logprobs, targets),) = next_token_logprobs(module, [[*head, *tail]], base.vocabulary.before)
     chosen: Tensor = logprobs.gather(-1, targets[:, None])[-len(tail) :]
     return -float(chosen.mean())
@@ -149,18 +159,22 @@ def _end_id(base: Base) -> int | None:
     return None if end is None else int(base.vocabulary.rust.token_to_id(end))
 
 
-def _continued(module: Any, prompt: Sequence[int], end: int | None) -> list[int]:
-    """The likeliest next ids, up to the end; of a model's own ids alone."""
+def _continued(module: Any, prompt: Sequence[int], end: int | None, room: int) -> list[int]:
+    """The likeliest next ids, up to the end, at most as many as fit into ``room`` with the prompt."""
     import torch
 
-    ids = list(prompt)
     device = next(module.parameters()).device
+    inputs = torch.tensor([list(prompt)[-(room - 1) :]], device=device)
+    count = min(NEW_TOKENS, room - inputs.shape[1])
+    ids: list[int] = []
+    past = None
     with torch.no_grad():
-        for _ in range(NEW_TOKENS):
-            ids.append(int(module(input_ids=torch.tensor([ids], device=device)).logits[0, -1].argmax()))
-            if ids[-1] == end:
-                break
-    return ids[len(prompt) :]
+        while len(ids) < count and ids[-1:] != [end]:
+            out = module(input_ids=inputs, past_key_values=past, use_cache=True)
+            past = out.past_key_values
+            ids.append(int(out.logits[0, -1].argmax()))
+            inputs = torch.tensor([ids[-1:]], device=device)
+    return ids
 
 
 def _words(base: Base) -> Iterator[Sign]:

@@ -21,7 +21,7 @@ TUNED_NAMES = frozenset(
         *("grpo", "ppo", "reward", "assistant", "finetuned", "finetune", "tuned", "squad"),
         *("squad2", "sst2", "mnli", "snli", "qqp", "sentiment", "emotion", "ner"),
         *("paraphrase", "zeroshot", "reranker", "retriever", "embedding", "embeddings", "simcse", "toxicity"),
-        *("summarization"),
+        "summarization",
     }
 )
 """Words of a model's name that tell what it was tuned for."""
