@@ -218,6 +218,11 @@ def gradient(rank: int, processes: int, accumulate: int, rows: Sequence[PackedRo
     return {"loss": step.loss_total / step.num_tokens, "norm": step.grad_norm, "grads": grads}
 
 
+def gradient_two(accumulate: int) -> list[dict[str, Any]]:
+    """:func:`gradient` on two processes."""
+    return launch.run(Rank(gradient, 2, accumulate), 2, start="fork")
+
+
 def packed_rows() -> tuple[list[PackedRow], list[PackedRow]]:
     """Sixteen examples as sixteen rows, and the same ones as eight rows of two."""
     singles = examples(16, seed=7)

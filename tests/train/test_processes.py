@@ -43,7 +43,8 @@ def assert_close(one: dict[str, Any], other: dict[str, Any], steps: range = rang
     for step in steps:
         assert one["losses"][step] == pytest.approx(other["losses"][step], abs=1e-5)
     for name, value in one["weights"].items():
-        assert np.abs(value - other["weights"][name]).max() < 1e-5, name
+        # A tenth of one update: AdamW moves a weight by its whole rate where the gradient is nothing but rounding.
+        assert np.abs(value - other["weights"][name]).max() < STILL.learning_rate / 10, name
 
 
 def rows(*ranks: dict[str, Any]) -> dict[int, list[str]]:

@@ -42,7 +42,6 @@ class Trainable:
         self.objective = objective
         self.given = model
         self.sharded = recipe.strategy == "fsdp" and fabric.world_size > 1
-        freeze(model, recipe.freeze)
         self.model = copy_to_shard(model, fabric.device) if self.sharded else model
         freeze(self.model, recipe.freeze)  # before it is wrapped: the wrapper remembers what is trained
         self._checkpointing = recipe.gradient_checkpointing and _save_activations_again(self.model)
