@@ -6,7 +6,7 @@
 A run's dev rows are cut in two. The diagnosis sees the training loss and the curve on the smaller part, A. The label
 comes from the larger part, B, which it never sees, and from a second run:
 
-* overfit: the loss on B at the end is more than 3 % above its lowest;
+* overfit: the loss on B at the end is more than 3 % above its lowest (means of three evaluations in a row);
 * else underfit: the same recipe with twice the steps brings the lowest loss on B down by more than 3 %;
 * else a good fit.
 
@@ -19,9 +19,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -58,21 +60,33 @@ class Plan:
     optimizer: str = "adamw"
     seed: int = 0
     base: str = "scratch:tiny"
-    dropout: float = 0.0
+    shuffled: bool = False
+    """Whether rows are drawn from all of the file, in which they may be ordered by class, and not from its head."""
 
 
 PLANS = {
-    "voice, 60 rows, long, muon": Plan(task="voice", rows=60, steps=300, optimizer="muon", seed=2),
-    "voice, 400 rows, long": Plan(task="voice", rows=400, steps=500),
-    "shakespeare, 150 rows, long": Plan(task="shakespeare", rows=150, steps=450, context=64, seed=1),
-    "shakespeare, 600 rows, long": Plan(task="shakespeare", rows=600, steps=700, context=64, learning_rate=8e-3),
-    "banking77, 400 rows, long": Plan(task="banking77", rows=400, steps=500),
-    "banking77, all rows, long": Plan(task="banking77", rows=7000, steps=1000, learning_rate=6e-3),
     "voice, short": Plan(task="voice", rows=6000, steps=60),
     "voice, short, with decay": Plan(task="voice", rows=6000, steps=90, schedule="warmup-stable-decay", seed=1),
     "shakespeare, short": Plan(task="shakespeare", rows=6000, steps=70, context=64),
     "shakespeare, low rate": Plan(task="shakespeare", rows=6000, steps=120, context=64, learning_rate=8e-4),
     "banking77, short": Plan(task="banking77", rows=7000, steps=60),
+    "voice, 300 rows, long": Plan(task="voice", rows=300, steps=300, shuffled=True),
+    "shakespeare, 150 rows, long": Plan(task="shakespeare", rows=150, steps=450, context=64, seed=1),
+    "banking77, 700 rows, 220 steps": Plan(task="banking77", rows=700, steps=220, shuffled=True),
+    "banking77, 150 rows, long": Plan(task="banking77", rows=150, steps=220, shuffled=True),
+    "voice, 80 rows": Plan(task="voice", rows=80, steps=90, schedule="warmup-cosine", shuffled=True),
+    "shakespeare, 100 rows": Plan(
+        task="shakespeare", rows=100, steps=100, context=64, schedule="warmup-cosine", seed=2, shuffled=True
+    ),
+    "banking77, 100 rows": Plan(task="banking77", rows=100, steps=130, schedule="warmup-cosine", shuffled=True, seed=1),
+    "voice, 300 rows": Plan(task="voice", rows=300, steps=130, schedule="warmup-cosine", shuffled=True),
+    "shakespeare, 600 rows": Plan(task="shakespeare", rows=600, steps=700, context=64, learning_rate=8e-3),
+    "shakespeare, 300 rows": Plan(
+        task="shakespeare", rows=300, steps=200, context=64, schedule="warmup-cosine", seed=2, shuffled=True
+    ),
+    "banking77, 700 rows, 80 steps": Plan(
+        task="banking77", rows=700, steps=80, schedule="warmup-cosine", shuffled=True, seed=1
+    ),
 }
 
 
@@ -168,8 +182,12 @@ def train(plan: Plan, bench: Bench, recipe: Recipe, folder: Path, seen: int = SE
     from hone.train.engine import fit
     from hone.train.source import BatchSource
 
-    curves = Curves(bench.dev[:seen], bench.dev[SEEN : SEEN + JUDGED])
-    rows = list(bench.train[: plan.rows])
+    dev, rows = list(bench.dev), list(bench.train)
+    if plan.shuffled:
+        for examples in (dev, rows):
+            random.Random(0).shuffle(examples)
+    curves = Curves(dev[:seen], dev[SEEN : SEEN + JUDGED])
+    rows = rows[: plan.rows]
     model = build_model(recipe, bench.tokenizer, bench.data.labels)
     fit(model, BatchSource.of_recipe(rows, recipe), recipe, folder, evaluate=curves.judge, on_step=curves.step)
     return curves
@@ -177,7 +195,8 @@ def train(plan: Plan, bench: Bench, recipe: Recipe, folder: Path, seen: int = SE
 
 def label(run: Curves, twice: Callable[[], Curves]) -> tuple[str, dict[str, float]]:
     """The label of a run by part B and, unless it is overfit, by the run of twice the steps, with the figures."""
-    rise = rounded(run.on_b[-1] / min(run.on_b) - 1)
+    threes = [sum(part) / 3 for part in zip(run.on_b, run.on_b[1:], run.on_b[2:], strict=False)]
+    rise = rounded(threes[-1] / min(threes) - 1)
     if rise > MATERIAL:
         return "overfit", {"rise_on_b": rise}
     doubled = twice()
@@ -230,6 +249,47 @@ def write_curves(path: Path, curves: Sequence[dict[str, Any]]) -> None:
     path.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
 
 
+def shown(curve: dict[str, Any]) -> dict[str, Any]:
+    """What a run writes down of a real curve: every tenth step (every fifth of a short run), each evaluation on A."""
+    every = 10 if len(curve["loss"]) >= 200 else 5
+    logged = range(every, len(curve["loss"]) + 1, every)
+    return {
+        "train": [(step, curve["loss"][step - 1]) for step in logged],
+        "dev": [(int(step), loss) for step, loss, _ in curve["evaluations"]],
+        "metric": [(int(step), value) for step, _, value in curve["evaluations"]],
+        "rates": [(step, curve["learning_rate"][step - 1]) for step in logged],
+    }
+
+
+def print_tables(real: Sequence[dict[str, Any]]) -> None:
+    """The confusion tables: thirty generated curves of one seed, of ten more that no rule was made with, real ones."""
+    from generated_curves import generated
+    from hone.train.diagnosis import Curves, diagnose
+
+    def judged(seeds: Sequence[int]) -> list[tuple[str, str]]:
+        curves = [curve for seed in seeds for curve in generated(seed)]
+        return [(curve.label, diagnose(Curves(train=curve.train, dev=curve.dev)).verdict) for curve in curves]
+
+    print_table("30 generated curves (seed 0)", judged([0]))
+    print_table("300 generated curves held out (seeds 1000 to 1009)", judged(range(1000, 1010)))
+    found = [(curve["name"], curve["label"], diagnose(Curves(**shown(curve))).verdict) for curve in real]
+    print_table(f"{len(real)} real curves", [(label, verdict) for _, label, verdict in found])
+    for name, label, verdict in found:
+        if label != verdict:
+            print(f"  {name}: {verdict}, is {label}")
+
+
+def print_table(title: str, pairs: Sequence[tuple[str, str]]) -> None:
+    """Labels down, verdicts across, as Markdown."""
+    classes = ("underfit", "good fit", "overfit", "unclear")
+    counts = Counter(pairs)
+    right = sum(label == verdict for label, verdict in pairs)
+    print(f"\n{title}: {right} of {len(pairs)} right\n")
+    print("| is | " + " | ".join(f"told {name}" for name in classes) + " |\n|---|" + "---|" * len(classes))
+    for label in classes[:3]:
+        print(f"| {label} | " + " | ".join(str(counts[label, verdict]) for verdict in classes) + " |")
+
+
 def unsaid(line: str) -> None:
     """Where the lines on the data go."""
     del line
@@ -246,6 +306,7 @@ def main() -> None:
         if arguments.data is None:
             parser.error("--make needs --data FOLDER")
         make(arguments.data, arguments.out)
+    print_tables(read_curves(arguments.out))
 
 
 if __name__ == "__main__":

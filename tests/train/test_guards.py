@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +11,24 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_runs import END, RECIPE, examples, model, small_fit
+from small_runs import END, RECIPE, SHAPE, VOCAB, examples, model, small_fit
+from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification
 
 from hone.errors import FailedError, InputError
+from hone.model.presets import from_scratch
+from hone.task.render import Example
 from hone.train.batches import Batch, collate
 from hone.train.engine import fit
-from hone.train.guards import check_examples, first_loss_line, overfit_one_batch
-from hone.train.objectives import NextToken, TokenLoss
+from hone.train.guards import (
+    check_examples,
+    choices,
+    first_loss_line,
+    overfit_one_batch,
+    reproduce,
+    stop_non_finite,
+)
+from hone.train.guards.__main__ import main as run_again
+from hone.train.objectives import AtPositions, NextToken, SeveralLabels, TokenLoss
 from hone.train.source import BatchSource
 
 
@@ -73,6 +85,75 @@ def test_the_first_non_finite_value_stops_the_run_and_can_be_reproduced(tmp_path
     assert load_file(folder / "batches.safetensors")["0/ids"].shape[0] == 4
 
 
+def overflowing(module: torch.nn.Module, rare: int) -> None:
+    """The embedding of one id has overflowed: a row that holds it has no finite loss."""
+    with torch.no_grad():
+        module.get_input_embeddings().weight[rare] = float("inf")
+
+
+@pytest.mark.parametrize("changes", [{}, {"packing": True}, {"precision": "bf16-mixed"}])
+def test_the_folder_of_a_step_that_was_not_finite_gives_it_again(
+    changes: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = RECIPE.child(batch_size=4, accumulate=2, optimizer="adamw", **changes)
+    rows = examples(24, longest=12)
+    rare = VOCAB - 1
+    rows = [replace(row, ids=np.where(row.ids == rare, 4, row.ids).astype(np.int32)) for row in rows]
+    rows[9].ids[1] = rare
+    # The head is another matrix, so that rows without this id stay sound.
+    module = from_scratch(replace(SHAPE, tied=False), 0)
+    overflowing(module, rare)
+    with pytest.raises(FailedError, match=r"python -m hone\.train\.guards .*non-finite-step-") as failure:
+        fit(module, BatchSource.of_recipe(rows, recipe), recipe, tmp_path)
+    (folder,) = tmp_path.glob("non-finite-step-*")
+    assert str(folder) in str(failure.value)
+    written = json.loads((folder / "failure.json").read_text())
+    found = reproduce(folder)
+    assert found.found
+    assert list(found.rows) == written["rows"]
+    assert set(written["tensors"]) == set(found.tensors)
+    if not changes:
+        assert found.rows == ("r:10",)
+        # The other micro-batch is as sound as it was.
+        assert sorted(math.isfinite(loss) for loss in found.losses) == [False, True]
+    assert run_again([str(folder)]) == 0
+    assert "rows whose loss is not finite" in capsys.readouterr().out
+
+
+def test_an_encoder_that_blows_up_is_rebuilt_with_its_targets(tmp_path: Path) -> None:
+    config = BertConfig(
+        vocab_size=40, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, num_labels=3
+    )
+    module = BertForSequenceClassification(config)
+    overflowing(module, 9)
+    ids = np.array([[1, 5, 6, 2], [1, 9, 6, 2]], np.int32)
+    at_first = np.array([True, False, False, False])
+    rows = [
+        Example(ids=one, supervised=at_first, prompt_len=4, label=2, row=f"e:{i}", targets=np.full(4, 2, np.int32))
+        for i, one in enumerate(ids)
+    ]
+    batch = collate([(row,) for row in rows])
+    objective = AtPositions(class_weights=[1.0, 0.5, 1.5])
+    loss = objective.loss(module, batch).total
+    loss.backward()
+    assert not torch.isfinite(loss)
+    with pytest.raises(FailedError, match="e:1"):
+        stop_non_finite(module, objective, [batch], tmp_path / "bad", step=3, recipe=RECIPE)
+    assert reproduce(tmp_path / "bad").rows == ("e:1",)
+
+
+def test_a_folder_that_is_another_and_an_unknown_objective_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no failure\.json"):
+        reproduce(tmp_path)
+    recipe = RECIPE.child(batch_size=4, accumulate=1)
+    rows = examples(4)
+    with pytest.raises(FailedError):
+        fit(model(), BatchSource.of_recipe(rows, recipe), recipe, tmp_path, objective=Poisoned(rows[2].ids, calls=1))
+    with pytest.raises(InputError, match="the objective was Poisoned"):
+        reproduce(tmp_path / "non-finite-step-0")
+    assert reproduce(tmp_path / "non-finite-step-0", Poisoned(rows[2].ids, calls=0)).rows == ("r:3",)
+
+
 def test_a_run_that_blows_up_names_its_weights_or_gradients(tmp_path: Path) -> None:
     module = model()
     with torch.no_grad():
@@ -98,6 +179,15 @@ def test_the_first_loss_is_said_beside_a_uniform_guess(tmp_path: Path) -> None:
     said: list[str] = []
     small_fit(tmp_path, say=said.append, until_step=1)
     assert sum("a uniform guess has ln 60 = 4.09" in line for line in said) == 1
+
+
+def test_an_encoder_guesses_among_its_classes_and_a_label_is_there_or_not() -> None:
+    config = BertConfig(
+        vocab_size=40, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, num_labels=7
+    )
+    assert choices(BertForSequenceClassification(config), AtPositions()) == 7
+    assert choices(BertForMaskedLM(config), AtPositions()) == 40
+    assert choices(BertForSequenceClassification(config), SeveralLabels()) == 2
 
 
 class TooLarge(NextToken):

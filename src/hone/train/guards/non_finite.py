@@ -24,6 +24,8 @@ from hone.errors import FailedError, InputError
 from hone.files import atomic_folder, read_json, write_json
 from hone.task.recipe import Recipe
 from hone.train.batches import Batch
+from hone.train.compiling import LossModule
+from hone.train.fabric import precision_of
 from hone.train.objectives import AtPositions, NextToken, Objective, SeveralLabels
 from hone.train.sharding import whole
 from hone.train.tensors import load_model_tensors, model_tensors
@@ -59,7 +61,8 @@ def stop_non_finite(
         FailedError: always; it names the tensors and the rows, and the command that runs the step again.
     """
     tensors = _non_finite_tensors(model)
-    rows = _non_finite_rows(model, objective, batches)
+    mixed = precision_of(recipe)[0] == "bf16-mixed"
+    rows = _non_finite_rows(LossModule(model, objective, mixed=mixed), batches)
     weights = {name: whole(value.detach()).cpu().contiguous() for name, value in model_tensors(model).items()}
     failure = {
         "step": step,
@@ -69,6 +72,7 @@ def stop_non_finite(
         "model": type(model).__name__.removeprefix("FSDP"),
         "config": _config(model),
         "objective": _described(objective),
+        "mixed": mixed,
         "recipe": recipe.model_dump(mode="json"),
     }
     with atomic_folder(folder) as part:
@@ -103,17 +107,15 @@ def reproduce(folder: Path, objective: Objective | None = None, model: nn.Module
     load_model_tensors(module, load_file(folder / "weights.safetensors"))
     minimised = _objective_of(failure["objective"]) if objective is None else objective
     batches = _batches_of(failure["batches"], load_file(folder / "batches.safetensors"))
-    half = failure["recipe"]["precision"] == "bf16-mixed"
+    forward = LossModule(module, minimised, mixed=failure["mixed"])
     module.train()
     module.zero_grad()
     losses = []
     for batch in batches:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
-            loss = minimised.loss(module, batch)
+        loss = forward(batch)
         loss.total.backward()  # type: ignore[no-untyped-call]
         losses.append(float(loss.total.detach()))
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
-        rows = _non_finite_rows(module, minimised, batches)
+    rows = _non_finite_rows(forward, batches)
     return NonFinite(losses=tuple(losses), tensors=tuple(_non_finite_tensors(module)), rows=tuple(rows))
 
 
@@ -126,12 +128,12 @@ def _non_finite_tensors(model: nn.Module) -> list[str]:
 
 
 @torch.no_grad()
-def _non_finite_rows(model: nn.Module, objective: Objective, batches: Sequence[Batch]) -> list[str]:
+def _non_finite_rows(forward: nn.Module, batches: Sequence[Batch]) -> list[str]:
     bad: list[str] = []
     for batch in batches:
         for index in range(len(batch.lengths)):
             row = batch.one_row(index)
-            if not torch.isfinite(objective.loss(model, row).total):
+            if not torch.isfinite(forward(row).total):
                 bad.extend(row.rows)
     return bad
 
