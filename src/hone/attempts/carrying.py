@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +27,11 @@ from hone.task.recipe import Recipe
 from hone.task.spec import Task
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from hone.train.horizon import Horizon
-    from hone.train.records import StepRecord
+    from hone.train.records import FitResult, StepRecord
+    from hone.train.source import BatchSource
 
 BENCH_PATIENCE_S = 24 * 3600.0
 """How long the other processes of a run wait for the first one's tokenizer and tokens, which they then find."""
@@ -67,7 +69,6 @@ def carry_out(  # noqa: PLR0913  (five things are needed; the others are named a
     """
     import torch
 
-    from hone.train.engine import fit
     from hone.train.launch import my_rank
 
     check_recipe(recipe, task)
@@ -76,26 +77,12 @@ def carry_out(  # noqa: PLR0913  (five things are needed; the others are named a
     bench = _shared_bench(task, data, recipe, cache, (say if say_data is None else say_data) if first else unsaid)
     model = build_model(recipe, bench.tokenizer, data.labels)
     source = source_of(bench)
-    start = Start.of(bench, source, say_before, fresh=run.last_step() == 0) if first else None
-    horizon: Horizon | None = None if box is None else box.horizon(recipe, run.folder, first=first)
-    judge = Judge(bench, run, on_event)
-    with run.working() if first else contextlib.nullcontext():
-        result = fit(
-            model,
-            source,
-            recipe,
-            run.folder,
-            objective=objective_of(bench, model),
-            evaluate=judge if box is None else box.timed(judge),
-            until_step=until_step,
-            on_step=_Reporter(run, recipe, horizon, box, on_event, say_before),
-            on_guard=lambda event: run.guard(**event),
-            should_stop=should_stop,
-            say=say,
-            horizon=horizon,
-        )
-        if start is None:
-            return AttemptReport(run=run.number, status=result.status, step=result.step, score=None, dev_loss=None)
+    listeners = _Listeners(say=say, say_before=say_before, on_event=on_event, should_stop=should_stop)
+    if not first:
+        return _followed(run, _trained(run, bench, model, source, box, until_step, None))
+    start = Start.of(bench, source, say_before, fresh=run.last_step() == 0)
+    with run.working():
+        result = _trained(run, bench, model, source, box, until_step, listeners)
         keep = result.status == "finished" or (result.status == "stopped" and result.step > 0 and time_is_up())
         report = conclude(run, bench, model, result, on_event, keep=keep, start=start, say=say)
         if box is not None:
@@ -103,6 +90,65 @@ def carry_out(  # noqa: PLR0913  (five things are needed; the others are named a
         if result.status == "finished":
             run.finish({**report.to_json(), "recipe_id": recipe.id, "base_id": start.base_id})
     return report
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Listeners:
+    """Who is told of the training, and who may stop it; the first process of a run has them."""
+
+    say: Say
+    say_before: Say
+    on_event: Callable[[dict[str, Any]], None]
+    should_stop: Callable[[], bool]
+
+
+def _trained(
+    run: Run,
+    bench: Bench,
+    model: nn.Module,
+    source: BatchSource,
+    box: Box | None,
+    until_step: int | None,
+    listeners: _Listeners | None,
+) -> FitResult:
+    """Train the model in place; without listeners as one of the other processes of a run."""
+    from hone.train.engine import fit
+    from hone.train.guards.standard import standard_watchers
+
+    recipe = bench.recipe
+    horizon = None if box is None else box.horizon(recipe, run.folder, first=listeners is not None)
+    common: dict[str, Any] = {
+        "objective": objective_of(bench, model),
+        "until_step": until_step,
+        "horizon": horizon,
+    }
+    if listeners is None:
+        # Who follows judges nothing, but must come to the evaluations where the first one does.
+        judge = Judge(bench, run, lambda event: None)
+        return fit(model, source, recipe, run.folder, evaluate=judge, watchers=standard_watchers(recipe), **common)
+    judge = Judge(bench, run, listeners.on_event)
+
+    def tell(event: Mapping[str, Any]) -> None:
+        run.guard(**event)
+
+    return fit(
+        model,
+        source,
+        recipe,
+        run.folder,
+        evaluate=judge if box is None else box.timed(judge),
+        on_step=_Reporter(run, recipe, horizon, box, listeners),
+        on_guard=tell,
+        watchers=standard_watchers(recipe, tell),
+        should_stop=listeners.should_stop,
+        say=listeners.say,
+        **common,
+    )
+
+
+def _followed(run: Run, result: FitResult) -> AttemptReport:
+    """What a process that is not the first has to say."""
+    return AttemptReport(run=run.number, status=result.status, step=result.step, score=None, dev_loss=None)
 
 
 def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
@@ -149,11 +195,10 @@ class _Reporter:
         recipe: Recipe,
         horizon: Horizon | None,
         box: Box | None,
-        on_event: Callable[[dict[str, Any]], None],
-        say: Say,
+        listeners: _Listeners,
     ) -> None:
-        self.run, self.recipe, self.horizon, self.box, self.on_event = run, recipe, horizon, box, on_event
-        self._say, self._said, self._sent = say, False, 0.0
+        self.run, self.recipe, self.horizon, self.box, self.listeners = run, recipe, horizon, box, listeners
+        self._said, self._sent = False, 0.0
         self._seconds: deque[float] = deque(maxlen=SPEED_STEPS)
 
     def __call__(self, record: StepRecord) -> None:
@@ -161,7 +206,7 @@ class _Reporter:
         if len(self._seconds) == FIRST_STEPS and not self._said and self.box is None:
             self._said = True
             step_s, left = statistics.median(self._seconds), self.recipe.steps - record.step
-            self._say(
+            self.listeners.say_before(
                 f"training time: {step_s * 1000:,.0f} ms a step over the first {FIRST_STEPS}, about "
                 f"{left * step_s:,.0f} s for the {left:,} that are left; evaluations come on top"
             )
@@ -173,7 +218,7 @@ class _Reporter:
         if now - self._sent >= 0.5 or last:
             self._sent = now
             left_s, steps = self._left(record.step)
-            self.on_event({"kind": "step", "steps": steps, "left_s": left_s, **record.to_json()})
+            self.listeners.on_event({"kind": "step", "steps": steps, "left_s": left_s, **record.to_json()})
 
     def _left(self, step: int) -> tuple[float, int]:
         """Seconds and steps to the end, evaluations left out where no box counts them."""

@@ -47,25 +47,10 @@ def conclude(
     """
     from hone.hardware import peak_rss_bytes
 
-    rate = result.tokens / result.seconds if result.seconds else 0.0
-    last = result.evaluations[-1] if result.evaluations else None
-    common: dict[str, Any] = {
-        "run": run.number,
-        "status": result.status,
-        "step": result.step,
-        "train_loss": _recent_loss(run, result.loss),
-        "longest_answer": bench.longest_answer,
-        "seconds": round(result.seconds, 2),
-        "tokens_per_second": round(rate, 1),
-        "tokens": result.tokens,
-        "train_rows": len(bench.train),
-        "reason": result.reason,
-        "seconds_by_part": dict(result.seconds_by_part),
-        "peak_bytes": result.peak_bytes,
-        "estimated_bytes": start.estimated_bytes,
-    }
+    common = _common(run, bench, result, start)
     _log_figures(run, result, start.estimated_bytes)
     if not keep:
+        last = result.evaluations[-1] if result.evaluations else None
         loss = last.numbers.get("dev_loss") if last else None
         return AttemptReport(
             **common, score=last.score if last else None, dev_loss=loss, peak_rss_bytes=peak_rss_bytes()
@@ -91,6 +76,26 @@ def conclude(
         calibration=calibration.to_json() if calibration is not None else {},
     )
     return replace(report, diagnosis=_diagnosis(run), distance=_distance(model, start))
+
+
+def _common(run: Run, bench: Bench, result: FitResult, start: Start) -> dict[str, Any]:
+    """What every report says, of an end or of a pause."""
+    rate = result.tokens / result.seconds if result.seconds else 0.0
+    return {
+        "run": run.number,
+        "status": result.status,
+        "step": result.step,
+        "train_loss": _recent_loss(run, result.loss),
+        "longest_answer": bench.longest_answer,
+        "seconds": round(result.seconds, 2),
+        "tokens_per_second": round(rate, 1),
+        "tokens": result.tokens,
+        "train_rows": len(bench.train),
+        "reason": result.reason,
+        "seconds_by_part": dict(result.seconds_by_part),
+        "peak_bytes": result.peak_bytes,
+        "estimated_bytes": start.estimated_bytes,
+    }
 
 
 def _diagnosis(run: Run) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from hone import processes
 from hone.errors import FailedError, HoneError
 
 Work = Callable[[processes.Channel, dict[str, Any]], Any]
+LOST_NEIGHBOUR = ("Connection closed by peer", "Connection reset by peer", "remote process exited")
+"""What collectives say in a process whose neighbour has ended."""
 SETTLE_S = 1.0
 """Once a process has failed, the others have so long to say how they ended: the first word may be a consequence."""
 
@@ -23,6 +25,7 @@ def launch(
     *,
     on_event: Callable[[dict[str, Any]], None] = lambda event: None,
     should_stop: Callable[[], bool] = lambda: False,
+    patient: bool = True,
 ) -> Any:
     """Run ``work(channel, order)`` in ``count`` forks that form one group; what the first of them returned.
 
@@ -33,9 +36,11 @@ def launch(
         count: data-parallel processes.
         on_event: takes the events of the first process.
         should_stop: when it says so, the processes are asked to save and end.
+        patient: False takes the processes down at once when it says so: there is nothing to save.
 
     Raises:
         HoneError: the work's own. FailedError: when a process died; the others are taken down then.
+        KeyboardInterrupt: when it was to stop and is not patient.
     """
     if count == 1:
         workers = [processes.start(name, work, order)]
@@ -47,6 +52,8 @@ def launch(
     try:
         for item in processes.events(workers):
             if should_stop():
+                if not patient:
+                    raise KeyboardInterrupt
                 _ask_to_stop(workers)
             if item is not None and item[0] is workers[0]:
                 on_event(item[1])
@@ -83,10 +90,12 @@ def _let_settle(workers: Sequence[processes.Worker]) -> None:
 
 
 def _failure(workers: Sequence[processes.Worker]) -> HoneError:
-    """The error that explains the others: wrong input, then a death, then the first that failed."""
+    """The error that explains the others: wrong input, then a death, then one that is not about a lost neighbour."""
 
-    def weight(item: tuple[int, processes.Worker]) -> tuple[bool, bool]:
-        return item[1].error_exit != 2, "before it had a result" not in (item[1].error or "")
+    def weight(item: tuple[int, processes.Worker]) -> tuple[bool, bool, bool]:
+        error = item[1].error or ""
+        lost = any(text in error for text in LOST_NEIGHBOUR)
+        return item[1].error_exit != 2, "before it had a result" not in error, lost
 
     rank, worker = min(((i, worker) for i, worker in enumerate(workers) if worker.error), key=weight)
     sentence = worker.error or ""

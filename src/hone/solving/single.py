@@ -283,7 +283,15 @@ class _Single:
         def on_event(event: dict[str, Any]) -> None:
             Here(watched).send(event)
 
-        return launch(name, function, order, processes, on_event=on_event, should_stop=watched.should_stop)
+        return launch(
+            name,
+            function,
+            order,
+            processes,
+            on_event=on_event,
+            should_stop=watched.should_stop,
+            patient=name == "train",
+        )
 
     def _pause_at(self) -> float:
         return math.inf if self.wish.pause_after is None else self.wish.started + 60 * self.wish.pause_after
