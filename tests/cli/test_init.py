@@ -229,3 +229,18 @@ def test_a_database_file_is_named_with_all_of_its_path(here, monkeypatch, capsys
     monkeypatch.chdir(here / "t")  # another folder than the one it was made from
     assert main(["clean", ".", "--dry-run"]) == 0
     assert f"sqlite:///{here / 't.db'}::SELECT" in load_task(".").data.train
+
+
+def test_rows_of_several_answers_are_proposed_as_conversations(here, capsys):
+    turns = [["human", "it is {}"], ["gpt", "so it is"], ["human", "and now"], ["gpt", "still {}"]]
+    rows = [{"conversations": [{"from": who, "value": text.format(n)} for who, text in turns]} for n in range(60)]
+    (here / "talk.json").write_text(json.dumps(rows))
+    assert main(["init", "talk", "--data", "talk.json", "--yes"]) == 0
+    task = load_task("talk")
+    assert (task.kind, task.conversation, task.supervise) == ("generate", "{messages}", ("assistant",))
+    assert (task.input, task.output) == (None, None)
+    assert "60 of 60 rows with several answers; each answer is learned" in capsys.readouterr().err
+    single = [{"conversations": row["conversations"][:2]} for row in rows]
+    (here / "one.json").write_text(json.dumps(single))
+    assert main(["init", "one", "--data", "one.json", "--yes"]) == 0
+    assert (load_task("one").conversation, load_task("one").input) == (None, "{prompt}")

@@ -16,6 +16,11 @@ from hone.task.conversation import MARKS, form_of
 from hone.task.render import SPECIALS, Renderer
 
 CONTEXT = 64
+TALK = [
+    {"role": "system", "content": "play"},
+    {"role": "user", "content": "a song <|end|> in paris"},
+    {"role": "assistant", "content": "tomorrow"},
+]
 Make = Callable[..., Path]
 
 
@@ -56,7 +61,8 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
             folder / "model.safetensors",
         )
         (folder / "config.json").write_text(json.dumps(config))
-        (folder / "hone.json").write_text(json.dumps({"renderer": renderer.to_json(), "examples": []}))
+        stored = [renderer.stored_example("r:1", {"messages": TALK})] if renderer.conversation is not None else []
+        (folder / "hone.json").write_text(json.dumps({"renderer": renderer.to_json(), "examples": stored}))
         tokenizer.save(folder)
         return export(folder, "f32", folder / f"{kind}.gguf")
 

@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
-from hone.deploy.rendering import open_artifact, renderer_of
+from hone.deploy.rendering import example_problems, open_artifact, renderer_of, stored_examples
 from hone.errors import FailedError, InputError
 from hone.evaluate.generate import Generation
 from hone.serve.app import create_app
@@ -64,6 +64,13 @@ def test_a_conversation_is_continued_by_the_one_renderer(talk):
     assert alone["usage"]["prompt_tokens"] == len(
         renderer.prompt_ids({"messages": [{"role": "user", "content": "play"}]})
     )
+
+
+def test_the_artifact_renders_a_stored_conversation_to_the_same_ids(talk):
+    _, session, renderer = talk
+    (stored,) = stored_examples(session)
+    assert example_problems(session) == []  # law 4, by the runtime's own tokenizer
+    assert stored["ids"].count(renderer.end_id) == 3
 
 
 @pytest.mark.parametrize(
