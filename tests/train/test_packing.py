@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import hone
 from hone.errors import InputError
 from hone.train.packing import efficiency, pack
 from hone.train.plans import plan_epoch
+
+VOICE = Path(hone.__file__).parent / "examples" / "voice"
 
 
 @settings(deadline=None)
@@ -47,6 +54,16 @@ def test_a_whole_epoch_of_packed_rows_is_at_least_98_percent_real_tokens(shape: 
         # Also where each row is as wide as the context allows, which fixed shapes need.
         if count > 700:
             assert lengths.sum() / (256 * len(plan.row_ends)) >= 0.98
+
+
+def test_the_voice_example_is_packed_to_98_percent() -> None:
+    with gzip.open(VOICE / "train.jsonl.gz", "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    # A piece of text of four characters is about a token; the rendered rows have as many.
+    lengths = np.array([max(4, len(json.dumps(row)) // 4) for row in rows])
+    assert 15 < np.median(lengths) < 60
+    plan = plan_epoch(lengths, seed=0, epoch=0, batch_size=32, pack_to=256)
+    assert lengths.sum() / plan.slots().sum() >= 0.98
 
 
 def test_rows_that_fit_a_narrower_width_exactly_leave_no_group_half_empty() -> None:

@@ -96,7 +96,7 @@ def find_batch(
         model: stays as it is.
         source: its first epoch's longest rows (packed ones where it packs) are used, again where they are too few.
         recipe: optimizer, precision and frozen parameters.
-        objective: next-token cross entropy by default.
+        objective: what fits the model's outputs by default.
         seconds: no larger trial begins after these, nor one that would end after twice as many.
         most_rows: no trial is larger.
         say: takes a line for each trial.

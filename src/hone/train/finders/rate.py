@@ -94,7 +94,7 @@ def find_rate(
         source: gives each step other rows, from its first epoch on.
         recipe: optimizer, precision, clipping, frozen parameters and rates by layer; its schedule plays no part.
             With ``muon`` both rates rise together, in the recipe's own proportion.
-        objective: next-token cross entropy by default.
+        objective: what fits the model's outputs by default.
         steps: rates that are tried.
         lowest: the first rate, a thousandth of the recipe's by default.
         highest: the last one, a hundred times the recipe's by default.

@@ -15,7 +15,7 @@ from hone.task.recipe import Recipe
 from hone.train.batches import Batch, PackedRow, collate
 from hone.train.fabric import connect, cpu_threads, precision_of, quiet_collector
 from hone.train.generators import generators_of_a_run
-from hone.train.objectives import NextToken, Objective
+from hone.train.objectives import Objective, objective_for
 from hone.train.source import share_of
 from hone.train.stepping import accumulate_gradients, normalise
 from hone.train.trainable import Trainable
@@ -32,7 +32,11 @@ class Trial:
             param.grad = None
         precision, _ = precision_of(self.recipe)
         self._trainable = Trainable(
-            self.fabric, trial, objective or NextToken(recipe.label_smoothing), self.recipe, precision=precision
+            self.fabric,
+            trial,
+            objective or objective_for(model, recipe.label_smoothing),
+            self.recipe,
+            precision=precision,
         )
 
     @property
