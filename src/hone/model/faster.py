@@ -115,6 +115,12 @@ def hidden_states(model: Any, ids_BT: Tensor, position_ids_BT: Tensor | None, le
     return Hidden(states, row_of)
 
 
+def slots(shape: torch.Size, position_ids_BT: Tensor | None, lengths_B: Tensor) -> int:
+    """Tokens of a batch that go through the matrices in :func:`hidden_states`, what is left of padding included."""
+    kept, _, _ = _arrangement(shape, position_ids_BT, lengths_B)
+    return shape.numel() if kept is None else kept.numel()
+
+
 def _plan(decoder: Any, config: Any, x: Tensor, positions: Tensor, groups: list[Group]) -> AttentionPlan:
     attention = decoder.layers[0].self_attn
     heads, kv_heads, width = config.num_attention_heads, config.num_key_value_heads, attention.head_dim

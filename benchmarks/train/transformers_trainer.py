@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,50 +11,49 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from bare_loop import collate
-from hone.task.recipe import Recipe
-from hone.train.batches import PackedRow
-from workload import ENDLESS, Gate
+from bare_loop import IGNORED, collate
+from turns import Gate
+from work import ENDLESS, Work
 
 
-class Steps(IterableDataset[dict[str, torch.Tensor]]):
-    """Collated batches in the engine's order; remembers how many tokens each had."""
+class Batches(IterableDataset[dict[str, torch.Tensor]]):
+    """Batches that are collated already, over and over."""
 
-    def __init__(self, steps: Iterable[list[PackedRow]]) -> None:
-        self.steps = steps
-        self.tokens: list[int] = []
+    def __init__(self, work: Work) -> None:
+        self.batches = [collate(rows) for rows in work.steps()]
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
-        for rows in self.steps:
-            ids, labels = collate(rows)
-            self.tokens.append(ids.numel())
+        for ids, labels in itertools.cycle(self.batches):
             yield {"input_ids": ids, "labels": labels}
+
+    def counts(self) -> list[tuple[int, int]]:
+        """Slots and supervised tokens of each batch."""
+        return [(ids.numel(), int((labels[:, 1:] != IGNORED).sum())) for ids, labels in self.batches]
 
 
 class GateCallback(TrainerCallback):
-    """Calls the gate after each optimizer step. The loader reads ahead, so tokens are looked up by step."""
+    """Calls the gate after each optimizer step. The loader reads ahead, so counts are looked up by step."""
 
-    def __init__(self, gate: Gate, steps: Steps) -> None:
-        self.gate, self.steps = gate, steps
+    def __init__(self, gate: Gate, counts: list[tuple[int, int]]) -> None:
+        self.gate, self.counts = gate, counts
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         """See the base class."""
-        if self.gate.step(self.steps.tokens[state.global_step - 1]):
+        if self.gate.step(*self.counts[(state.global_step - 1) % len(self.counts)]):
             control.should_training_stop = True
 
 
 class PlainTrainer(Trainer):
-    """A Trainer that takes batches as they come, already collated."""
+    """A Trainer that takes batches as they come."""
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """One batch per item, in order."""
         return DataLoader(self.train_dataset, batch_size=None)
 
 
-def train(model: Any, steps: Iterator[list[PackedRow]], recipe: Recipe, gate: Gate, folder: Path) -> None:
+def train(work: Work, gate: Gate, folder: Path) -> None:
     """Train until the gate says stop."""
-    torch.set_num_threads(recipe.threads)
-    data = Steps(steps)
+    data, recipe = Batches(work), work.recipe
     arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=ENDLESS,
@@ -70,4 +70,5 @@ def train(model: Any, steps: Iterator[list[PackedRow]], recipe: Recipe, gate: Ga
         disable_tqdm=True,
         seed=recipe.seed,
     )
-    PlainTrainer(model=model, args=arguments, train_dataset=data, callbacks=[GateCallback(gate, data)]).train()
+    callbacks = [GateCallback(gate, data.counts())]
+    PlainTrainer(model=work.model(), args=arguments, train_dataset=data, callbacks=callbacks).train()
