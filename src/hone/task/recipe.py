@@ -129,7 +129,7 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _whole_numbers_divide(self) -> Recipe:
         parts = self.accumulate * self.processes
-        if self.batch_size % parts:
+        if self.batch_tokens is None and self.batch_size % parts:
             raise ValueError(
                 f"batch_size {self.batch_size} must be a multiple of accumulate x processes = "
                 f"{self.accumulate} x {self.processes} = {parts}"
