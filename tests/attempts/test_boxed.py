@@ -1,0 +1,88 @@
+"""The plan of a box: the largest size that gets what it needs, evaluations within a tenth, a plan read again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hone.attempts.boxed import Box, Candidate, Plan, cadence, is_enough, of_size, sizes_for, why_this_size
+from hone.attempts.calibrate import Judging, Speed
+from hone.data.task_file import load_task
+from hone.model.presets import parameters, shape_of
+from hone.task.recipe import Recipe
+
+FIXTURES = Path(__file__).parents[1] / "data"
+
+
+def candidate(base: str, count: int, tokens: float, epochs: float) -> Candidate:
+    speed = Speed(step_s=0.1, tokens_per_second=1e4, tokens_per_step=1e3)
+    return Candidate(base=base, parameters=count, speed=speed, tokens=tokens, epochs=epochs)
+
+
+def test_a_language_model_needs_twenty_tokens_per_parameter() -> None:
+    """J. Hoffmann et al., arXiv:2203.15556: about 20; passes beyond the most count for nothing."""
+    assert is_enough(candidate("a", 1_000_000, 20e6, 4.0), "language-model", 8.0)
+    assert not is_enough(candidate("a", 1_000_000, 19e6, 4.0), "language-model", 8.0)
+    assert not is_enough(candidate("a", 1_000_000, 30e6, 16.0), "language-model", 8.0), "half of them are repeats"
+
+
+def test_other_tasks_need_half_of_the_epochs_that_gain_anything() -> None:
+    assert is_enough(candidate("a", 1, 1.0, 7.0), "extract", 14.0)
+    assert not is_enough(candidate("a", 1, 1.0, 6.9), "extract", 14.0)
+    small, large = candidate("small", 1, 1.0, 9.0), candidate("large", 2, 1.0, 3.0)
+    assert "the largest that gets 7 epochs" in why_this_size(small, [small, large], "extract", 14.0)
+    assert "the smallest" in why_this_size(large, [large], "extract", 14.0)
+
+
+@pytest.mark.parametrize("box_s", [120.0, 300.0, 600.0])
+@pytest.mark.parametrize("row_s", [0.001, 0.005, 0.01])
+def test_evaluations_and_scoring_take_a_tenth_of_the_box(box_s: float, row_s: float) -> None:
+    judging = Judging(loss_s=0.2, row_s=row_s, rows=700)
+    count, rows, line = cadence(judging, box_s)
+    spent = judging.seconds(8) + count * judging.seconds(rows) + judging.seconds(700)
+    assert spent <= 0.1 * box_s
+    assert f"{spent / box_s:.1%} of the box" in line
+
+
+def test_judging_that_is_too_slow_for_the_box_is_said() -> None:
+    count, _, line = cadence(Judging(loss_s=1.0, row_s=0.1, rows=700), 120.0)
+    assert count == 1
+    assert "over 10%" in line
+
+
+def test_a_size_must_fit_the_tasks_device() -> None:
+    task = load_task(FIXTURES / "voice")  # 5 MB
+    recipe = Recipe(vocab_size=1632)
+    fitting = sizes_for(task, recipe)
+    largest = parameters(shape_of(recipe.child(base=fitting[-1]), 1632))
+    assert fitting[0] == "scratch:500k"
+    assert 34 / 32 * largest <= 5e6, "Q8_0 keeps 32 weights in 34 bytes"
+    assert "scratch:15m" not in fitting
+
+
+def test_initial_weights_shrink_with_the_root_of_the_width() -> None:
+    """Four times the width, half the deviation: the sum over a row keeps its size."""
+    wide = of_size(Recipe(base="scratch:1m", init_std=0.08), "scratch:15m")  # 128 -> 512
+    assert wide.init_std == pytest.approx(0.04)
+    assert of_size(Recipe(base="scratch:1m"), "scratch:15m", {"init_std"}).init_std == Recipe().init_std
+
+
+def test_a_plan_is_read_as_it_was_written_and_knows_the_time_that_is_left(tmp_path: Path) -> None:
+    plan = Plan(
+        asked="x", seconds=120.0, recipe=Recipe(steps=7), lines=["a"], judging_s=1.0, scoring_s=2.0, after_s=1.5
+    )
+    plan.used_s = 50.0
+    plan.save(tmp_path)
+    again = Plan.read(tmp_path)
+    assert again == plan
+    assert again is not None
+    assert Box(**again.times(1000.0)).ends == pytest.approx(1070.0)
+    assert Plan.read(tmp_path / "elsewhere") is None
+
+
+def test_the_last_scoring_is_kept_back_as_slow_as_judging_has_become() -> None:
+    box = Box(ends=0.0, seconds=100.0, judging_s=2.0, scoring_s=10.0, after_s=1.0)
+    before = box.left_s()
+    box.judging_s = 4.0  # an evaluation took twice as long as it was planned with
+    assert before - box.left_s() == pytest.approx(2.0 + 10.0, abs=0.01)
