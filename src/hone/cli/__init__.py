@@ -25,7 +25,7 @@ VERBS = {
     "serve": "serve an artifact over an OpenAI-compatible API",
     "convert": "write pickled weights, or a .bin of llama2.c, as a model folder with safetensors",
     "export": "export a run's model to a certified artifact",
-    "runs": "list, show, compare and draw what was tried",
+    "runs": "list, show, compare, draw and diagnose what was tried",
     "doctor": "what this machine and installation can do",
 }
 
