@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_runs import RECIPE, examples, fresh_each_epoch
+from small_runs import RECIPE, examples, fresh_each_epoch, model
+from torch import nn
 
 import hone.train.source as source_module
-from hone.errors import InputError
-from hone.train.batches import collate
+from hone.errors import FailedError, InputError
+from hone.train.batches import Batch, collate
+from hone.train.engine import fit
+from hone.train.objectives import NextToken, TokenLoss
 from hone.train.source import BatchSource, Cursor, row_length, share_of
 
 
@@ -173,3 +177,16 @@ def test_collating_gives_the_ids_and_what_predicts_them() -> None:
     starts = batch.position_ids[0].tolist()
     assert starts[: len(rows[0].ids) + 2] == [*range(len(rows[0].ids)), 0, 1]
     assert batch.rows == ("r:1", "r:2", "r:3")
+
+
+class TooLarge(NextToken):
+    """An objective whose memory never suffices."""
+
+    def loss(self, model: nn.Module, batch: Batch) -> TokenLoss:
+        raise MemoryError
+
+
+def test_steps_of_so_many_tokens_that_do_not_fit_are_told_to_be_cut_up(tmp_path: Path) -> None:
+    recipe = RECIPE.child(batch_tokens=200, accumulate=3)
+    with pytest.raises(FailedError, match=r"set accumulate to 6 \(now 3\): same result"):
+        fit(model(), BatchSource.of_recipe(examples(), recipe), recipe, tmp_path, objective=TooLarge())

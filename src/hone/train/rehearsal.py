@@ -78,6 +78,8 @@ def _advice(batches: Sequence[Batch], recipe: Recipe) -> str:
         for n in range(recipe.accumulate + 1, recipe.batch_size // recipe.processes + 1)
         if recipe.batch_size % (n * recipe.processes) == 0
     ]
+    if recipe.batch_tokens is not None:  # its rows need not divide
+        divisors = [2 * recipe.accumulate] if rows > 1 else []
     if divisors:
         return head + f"set accumulate to {divisors[0]} (now {recipe.accumulate}): same result, smaller micro-batches"
     return head + f"its rows cannot be split further: lower the context (now {recipe.context}) or take a smaller model"
