@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from small_runs import RECIPE, Rank, judge, outcome, weights_hash
 
+from hone.task.masking import Masking
 from hone.task.render import Example
+from hone.train import launch
+from hone.train.batches import PackedRow, collate
+from hone.train.compiling import LossModule
+from hone.train.engine import fit
+from hone.train.fabric import connect
+from hone.train.objectives import objective_for
+from hone.train.source import BatchSource, share_of
+from hone.train.stepping import accumulate_gradients, normalise
 
 VOCAB, CLASSES = 50, 5
 FAMILIES = ("bert", "distilbert", "roberta")
@@ -72,3 +84,77 @@ def classified(count: int, seed: int = 0, *, several: bool = False) -> list[Exam
             )
         )
     return rows
+
+
+# Whole runs, on one process and two.
+
+MASKED = RECIPE.child(objective="masked-tokens", optimizer="adamw", packing=True, average=0.0)
+
+
+def masked_each_epoch(seed: int, epoch: int) -> Sequence[Example]:
+    """Documents with the masks of an epoch."""
+    documents = []
+    for row in tagged(24, 5):
+        everywhere = np.ones(len(row.ids), dtype=np.bool_)
+        documents.append(Example(**{**_fields(row), "supervised": everywhere, "targets": row.ids}))
+    return Masking(3, range(4, VOCAB), 0.15).all(documents, seed, epoch)
+
+
+def _fields(row: Example) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in ("ids", "supervised", "prompt_len", "label", "row", "targets")}
+
+
+def fit_masked(rank: int, folder: str, processes: int = 1, until_step: int | None = None) -> Any:
+    """Masked tokens with dropout, packing and accumulation; what two equal runs have in common."""
+    recipe = MASKED.child(processes=processes)
+    model = encoder("bert", "MaskedLM")
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.1
+    source = BatchSource.of_recipe(masked_each_epoch, recipe)
+    result = fit(model, source, recipe, Path(folder), until_step=until_step, evaluate=judge)
+    return outcome((weights_hash(model), result))
+
+
+def fit_masked_two(folder: str, until_step: int | None = None) -> list[Any]:
+    """The same on two processes."""
+    return launch.run(Rank(fit_masked, folder, 2, until_step), 2, start="fork")
+
+
+def gradient_of(rank: int, name: str, processes: int, accumulate: int) -> dict[str, Any]:
+    """The normalised gradient of seven rows in float64; seven do not divide, so one part may be empty."""
+    recipe = RECIPE.child(processes=processes, accumulate=accumulate, batch_size=8)
+    fabric = connect(recipe)
+    head = {"masked": "MaskedLM", "packed": "MaskedLM", "tags": "TokenClassification"}.get(
+        name, "SequenceClassification"
+    )
+    module = encoder("bert", head).double()
+    wrapped = fabric.setup(LossModule(module, objective_for(module)))
+    batches = [collate(part) for part in share_of(rows_of(name), rank=rank, processes=processes, accumulate=accumulate)]
+    sums = accumulate_gradients(fabric, wrapped, batches)
+    params = list(module.parameters())
+    normalise(params, num_tokens=sums.num_tokens, processes=processes, clip_norm=1e9)
+    return {key: param.grad.numpy().copy() for key, param in module.named_parameters() if param.grad is not None}
+
+
+def rows_of(name: str) -> list[PackedRow]:
+    """Seven examples of an objective; ``packed``: two in each row but the last."""
+    if name in ("class", "several"):
+        return [(row,) for row in classified(7, several=name == "several")]
+    rows = tagged(7, outputs=CLASSES)
+    if name != "packed":
+        return [(row,) for row in rows]
+    return [*((rows[index], rows[index + 1]) for index in (0, 2, 4)), (rows[6],)]
+
+
+OBJECTIVES = ("masked", "packed", "tags", "class", "several")
+
+
+def gradients_of(rank: int, processes: int, accumulate: int) -> dict[str, dict[str, Any]]:
+    """:func:`gradient_of` for every objective."""
+    return {name: gradient_of(rank, name, processes, accumulate) for name in OBJECTIVES}
+
+
+def gradients_of_two(accumulate: int) -> list[dict[str, Any]]:
+    """The same on two processes."""
+    return launch.run(Rank(gradients_of, 2, accumulate), 2, start="fork")

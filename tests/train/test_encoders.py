@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from small_encoders import CLASSES, FAMILIES, classified, encoder, tagged
+from small_encoders import (
+    CLASSES,
+    FAMILIES,
+    classified,
+    encoder,
+    fit_masked,
+    fit_masked_two,
+    gradients_of,
+    gradients_of_two,
+    tagged,
+)
+from small_runs import apart
 from torch.nn import functional
 
 from hone.model.heads import encoder_logits
@@ -138,3 +150,32 @@ def test_the_loss_of_several_labels_is_the_binary_cross_entropy_by_hand() -> Non
     total, count = SeveralLabels().loss(model, batch)
     assert float(total.detach()) == pytest.approx(float(by_hand), rel=1e-5)
     assert int(count) == 3 * CLASSES
+
+
+# Laws 1 and 2 of whole runs.
+
+
+def assert_same_gradients(one: dict, other: dict) -> None:
+    for name, grads in one.items():
+        largest = max(np.abs(grad).max() for grad in grads.values())
+        for key, grad in grads.items():
+            assert np.abs(grad - other[name][key]).max() <= 1e-6 * largest, (name, key)
+
+
+def test_the_gradient_of_an_encoder_does_not_depend_on_how_rows_are_cut_or_dealt() -> None:
+    whole = gradients_of(0, 1, 1)
+    assert_same_gradients(whole, gradients_of(0, 1, 4))
+    for rank in apart(gradients_of_two, 4):
+        assert_same_gradients(whole, rank)
+
+
+def test_masked_training_paused_and_gone_on_with_is_the_run_in_one_go(tmp_path: Path) -> None:
+    whole = apart(fit_masked, 0, str(tmp_path / "whole"))
+    apart(fit_masked, 0, str(tmp_path / "parts"), 1, 5)
+    assert apart(fit_masked, 0, str(tmp_path / "parts")) == whole
+
+
+def test_masked_training_on_two_processes_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    whole = apart(fit_masked_two, str(tmp_path / "whole"))
+    apart(fit_masked_two, str(tmp_path / "parts"), 5)
+    assert apart(fit_masked_two, str(tmp_path / "parts")) == whole
