@@ -216,8 +216,9 @@ class TrainingParts:
         if not prompts:
             return []
         if renderer.kind == "classify":
-            encoder = isinstance(renderer, EncoderRenderer)
-            labels: Any = EncoderLabels(module, renderer.temperature) if encoder else TorchLabels(module)
+            labels: Any = TorchLabels(module)
+            if isinstance(renderer, EncoderRenderer):
+                labels = EncoderLabels(module, renderer.temperature)
             best = labels(prompts, renderer.label_ids).argmax(-1)
             return [renderer.labels[int(index)] for index in best]
         generate = TorchGenerate(module, renderer.pad_id)

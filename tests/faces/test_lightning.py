@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import warnings
 from pathlib import Path
 
@@ -124,3 +125,25 @@ def test_what_trainer_and_recipe_do_not_agree_on_is_said(voice, tmp_path):
         trainer(tmp_path, accumulate_grad_batches=1).fit(module, TaskData(module.parts))
     with pytest.raises(InputError, match="the parts have a recipe"):
         TaskData(module.parts, {"steps": 3})
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "metric"),
+    [
+        ("shakespeare", {"base": "scratch:tiny", "vocab_size": 400, "batch_size": 4}, "dev_bits_per_byte"),
+        (
+            "banking",
+            {"base": "scratch:bert-1m", "objective": "classify-sequence", "optimizer": "adamw"},
+            "dev_accuracy",
+        ),
+    ],
+)
+def test_any_kind_of_task_fits(name, changes, metric, tmp_path):
+    source = Path(__file__).resolve().parents[1] / "data" / name
+    module = TaskModule(shutil.copytree(source, tmp_path / name), {**changes, "vocab_size": 600})
+    one = trainer(tmp_path, fast_dev_run=True, accumulate_grad_batches=1)
+    one.fit(module, TaskData(module.parts))
+    assert {"loss", "dev_loss", metric} <= set(one.callback_metrics)
+    if name == "banking":
+        answers = one.predict(module, TaskData(module.parts))
+        assert {answer for part in answers for answer in part} <= set(module.parts.bench.data.labels)
