@@ -13,6 +13,8 @@ from typing import Any
 
 from hone.hardware import machine
 
+ROOT = Path(__file__).resolve().parents[1]
+VOICE = ROOT / "src" / "hone" / "examples" / "voice"
 RESULTS = Path(__file__).resolve().parent / "results"
 HONE = (sys.executable, "-m", "hone")
 VERSIONS_OF = ("torch", "transformers", "accelerate", "tokenizers", "lightning-fabric", "xllamacpp", "trl", "litgpt")

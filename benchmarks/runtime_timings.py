@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hone.deploy.process import FreshProcess
-from measure import ratio_with_interval, write_result
-from workload import VOICE
+from measure import VOICE, ratio_with_interval, write_result
 
 FIGURES = ("first_token_ms", "ms_per_token")
 

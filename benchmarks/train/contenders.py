@@ -75,7 +75,7 @@ def _trl(work: Work, gate: Gate, folder: Path, setting: str) -> None:
 
 CONTENDERS: dict[str, Callable[[Work, Gate, Path], None]] = {
     "hone": _hone,
-    "hone-packed": partial(_hone, packing=True, batch_size=4),
+    "hone-packed": partial(_hone, packing=True, batch_size=3),
     "bare": _bare,
     "bare-all-logits": partial(_bare, all_logits=True),
     "trainer": _trainer,

@@ -23,7 +23,7 @@ def real_over_slots(work: Work) -> dict[str, float]:
     from hone.train.batches import collate
 
     found = {}
-    for name, changes in (("hone", {}), ("hone-packed", {"packing": True, "batch_size": 4})):
+    for name, changes in (("hone", {}), ("hone-packed", {"packing": True, "batch_size": 3})):
         batches = [collate(rows) for rows in work.source(**changes).steps(0)]
         real = sum(int(batch.lengths.sum()) for batch in batches)
         found[f"{name}, rows as they stand"] = real / sum(batch.num_tokens for batch in batches)

@@ -21,7 +21,7 @@ from trl import SFTConfig, SFTTrainer
 from turns import Gate
 from work import CONTEXT, ENDLESS, Work
 
-ROWS_PER_SEQUENCE = 6
+ROWS_PER_SEQUENCE = 8
 """Rows of the voice task that fill a sequence of 256 tokens: as many tokens a step when packed."""
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "defaults": {},

@@ -19,9 +19,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from measure import ratio_with_interval, write_result  # noqa: E402  (the folder above is no package)
+from measure import VOICE, ratio_with_interval, write_result  # noqa: E402  (the folder above is no package)
 
-__all__ = ["Gate", "cache_of", "compare", "options_of", "table", "write_result"]
+__all__ = ["ROOT", "VOICE", "Gate", "cache_of", "compare", "options_of", "ratio_with_interval", "table", "write_result"]
 WARM_UP_STEPS = 10
 TRAIN = Path(__file__).resolve().parent
 

@@ -18,9 +18,8 @@ from hone.task.recipe import Recipe
 from hone.task.render import Example
 from hone.train.batches import PackedRow
 from hone.train.source import BatchSource
+from turns import VOICE
 
-ROOT = Path(__file__).resolve().parents[2]
-VOICE = ROOT / "src" / "hone" / "examples" / "voice"
 ENDLESS = 1_000_000
 """Steps of a schedule that no benchmark reaches, so that nothing is saved or evaluated between steps."""
 CONTEXT = 256
@@ -103,6 +102,24 @@ def _pretraining(size: str, data: Path, cache: Path, threads: int) -> Work:
 
 
 def _fine_tuning(which: str, data: Path, cache: Path, threads: int) -> Work:
+    path = cache / f"rows-{which}.npz"
+    if not path.exists():
+        vocab, examples = _rendered(which, data, cache)
+        ids, supervised = (np.concatenate([getattr(e, field) for e in examples]) for field in ("ids", "supervised"))
+        np.savez(path, vocab=vocab, ids=ids, supervised=supervised, ends=np.cumsum([len(e.ids) for e in examples])[:-1])
+    with np.load(path) as kept:
+        rows = zip(*(np.split(kept[field], kept["ends"]) for field in ("ids", "supervised")), strict=True)
+        vocab = int(kept["vocab"])
+    examples = tuple(
+        Example(ids=ids, supervised=supervised, prompt_len=int(supervised.argmax()), label=None, row=str(number))
+        for number, (ids, supervised) in enumerate(rows)
+    )
+    recipe = recipe_of(threads, base="scratch:1m", vocab_size=1632, batch_size=24)
+    return Work(recipe=recipe, vocab=vocab, examples=examples)
+
+
+def _rendered(which: str, data: Path, cache: Path) -> tuple[int, tuple[Example, ...]]:
+    """Size of the tokenizer, and the training rows as hone renders them."""
     from hone.attempts import prepare_bench
     from hone.data.prepare import prepare as prepare_data
     from hone.task.load import load_task
@@ -113,9 +130,9 @@ def _fine_tuning(which: str, data: Path, cache: Path, threads: int) -> Work:
     folder = VOICE if which == "voice" else _banking77(data, cache)
     task = load_task(folder)
     version = prepare_data(task, folder, cache, say)
-    recipe = recipe_of(threads, base="scratch:1m", vocab_size=1632, batch_size=24, data=version.id)
+    recipe = recipe_of(1, base="scratch:1m", vocab_size=1632, batch_size=24, data=version.id)
     bench = prepare_bench(task, version, recipe, cache, say)
-    return Work(recipe=recipe, vocab=bench.tokenizer.vocab_size, examples=tuple(bench.train))
+    return bench.tokenizer.vocab_size, tuple(bench.train)
 
 
 def _banking77(data: Path, cache: Path) -> Path:
