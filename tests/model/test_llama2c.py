@@ -145,7 +145,8 @@ def test_it_opens_as_a_base_whose_begin_and_end_are_the_formats_own(stories: Pat
     table, old = opened.get_input_embeddings().weight, module.get_input_embeddings().weight
     assert torch.equal(table[:512], old)
     assert torch.equal(table[base.tokenizer.special_id("<|begin|>")], old[1])
-    assert torch.equal(table[base.tokenizer.special_id("<|end|>")], old[2])
+    # run.c: "data-dependent terminating condition: the BOS (=1) token delimits sequences".
+    assert torch.equal(table[base.tokenizer.special_id("<|end|>")], old[1])
     text = 'A Zeppelin, "Zeppelins" <s> and </s>'
     assert base.tokenizer.decode(base.tokenizer.encode(text)) == text
     assert not {0, 1, 2} & set(base.tokenizer.encode(text))

@@ -15,8 +15,8 @@ from hone.errors import FailedError, InputError
 from hone.files import atomic_folder, read_json, write_json
 from hone.model.folder import TOKENIZER_FILE
 from hone.model.hub import HUB_FILES
-from hone.model.llama2c import BEGIN, END, Llama2cFile
-from hone.model.weights import CONFIG, ENCODERS, Opening, load_with_fresh, pickles_of
+from hone.model.llama2c import ROLES, Llama2cFile
+from hone.model.weights import CONFIG, ENCODERS, Opening, Use, load_with_fresh, pickles_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,7 +61,7 @@ def _of_llama2c(file: Llama2cFile, out: Path) -> list[str]:
     with atomic_folder(out) as part:
         module.save_pretrained(part)
         file.rust().save(str(part / TOKENIZER_FILE))
-        names = {"bos_token": BEGIN, "eos_token": END}
+        names = {"bos_token": ROLES["begin"], "eos_token": ROLES["end"]}
         write_json(part / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **names})
     count = sum(param.numel() for param in module.parameters())
     return [
@@ -82,7 +82,7 @@ def _of_pickles(source: Path, out: Path) -> list[str]:
         save_file(tensors, part / WEIGHTS, metadata={"format": "pt"})
         for path in kept:
             shutil.copyfile(path, part / path.name)
-        use = "masked-tokens" if config.get("model_type") in ENCODERS else "next-token"
+        use: Use = "masked-tokens" if config.get("model_type") in ENCODERS else "next-token"
         _, fresh = load_with_fresh(part, Opening(use=use))
     lines = [f"{out}: {len(tensors):,} tensors of {', '.join(path.name for path in pickles)}, opened once to be sure"]
     lines.append(f"  copied beside them: {', '.join(sorted(path.name for path in kept))}")

@@ -31,7 +31,8 @@ NEWER_MAGIC = 0x616B3432
 """First int32 of versions 1 and 2 of the format."""
 PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 UNKNOWN, BEGIN, END = "<unk>", "<s>", "</s>"
-ROLES = {"begin": BEGIN, "end": END}
+ROLES = {"begin": BEGIN, "end": BEGIN}
+"""Its training puts a begin between two texts and no end behind them, and ``run.c`` stops at the begin."""
 FIRST_BYTE_ID = 3
 SPACE = "\u2581"
 """What SentencePiece writes for a space."""
@@ -108,7 +109,7 @@ class Llama2cFile:
             "rope_parameters": {"rope_type": "default", "rope_theta": ROPE_THETA},
             "rms_norm_eps": 1e-5,
             "bos_token_id": 1,
-            "eos_token_id": 2,
+            "eos_token_id": 1,
         }
 
     def read_config(self) -> dict[str, Any]:
@@ -121,7 +122,7 @@ class Llama2cFile:
         return {name: value.shape for name, value in read_tensors(self.path).items()}
 
     def roles(self, rust: Any, use: Use) -> dict[str, str]:  # noqa: ARG002  (as of a folder)
-        """Special tokens by role: this format has a begin and an end."""
+        """Special tokens by role: see :data:`ROLES`."""
         return dict(ROLES)
 
     def rust(self) -> Any:
