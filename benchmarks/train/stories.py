@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/train/stories.py --data FOLDER      # FOLDER holds tinystories_2mb
 
-Each story is the begin and its text, up to the model's 512 tokens; the mean is over all predicted tokens. The expected value
+Each story is the begin and its text, up to 512 tokens; the mean is over all predicted tokens. The expected value
 is that of an independent reading of the same file; its authors state 1.2968 on their validation set.
 """
 
