@@ -81,7 +81,7 @@ def prepare(options: argparse.Namespace, place: Path) -> dict[str, Any]:
         train_tokenizer([text_of(path)[:200_000] for path in train], preset(options.size).vocab).save(
             place / "tokenizer"
         )
-    tokenizer = TextTokenizer.load(place / "tokenizer")
+    tokenizer = TextTokenizer.open(place / "tokenizer")
     per_novel = -(-options.tokens // len(train))
     if not (place / "ids.npy").exists():
         parts = [np.asarray(tokenizer.encode(text_of(path)[: per_novel * 6])[:per_novel], np.int32) for path in train]
