@@ -24,7 +24,7 @@ from hone.data.tokenizer import ENCODER_SPECIALS, TextTokenizer, train_tokenizer
 from hone.data.tokens import Examples
 from hone.data.tokens import examples as examples_of
 from hone.errors import InputError
-from hone.files import content_hash, read_json
+from hone.files import content_hash, read_json, write_json
 from hone.task.conversation import MARKS
 from hone.task.encoding import EncoderRenderer
 from hone.task.layouts import frames_of
@@ -70,7 +70,7 @@ def prepare_bench(task: Task, data: DataVersion, recipe: Recipe, cache: Path, sa
     """
     rows = _share(data.train, recipe)
     tokenizer = _tokenizer(task, data, recipe, cache, say)
-    renderer = _renderer(task, data, recipe, tokenizer)
+    renderer = _renderer(task, data, recipe, tokenizer, cache)
     rules: dict[str, Any] = {"context": recipe.context, "overlong": task.overlong_rule, "say": say}
     # The books of the data go on from its own; with a share of the rows they would not be those of the data.
     books = data.ledger if recipe.train_share >= 1 else None
@@ -167,11 +167,11 @@ def _share(rows: Sequence[Row], recipe: Recipe) -> Sequence[Row]:
     return ranked[: max(1, round(len(rows) * recipe.train_share))]
 
 
-def _renderer(task: Task, data: DataVersion, recipe: Recipe, tokenizer: TextTokenizer) -> Renderer:
+def _renderer(task: Task, data: DataVersion, recipe: Recipe, tokenizer: TextTokenizer, cache: Path) -> Renderer:
     if reads_both_ways(recipe):
         roles = OWN_MARKS if recipe.base.startswith("scratch") else base_of(recipe, data.labels).roles
         return EncoderRenderer.for_task(task, tokenizer, roles, data.labels, recipe.subtokens)
-    frames = _frames(task, data, recipe, tokenizer)
+    frames = _frames(task, data, recipe, tokenizer, cache)
     return Renderer.of_task(task, tokenizer, layout=recipe.layout, labels=data.labels, frames=frames)
 
 
@@ -206,10 +206,18 @@ def _wanted_frames(task: Task, data: DataVersion, recipe: Recipe) -> list[str]:
     return frames_of(task_reference(task, row.fields) for row in data.train)
 
 
-def _frames(task: Task, data: DataVersion, recipe: Recipe, tokenizer: TextTokenizer) -> dict[str, int]:
-    """Frames that the tokenizer has a token for; a base's tokenizer has none."""
+def _frames(task: Task, data: DataVersion, recipe: Recipe, tokenizer: TextTokenizer, cache: Path) -> dict[str, int]:
+    """Frames that the tokenizer has a token for; a base's tokenizer has none. Kept, as counting reads every answer."""
+    if task.kind != "extract" or recipe.layout != "framed-json":
+        return {}
+    path = cache / f"frames-{content_hash([TOKENIZER_VERSION, data.id, task.to_json(), tokenizer.hash])}.json"
+    if path.is_file():
+        kept: dict[str, int] = read_json(path)
+        return kept
     found = {text: tokenizer.entry_id(text) for text in _wanted_frames(task, data, recipe)}
-    return {text: one for text, one in found.items() if one is not None}
+    frames = {text: one for text, one in found.items() if one is not None}
+    write_json(path, frames)
+    return frames
 
 
 def _marks_line(base: Base) -> str:

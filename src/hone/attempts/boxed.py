@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from hone.attempts.bench import build_model, source_of
 from hone.attempts.calibrate import LEAST_STEPS, Judging, Speed, bench_of, judging_of, speed_of
+from hone.attempts.judging import UNTRAINED_ROWS
 from hone.files import read_json, write_json
 from hone.hardware import accelerator
 from hone.lab import jsonl
@@ -26,7 +27,6 @@ from hone.task.spec import Task
 if TYPE_CHECKING:
     from torch import nn
 
-    from hone.attempts.judging import Judge
     from hone.train.horizon import BentHorizon
     from hone.train.records import Judgement
 
@@ -43,7 +43,6 @@ CADENCES = ((4, 256), (4, 128), (3, 128), (3, 64), (2, 64), (1, 64), (1, 32))
 """Evaluations of a box after the first step and dev rows of each, the most wanted first."""
 JUDGED_ROWS = 16
 """Dev rows that are scored to learn how long judging takes, in a box."""
-UNTRAINED_ROWS = 8
 AIM = 0.985
 """Share of the box that is planned with: a little early is better than a little late."""
 LEAST_AFTER_S = 1.0
@@ -162,18 +161,12 @@ class Box:
         late = (1 - AIM) * self.seconds
         return self.ends - time.monotonic() - late - self.judging_s - self.scoring_s * slower - self.after_s
 
-    def timed(self, judge: Judge) -> Callable[[nn.Module, int], Judgement]:
-        """The same judge, its seconds taken; an untrained model from scratch is judged on a few rows.
-
-        It writes every answer to the end of what is allowed, which would take as long as several later evaluations.
-        """
-        few = judge.bench.recipe.base.startswith("scratch")
-        rows = judge.rows
+    def timed(self, evaluate: Callable[[nn.Module, int], Judgement]) -> Callable[[nn.Module, int], Judgement]:
+        """The same evaluation, its seconds taken; that of an untrained model is another matter."""
 
         def judged(model: nn.Module, step: int) -> Judgement:
-            judge.rows = rows[:UNTRAINED_ROWS] if few and step == 0 else rows
             begin = time.monotonic()
-            found = judge(model, step)
+            found = evaluate(model, step)
             if step > 0:
                 self.judging_s = time.monotonic() - begin
             return found

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from hone.train.records import Judgement
 
 SAMPLES_KEPT = 4
+UNTRAINED_ROWS = 8
+"""Dev rows of the evaluation at step 0 from scratch: a model that has learned nothing writes each answer to the end of
+what is allowed, and all of them would take as long as several later evaluations."""
 CONTINUED_IDS = 48
 """Ids of a document that a language model is given, and as many that it writes."""
 
@@ -86,7 +89,8 @@ class Judge:
         from hone.train.records import Judgement
 
         loss = dev_loss(model, self.bench.dev)
-        evaluation = score_model(self.bench, model, self.rows)
+        untrained = step == 0 and self.bench.recipe.base.startswith("scratch")
+        evaluation = score_model(self.bench, model, self.rows[:UNTRAINED_ROWS] if untrained else self.rows)
         score = evaluation.scores[evaluation.metric]
         self.dev_loss = loss
         self.run.score(step, evaluation.scores)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from json.encoder import encode_basestring
 from typing import Any, Literal
 
 from hone.task.spec import Kind
@@ -69,7 +70,7 @@ def _write(value: Any, frame: str, parts: Parts, space: str) -> str:
     if isinstance(value, dict):
         frame += "{"
         for index, (key, inner) in enumerate(value.items()):
-            frame += ("," if index else "") + json.dumps(str(key), ensure_ascii=False) + ":"
+            frame += ("," if index else "") + encode_basestring(str(key)) + ":"
             frame = _write(inner, frame, parts, space)
         return frame + "}"
     if isinstance(value, list | tuple):
@@ -78,7 +79,8 @@ def _write(value: Any, frame: str, parts: Parts, space: str) -> str:
             frame = _write(inner, frame + ("," if index else ""), parts, space)
         return frame + "]"
     if isinstance(value, str):
-        parts += [(frame + '"', False), (space + json.dumps(value, ensure_ascii=False)[1:-1], True)]
+        # What json.dumps calls for a text, without making an encoder for each.
+        parts += [(frame + '"', False), (space + encode_basestring(value)[1:-1], True)]
         return '"'
     parts += [(frame, False), (json.dumps(value, ensure_ascii=False), True)]
     return ""
