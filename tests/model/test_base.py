@@ -206,6 +206,18 @@ def test_a_base_that_changes_under_a_run_is_told(make_base: Any) -> None:
     assert open_base(str(folder), TextTokenizer).id != first
 
 
+def test_a_module_that_is_released_is_loaded_again_as_it_was(make_base: Any) -> None:
+    base = open_base(str(make_base("llama")), TextTokenizer)
+    first: Any = base.module
+    before = first.lm_head.weight.detach().clone()
+    with torch.no_grad():
+        first.lm_head.weight.add_(1)
+    base.release()
+    again: Any = base.module
+    assert again is not first
+    assert torch.equal(again.lm_head.weight, before)
+
+
 def test_padding_and_cutting_that_a_folder_asks_for_are_left_out(minilm: Path) -> None:
     base = open_base(str(minilm), TextTokenizer, head="masked-tokens")
     words = "the quick brown fox jumps over the lazy dog "

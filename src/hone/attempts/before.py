@@ -140,7 +140,9 @@ def _start(bench: Bench) -> tuple[list[str], dict[str, Any]]:
 
     canvas = inspect(base)
     values = {"base": recipe.base, "base_id": base.id, "canvas": canvas.to_json()}
-    return [*base.lines(), *strange_text(base), *canvas.lines()], values
+    lines = [*base.lines(), *strange_text(base), *canvas.lines()]
+    base.release()  # the model that is trained is another one
+    return lines, values
 
 
 def _figures(bench: Bench, source: BatchSource, speed: Speed | None) -> list[Figure]:

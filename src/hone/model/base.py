@@ -168,6 +168,10 @@ class Base:
         module, fresh = self.load("masked-tokens")
         return None if fresh else (module, int(self.vocabulary.rust.token_to_id(mask)))
 
+    def release(self) -> None:
+        """Let go of :attr:`module`, so that it takes no memory beside another; asked for again it is loaded again."""
+        self.__dict__.pop("_loaded", None)
+
     @property
     def module(self) -> nn.Module:
         """The model in float32 on the CPU, with an embedding row for each id of :attr:`tokenizer`."""
