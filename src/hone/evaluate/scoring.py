@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -131,28 +131,15 @@ def evaluate(  # noqa: PLR0913  (one callable is needed; the others are named)
         raise InputError(f"nothing to score: no rows for {own.name}")
     started = time.perf_counter()
     rows, notes = _that_fit(task, renderer, rows)
-    parts: tuple[Slice, ...]
-    if task.kind == "language-model" and isinstance(renderer, EncoderRenderer):
-        scores, answers, note = score_masked(
-            renderer, rows, task.device.context, own, _given(masked, "masked", "masked")
-        )
-        notes, parts = (*notes, note), ()
-    elif task.kind == "language-model":
-        found = score_documents(renderer, rows, task.device.context, logprobs, next_logprobs)
-        scores, answers, notes = {own.name: found.score}, _documents(renderer, found), (*notes, found.note)
-        parts = ()
+    parts: tuple[Slice, ...] = ()
+    given = _Callables(generate, labels, logprobs, next_logprobs, tags, masked)
+    if task.kind == "language-model":
+        scores, answers, note = _of_documents(task, renderer, rows, given, own)
+        notes = (*notes, note)
     else:
-        if task.kind == "classify":
-            answers = _classified(renderer, rows, _given(labels, "labels", task.kind), own)
-        elif task.kind == "multi-label":
-            answers = labelled(_encoder(renderer, task.kind), rows, _given(labels, "labels", task.kind), own)
-        elif task.kind == "tag":
-            answers = tagged(_encoder(renderer, task.kind), rows, _given(tags, "tags", task.kind), own)
-        else:
-            answers = _generated(renderer, rows, _given(generate, "generate", task.kind), max_new_tokens, own)
+        answers = _of_rows(task, renderer, rows, given, own, max_new_tokens)
         got, expected = [answer.got for answer in answers], [answer.expected for answer in answers]
-        scores = answer_scores(task.kind, own, got, expected)
-        parts = slices_of(task.kind, got, expected)
+        scores, parts = answer_scores(task.kind, own, got, expected), slices_of(task.kind, got, expected)
     return Evaluation(
         metric=own.name,
         scores=scores,
@@ -164,6 +151,45 @@ def evaluate(  # noqa: PLR0913  (one callable is needed; the others are named)
         slices=parts,
         notes=notes,
     )
+
+
+class _Callables(NamedTuple):
+    """What the caller handed in; see :func:`evaluate`."""
+
+    generate: Generate | None
+    labels: LabelLogprobs | None
+    logprobs: TokenLogprobs | None
+    next_logprobs: NextLogprobs | None
+    tags: TagLogits | None
+    masked: MaskedLoss | None
+
+
+def _of_documents(
+    task: Task, renderer: Renderer, rows: Sequence[Row], given: _Callables, metric: Metric
+) -> tuple[dict[str, Score], list[Answer], str]:
+    context = task.device.context
+    if isinstance(renderer, EncoderRenderer):
+        return score_masked(renderer, rows, context, metric, _given(given.masked, "masked", "masked language-model"))
+    found = score_documents(renderer, rows, context, given.logprobs, given.next_logprobs)
+    return {metric.name: found.score}, _documents(renderer, found), found.note
+
+
+def _of_rows(
+    task: Task,
+    renderer: Renderer,
+    rows: Sequence[Row],
+    given: _Callables,
+    metric: Metric,
+    max_new_tokens: int | None,
+) -> list[Answer]:
+    kind = task.kind
+    if kind == "classify":
+        return _classified(renderer, rows, _given(given.labels, "labels", kind), metric)
+    if kind == "multi-label":
+        return labelled(_encoder(renderer, kind), rows, _given(given.labels, "labels", kind), metric)
+    if kind == "tag":
+        return tagged(_encoder(renderer, kind), rows, _given(given.tags, "tags", kind), metric)
+    return _generated(renderer, rows, _given(given.generate, "generate", kind), max_new_tokens, metric)
 
 
 def _finished_share(answers: Sequence[Answer]) -> float:
