@@ -1,4 +1,4 @@
-"""The examples of loops of one's own, each by torchrun on two CPU processes, and by itself on one: the same run."""
+"""The examples of loops of one's own, by torchrun on two CPU processes, and on one by themselves: the same run."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+NAMES = ("lightning_trainer", "transformers_trainer", "accelerate_loop")
 SETTINGS = {
     "base": "scratch:tiny", "vocab_size": 700, "context": 160, "swap_values": 0, "batch_size": 8, "accumulate": 2,
     "steps": 8, "warmup_steps": 2, "eval_every": 4,
 }  # fmt: skip
-PRINTED = re.compile(r"loss (\S+) -> (\S+) in (\d+) steps on (\d) process")
+PRINTED = re.compile(r"example \S*?(\w+)\.py\n.*?loss (\S+) -> (\S+) in (\d+) steps on (\d) process", re.DOTALL)
 
 
-def on_two_processes(name: str, folder: Path) -> tuple[float, float, int, int]:
-    """What an example prints: first and last loss, steps, processes."""
+@pytest.fixture(scope="module")
+def on_two_processes(voice) -> dict[str, tuple[float, float, int, int]]:
+    """What each example prints: first and last loss, steps, processes."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)]
+    scripts = ",".join(str(EXAMPLES / f"{name}.py") for name in NAMES)
     settings = [f"{key}={value}" for key, value in SETTINGS.items()]
     child = subprocess.run(
-        [*command, str(EXAMPLES / f"{name}.py"), str(folder), *settings],
-        capture_output=True, text=True, check=False, timeout=300, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        [*torchrun, str(Path(__file__).with_name("in_turn.py")), scripts, str(voice), *settings],
+        capture_output=True, text=True, check=False, timeout=600, env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert child.returncode == 0, child.stderr[-3000:]
-    found = PRINTED.search(child.stdout + child.stderr)
-    assert found is not None, child.stdout
-    first, last, steps, processes = found.groups()
-    return float(first), float(last), int(steps), int(processes)
+    found = PRINTED.findall(child.stdout)
+    return {name: (float(first), float(last), int(steps), int(n)) for name, first, last, steps, n in found}
 
 
 def on_one_process(name: str, folder: Path) -> list[float]:
@@ -47,11 +48,15 @@ def on_one_process(name: str, folder: Path) -> list[float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["transformers_trainer", "accelerate_loop", "lightning_trainer"])
-def test_an_example_learns_on_two_processes_what_it_learns_on_one(name, voice):
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_learns_on_two_processes_what_it_learns_on_one(name, voice, on_two_processes):
+    first, last, steps, processes = on_two_processes[name]
     alone = on_one_process(name, voice)
-    first, last, steps, processes = on_two_processes(name, voice)
     assert (steps, processes) == (len(alone), 2) == (SETTINGS["steps"], 2)
     assert first == pytest.approx(alone[0], abs=1e-4)  # the same rows, and the mean over all their tokens
     assert last == pytest.approx(alone[-1], abs=1e-4)  # after eight updates with the same gradients
     assert last < first - 0.3
+
+
+def test_every_example_is_among_them():
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(NAMES)
