@@ -36,8 +36,8 @@ def test_a_curve_says_where_it_falls_and_where_it_diverges(seed: int) -> None:
     rates = np.geomspace(1e-6, 1, 120)
     found = read_curve(rates, curve(rates, falls_at=1e-3, rises_at=0.1, noise=0.03, seed=seed), 120, ADAMW)
     assert found.steepest == pytest.approx(1e-3, rel=0.7)
-    # Risen out of the range of the beginning: (r / 0.1)^2 - 1 = 5 * 1.2 - 3, so r = 0.2.
-    assert found.diverged_at == pytest.approx(0.2, rel=0.25)
+    # Half of the 2 nats are lost again where (r / 0.1)^2 - 1 = 1, so r = 0.141.
+    assert found.diverged_at == pytest.approx(0.141, rel=0.2)
     assert found.suggested == found.steepest
     assert set(found.suggestion) == {"learning_rate"}
 
@@ -63,6 +63,14 @@ def test_a_loss_that_never_falls_gives_no_suggestion_and_says_so() -> None:
     assert found.suggestion == {}
     assert found.suggested is None
     assert "never fell clearly, and did not diverge" in found.lines()[0]
+
+
+def test_a_loss_that_rises_without_having_fallen_has_diverged_a_fifth_above_its_beginning() -> None:
+    rates = np.geomspace(1e-4, 1, 80)
+    found = read_curve(rates, curve(rates, falls_at=1e6, rises_at=0.1), 80, ADAMW)
+    # (r / 0.1)^2 - 1 = 5 * 0.2, so r = 0.141.
+    assert found.diverged_at == pytest.approx(0.141, rel=0.2)
+    assert found.suggestion == {}
 
 
 def test_a_loss_that_is_not_finite_is_where_it_diverged() -> None:

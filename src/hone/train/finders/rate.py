@@ -28,10 +28,12 @@ STILL_SHARE = 0.1
 """Share of the steps, at the lowest rates, that say where the loss begins."""
 WINDOW_SHARE = 0.07
 """Share of the steps that a smoothed loss is the mean of, around each step."""
+LOST = 0.5
+"""The loss has diverged when this share of what was gained is lost again..."""
 RISE = 1.2
-"""The loss has diverged when it is above this times the loss of the beginning..."""
+"""...or when it is above this times the loss of the beginning..."""
 NOISE = 6.0
-"""...and above it by so many standard deviations; and it has fallen when it is below it by as many."""
+"""...either by so many standard deviations at least; and it has fallen when it is below the beginning by as many."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +56,7 @@ class FoundRate:
     steepest: float | None
     """The rate at which the smoothed loss falls fastest; None where it never falls."""
     diverged_at: float | None
-    """The rate at which the loss had risen out of the range of its beginning; None where it never did."""
+    """The rate at which half of what was gained was lost again, or the loss far above its beginning; None: never."""
     suggested: float | None
     """The smaller of ``steepest`` and a tenth of ``diverged_at``."""
     suggestion: dict[str, float]
@@ -139,7 +141,9 @@ def read_curve(rates: NDArray[np.float64], losses: list[float], steps: int, reci
         raise InputError("the first loss is not finite: look at the model and the rows before looking for a rate")
     smoothed = _smoothed(finite, steps)
     begin, noise = _beginning(finite, steps)
-    over = np.flatnonzero(smoothed > _limit(begin, noise))
+    best = np.minimum.accumulate(smoothed)
+    lost = best + np.maximum(LOST * (begin - best), NOISE * noise)
+    over = np.flatnonzero(smoothed > np.where(begin - best > NOISE * noise, lost, _limit(begin, noise)))
     diverged = float(rates[over[0]]) if len(over) else None
     if diverged is None and len(finite) < len(losses):
         diverged = float(rates[len(finite)])
