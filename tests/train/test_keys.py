@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -10,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_runs import RECIPE, examples, fresh_each_epoch, judge, model, small_fit, weights_hash
+from small_runs import RECIPE, SHAPE, examples, fresh_each_epoch, judge, model, small_fit, weights_hash
 from torch import nn
 
 from hone.errors import FailedError, InputError
+from hone.model.presets import from_scratch
 from hone.task.scores import Score
 from hone.train import compiling, fabric, measuring
 from hone.train.engine import fit
@@ -220,6 +223,31 @@ def test_a_compiler_that_fails_leaves_the_run_as_it_was(tmp_path: Path, monkeypa
     assert any("compile failed (RuntimeError: no C++ compiler was found)" in line for line in said)
     assert result.used["compiled_programs"] == 0
     assert compiled == small_fit(tmp_path / "plain")[0]
+
+
+def test_a_compiled_run_makes_one_program_for_shapes_that_vary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The real tracer and its recompiling; what it traced is then run by torch instead of by a C++ compiler.
+    monkeypatch.setattr(compiling.torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    recipe = RECIPE.child(average=0.0, optimizer="adamw", packing=True, steps=4, accumulate=1)
+    shape = dataclasses.replace(SHAPE, layers=1)
+    losses: dict[bool, list[float]] = {False: [], True: []}
+    said: list[str] = []
+    for compiled, seen in losses.items():
+        changed = recipe.child(compile=compiled)
+        source = BatchSource.of_recipe(fresh_each_epoch, changed)
+        folder = tmp_path / str(compiled)
+        result = fit(
+            from_scratch(shape, 0),
+            source,
+            changed,
+            folder,
+            on_step=lambda record, seen=seen: seen.append(record.loss),
+            say=said.append,
+        )
+    # One without and one with positions of packed rows, or of a micro-batch of one row.
+    assert 1 <= result.used["compiled_programs"] <= 4
+    assert losses[True] == pytest.approx(losses[False], rel=1e-5)
+    assert sum("compiled the forward and backward pass in" in line for line in said) == 1
 
 
 def test_shapes_vary_where_rows_or_supervised_tokens_do() -> None:

@@ -57,7 +57,7 @@ class Compiler:
         """Call behind the first step; a line for people."""
         self.seconds = time.perf_counter() - self._begin
         shapes = "for shapes that vary" if self.shapes_vary else "for steps of one shape"
-        return f"compiled the forward and backward pass in {self.seconds:.1f} s, {self.programs} programs {shapes}"
+        return f"compiled the forward and backward pass in {self.seconds:.1f} s, programs: {self.programs}, {shapes}"
 
     def take_back(self, error: BaseException) -> str:
         """Compute without compiling from now on; a line for people."""
@@ -70,7 +70,7 @@ class Compiler:
         if self._module._loss == self._module.objective.loss:
             return "computed without compiling"
         limit = int(torch._dynamo.config.recompile_limit)
-        line = f"{self.programs} programs were compiled"
+        line = f"programs that were compiled: {self.programs}, the first step's included"
         if self.programs >= limit:
             line += f", and past {limit} of one place the rest runs without: shapes vary in too many ways, use packing"
         return line

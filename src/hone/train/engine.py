@@ -30,7 +30,6 @@ from hone.train.horizon import FixedHorizon, Horizon
 from hone.train.keeping import Keeper
 from hone.train.measuring import PeakMemory, Stopwatch
 from hone.train.objectives import Objective, objective_for
-from hone.train.optimizers import describe
 from hone.train.overseeing import Looked, Overseer
 from hone.train.records import FitResult, Judgement, Status, StepRecord, early_stop_line
 from hone.train.rehearsal import rehearse
@@ -217,11 +216,7 @@ class _Run:
     def _rehearse(self) -> None:
         if self.recipe.compile:
             self.compiler = Compiler(self.trainable.inner, shapes_vary=shapes_vary(self._first_steps()))
-        for line in describe(self.trainable.model, self.recipe):
-            self.caller.say(line)
-        epoch = self.progress.cursor.epoch
-        self.caller.say(self.source.padding_line(epoch))
-        largest = self._my_batches(self.source.largest_step(epoch))
+        largest = self._my_batches(self.source.largest_step(self.progress.cursor.epoch))
         rehearse(self.fabric, self.trainable, largest, self.recipe, compiler=self.compiler, say=self.caller.say)
 
     def _first_steps(self) -> list[list[PackedRow]]:
