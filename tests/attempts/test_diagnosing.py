@@ -35,6 +35,8 @@ def overfitting_run(folder: Path) -> Run:
             value = 0.8 * (1 - 0.99**step)
             run.score(step, [Score(name="field_f1", mean=value, low=value - 0.02, high=value + 0.02, n=256)])
         run.guard(420, guard="spikes", kind="say", line=f"step 420: the loss leapt {HOSTILE}")
+        verdict = {"verdict": "too high", "sentence": "learning rate too high: try 0.002", "suggested": 0.002}
+        run.guard(440, guard="rates", kind="say", line=verdict["sentence"], **verdict)
         layers = [{"layer": "layer 0", "gradient": 0.2, "weight": 8.0, "dead_share": 0.0, "update": 1e-3}]
         run.guard(450, guard="flow", kind="flow", layers=layers)
         run.log(1000, seconds_compute=80.0, seconds_evaluation=20.0, peak_bytes=50e6, estimated_bytes=40e6)
@@ -66,7 +68,9 @@ def test_a_run_that_was_stopped_is_diagnosed_from_its_files(tmp_path: Path) -> N
     assert [part["part"] for part in document["slow"]] == ["compute", "evaluation"]
     assert document["memory"]["error"] == pytest.approx(-0.2)
     assert document["layers"]["step"] == 450
-    assert [event["guard"] for event in document["events"]] == ["spikes"]
+    assert [event["guard"] for event in document["events"]] == ["spikes", "rates"]
+    assert document["rate"]["suggested"] == 0.002
+    assert verdict["advice"][0] == "learning rate too high: try 0.002"
 
 
 def test_the_page_is_one_file_without_script_or_network_and_texts_stay_texts(tmp_path: Path) -> None:

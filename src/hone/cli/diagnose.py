@@ -26,5 +26,8 @@ def diagnose(run: Run, out: str | None) -> tuple[dict[str, Any], list[str]]:
         lines.append(document["memory"]["line"])
     spoken = len(document["events"])
     if spoken:
-        lines.append(f"guards spoke {spoken:,} time{'s' * (spoken > 1)}, first: {document['events'][0]['line']}")
+        first = document["events"][0]
+        lines.append(
+            f"guards spoke {spoken:,} time{'s' * (spoken > 1)}, first at step {first['step']:,}: {first['line']}"
+        )
     return {**document, "page": str(path)}, [*lines, f"page: {path}"]

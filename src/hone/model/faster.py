@@ -87,6 +87,7 @@ def _layer_is_plain(layer: Any, config: Any) -> bool:
         and not (layer.training and attention.attention_dropout)
         and getattr(attention, "sliding_window", None) is None
         and config.hidden_act == "silu"
+        and type(mlp.act_fn).__name__ in ("SiLUActivation", "SiLU")  # it may have been exchanged since
     )
 
 

@@ -205,7 +205,7 @@ def _flat(read: _Read, fall: float, evidence: dict[str, float]) -> Diagnosis:
     advice = (
         "look at the learning rate: ten times more where the loss falls in a straight line, a tenth where it jumps",
         *(("larger steps (batch_size): the noise hides what is learned",) if noisy else ()),
-        "overfit one batch (hone check does): a model that cannot learn one batch by heart is wired wrongly",
+        "let it learn one batch by heart (hone.train.guards.overfit_one_batch): a model that cannot is wired wrongly",
     )
     return Diagnosis(verdict="underfit", sentence=sentence, advice=advice, stop_step=None, evidence=evidence)
 
@@ -218,7 +218,7 @@ def _falling(read: _Read, evidence: dict[str, float]) -> Diagnosis:
     )
     advice = (
         f"train longer: steps {times * read.steps:,} ({times} times as many)",
-        "or a higher learning_rate, where the guard of rates says so; or a larger preset",
+        "or a larger preset, where the device has room for it",
     )
     return Diagnosis(verdict="underfit", sentence=sentence, advice=advice, stop_step=None, evidence=evidence)
 
@@ -282,6 +282,8 @@ def _with_metric(made: Diagnosis, curves: Curves) -> Diagnosis:
     steps, values = _arrays(curves.metric)
     if len(steps) < LEAST_POINTS:
         return made
+    if values.max() == values.min():
+        return made  # a metric that never moves is best nowhere
     course = smooth(steps, -values if curves.higher_is_better else values)
     turn = turn_of(course)
     best = abs(turn.value)

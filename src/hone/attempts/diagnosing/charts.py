@@ -50,6 +50,7 @@ def line_chart(
     marks: Sequence[Mark] = (),
     level: float = 0.0,
     width: int = WIDE,
+    may_be_log: bool = True,
 ) -> str:
     """A chart of curves over steps; an empty text where there is nothing to draw.
 
@@ -61,12 +62,13 @@ def line_chart(
         marks: steps that are pointed out.
         level: a horizontal line (the clipping norm), 0 for none.
         width: of the picture, against its height of 250.
+        may_be_log: whether the vertical axis is logarithmic where values differ much.
     """
     values = [y for one in series for _, y in one.points] + [y for one in series for _, *ends in one.band for y in ends]
     if not values:
         return ""
     low, high = min(values), max(*values, level)
-    log = low > 0 and high / low >= LOG_FROM
+    log = may_be_log and low > 0 and high / low >= LOG_FROM
     right = width - RIGHT
     x = _scale(0.0, max(1.0, last_step), LEFT, right)
     y = _upwards(low, high, log)

@@ -29,7 +29,7 @@ def diagnose_run(run: Run) -> dict[str, Any]:
     logged = read_run(run)
     recipe = run.recipe
     memory = memory_report(logged.estimated_bytes, logged.peak_bytes)
-    rate = _rate(logged, recipe)
+    rate = _said_rate(logged) or _rate(logged, recipe)
     verdict = diagnose(logged.curves).to_json()
     if rate is not None:
         verdict["advice"] = [rate.sentence, *verdict["advice"]]
@@ -60,6 +60,15 @@ def diagnose_run(run: Run) -> dict[str, Any]:
         "clip_norm": recipe.get("clip_norm"),
         "recipe": recipe,
     }
+
+
+def _said_rate(logged: Logged) -> RateVerdict | None:
+    """What the guard of rates said while the run went on: it saw every step."""
+    said = [event for event in logged.events if event["guard"] == "rates" and "suggested" in event]
+    if not said:
+        return None
+    last = said[-1]
+    return RateVerdict(verdict=last["verdict"], sentence=last["sentence"], suggested=last["suggested"])
 
 
 def _rate(logged: Logged, recipe: dict[str, Any]) -> RateVerdict | None:

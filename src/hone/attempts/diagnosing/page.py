@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -119,7 +120,9 @@ def _rate(document: Json) -> str:
     norms = _points(curves["grad_norm"])
     clipped = sum(value > clip for _, value in norms) / len(norms) if norms else 0.0
     rates = [Series(name="", points=_points(curves["learning_rate"]), kind="rate")]
-    drawn = line_chart("learning rate over steps", "learning rate", rates, last_step=last, width=NARROW)
+    drawn = line_chart(
+        "learning rate over steps", "learning rate", rates, last_step=last, width=NARROW, may_be_log=False
+    )
     gradient = line_chart(
         "norm of the gradient over steps",
         "gradient norm",
@@ -153,10 +156,9 @@ def _layers(document: Json) -> str:
         return ""
     layers = look["layers"]
     ratios = [one["gradient"] / one["weight"] if one["weight"] else 0.0 for one in layers]
-    most = max(ratios) or 1.0
     rows = []
     for one, ratio in zip(layers, ratios, strict=True):
-        bar = strip([(0.0, ratio / most, "layer")], f"{one['layer']}: gradient over weight {ratio:.2e}")
+        bar = strip([(0.0, _on_log(ratio), "layer")], f"{one['layer']}: gradient over weight {ratio:.2e}")
         moved = f"{one['update']:.1e}" if one.get("update") else NONE
         dead = percent(one["dead_share"]) if one["layer"].startswith("layer ") else NONE
         rows.append(
@@ -164,10 +166,15 @@ def _layers(document: Json) -> str:
         )
     heads = ["", "gradient", "weights", "gradient / weight", "", "step / weight", "dead units"]
     lead = (
-        f"At step {look['step']:,}: norms by layer. Where the bar is gone, nothing reaches the layer; a step usually "
-        "moves weights by about a thousandth."
+        f"At step {look['step']:,}: norms by layer, the bar from 1e-8 to 1 on a logarithmic scale. Where it is "
+        "gone, nothing reaches the layer. A step usually moves weights by about a thousandth."
     )
     return section("layers", "Gradient by layer", lead, table(heads, rows, right=(1, 2, 3, 5, 6), class_="layers"))
+
+
+def _on_log(ratio: float) -> float:
+    """A ratio as a part of the way from 1e-8 to 1, on a logarithmic scale."""
+    return min(1.0, max(0.0, 1 + math.log10(max(ratio, 1e-8)) / 8))
 
 
 def _slow(document: Json) -> str:

@@ -104,10 +104,10 @@ class FlowGuard(Watcher):
         lines = [fault for layer, fault in faults.items() if self._suspects[layer] == _LOOKS]
         if not lines:
             return None
-        line = f"step {view.record.step:,}: " + "; ".join(lines)
+        line = "; ".join(lines)
         if self._tell is not None:
             self._tell({"step": view.record.step, "guard": self.name, "kind": "say", "line": line})
-        return Say(line)
+        return Say(f"step {view.record.step:,}: {line}")
 
     def after_step(self, view: StepView) -> Verdict | None:
         """Measure how far the step moved each layer, and keep the table."""

@@ -113,7 +113,7 @@ def reproduce(folder: Path, objective: Objective | None = None, model: nn.Module
     losses = []
     for batch in batches:
         loss = forward(batch)
-        loss.total.backward()  # type: ignore[no-untyped-call]
+        loss.total.backward()
         losses.append(float(loss.total.detach()))
     rows = _non_finite_rows(forward, batches)
     return NonFinite(losses=tuple(losses), tensors=tuple(_non_finite_tensors(module)), rows=tuple(rows))

@@ -57,10 +57,9 @@ class RateGuard(Watcher):
         if found is None or found.verdict in self._said:
             return None
         self._said.append(found.verdict)
-        line = f"step {step:,}: {found.sentence}"
         if self._tell is not None:
-            self._tell({"step": step, "guard": self.name, "kind": "say", "line": line, "suggested": found.suggested})
-        return Say(line)
+            self._tell({"step": step, "guard": self.name, "kind": "say", "line": found.sentence, **found.to_json()})
+        return Say(f"step {step:,}: {found.sentence}")
 
     def state(self) -> dict[str, Any]:
         """See :class:`hone.train.watching.Watcher`."""

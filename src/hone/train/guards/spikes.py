@@ -78,7 +78,7 @@ class SpikeGuard(Watcher):
     def _verdict(self, step: int, loss: float) -> Verdict:
         middle = median(self._recent)
         line = (
-            f"step {step:,}: the loss leapt to {loss:.3f}; the last {len(self._recent)} steps had {middle:.3f} in the "
+            f"the loss leapt to {loss:.3f}; the last {len(self._recent)} steps had {middle:.3f} in the "
             f"middle and {max(self._recent):.3f} at most"
         )
         if self._tell is not None:
@@ -87,7 +87,7 @@ class SpikeGuard(Watcher):
         # A run that stays up there is told so once: what is now becomes the measure.
         self._recent.clear()
         self._leapt, self._bound = 0, math.inf
-        return Rewind(line) if self._rewinds else Say(line)
+        return Rewind(line) if self._rewinds else Say(f"step {step:,}: {line}")
 
     def state(self) -> dict[str, Any]:
         """See :class:`hone.train.watching.Watcher`."""
