@@ -17,7 +17,7 @@ from hone.errors import InputError
 from hone.model.base import open_base
 from hone.model.encoders import ENCODER_PRESETS, HEADS, Head, encoder_from_scratch, encoder_matrix_parameters
 from hone.model.estimate import activation_bytes, figures, flops_per_token, training_memory
-from hone.model.presets import PRESETS, matrix_parameters
+from hone.model.presets import PRESETS, from_scratch, matrix_parameters
 from hone.model.sizes import size_of
 from hone.model.speed import measured_gemm_flops, mfu, peak_flops
 from hone.task.recipe import Recipe
@@ -161,3 +161,26 @@ def test_a_processors_peak_is_measured_and_leaves_the_threads_alone() -> None:
     before = torch.get_num_threads()
     assert measured_gemm_flops(1) > 1e8
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adafactor", "muon"])
+@pytest.mark.parametrize("freeze", [(), ("*embed*", "*.layers.0.*")])
+def test_weights_gradients_and_moments_have_the_bytes_that_were_estimated(
+    optimizer: str, freeze: tuple[str, ...]
+) -> None:
+    from hone.train.optimizers import build_optimizers
+
+    recipe = Recipe(base="scratch:tiny", optimizer=optimizer, freeze=freeze, average=0.0)  # type: ignore[arg-type]
+    shape = PRESETS["tiny"]
+    module: Any = from_scratch(shape, 0)
+    kept = set(size_of(shape).trained(freeze))
+    for name, param in module.named_parameters():
+        param.requires_grad_(name in kept)
+    parts = build_optimizers(module, recipe)
+    module(input_ids=torch.arange(8)[None], labels=torch.arange(8)[None]).loss.backward()
+    for part in parts:
+        part.optimizer.step()
+    tensors = [*module.parameters(), *(param.grad for param in module.parameters() if param.grad is not None)]
+    # Counters of steps, one number each, are left out.
+    tensors += [value for part in parts for value in part.tensors().values() if value.numel() > 1]
+    assert sum(tensor.nbytes for tensor in tensors) == fixed(recipe, shape)
