@@ -64,7 +64,8 @@ def diagnose_run(run: Run) -> dict[str, Any]:
 
 def _said_rate(logged: Logged) -> RateVerdict | None:
     """What the guard of rates said while the run went on: it saw every step."""
-    said = [event for event in logged.events if event["guard"] == "rates" and "suggested" in event]
+    parts = {"verdict", "sentence", "suggested"}
+    said = [event for event in logged.events if event["guard"] == "rates" and parts <= event.keys()]
     if not said:
         return None
     last = said[-1]
