@@ -65,13 +65,17 @@ def test_rows_of_a_known_schema_bring_kind_and_templates(here, fixtures, capsys)
     for name, kind, prompt, answer in (
         ("alpaca_en_demo", "generate", "{prompt}", "{completion}"),
         ("dpo_en_demo", "generate", "{prompt}", "{chosen_text}"),
-        ("glaive_toolcall_en_demo", "generate", "{tools}\n\n{prompt}", "{completion}"),
+        ("glaive_toolcall_en_demo", "generate", None, None),
         ("kto_en_demo", "classify", "{prompt}\n\n{completion}", "{kto_label}"),
     ):
         assert main(["init", name, "--data", str(fixtures / f"formats/{name}.json"), "--yes", "--target", "0.5"]) == 0
         task = load_task(name)
         assert (task.kind, task.input, task.output) == (kind, prompt, answer)
         assert "data: recognised as " in capsys.readouterr().err
+    assert (load_task("glaive_toolcall_en_demo").conversation, load_task("glaive_toolcall_en_demo").tools) == (
+        "{messages}",
+        "{tools}",
+    )
     words = ["--kind", "generate", "--input", "instruction", "--output", "output", "--target", "0.5"]
     assert main(["init", "own", "--data", str(fixtures / "formats/alpaca_en_demo.json"), *words]) == 0
     assert "recognised" not in capsys.readouterr().err, "nothing is converted where the rows' own columns are named"

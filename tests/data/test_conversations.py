@@ -85,6 +85,11 @@ def test_rows_that_are_no_conversations_are_named_with_the_first_fault(tmp_path)
     assert "train.jsonl:43 has turn 1: the role is 'usr'; did you mean \"user\"?" in problem
 
 
+def test_tools_that_are_none_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"a list of tools, or JSON of one; train.jsonl:41 has the number 7"):
+        prepared(tmp_path, openai, TASK + 'tools: "{tools}"', more=[{**openai(50), "tools": 7}])
+
+
 def renderer_for(task, version):
     texts = [text for row in version.train for text in task_texts(task, "json", row.fields)]
     return Renderer.of_task(task, train_tokenizer(texts, 400, specials=(*SPECIALS, *task_marks(task))))

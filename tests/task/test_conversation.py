@@ -211,6 +211,23 @@ def test_turns_leave_from_the_front_only_if_asked_and_system_turns_stay():
     assert without_first(read_turns(TWO[-2:])) is None
 
 
+def test_tools_stand_in_front_of_the_system_turn_where_a_row_has_some():
+    renderer = renderer_of(TASK + 'tools: "{tools}"')
+    plain, tools = renderer_of(), [{"name": "find", "arguments": {"b": 1, "a": 2}}]
+    written = '[{"arguments":{"a":2,"b":1},"name":"find"}]'
+    with_system = [{"role": "system", "content": f"{written}\n\nbe brief"}, *TWO[1:]]
+    alone = [{"role": "system", "content": written}, *TWO[1:]]
+    for item in (tools, written):
+        assert renderer.prompt_ids({"messages": TWO, "tools": item}) == plain.prompt_ids({"messages": with_system})
+        assert renderer.prompt_ids({"messages": TWO[1:], "tools": item}) == plain.prompt_ids({"messages": alone})
+    for nothing in ({}, {"tools": None}, {"tools": ""}, {"tools": []}):
+        assert renderer.prompt_ids({"messages": TWO, **nothing}) == plain.prompt_ids({"messages": TWO})
+    again = Renderer.from_json(renderer.to_json(), renderer.tokenizer)
+    assert again.conversation.form == renderer.conversation.form
+    with pytest.raises(InputError, match="tools: expected a list of tools"):
+        renderer.prompt_ids({"messages": TWO, "tools": 7})
+
+
 def test_a_renderer_of_conversations_travels():
     renderer = renderer_of(
         TASK + "supervise: [assistant, tool]\noverlong: drop-turns\ndevice: {context: 64, prompt_tokens: 32}"

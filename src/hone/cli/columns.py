@@ -118,12 +118,9 @@ def propose_of_format(looked: Looked, kind: str) -> tuple[Proposal, Proposal] | 
 
 
 def propose_conversation(looked: Looked, kind: str) -> Proposal | None:
-    """The column of conversations, where rows have several answers: each of them can then be learned.
-
-    None where tools belong to a row: they are no turn, and stand in the prompt's template.
-    """
+    """The column of conversations, where rows have several answers: each of them can then be learned."""
     found = looked.format
-    if found is None or kind != "generate" or "messages" not in found.columns or "tools" in found.columns:
+    if found is None or kind != "generate" or "messages" not in found.columns:
         return None
     name = found.columns["messages"]
     answers = [sum(turn["role"] == "assistant" for turn in row.fields.get(name) or ()) for row in looked.rows]

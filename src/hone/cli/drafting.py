@@ -175,7 +175,8 @@ def _templates(desk: _Desk, looked: Looked) -> None:
     talk = looking.propose_conversation(looked, kind) if given_in is None and given_out is None else None
     if talk is not None:
         desk.put("conversation", _proposed(desk, "conversation", talk), desk.why.get("conversation", talk.why))
-        desk.values |= {"input": None, "output": None}
+        tools = looked.format.columns.get("tools") if looked.format is not None else None
+        desk.values |= {"input": None, "output": None, "tools": f"{{{tools}}}" if tools else None}
         return
     if kind == "language-model" and given_in:
         desk.problems.append("--input: a language-model task has no prompt; the text column goes in --output")

@@ -43,6 +43,8 @@ def task_text(name: str, values: Mapping[str, Any], why: Mapping[str, str], rows
             _line(f"conversation: {_scalar(values['conversation'])}", "prompt and answers, as turns with roles")
         )
         lines.append(_line("supervise: [assistant]", "roles whose turns are learned: system, user, assistant, tool"))
+        if values.get("tools"):
+            lines.append(_line(f"tools: {_scalar(values['tools'])}", "what the assistant may call, in the system turn"))
     else:
         lines.append(_line(f"output: {_flow(values['output'])}", "the answer that the model is to give"))
     lines += [

@@ -90,6 +90,7 @@ class Checker:
         self._json_allowed = task.kind == "extract"
         self._listed = LISTED.get(task.kind)
         self._conversation = task.conversation is not None
+        self._tools = "".join(columns(task.tools))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -128,6 +129,11 @@ class Checker:
             if found is not None:
                 self._add(Bad(row.id, column, expected, found))
                 good = False
+        # A row may have no tools, so their column is none that it needs.
+        tools = fields.get(self._tools) if self._tools else None
+        if tools is not None and not isinstance(tools, str | list | dict):
+            self._add(Bad(row.id, self._tools, "a list of tools, or JSON of one", kind_of(tools)))
+            good = False
         return good
 
     def _fault(self, column: str, value: Any) -> tuple[str, str | None]:

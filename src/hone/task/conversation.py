@@ -44,17 +44,20 @@ class Form:
     """How a task reads conversations.
 
     ``template`` names the column; ``supervise`` are the roles that are learned; ``longest`` ids are what a row may have
-    before whole turns leave from its front, None where none do.
+    before whole turns leave from its front, None where none do; ``tools`` is the column of the tools that the assistant
+    may call, which stand in front of the system turn's text ("": there are none).
     """
 
     template: str
     supervise: tuple[str, ...] = ("assistant",)
     longest: int | None = None
+    tools: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The form in the place of a template; :func:`form_of` is the inverse."""
         plain: dict[str, Any] = {"conversation": self.template, "supervise": list(self.supervise)}
-        return plain if self.longest is None else {**plain, "longest": self.longest}
+        more = {"longest": self.longest, "tools": self.tools}
+        return {**plain, **{key: value for key, value in more.items() if value}}
 
     def turns(self, fields: Mapping[str, Any]) -> list[Turn]:
         """The turns of a row; a text alone is one turn of the user.
@@ -62,7 +65,14 @@ class Form:
         Raises:
             InputError: for what is no conversation.
         """
-        return read_turns(fill(self.template, fields))
+        turns = read_turns(fill(self.template, fields))
+        tools = tools_text(fields.get(self.tools)) if self.tools else ""
+        if not tools:
+            return turns
+        first = turns[0]
+        if first.role != "system":
+            return [Turn("system", tools), *turns]
+        return [first._replace(text=f"{tools}\n\n{first.text}"), *turns[1:]]
 
     def is_learned(self, turn: Turn) -> bool:
         """Whether a turn carries loss."""
@@ -138,7 +148,21 @@ def form_of(template: Any) -> Form | None:
     """The form that stands in the place of a template; None where there is a template."""
     if not isinstance(template, Mapping) or "conversation" not in template or "supervise" not in template:
         return None
-    return Form(str(template["conversation"]), tuple(template["supervise"]), template.get("longest"))
+    longest, tools = template.get("longest"), str(template.get("tools", ""))
+    return Form(str(template["conversation"]), tuple(template["supervise"]), longest, tools)
+
+
+def tools_text(value: Any) -> str:
+    """A row's tools as JSON text; "" where it has none.
+
+    Raises:
+        InputError: for what is neither a list of tools nor text.
+    """
+    if value is None or isinstance(value, str):
+        return (value or "").strip()
+    if not isinstance(value, list | dict):
+        raise InputError(f"tools: expected a list of tools, or JSON of one; got {_kind(value)}")
+    return _json(value) if value else ""
 
 
 def read_turns(value: Any) -> list[Turn]:
@@ -199,9 +223,7 @@ def turn_text(message: Mapping[str, Any]) -> str | None:
     if not isinstance(calls, list) or not all(isinstance(call, Mapping) for call in calls):
         return None
     made = [_call(call.get("function", call)) for call in calls]
-    written = json.dumps(
-        made[0] if len(made) == 1 else made, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str
-    )
+    written = _json(made[0] if len(made) == 1 else made)
     return f"{content}\n{written}" if content else written
 
 
@@ -265,6 +287,10 @@ def _call(function: Any) -> Any:
         with contextlib.suppress(ValueError, RecursionError):
             arguments = json.loads(arguments)
     return {"name": function.get("name"), "arguments": arguments}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def _kind(value: Any) -> str:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from hone.errors import nearest
 from hone.task.conversation import Form, Role
 from hone.task.metrics import DEFAULT_METRIC, METRICS
-from hone.task.templates import parts, template_problems
+from hone.task.templates import columns, parts, template_problems
 
 Kind = Literal["classify", "multi-label", "tag", "extract", "generate", "language-model"]
 """``classify``: one label a row. ``multi-label``: any number, a list. ``tag``: entities in the text, a list."""
@@ -193,6 +193,8 @@ class Task(Section):
     """The column that holds a conversation, such as ``"{messages}"``, in the place of input and output (generate)."""
     supervise: tuple[Role, ...] = ()
     """Roles whose turns are learned; without it the assistant's. Conversations only."""
+    tools: str | None = None
+    """The column of the tools that the assistant may call, ``"{tools}"``; they stand in front of the system turn."""
     output_schema: str | None = Field(default=None, alias="schema")
     """File of the answer's JSON Schema; without it one is inferred from train and shown."""
     metric: str = ""
@@ -251,6 +253,8 @@ class Task(Section):
         taken = [key for key in ("input", "output") if getattr(self, key) is not None]
         problems += [f"{key}: the conversation is prompt and answer; remove this key, or conversation" for key in taken]
         problems += _one_column_problems("conversation", self.conversation, "list of messages")
+        if self.tools is not None:
+            problems += _one_column_problems("tools", self.tools, "list of tools, or JSON of one")
         if "assistant" not in self.supervise:
             problems.append("supervise: must hold assistant: the last answer is what is scored; got none of that role")
         if self.overlong == "split":
@@ -261,6 +265,8 @@ class Task(Section):
         problems = []
         if self.supervise:
             problems.append("supervise: names roles of a conversation, and this task has none; remove this key")
+        if self.tools is not None:
+            problems.append("tools: belong to a conversation, and this task has none; put the column into input")
         if self.overlong == "drop-turns":
             problems.append("overlong: drop-turns shortens conversations, and this task has none; use error or drop")
         return problems
@@ -304,7 +310,7 @@ class Task(Section):
         """What the prompt is made of, as plain values: a template, a list of messages, or a conversation's form."""
         if self.conversation is not None:
             longest = self.device.context if self.overlong == "drop-turns" else None
-            return Form(self.conversation, self.supervise, longest).to_json()
+            return Form(self.conversation, self.supervise, longest, "".join(columns(self.tools))).to_json()
         if isinstance(self.input, list):
             return [message.model_dump() for message in self.input]
         return self.input
@@ -322,7 +328,7 @@ class Task(Section):
     def to_json(self) -> dict[str, Any]:
         """Plain values under the names of ``hone.yaml``."""
         # A task without conversations is written as before there were any: its id stays.
-        left_out = {"conversation", "supervise"} if self.conversation is None else set()
+        left_out = {"conversation", "supervise", "tools"} if self.conversation is None else set()
         return self.model_dump(by_alias=True, mode="json", exclude=left_out)
 
 
