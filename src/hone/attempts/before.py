@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hone.attempts.bench import Bench, base_of, build_model, source_of
 from hone.attempts.calibrate import Speed, bench_of, speed_of
 from hone.processes import Channel
+from hone.task.render import task_marks
 
 if TYPE_CHECKING:
     from hone.model.base import Base
@@ -122,7 +123,9 @@ class Start:
 def opened(bench: Bench) -> Base | None:
     """The base of a bench, opened and not loaded; None from scratch."""
     recipe = bench.recipe
-    return None if recipe.base.startswith("scratch") else base_of(recipe, bench.data.labels)
+    if recipe.base.startswith("scratch"):
+        return None
+    return base_of(recipe, bench.data.labels, task_marks(bench.task))
 
 
 def unsaid(line: str) -> None:

@@ -45,6 +45,8 @@ def is_set(recipe: Recipe, key: str) -> bool:
 
 def _start(recipe: Recipe) -> list[str]:
     if recipe.base.startswith("scratch"):
+        if problem := _unknown_preset(recipe.base):
+            return [problem]
         if recipe.add_tokens:
             count = len(recipe.add_tokens)
             return [
@@ -55,6 +57,18 @@ def _start(recipe: Recipe) -> list[str]:
         return []
     from_scratch = ("architecture", "initial", "init_std", "rope_theta")
     return _unused(recipe, from_scratch, f"it shapes a model from scratch; {recipe.base} brings its own")
+
+
+def _unknown_preset(base: str) -> str:
+    from hone.model.encoders import encoder_preset, is_encoder
+    from hone.model.presets import DEFAULT_PRESET, preset
+
+    name = base.partition(":")[2] or DEFAULT_PRESET
+    try:
+        encoder_preset(name) if is_encoder(base) else preset(name)
+    except InputError as error:
+        return f"base {base}: {error}"
+    return ""
 
 
 def _unused(recipe: Recipe, keys: tuple[str, ...], why: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from hone.task.scores import Score
@@ -58,7 +58,8 @@ class AttemptReport:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> AttemptReport:
-        """The report that :meth:`to_json` wrote."""
+        """The report that :meth:`to_json` wrote; also from a run's ``result.json``, which has more in it."""
         score = None if data["score"] is None else Score.from_json(data["score"])
         scores = {name: Score.from_json(value) for name, value in data["scores"].items()}
-        return cls(**{**data, "score": score, "scores": scores})
+        mine = {item.name: data[item.name] for item in fields(cls) if item.name in data}
+        return cls(**{**mine, "score": score, "scores": scores})

@@ -12,6 +12,7 @@ from typing import Any
 
 from hone.attempts import AttemptReport, launch, work
 from hone.attempts.before import costs
+from hone.attempts.bench import base_of
 from hone.attempts.boxed import PLAN_FILE, Plan, group_speed, plan_box
 from hone.attempts.checking import check_recipe
 from hone.attempts.finding import find
@@ -29,6 +30,7 @@ from hone.solving.defaults import MOST_EPOCHS
 from hone.solving.joined import Group, started_processes
 from hone.task.own_metric import load_metric
 from hone.task.recipe import Recipe
+from hone.task.render import task_marks
 from hone.task.spec import Task
 
 Say = Callable[[str], None]
@@ -169,6 +171,9 @@ class _Single:
         self.lab = Lab(wish.folder, trackers=wish.trackers, say=watched.say)
         self.recipe = wish.recipe.child(data=self.data.id)
         check_recipe(self.recipe, self.task)
+        if not self.recipe.base.startswith("scratch"):
+            # What is wrong with a base is said here: its tokenizer is read, its weights are not.
+            _ = base_of(self.recipe, self.data.labels, task_marks(self.task)).vocabulary
 
     def go(self) -> AttemptReport:
         """Find or make the run, then work on it."""
@@ -176,7 +181,7 @@ class _Single:
         if run.result is not None:
             line = f"run {run.folder.name} has carried out this recipe on this data; nothing is computed again"
             self.watched.say(line)
-            return AttemptReport.from_json({key: value for key, value in run.result.items() if key != "recipe_id"})
+            return AttemptReport.from_json(run.result)
         recipe = self.recipe if plan is None else plan.recipe
         order = {"run": run.number, "recipe": recipe, "trackers": self.wish.trackers, "say_before": True}
         if plan is not None:

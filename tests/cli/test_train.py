@@ -1,0 +1,122 @@
+"""hone train as a user types it: wrong input is a sentence and loses nothing, a box ends, a run goes on."""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from hone.cli import main
+from hone.lab.lab import Lab
+
+TINY = ["--set", "base=scratch:tiny", "--set", "vocab_size=400", "--set", "batch_size=8", "--set", "eval_rows=8"]
+"""What trains in moments."""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, fixtures):
+    """A copy of the small banking task; the working directory is its parent."""
+    shutil.copytree(fixtures / "banking", tmp_path / "banking")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "banking"
+
+
+def said(capsys, *words, status=2):
+    assert main(["train", "banking", *words]) == status
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentences"),
+    [
+        (["--minutes", "0"], ["--minutes must be above 0; got 0"]),
+        (["--minutes", "2", "--steps", "5"], ["--minutes 2 plans the steps, and steps 5 are set"]),
+        (["--minutes", "2", "--find", "rate"], ["--minutes has no effect on --find"]),
+        (["--dry-run", "--name", "x", "--pause-after", "1"], ["--name has no effect", "--pause-after has no effect"]),
+        (["--set", "base=scratch:7m"], ['preset "7m" is not known']),
+        (["--set", "base=./nowhere"], ["nowhere"]),
+        (["--set", "objective=tag-tokens", "--set", "mask_share=0.3"], ["of kind classify", "only objective masked"]),
+        (["--set", "replay=gone.txt", "--set", "replay_share=0.1", *TINY, "--steps", "2"], ["gone.txt"]),
+    ],
+)
+def test_wrong_input_is_told_with_what_to_do(folder, capsys, words, sentences):
+    text = said(capsys, *words)
+    assert all(sentence in text for sentence in sentences), text
+
+
+def test_a_base_with_another_models_tokenizer_is_refused(folder, capsys, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    from hone.data.tokenizer import train_tokenizer
+
+    base = tmp_path / "base"
+    config = {"vocab_size": 90, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**config, num_attention_heads=2))
+    model.save_pretrained(base)
+    train_tokenizer([" a card that was lost"] * 30, 300, ()).save(base)
+    text = said(capsys, "--set", f"base={base}")
+    assert "90" in text, "the rows of the embedding are named"
+    assert Lab(folder).runs() == [], "and no run is begun"
+
+
+def test_a_run_is_made_repeated_and_shown(folder, capsys):
+    words = ["train", "banking", *TINY, "--steps", "4", "--json"]
+    assert main(words) == 0
+    written = capsys.readouterr()
+    document = json.loads(written.out.splitlines()[-1])
+    assert document["status"] == "finished"
+    assert document["step"] == 4
+    for begin in ("start: scratch:tiny", "parameters:", "training memory:", "supervised tokens:", "precision:"):
+        assert f"\n{begin}" in written.err, begin
+    assert "memory: " in written.out
+    assert "estimated" in written.out
+    assert "diagnosis: " in written.out
+    kept = json.loads((Lab(folder).run(1).folder / "result.json").read_text())
+    assert kept["seconds_by_part"]["compute"] > 0
+    assert kept["estimated_bytes"] > 0
+    assert kept["diagnosis"]["verdict"]["sentence"]
+    assert main(words) == 0
+    assert "nothing is computed again" in capsys.readouterr().err
+
+
+def test_a_box_that_is_over_at_once_trains_little_says_so_and_is_planned_once(folder, capsys):
+    words = ["train", "banking", *TINY, "--minutes", "0.02"]
+    assert main(words) == 0
+    written = capsys.readouterr()
+    assert "nothing will be learned; take a larger box" in written.err
+    run = Lab(folder).run(1)
+    plan = json.loads((run.folder / "box.json").read_text())
+    assert run.result["box"]["seconds"] == pytest.approx(1.2)
+    assert plan["used_s"] >= run.result["box"]["used_s"]
+    assert run.result["step"] == run.result["box"]["decided"][-1][1]
+    assert main(words) == 0
+    assert "nothing is computed again" in capsys.readouterr().err
+    assert len(Lab(folder).runs()) == 1
+
+
+def test_a_dry_run_keeps_nothing(folder, capsys):
+    assert main(["train", "banking", *TINY, "--steps", "4", "--dry-run", "--json"]) == 0
+    written = capsys.readouterr()
+    document = json.loads(written.out.splitlines()[-1])
+    assert document["recipe"]["steps"] == 4
+    assert document["training time"] > 0
+    assert "measured" in written.err
+    assert Lab(folder).runs() == []
+
+
+def test_a_disk_that_is_full_is_a_sentence_and_the_run_goes_on_when_it_is_not(folder, capsys):
+    """A limit on the size of files stands for the disk: the weights of the run do not fit."""
+    words = [sys.executable, "-m", "hone", "train", "banking", *TINY, "--steps", "4"]
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (250_000, 250_000))
+
+    full = subprocess.run(words, preexec_fn=limited, capture_output=True, text=True, check=False)
+    assert full.returncode == 3, full.stderr
+    assert "could not write" in full.stderr
+    assert "Traceback" not in full.stderr
+    assert main(words[3:]) == 0
+    assert "finished" in capsys.readouterr().out
