@@ -85,6 +85,22 @@ def test_rows_that_are_no_conversations_are_named_with_the_first_fault(tmp_path)
     assert "train.jsonl:43 has turn 1: the role is 'usr'; did you mean \"user\"?" in problem
 
 
+@pytest.mark.parametrize("make", [openai, sharegpt])
+def test_turns_of_the_weight_zero_stay_so_whatever_the_format(make, tmp_path):
+    def lighter(number):
+        row = make(number)
+        turns = row.get("messages") or row["conversations"]
+        turns[-3]["weight"] = 0  # the first answer
+        return row
+
+    task, version, _ = prepared(tmp_path, lighter)
+    renderer = renderer_for(task, version)
+    row = version.train[0]
+    example = renderer.example(row.id, row.fields)
+    learned = renderer.tokenizer.decode(example.ids[example.supervised].tolist())
+    assert learned == " " + row.fields["messages"][-1]["content"]
+
+
 def test_tools_that_are_none_are_named(tmp_path):
     with pytest.raises(InputError, match=r"a list of tools, or JSON of one; train.jsonl:41 has the number 7"):
         prepared(tmp_path, openai, TASK + 'tools: "{tools}"', more=[{**openai(50), "tools": 7}])

@@ -101,7 +101,7 @@ def _openai(turn: Mapping[str, Any], field: str, where: str, own: frozenset[str]
     if calls is None and isinstance(turn.get("function_call"), Mapping):
         calls = [turn["function_call"]]
     message: Message = {"role": role, "content": _content(turn, "content", bool(calls), field, where)}
-    message |= {key: turn[key] for key in ("name", "tool_call_id") if turn.get(key) is not None}
+    message |= {key: turn[key] for key in ("name", "tool_call_id", "weight") if turn.get(key) is not None}
     if calls:
         if role != "assistant":
             raise Fault(field, "tool calls in turns of the assistant only", f'{where} of "{role}" with calls')
@@ -115,11 +115,12 @@ def _sharegpt(turn: Mapping[str, Any], field: str, where: str, own: frozenset[st
     role = _role(turn, "from", SHAREGPT_ROLES, field, where)
     _check_keys(turn, _SHAREGPT_KEYS | own, field, where)
     content = _content(turn, "value", False, field, where)
+    weight = {"weight": turn["weight"]} if turn.get("weight") is not None else {}
     if turn["from"] != "function_call":
-        return {"role": role, "content": content}
+        return {"role": role, "content": content, **weight}
     calls = _json(content)
     calls = calls if isinstance(calls, list) and calls else [calls]
-    return {"role": role, "content": "", "tool_calls": [_tool_call(call, field, where) for call in calls]}
+    return {"role": role, "content": "", "tool_calls": [_tool_call(call, field, where) for call in calls], **weight}
 
 
 def _role(turn: Mapping[str, Any], key: str, roles: Mapping[str, str], field: str, where: str) -> str:
