@@ -224,3 +224,22 @@ def test_json_is_plain(made: dict[str, Made]) -> None:
 def test_neither_torch_nor_transformers_is_needed() -> None:
     code = "import sys, hone.data.rendered; print([m for m in ('torch', 'transformers') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+# Encoders.
+
+
+def test_rows_of_an_encoder_are_shown_between_its_marks_with_what_is_supervised_in_place(tmp_path: Path) -> None:
+    rows = [{"text": f"fly {n} to rome now", "entities": [{"type": "city", "text": "rome"}]} for n in range(60)]
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    values = {"task": "t", "kind": "tag", "data": {"train": "train.jsonl", "dev": 10}, "target": 0.5}
+    write_json(tmp_path / "hone.yaml", {**values, "input": "{text}", "output": "{entities}"})
+    task = load_task(tmp_path)
+    version = prepare(task, tmp_path, tmp_path / "cache", lambda line: None)
+    found, lines = shown((task, version, tmp_path), 2)
+    assert any("for an encoder" in line for line in lines)
+    for row in found:
+        names = [piece.text for piece in row.pieces]
+        assert (names[0], names[-1]) == ("<|begin|>", "<|end|>")
+        assert [piece.supervised for piece in row.pieces][1:-1] == [True] * (len(names) - 2)
+        assert "".join(names[1:-1]) == next(r.fields["text"] for r in version.train if r.id == row.row)

@@ -22,7 +22,8 @@ from small_encoders import (
 from small_runs import apart
 from torch.nn import functional
 
-from hone.model.heads import encoder_logits
+from hone.errors import InputError
+from hone.model.heads import encoder_logits, pool_by_mean
 from hone.train.batches import Batch, collate
 from hone.train.objectives import AtPositions, Objective, SeveralLabels
 
@@ -99,6 +100,32 @@ def test_packed_rows_of_an_encoder_do_not_see_each_other(family: str) -> None:
     changed = logits_of(model, collate([(other, rows[1]), tuple(rows[2:])]))
     skip, less = int(rows[0].supervised.sum()), int(other.supervised.sum())
     assert torch.equal(changed[less:], packed[skip:])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_mean_of_a_row_is_that_of_its_own_tokens(family: str) -> None:
+    model, rows = encoder(family, "SequenceClassification"), classified(3)
+    first = logits_of(model, collate([(row,) for row in rows]))
+    pool_by_mean(model)
+    assert "pooler" not in "".join(name for name, _ in model.named_parameters())
+    batch = collate([(row,) for row in rows])
+    beside = logits_of(model, batch)
+    assert not torch.allclose(beside, first)
+    for row, line in zip(rows, beside, strict=True):
+        with torch.no_grad():
+            mean = model.base_model(torch.tensor(row.ids[None]).long())[0].mean(1)
+            if family == "bert":
+                by_hand = model.classifier(mean)
+            elif family == "distilbert":
+                by_hand = model.classifier(torch.relu(model.pre_classifier(mean)))
+            else:
+                by_hand = model.classifier(mean[:, None])
+        assert torch.allclose(line, by_hand[0], atol=1e-5)
+
+
+def test_pooling_that_a_family_does_not_know_is_refused_in_a_sentence() -> None:
+    with pytest.raises(InputError, match="pooling mean is not known for BertForMaskedLM"):
+        pool_by_mean(encoder("bert", "MaskedLM"))
 
 
 OBJECTIVES: dict[str, tuple[str, Objective]] = {

@@ -105,7 +105,8 @@ def _rendered(task: Task, renderer: Renderer, row: Row, why: str) -> RenderedRow
         num_tokens=len(example.ids),
         num_prompt=int((~example.supervised).sum()),
         num_supervised=int(example.supervised.sum()),
-        pieces=tuple(_shortened(pieces)),
+        # An encoder's supervised positions stand among what it reads.
+        pieces=tuple(_cut(pieces, PROMPT_SHOWN) if example.reads_both_ways else _shortened(pieces)),
         note=_note(task, len(example.ids)),
     )
 

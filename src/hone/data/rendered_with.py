@@ -7,12 +7,13 @@ from pathlib import Path
 
 from hone.data.prepare import DataVersion
 from hone.data.rows import Row
-from hone.data.tokenizer import FILE, TextTokenizer, train_tokenizer
+from hone.data.tokenizer import ENCODER_SPECIALS, FILE, TextTokenizer, train_tokenizer
 from hone.files import read_json
+from hone.task.encoding import EncoderRenderer
 from hone.task.layouts import frames_of
 from hone.task.recipe import Recipe
-from hone.task.render import SPECIALS, Renderer, label_token, task_marks, task_reference, task_texts
-from hone.task.spec import Task
+from hone.task.render import SPECIALS, Renderer, label_token, task_marks, task_prompt, task_reference, task_texts
+from hone.task.spec import LISTED, Task
 
 Say = Callable[[str], None]
 _CHARS_LEARNED = 4_000_000
@@ -39,9 +40,8 @@ def _of_run(task: Task, folder: Path, say: Say) -> Renderer | None:
         if not (run.model / FILE).is_file() or not (run.model / "hone.json").is_file():
             continue
         renderer = Renderer.from_json(read_json(run.model / "hone.json")["renderer"], TextTokenizer.open(run.model))
-        fresh = Renderer.of_task(task, renderer.tokenizer)
-        same = ("kind", "input_template", "output_template")
-        if all(getattr(renderer, name) == getattr(fresh, name) for name in same):
+        mine = (renderer.kind, renderer.input_template, renderer.output_template)
+        if mine == (task.kind, *Renderer.templates_of(task)):
             say(f"tokens: the tokenizer of run {run.number} ({run.name}), {renderer.tokenizer.vocab_size:,} ids")
             return renderer
         say(f"tokens: run {run.number} was rendered with other templates, so its tokenizer is not used")
@@ -59,6 +59,10 @@ def _of_base(task: Task, folder: Path, version: DataVersion, say: Say) -> Render
     from tokenizers import AddedToken, Tokenizer
 
     rust = Tokenizer.from_file(str(path))
+    if marks := TextTokenizer(rust).encoder_marks:
+        tokenizer = TextTokenizer(rust)
+        say(f"tokens: the tokenizer of the base {task.base}, an encoder, {tokenizer.vocab_size:,} ids")
+        return EncoderRenderer.for_task(task, tokenizer, marks, version.labels)
     names = [*SPECIALS, *task_marks(task), *map(label_token, version.labels)]
     rust.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in names])
     tokenizer = TextTokenizer(rust)
@@ -83,6 +87,8 @@ def _base_file(base: str, folder: Path) -> Path | None:
 
 def _trained(task: Task, version: DataVersion, say: Say) -> Renderer:
     recipe = Recipe()
+    if task.kind in LISTED or task.base.startswith("scratch:bert-"):
+        return _trained_for_encoder(task, version, say)
     framed = task.kind == "extract" and recipe.layout == "framed-json"
     frames = frames_of(task_reference(task, row.fields) for row in version.train) if framed else []
     least = 256 + len(SPECIALS) + len(version.labels) + len(frames) + _MERGES
@@ -95,6 +101,16 @@ def _trained(task: Task, version: DataVersion, say: Say) -> Renderer:
     )
     entries = {text: one for text in frames if (one := tokenizer.entry_id(text)) is not None}
     return Renderer.of_task(task, tokenizer, layout=recipe.layout, labels=version.labels, frames=entries)
+
+
+def _trained_for_encoder(task: Task, version: DataVersion, say: Say) -> Renderer:
+    texts = [task_prompt(task, row.fields) for row in version.train]
+    tokenizer = train_tokenizer(texts, 256 + len(ENCODER_SPECIALS) + _MERGES, specials=ENCODER_SPECIALS)
+    say(
+        f"tokens: no run and no base has a tokenizer yet, so one of {tokenizer.vocab_size:,} ids was trained for an "
+        f"encoder on {len(texts):,} training rows; a run trains its own"
+    )
+    return EncoderRenderer.for_task(task, tokenizer, tokenizer.encoder_marks, version.labels)
 
 
 def _texts(task: Task, rows: Sequence[Row], recipe: Recipe) -> tuple[list[str], int]:

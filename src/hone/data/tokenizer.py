@@ -59,6 +59,13 @@ class TextTokenizer:
         """Special tokens by name, in the order of their ids."""
         return dict(sorted(self._special_ids.items(), key=lambda item: item[1]))
 
+    @property
+    def encoder_marks(self) -> dict[str, str]:
+        """The marks of an encoder by role, as its files usually name them: none without a token to mask with."""
+        names = {role: next((n for n in known if n in self._special_ids), "") for role, known in _ENCODER_ROLES.items()}
+        roles = {"pad": "pad_token", "begin": "cls_token", "end": "sep_token", "mask": "mask_token"}
+        return {role: names[key] for role, key in roles.items()} if all(names.values()) else {}
+
     @cached_property
     def hash(self) -> str:
         """12 hex digits of the whole tokenizer: equal hashes give equal ids for every text."""

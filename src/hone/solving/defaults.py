@@ -21,6 +21,8 @@ MOST_EPOCHS = {
 }
 """Passes over the training rows beyond which the default recipe gains nothing: a large box does not make it longer."""
 LEAST_STEPS = 40
+NARROW = 512
+"""Hidden width up to which a pretrained encoder takes the higher rate that was measured on MiniLM (384 wide)."""
 EVALUATIONS = 4
 WARMUP_SHARE = 0.05
 
@@ -76,8 +78,17 @@ def _of_encoder(task: Task, base: str) -> dict[str, object]:
     }
     if base.startswith("scratch"):
         return values | {"learning_rate": 1e-3, "init_std": 0.02, "vocab_size": 2048}
-    # A new head has to move further than what lies under it.
-    return values | {"learning_rate": 1e-3, "layer_decay": 0.8}
+    # A new head has to move further than what lies under it, and a wide encoder moves more gently.
+    return values | {"learning_rate": 1e-3 if _width(base) <= NARROW else 2e-4, "layer_decay": 0.8}
+
+
+def _width(base: str) -> int:
+    """Width of the hidden states of a pretrained encoder, as its config says it."""
+    from hone.data.tokenizer import TextTokenizer
+    from hone.model.base import open_base
+
+    config = open_base(base, TextTokenizer, head="masked-tokens").config
+    return int(config.get("hidden_size") or config.get("dim") or 2 * NARROW)
 
 
 def planned(task: Task, recipe: Recipe, rate: Rate, available_s: float) -> tuple[Recipe, str]:
