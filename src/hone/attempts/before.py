@@ -12,6 +12,8 @@ from hone.processes import Channel
 from hone.task.render import task_marks
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from hone.model.base import Base
     from hone.model.estimate import Figure
     from hone.train.source import BatchSource
@@ -37,15 +39,17 @@ class Before:
         return int(self.values[MEMORY])
 
 
-def before_the_start(bench: Bench, source: BatchSource, speed: Speed | None = None) -> Before:
-    """Starting point, figures, supervised tokens and precision of a recipe on its data.
+def before_the_start(bench: Bench, model: nn.Module, source: BatchSource, speed: Speed | None = None) -> Before:
+    """Starting point, figures, batches, optimizer and precision of a recipe on its data.
 
     Args:
         bench: the recipe with its data.
+        model: the module that is about to be trained.
         source: its batches.
         speed: as measured here; without it the time follows from the first steps.
     """
     from hone.train.fabric import precision_of
+    from hone.train.optimizers import describe
 
     recipe = bench.recipe
     lines, values = _start(bench)
@@ -60,7 +64,7 @@ def before_the_start(bench: Bench, source: BatchSource, speed: Speed | None = No
         f"({supervised / real:.0%}); {recipe.steps:,} steps are {recipe.steps / source.num_steps(0):.1f} epochs"
     )
     precision, why = precision_of(recipe)
-    lines.append(f"precision: {precision}, {why}")
+    lines += [source.padding_line(0), *describe(model, recipe), f"precision: {precision}, {why}"]
     values |= {
         "supervised_tokens": supervised,
         "epoch_tokens": real,
@@ -78,17 +82,14 @@ def costs(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     """
     import torch
 
-    from hone.train.optimizers import describe
-
     recipe = order["recipe"]
     torch.set_num_threads(recipe.threads)
     bench = bench_of(channel, order)
     model = build_model(recipe, bench.tokenizer, bench.data.labels)
     source = source_of(bench)
     speed = speed_of(model, source, recipe, order["seconds"])
-    found = before_the_start(bench, source, speed)
-    # The engine says these itself when it begins.
-    for line in [*found.lines, source.padding_line(0), *describe(model, recipe)]:
+    found = before_the_start(bench, model, source, speed)
+    for line in found.lines:
         channel.send({"kind": "line", "line": line})
     return found.values
 
@@ -106,13 +107,13 @@ class Start:
         return None if self.base is None else self.base.id
 
     @classmethod
-    def of(cls, bench: Bench, source: BatchSource, say: Say, *, fresh: bool) -> Start:
+    def of(cls, bench: Bench, model: nn.Module, source: BatchSource, say: Say, *, fresh: bool) -> Start:
         """Say what a run will cost and what it starts from; of one that goes on, only what is needed at its end."""
         base = opened(bench)
         if base is not None:
             base.identity  # noqa: B018  (the hashes of now; the end compares with them)
         if fresh and say is not unsaid:
-            found = before_the_start(bench, source)
+            found = before_the_start(bench, model, source)
             for line in found.lines:
                 say(line)
             return cls(base=base, estimated_bytes=found.estimated_bytes)

@@ -80,7 +80,7 @@ def carry_out(  # noqa: PLR0913  (five things are needed; the others are named a
     listeners = _Listeners(say=say, say_before=say_before, on_event=on_event, should_stop=should_stop)
     if not first:
         return _followed(run, _trained(run, bench, model, source, box, until_step, None))
-    start = Start.of(bench, source, say_before, fresh=run.last_step() == 0)
+    start = Start.of(bench, model, source, say_before, fresh=run.last_step() == 0)
     with run.working():
         result = _trained(run, bench, model, source, box, until_step, listeners)
         keep = result.status == "finished" or (result.status == "stopped" and result.step > 0 and time_is_up())
