@@ -59,9 +59,7 @@ class Answering:
     def _prompt(self, given: Any) -> list[int]:
         if self._renderer.kind == "language-model":
             if isinstance(self._renderer, EncoderRenderer):
-                raise InputError(
-                    "this model guesses masked tokens and writes no text; it is a base to train a task on"
-                )
+                raise InputError("this model guesses masked tokens and writes no text; it is a base to train a task on")
             if not isinstance(given, str):
                 raise InputError('this model continues text: give "prompt", not "fields"')
             return [*self._renderer.prompt_ids({}), *self._renderer.tokenizer.encode(given)]
