@@ -62,3 +62,12 @@ def test_a_base_reads_plain_text_on_and_its_file_stays_as_it_was(folder: Path, s
     again: Any = open_base(str(run.model), TextTokenizer)
     assert again.added_tokens == 0
     assert torch.equal(again.module.lm_head.weight, saved.load().lm_head.weight)
+
+
+def test_a_file_of_llama2c_beside_the_task_is_found_wherever_the_command_is_typed(folder: Path, stories: Path) -> None:
+    from hone.task.load import load_task
+
+    (folder / "stories.bin").write_bytes(stories.read_bytes())
+    text = 'task: t\nkind: language-model\ndata: {train: docs.jsonl}\noutput: "{text}"\nbase: stories.bin\n'
+    (folder / "hone.yaml").write_text(text + "metric: bits_per_byte\ntarget: 1.0\n")
+    assert load_task(folder).base == str((folder / "stories.bin").resolve())

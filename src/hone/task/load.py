@@ -44,7 +44,7 @@ def load_task(folder: str | Path, also: Also | None = None) -> Task:
     task = parse_task(path.read_text(encoding="utf-8"), str(path), also)
     base = path.parent / task.base
     # A base beside hone.yaml is found wherever the command is typed.
-    own = not task.base.startswith("scratch") and base.is_dir()
+    own = not task.base.startswith("scratch") and base.exists()
     return task.model_copy(update={"base": str(base.resolve())}) if own else task
 
 

@@ -206,7 +206,7 @@ class Task(Section):
     """What happens to rows longer than ``device.context``; default error (split for language-model)."""
     device: Device = Device()
     base: str = "scratch"
-    """``scratch``, ``scratch:PRESET``, a model folder or a hub id."""
+    """``scratch``, ``scratch:PRESET``, a model folder, a hub id, or a ``.bin`` of llama2.c."""
 
     @classmethod
     def load(cls, folder: str | Path) -> Task:
@@ -236,7 +236,7 @@ class Task(Section):
     @classmethod
     def _base_is_named(cls, value: str) -> str:
         if not value or value == "scratch:":
-            raise ValueError('must be "scratch", "scratch:PRESET", a model folder or a hub id')
+            raise ValueError('must be "scratch", "scratch:PRESET", a model folder, a hub id or a .bin of llama2.c')
         return value
 
     @model_validator(mode="after")
