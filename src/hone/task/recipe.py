@@ -20,7 +20,7 @@ class Recipe(Section):
     """Base or preset, method, data version and hyperparameters of one attempt."""
 
     base: str = "scratch:1m"
-    """``scratch:PRESET``, a model folder or a hub id."""
+    """``scratch:PRESET``, a model folder, a hub id or a ``.bin`` of llama2.c."""
     data: str = ""
     """Id of the data version that it is trained on."""
     vocab_size: int = Field(default=1024, ge=260)
