@@ -79,7 +79,7 @@ def fit(  # noqa: PLR0913  (four things are needed; the others are named and hav
     """Train ``model`` in place by a recipe, from the newest whole state in ``folder/checkpoints`` where there is one.
 
     Args:
-        model: a causal language model; it holds the last weights when the call returns.
+        model: a decoder or an encoder; it holds the last weights when the call returns.
         source: the batches.
         recipe: everything that decides the result; ``recipe.steps`` is the schedule's horizon.
         folder: the run's folder.
@@ -105,21 +105,19 @@ def fit(  # noqa: PLR0913  (four things are needed; the others are named and hav
     """
     _check(recipe, judged=evaluate is not None)
     fabric = connect(recipe)
+    first = fabric.is_global_zero
     caller = _Caller(
         evaluate=evaluate,
         on_step=on_step,
-        on_guard=on_guard if fabric.is_global_zero else None,
+        on_guard=on_guard if first else None,
         should_stop=should_stop,
-        say=(say or _unsaid) if fabric.is_global_zero else _unsaid,
+        say=say if say and first else _unsaid,
         lookout=Lookout(watchers),
         horizon=horizon or FixedHorizon(recipe),
     )
-    lock = locked(folder / ".training", f"the run {folder}") if fabric.is_global_zero else contextlib.nullcontext()
-    generators = generators_of_a_run(recipe.seed, fabric.global_rank)
-    with lock, generators, cpu_threads(recipe.threads), quiet_collector():
-        run = _Run(
-            fabric, model, objective or objective_for(model, recipe.label_smoothing), source, recipe, caller, folder
-        )
+    lock = locked(folder / ".training", f"the run {folder}") if first else contextlib.nullcontext()
+    with lock, generators_of_a_run(recipe.seed, fabric.global_rank), cpu_threads(recipe.threads), quiet_collector():
+        run = _Run(fabric, model, objective, source, recipe, caller, folder)
         return run.go(until_step, save_every or recipe.eval_every)
 
 
@@ -150,7 +148,7 @@ class _Run:
         self,
         fabric: Fabric,
         model: nn.Module,
-        objective: Objective,
+        objective: Objective | None,
         source: BatchSource,
         recipe: Recipe,
         caller: _Caller,
@@ -167,6 +165,7 @@ class _Run:
         if recipe.precision == "auto":
             caller.say(f"precision {self.precision}: {self.why}")
         with self.watch.running("start"):
+            objective = objective or objective_for(model, recipe.label_smoothing)
             self.trainable = Trainable(fabric, model, objective, recipe, precision=self.precision)
             self.keeper = Keeper(
                 fabric,
@@ -177,6 +176,7 @@ class _Run:
                 caller.say,
                 lookout=caller.lookout,
                 watch=self.watch,
+                precision=self.precision,
             )
         self.compiler: Compiler | None = None
         self.progress = Progress()

@@ -53,6 +53,7 @@ class Keeper:
         *,
         lookout: Lookout,
         watch: Stopwatch,
+        precision: str = "32-true",
     ) -> None:
         self._fabric = fabric
         self._trainable = trainable
@@ -62,6 +63,7 @@ class Keeper:
         self._loud = say if fabric.is_global_zero else None
         self._lookout = lookout
         self._watch = watch
+        self._precision = precision
         self.may_rewind = recipe.on_spike == "rewind"
         fixed_every = recipe.eval_every if self.may_rewind else None
         self._checkpoints = Checkpoints(
@@ -97,6 +99,11 @@ class Keeper:
                 f"the checkpoint was written by torch {saved.header['torch']}, this is {torch.__version__}: "
                 "the run goes on, equal up to rounding only"
             )
+        if (before := saved.header.get("precision", self._precision)) != self._precision:
+            self._say(
+                f"the checkpoint was computed in {before}, this device computes in {self._precision}: the run goes on, "
+                "equal up to rounding only"
+            )
         self.evaluations = self._checkpoints.evaluations(progress.step)
         if (best := self._checkpoints.best()) is not None:
             self.best_weights, self.best = best
@@ -120,6 +127,7 @@ class Keeper:
                 average=trainable.average,
                 watchers=self._lookout.state(),
                 seconds_by_part=self._watch.seconds(),
+                precision=self._precision,
             )
             self._checkpoints.save(progress.step, tensors, head)
         self._saved_step = progress.step

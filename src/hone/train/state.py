@@ -118,6 +118,7 @@ def header(
     average: Average | None,
     watchers: Mapping[str, Any],
     seconds_by_part: Mapping[str, float],
+    precision: str,
 ) -> dict[str, Any]:
     """The part of the state that is not tensors."""
     recipe_values = recipe.model_dump(mode="json")
@@ -131,6 +132,7 @@ def header(
         "average_updates": 0 if average is None else average.updates,
         "watchers": dict(watchers),
         "seconds_by_part": dict(seconds_by_part),
+        "precision": precision,
         "torch": torch.__version__,
     }
 
@@ -173,8 +175,7 @@ def base_identity(model: nn.Module, recipe: Recipe) -> str:
     seen = {}
     for name, value in model_tensors(model).items():
         flat = value.detach().reshape(-1)
-        sampled = flat[:: max(1, flat.numel() // SAMPLED)].double() if flat.device.type != "mps" else flat[:SAMPLED]
-        seen[name] = [list(value.shape), sampled.tolist()]
+        seen[name] = [list(value.shape), flat[:: max(1, flat.numel() // SAMPLED)].tolist()]
     return content_hash(seen)
 
 
