@@ -7,7 +7,7 @@ from pathlib import Path
 from hone.errors import InputError
 from hone.model.weights import CONFIG
 
-HUB_FILES = ("*.json", "*.safetensors", "*.txt", "README.md")
+HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.jinja", "README.md")
 """What is fetched; weights in pickles are left there."""
 
 
