@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hone.errors import InputError
+from hone.evaluate.reading import MASKED_METRICS
 from hone.task.recipe import Recipe
 from hone.task.spec import Task
 
@@ -98,6 +99,13 @@ def _objective(recipe: Recipe, task: Task) -> list[str]:
         problems.append(
             "packing puts several rows into one sequence, which objective classify-sequence has one answer for; "
             "set packing=false"
+        )
+    if task.kind == "language-model" and (recipe.objective == "masked-tokens") != (task.metric in MASKED_METRICS):
+        wanted = (
+            f"metric {' or '.join(MASKED_METRICS)}" if task.metric not in MASKED_METRICS else "metric bits_per_byte"
+        )
+        problems.append(
+            f"metric {task.metric} does not go with objective {recipe.objective}; set {wanted} in hone.yaml"
         )
     if recipe.objective != "classify-sequence":
         problems += _unused(recipe, ("pooling",), "only objective classify-sequence pools a row")
