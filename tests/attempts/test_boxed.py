@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -40,13 +41,13 @@ def test_other_tasks_need_half_of_the_epochs_that_gain_anything() -> None:
 def test_evaluations_and_scoring_take_a_tenth_of_the_box(box_s: float, row_s: float) -> None:
     judging = Judging(loss_s=0.2, row_s=row_s, rows=700)
     count, rows, line = cadence(judging, box_s)
-    spent = judging.seconds(8) + count * judging.seconds(rows) + judging.seconds(700)
+    spent = judging.seconds(8) + count * judging.seconds(rows) + min(judging.seconds(700), 0.05 * box_s)
     assert spent <= 0.1 * box_s
     assert f"{spent / box_s:.1%} of the box" in line
 
 
 def test_judging_that_is_too_slow_for_the_box_is_said() -> None:
-    count, _, line = cadence(Judging(loss_s=1.0, row_s=0.1, rows=700), 120.0)
+    count, _, line = cadence(Judging(loss_s=1.0, row_s=0.2, rows=700), 120.0)
     assert count == 1
     assert "over 10%" in line
 
@@ -81,8 +82,19 @@ def test_a_plan_is_read_as_it_was_written_and_knows_the_time_that_is_left(tmp_pa
     assert Plan.read(tmp_path / "elsewhere") is None
 
 
+def test_the_last_scoring_takes_as_many_rows_as_there_is_time_for() -> None:
+    box = Box(ends=time.monotonic() + 11.75, seconds=100.0, judging_s=2.0, scoring_s=5.0, after_s=1.0)
+    # 10 s are left behind what is kept back (1 s, and 0.75 % of the box); 20 rows took 2 s.
+    assert box.affords(700, 20) == pytest.approx(100, abs=1)
+    assert box.affords(50, 20) == 50
+    box.ends = 0.0
+    assert box.affords(700, 20) == 8, "a few rows are scored, whatever the time"
+
+
 def test_the_last_scoring_is_kept_back_as_slow_as_judging_has_become() -> None:
-    box = Box(ends=0.0, seconds=100.0, judging_s=2.0, scoring_s=10.0, after_s=1.0)
+    box = Box(ends=0.0, seconds=100.0, judging_s=1.0, scoring_s=2.0, after_s=1.0)
     before = box.left_s()
-    box.judging_s = 4.0  # an evaluation took twice as long as it was planned with
-    assert before - box.left_s() == pytest.approx(2.0 + 10.0, abs=0.01)
+    box.judging_s = 2.0  # an evaluation took twice as long as it was planned with
+    assert before - box.left_s() == pytest.approx(1.0 + 2.0, abs=0.01)
+    box.judging_s = 100.0
+    assert before - box.left_s() == pytest.approx(99.0 + 3.0, abs=0.01), "5 % of the box are kept for scoring at most"

@@ -39,9 +39,11 @@ TOKENS_PER_PARAMETER = 20.0
 EPOCHS_SHARE = 0.5
 """Share of the most epochs that gain anything which a size must get, for a larger one to be taken."""
 EVALUATION_SHARE = 0.10
+SCORING_SHARE = 0.05
+"""Share of the box that is kept for the last scoring at most; where all of dev takes longer, a part is scored."""
 CADENCES = ((4, 256), (4, 128), (3, 128), (3, 64), (2, 64), (1, 64), (1, 32))
 """Evaluations of a box after the first step and dev rows of each, the most wanted first."""
-JUDGED_ROWS = 16
+JUDGED_ROWS = 32
 """Dev rows that are scored to learn how long judging takes, in a box."""
 AIM = 0.985
 """Share of the box that is planned with: a little early is better than a little late."""
@@ -119,7 +121,7 @@ def why_this_size(chosen: Candidate, measured: Sequence[Candidate], kind: str, m
 
 def cadence(judging: Judging, box_s: float) -> tuple[int, int, str]:
     """Evaluations after the first step, dev rows of each, and a line: a tenth of the box at most, with all scoring."""
-    final_s = judging.seconds(judging.rows)
+    final_s = min(judging.seconds(judging.rows), SCORING_SHARE * box_s)
 
     def cost(count: int, rows: int) -> float:
         return judging.seconds(UNTRAINED_ROWS) + count * judging.seconds(rows) + final_s
@@ -130,8 +132,8 @@ def cadence(judging: Judging, box_s: float) -> tuple[int, int, str]:
     over = "" if share <= EVALUATION_SHARE else f"; that is over {EVALUATION_SHARE:.0%}, and nothing less would judge"
     line = (
         f"evaluations: {count} after the one at the start, on {min(rows, judging.rows):,} dev rows, about "
-        f"{judging.seconds(rows):.1f} s each; all {judging.rows:,} rows for the best weights alone, about "
-        f"{final_s:.1f} s: together {share:.1%} of the box{over}"
+        f"{judging.seconds(rows):.1f} s each; all {judging.rows:,} rows, as far as time allows, for the best "
+        f"weights alone, about {final_s:.1f} s: together {share:.1%} of the box{over}"
     )
     return count, rows, line
 
@@ -159,7 +161,8 @@ class Box:
         """Seconds left for steps and the evaluations between them."""
         slower = self.judging_s / self._planned_judging_s if self._planned_judging_s else 1.0
         late = (1 - AIM) * self.seconds
-        return self.ends - time.monotonic() - late - self.judging_s - self.scoring_s * slower - self.after_s
+        scoring_s = min(self.scoring_s * slower, SCORING_SHARE * self.seconds)
+        return self.ends - time.monotonic() - late - self.judging_s - scoring_s - self.after_s
 
     def timed(self, evaluate: Callable[[nn.Module, int], Judgement]) -> Callable[[nn.Module, int], Judgement]:
         """The same evaluation, its seconds taken; that of an untrained model is another matter."""
@@ -172,6 +175,12 @@ class Box:
             return found
 
         return judged
+
+    def affords(self, rows: int, judged_rows: int) -> int:
+        """Of ``rows`` dev rows, how many there is time to score at the end, as fast as ``judged_rows`` were judged."""
+        left = self.ends - time.monotonic() - self.after_s - (1 - AIM) / 2 * self.seconds
+        fitting = int(left / max(1e-9, self.judging_s / max(1, judged_rows)))
+        return min(rows, max(UNTRAINED_ROWS, fitting))
 
     def to_json(self, folder: Path) -> dict[str, Any]:
         """How the box was used so far, and what the clock decided: from which step on the run was to end at which."""
@@ -281,8 +290,8 @@ def _planned(
     count, rows, judging_line = cadence(judging, box_s)
     after_s = LEAST_AFTER_S + 8 * chosen.parameters / WRITING_BYTES_PER_S + order["opening_s"]
     left = order["ends"] - time.monotonic() - (1 - AIM) * box_s - after_s
-    scoring_s = judging.seconds(UNTRAINED_ROWS) + count * judging.seconds(rows) + judging.seconds(judging.rows)
-    for_steps = left - scoring_s
+    final_s = min(judging.seconds(judging.rows), SCORING_SHARE * box_s)
+    for_steps = left - judging.seconds(UNTRAINED_ROWS) - count * judging.seconds(rows) - final_s
     steps = max(1, int(for_steps / chosen.speed.step_s))
     changes: dict[str, Any] = {
         "steps": steps,
@@ -310,7 +319,7 @@ def _planned(
         "recipe": recipe.model_dump(mode="json"),
         "lines": lines,
         "judging_s": judging.seconds(recipe.eval_rows),
-        "scoring_s": judging.seconds(judging.rows),
+        "scoring_s": final_s,
         "after_s": after_s,
         "step_s": chosen.speed.step_s,
         "tokens_per_second": chosen.speed.tokens_per_second,

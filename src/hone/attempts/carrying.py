@@ -84,7 +84,7 @@ def carry_out(  # noqa: PLR0913  (five things are needed; the others are named a
     with run.working():
         result = _trained(run, bench, model, source, box, until_step, listeners)
         keep = result.status == "finished" or (result.status == "stopped" and result.step > 0 and time_is_up())
-        report = conclude(run, bench, model, result, on_event, keep=keep, start=start, say=say)
+        report = conclude(run, bench, model, result, on_event, keep=keep, start=start, say=say, box=box)
         if box is not None:
             report = replace(report, box=box.to_json(run.folder))
         if result.status == "finished":

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from hone.attempts.before import Start
 from hone.attempts.bench import Bench, Say
+from hone.attempts.boxed import Box
 from hone.attempts.encoding import calibrate_on_dev
 from hone.attempts.judging import dev_loss, score_model
 from hone.attempts.report import AttemptReport
 from hone.attempts.saving import save_model
+from hone.data.rows import Row
 from hone.lab.run import Run
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ def conclude(
     keep: bool,
     start: Start,
     say: Say,
+    box: Box | None = None,
 ) -> AttemptReport:
     """The report of a call of ``fit``; with ``keep`` the best weights are saved first, then scored on all of dev.
 
@@ -43,7 +46,8 @@ def conclude(
         on_event: takes the metric of each dev row.
         keep: whether this is an end.
         start: what was known before the first step.
-        say: takes a line on the calibration of a classifier.
+        say: takes a line on the calibration of a classifier, and one where a box has no time for all of dev.
+        box: the time that is left for scoring.
     """
     from hone.hardware import peak_rss_bytes
 
@@ -61,7 +65,7 @@ def conclude(
         _load_best(model, result)
     calibration = calibrate_on_dev(bench, model, say)
     save_model(bench, model, run.model, calibration)
-    evaluation = score_model(bench, model, bench.data.dev)
+    evaluation = score_model(bench, model, _scored_rows(bench, box, say))
     # What a paired comparison needs: the metric on each row, aligned with the dev rows (or windows of them).
     on_event({"kind": "scored", "values": [answer.value for answer in evaluation.answers]})
     report = AttemptReport(
@@ -76,6 +80,15 @@ def conclude(
         calibration=calibration.to_json() if calibration is not None else {},
     )
     return replace(report, diagnosis=_diagnosis(run), distance=_distance(model, start))
+
+
+def _scored_rows(bench: Bench, box: Box | None, say: Say) -> Sequence[Row]:
+    """All of dev; in a box as many rows as there is time for."""
+    rows = bench.data.dev
+    count = len(rows) if box is None else box.affords(len(rows), min(len(rows), bench.recipe.eval_rows))
+    if count < len(rows):
+        say(f"scored on {count:,} of {len(rows):,} dev rows: the box has no time for more")
+    return rows[:count]
 
 
 def _common(run: Run, bench: Bench, result: FitResult, start: Start) -> dict[str, Any]:
