@@ -184,6 +184,16 @@ def test_a_rate_is_refuted_by_a_loss_above_its_first_one_or_that_rose_again() ->
     assert (rose.verdict, rose.suggested) == ("too high", 3e-4)
 
 
+def test_a_rate_is_refuted_where_wild_steps_learn_nothing() -> None:
+    rng = np.random.default_rng(0)
+    rests = rng.normal(6.3, 0.3, 60)
+    found = judge_rate(curve_of(rests, update_ratio=0.2))
+    assert found is not None
+    assert (found.verdict, found.suggested) == ("too high", 1e-4)
+    assert judge_rate(curve_of(rests, update_ratio=1e-3)) is None
+    assert judge_rate(curve_of(rests, update_ratio=0.2, grad_norms=[0.5] * 60)) is None
+
+
 def test_a_rate_is_too_low_where_the_loss_falls_slowly_in_a_line_and_weights_hardly_move() -> None:
     rng = np.random.default_rng(0)
     line = np.linspace(4.0, 3.7, 200) + rng.normal(0, 0.02, 200)

@@ -1,10 +1,10 @@
 """Is the learning rate too high or too low? What the curve itself says, with the figure and what to set instead.
 
-Too high: the loss is above where it began, or has lost much of what was gained, for a whole block of steps, or jumps
-about without learning much while nearly every gradient is clipped and steps move weights by a tenth. Too low: the loss
-falls in a straight line, little, and steps move weights by less than half of what is usual; or the weights would not
-move by two percent in the whole run. The yardstick is a step that moves weights by about a thousandth of their norm
-(A. Karpathy's rule of thumb); the ratio alone convicts nobody: from scratch it is larger for long.
+Too high: the loss is above where it began, or has lost much of what was gained, for a whole block of steps; or it jumps
+about, or rests near its first value, while nearly every gradient is clipped and steps move weights by a tenth. Too low:
+the loss falls in a straight line, little, and steps move weights by less than half of what is usual; or the weights
+would not move by two percent in the whole run. The yardstick is a step that moves weights by about a thousandth of
+their norm (A. Karpathy's rule of thumb); the ratio alone convicts nobody: from scratch it is larger for long.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ _LOST = 0.3
 """Share of what was gained that may be lost again."""
 _CLIPPED = 0.9
 _LARGE_UPDATE, _SMALL_UPDATE = 0.1, 5e-4
+_UNLEARNED, _LEAST_UNLEARNED = 0.9, 50
+"""Share of the first loss at which next to nothing is learned, and from how many points on that counts."""
 _LEAST_WAY = 0.02
 """Way of the weights over a whole run, in a straight line, over their norm."""
 _LEAST_STEPS = 100
@@ -91,6 +93,9 @@ def _too_high(curve: RateCurve, losses: Floats) -> RateVerdict | None:
     clipped = float(np.mean(np.asarray(curve.grad_norms) > curve.clip_norm))
     jumps = _spread(blocks[0])
     wild = curve.update_ratio is not None and curve.update_ratio > _LARGE_UPDATE
+    if wild and clipped >= _CLIPPED and now > _UNLEARNED * start and len(losses) >= _LEAST_UNLEARNED:
+        told = f"the loss stands at {now:.3f} at step {step:,}, hardly below the {start:.3f} that it began with"
+        return _high(curve, told, 10)
     if wild and clipped >= _CLIPPED and jumps > 0.1 * start and now > 0.5 * start:
         told = f"the loss jumps by {jumps:.3f} around {now:.3f} at step {step:,}"
         return _high(curve, told, 3)

@@ -67,7 +67,7 @@ def line_chart(
     values = [y for one in series for _, y in one.points] + [y for one in series for _, *ends in one.band for y in ends]
     if not values:
         return ""
-    low, high = min(values), max(*values, level)
+    low, high = min(*values, level or values[0]), max(*values, level)
     log = may_be_log and low > 0 and high / low >= LOG_FROM
     right = width - RIGHT
     x = _scale(0.0, max(1.0, last_step), LEFT, right)
