@@ -33,14 +33,12 @@ def _hone(work: Work, gate: Gate, folder: Path, **changes: Any) -> None:
     from hone.train.guards.standard import standard_watchers
 
     recipe, source = work.recipe.child(**changes), work.source(**changes)
-    per_step = source.supervised_tokens() / source.num_steps(0)
     stopped = False
 
     def on_step(record: Any) -> None:
         nonlocal stopped
         stopped = stopped or gate.step(record.tokens, record.supervised_tokens)
 
-    assert per_step > 0
     fit(
         work.model(), source, recipe, folder,
         on_step=on_step, should_stop=lambda: stopped, watchers=standard_watchers(recipe, tell=None),
@@ -122,7 +120,7 @@ class FirstStepGate(Gate):
     def step(self, tokens: int, supervised: int) -> bool:
         """See :class:`Gate`."""
         del tokens, supervised
-        _tell(seconds=time.perf_counter() - self.begun)
+        _tell(seconds=time.perf_counter() - self.begun, cpu_s=time.process_time())
         return True
 
 
