@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
         show.close()
     if pressed.is_set() and report.status != "finished":
         raise KeyboardInterrupt
-    _say_report(report, folder)
+    _say_report(report, folder, exports=recipe.objective == "next-token")
     if args.json:
         made = Lab(folder, say=lambda line: None).run(report.run).recipe
         print(json.dumps({**report.to_json(), "recipe": made}, ensure_ascii=False))
@@ -138,7 +138,9 @@ def _wish(args: argparse.Namespace, folder: Path, recipe: Recipe, changes: Mappi
     from hone.data.task_file import load_task
     from hone.solving.single import Wish
 
+    # Sizes are chosen among decoders from scratch; a base of one's own, and an encoder, stay what they are.
     free = args.minutes is not None and "base" not in changes and args.parent is None
+    free = free and recipe.base.startswith("scratch") and recipe.objective == "next-token"
     return Wish(
         folder=folder,
         recipe=recipe,
@@ -266,7 +268,7 @@ class _Watch:
         self._show.row(row)
 
 
-def _say_report(report: AttemptReport, folder: Path) -> None:
+def _say_report(report: AttemptReport, folder: Path, *, exports: bool) -> None:
     if report.status != "finished":
         why = f" ({report.reason})" if report.reason else ""
         print(f"run {report.run} stopped at step {report.step:,}{why}, saved: repeat the command to go on")
@@ -277,7 +279,8 @@ def _say_report(report: AttemptReport, folder: Path) -> None:
         print(line)
     where = shlex.quote(str(folder))
     print(f"ask it:    hone prompt {where} --run {report.run}")
-    print(f"export it: hone export {report.run} {where} --to gguf")
+    if exports:  # no runtime of this version takes encoders
+        print(f"export it: hone export {report.run} {where} --to gguf")
 
 
 def closing_lines(report: AttemptReport) -> list[str]:
