@@ -142,6 +142,7 @@ def import_all(name: str) -> None:
     assert work
     importlib.import_module("transformers.models.llama.modeling_llama")
     importlib.import_module("transformers.models.qwen3.modeling_qwen3")
+    importlib.import_module("lightning_fabric")
     importlib.import_module(IMPORTS[name.split("-", maxsplit=1)[0]])
 
 
