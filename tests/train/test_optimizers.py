@@ -15,8 +15,8 @@ from hone.train.layers import depths, rate_shares
 from hone.train.muon import Muon, orthogonalise
 from hone.train.optimizers import build_optimizers, describe, hidden_matrices
 
-BAND = (0.68, 1.14)
-"""Where the iteration of Muon's authors leaves singular values that it has reached (their fixed points)."""
+BAND = (0.68, 1.21)
+"""Where five steps of Muon's authors leave singular values that they have reached."""
 
 
 def with_spectrum(spectrum: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
@@ -48,24 +48,18 @@ def test_orthogonalised_matrices_have_singular_values_near_one(shape: tuple[int,
         assert values.max() < BAND[1]
 
 
-@pytest.mark.parametrize("shape", [(128, 128), (128, 352), (352, 128)])
-def test_four_steps_do_what_the_authors_five_do(shape: tuple[int, int]) -> None:
-    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    ours, theirs = orthogonalise(matrix[None])[0], by_the_authors(matrix)
-    for values in (torch.linalg.svdvals(ours), torch.linalg.svdvals(theirs)):
-        assert values.max() < 1.21
-        assert (values > BAND[0]).float().mean() > 0.97
-    # The same direction, and about the same length, so a rate found for the one is right for the other.
-    assert torch.cosine_similarity(ours.flatten(), theirs.flatten(), dim=0) > 0.97
-    assert float(ours.norm() / theirs.norm()) == pytest.approx(1.0, abs=0.09)
+@pytest.mark.parametrize("shape", [(128, 128), (128, 352), (352, 128), (24, 256)])
+def test_matrices_are_orthogonalised_as_muons_authors_do(shape: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    steep = with_spectrum(torch.arange(1, min(shape) + 1) ** -1.0, *shape).float()
+    for matrix in (torch.randn(shape, generator=generator), 1e-3 * torch.randn(shape, generator=generator), steep):
+        assert torch.allclose(orthogonalise(matrix[None])[0].double(), by_the_authors(matrix.double()), atol=2e-4)
 
 
 def test_wide_matrices_by_their_gram_matrices_are_those_by_the_matrices_themselves() -> None:
     wide = torch.randn(3, 16, 64, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     wide /= wide.norm(dim=(-2, -1), keepdim=True)
-    by_matrices = muon_module._directly(wide.clone(), wide @ wide.mT)
-    by_gram = muon_module._by_gram(wide.clone(), wide @ wide.mT)
-    assert torch.allclose(by_matrices, by_gram, atol=1e-9)
+    assert torch.allclose(muon_module._directly(wide), muon_module._by_gram(wide), atol=1e-9)
 
 
 def test_a_matrix_without_gradient_stays_without_update() -> None:

@@ -17,20 +17,9 @@ from torch import Tensor
 
 from hone.train.sharding import sharded_like, whole
 
-COEFFICIENTS = (
-    (8.2218, -23.3469, 16.6338),
-    (3.9728, -2.8449, 0.5170),
-    (3.4735, -2.5057, 0.4810),
-    (2.3216, -1.6600, 0.3774),
-)
-"""Odd quintics a*x + b*x^3 + c*x^5 that take singular values in 0.003..1.02, one after the other, to 0.72..1.13.
-
-Each is the minimax polynomial on the interval that the one before it leaves, widened by 2 % against rounding (N. Amsel
-et al., "The Polar Express", arXiv:2505.16932); the last is scaled so that the root mean square is that of the five
-equal steps of Muon's authors, whose values lie in 0.68..1.2. Four do what those five do because of the tighter
-normalisation in :func:`orthogonalise` as well."""
-LOWEST = 0.003
-"""Smallest singular value that the four steps take there."""
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+"""Of the odd quintic a*x + b*x^3 + c*x^5 that takes singular values in (0, 1] to about 0.7..1.2 in five steps."""
+STEPS = 5
 
 _Owned = tuple[Tensor, dict[str, Any]]
 """A parameter and the group that it is in."""
@@ -41,48 +30,44 @@ def orthogonalise(matrices_NRC: Tensor) -> Tensor:
 
     Newton-Schulz iteration in the dtype given, on CUDA in bfloat16. Equal shapes go in one batched product: at a
     million parameters the number of calls costs more than the arithmetic.
-
-    Singular values are divided by the fourth root of the sum of their fourth powers (the norm of the Gram matrix),
-    which bounds the largest one more tightly than the norm of the matrix does.
     """
     tall = matrices_NRC.size(-2) > matrices_NRC.size(-1)
     x = matrices_NRC.mT if tall else matrices_NRC  # the Gram matrix is then the smaller one
     if x.is_cuda:
         x = x.bfloat16()
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    gram = x @ x.mT
-    bound = gram.norm(dim=(-2, -1), keepdim=True).sqrt_().clamp_(min=1e-7)
-    x, gram = x.div_(bound), gram.div_(bound.square())
     wide = x.size(-1) >= 2 * x.size(-2)
     # In half precision the products of Gram matrices alone lose the small singular values.
-    x = _by_gram(x, gram) if wide and x.dtype in (torch.float32, torch.float64) else _directly(x, gram)
+    x = _by_gram(x) if wide and x.dtype in (torch.float32, torch.float64) else _directly(x)
     return (x.mT if tall else x).to(matrices_NRC.dtype)
 
 
-def _directly(x: Tensor, gram: Tensor) -> Tensor:
-    """The four steps on the matrices; ``gram`` is ``x @ x.mT`` of the first."""
-    for step, (a, b, c) in enumerate(COEFFICIENTS):
-        if step:
-            gram = x @ x.mT
+def _directly(x: Tensor) -> Tensor:
+    """The steps on the matrices."""
+    a, b, c = COEFFICIENTS
+    for _ in range(STEPS):
+        gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x
 
 
-def _by_gram(x: Tensor, gram: Tensor) -> Tensor:
+def _by_gram(x: Tensor) -> Tensor:
     """The same steps on the Gram matrices, and one product with the matrices at the end.
 
     With ``q`` the polynomial of a step, x becomes ``q x`` and its Gram matrix ``q gram q = gram q q``: they commute.
-    For matrices three times as wide as high that is 38 products of the small side where :func:`_directly` needs 56.
+    For matrices three times as wide as high that is 46 products of the small side where :func:`_directly` needs 70.
     """
-    whole: Tensor | None = None
-    for step, (a, b, c) in enumerate(COEFFICIENTS):
+    a, b, c = COEFFICIENTS
+    gram = x @ x.mT
+    whole_q: Tensor | None = None
+    for step in range(STEPS):
         q = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
         q.diagonal(dim1=-2, dim2=-1).add_(a)
-        whole = q if whole is None else q @ whole
-        if step + 1 < len(COEFFICIENTS):
+        whole_q = q if whole_q is None else q @ whole_q
+        if step + 1 < STEPS:
             gram = gram @ q @ q
-    assert whole is not None
-    return whole @ x
+    assert whole_q is not None
+    return whole_q @ x
 
 
 class Muon(torch.optim.Optimizer):
