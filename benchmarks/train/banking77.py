@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from hone.task.recipe import Recipe
 
 CANDIDATES: tuple[dict[str, Any], ...] = (
+    {"learning_rate": 2e-3, "layer_decay": 0.6, "epochs": 6},
     {"learning_rate": 1e-3, "layer_decay": 0.8, "epochs": 6},
-    {"learning_rate": 2e-3, "layer_decay": 0.7, "epochs": 6},
-    {"learning_rate": 1e-3, "layer_decay": 0.8, "epochs": 10},
+    {"learning_rate": 2e-3, "layer_decay": 0.6, "epochs": 10},
 )
 DEV_ROWS = 1000
 CONTEXT = 192
