@@ -69,7 +69,15 @@ def test_a_run_is_made_repeated_and_shown(folder, capsys):
     document = json.loads(written.out.splitlines()[-1])
     assert document["status"] == "finished"
     assert document["step"] == 4
-    for begin in ("start: scratch:tiny", "parameters:", "training memory:", "supervised tokens:", "precision:", "an epoch:", "peak rates:"):
+    for begin in (
+        "start: scratch:tiny",
+        "parameters:",
+        "training memory:",
+        "supervised tokens:",
+        "precision:",
+        "an epoch:",
+        "peak rates:",
+    ):
         assert f"\n{begin}" in written.err, begin
     assert "memory: " in written.out
     assert "estimated" in written.out
