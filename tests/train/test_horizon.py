@@ -64,6 +64,16 @@ def test_an_undisturbed_run_is_the_plain_schedule(tmp_path: Path) -> None:
     assert factors == pytest.approx(plain, abs=1e-9)
 
 
+def test_the_rate_ends_at_the_least_rate_however_often_the_end_is_moved(tmp_path: Path) -> None:
+    """``least_rate`` is a factor of the peak rate, not of where the last fall began."""
+    machine = Machine(60.0, 0.1, 50.0, 2.0)
+    horizon = BentHorizon(RECIPE.child(least_rate=0.1), tmp_path / "horizon.jsonl", machine.clock())
+    end, factors = machine.run(horizon)
+    assert len(horizon.bends) > 1, "a slower machine moves the end"
+    assert horizon.factor(end) == pytest.approx(0.1)
+    assert min(factors) >= 0.1
+
+
 def test_a_resumed_run_repeats_what_was_decided(tmp_path: Path) -> None:
     """Law 1: from any state, the factors behind it are the same again, though the clock now says otherwise."""
     machine = Machine(60.0, 0.1, 30.0, 2.0)

@@ -139,7 +139,7 @@ class BentHorizon:
             if bend.step <= step:
                 if not self._falls:
                     return bend.start
-                least = self._recipe.least_rate * bend.start
+                least = min(bend.start, self._recipe.least_rate)  # of the peak, wherever the fall begins
                 return least + (bend.start - least) * max(0.0, (bend.end - step) / (bend.end - bend.step))
         warmup = self._recipe.warmup_steps
         return min(1.0, (step + 1) / warmup) if warmup else 1.0
