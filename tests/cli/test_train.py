@@ -75,6 +75,7 @@ def test_a_run_is_made_repeated_and_shown(folder, capsys):
         "training memory:",
         "supervised tokens:",
         "precision:",
+        "forward pass:",
         "an epoch:",
         "peak rates:",
     ):

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from hone.model import faster
 from hone.model.fused_head import head_loss
 from hone.model.presets import from_scratch, preset
+from hone.task.recipe import Recipe
 from hone.task.render import Example
 from hone.train.batches import Batch, collate
+from hone.train.fabric import forward_of
 from hone.train.objectives import NextToken, supervised_logits
 
 ROWS = {
@@ -148,12 +150,53 @@ def _in_half_precision(model: Any) -> None:
     model.bfloat16()
 
 
-@pytest.mark.parametrize("change", [_with_adapter, _with_hook, _with_dropout, _recomputing, _in_half_precision])
-def test_where_it_would_be_wrong_the_plain_way_is_taken_and_the_reason_is_known(change):
+def _with_a_hook_on_a_norm(model: Any) -> None:
+    model.model.layers[1].post_attention_layernorm.register_forward_hook(lambda *_: None)
+
+
+def _with_a_bias(model: Any) -> None:
+    linear = model.model.layers[1].mlp.down_proj
+    linear.bias = nn.Parameter(torch.zeros(linear.out_features, dtype=torch.float64))
+
+
+CHANGES = [
+    _with_adapter, _with_hook, _with_dropout, _recomputing, _in_half_precision, _with_a_hook_on_a_norm, _with_a_bias
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("known_before", [False, True])
+@pytest.mark.parametrize("change", CHANGES)
+def test_where_it_would_be_wrong_the_plain_way_is_taken_and_the_reason_is_known(change, known_before):
     model = model_of("llama")
+    if known_before:
+        assert faster.obstacle(model) is None
     change(model)
     assert faster.obstacle(model)
     assert NextToken().loss(model, batch_of(ROWS["padded rows"])).total.isfinite()
+
+
+def test_an_exchanged_module_is_seen_and_so_is_its_going():
+    model = model_of("llama")
+    assert faster.obstacle(model) is None
+    mlp = model.model.layers[1].mlp
+    plain, mlp.up_proj = mlp.up_proj, _Adapted(64, 64)
+    assert faster.obstacle(model)
+    mlp.up_proj = plain
+    handle = mlp.register_forward_hook(lambda *_: None)
+    assert faster.obstacle(model)
+    handle.remove()
+    assert faster.obstacle(model) is None
+
+
+@pytest.mark.parametrize("change", [{"compile": True}, {"gradient_checkpointing": True}, {"precision": "bf16-mixed"}])
+def test_which_forward_a_run_takes_is_known_before_it_starts(change):
+    model, recipe = model_of("llama").float().eval(), Recipe()
+    assert forward_of(model, recipe)[0] == "fused"
+    assert forward_of(model, recipe.child(**change))[0] == "modules"
+    _with_dropout(model)
+    model.eval()
+    assert forward_of(model, recipe)[0] == "modules", "a run trains, whatever the model does now"
+    assert not model.training
 
 
 def test_padding_is_not_computed_on():

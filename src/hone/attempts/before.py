@@ -48,7 +48,7 @@ def before_the_start(bench: Bench, model: nn.Module, source: BatchSource, speed:
         source: its batches.
         speed: as measured here; without it the time follows from the first steps.
     """
-    from hone.train.fabric import precision_of
+    from hone.train.fabric import forward_of, precision_of
     from hone.train.optimizers import describe
 
     recipe = bench.recipe
@@ -65,6 +65,7 @@ def before_the_start(bench: Bench, model: nn.Module, source: BatchSource, speed:
     )
     precision, why = precision_of(recipe)
     lines += [source.padding_line(0), *describe(model, recipe), f"precision: {precision}, {why}"]
+    lines.append("forward pass: {}, {}".format(*forward_of(model, recipe)))
     values |= {
         "supervised_tokens": supervised,
         "epoch_tokens": real,

@@ -23,7 +23,7 @@ from hone.files import locked
 from hone.task.recipe import Recipe
 from hone.train.batches import Batch, PackedRow, collate
 from hone.train.compiling import LOOKED_AT, Compiler, shapes_vary
-from hone.train.fabric import COLLECT_EVERY, connect, cpu_threads, precision_of, quiet_collector
+from hone.train.fabric import COLLECT_EVERY, connect, cpu_threads, forward_of, precision_of, quiet_collector
 from hone.train.generators import generators_of_a_run
 from hone.train.guards import choices, first_loss_line, stop_non_finite
 from hone.train.horizon import FixedHorizon, Horizon
@@ -196,6 +196,7 @@ class _Run:
         with self.watch.running("start"):
             self.progress = self.keeper.restore()
             self.trainable.model.train()
+            self.forward = forward_of(self.trainable.model, self.recipe)
             if not self._is_over(until_step):
                 self._rehearse()
         if self.keeper.may_rewind and self.progress.step == 0:
@@ -380,6 +381,8 @@ class _Run:
             "device": str(self.fabric.device),
             "precision": self.precision,
             "precision_reason": self.why,
+            "forward": self.forward[0],
+            "forward_reason": self.forward[1],
             "processes": self.fabric.world_size,
             "threads": recipe.threads,
             "strategy": recipe.strategy if self.fabric.world_size > 1 else "one process",

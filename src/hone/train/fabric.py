@@ -1,4 +1,4 @@
-"""Devices and processes: how a recipe's ``precision``, ``processes`` and ``strategy`` become a Fabric."""
+"""Devices and processes: how ``precision``, ``processes`` and ``strategy`` become a Fabric; which forward pass."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from hone.errors import InputError
 from hone.hardware import accelerator
+from hone.model.faster import obstacle
 from hone.task.recipe import Recipe
 from hone.train.sharding import shard
 
@@ -38,6 +40,29 @@ def precision_of(recipe: Recipe) -> tuple[str, str]:
         return "32-true", "on Apple's GPU mixed precision is not known to be faster for training"
     capability = torch.backends.cpu.get_cpu_capability()
     return "32-true", f"a CPU ({capability}): with AVX512_BF16 mixed precision took 1.6 times as long as float32"
+
+
+def forward_of(model: nn.Module, recipe: Recipe) -> tuple[str, str]:
+    """Which forward pass a run of this recipe takes on this machine, ``fused`` or ``modules``, and why.
+
+    ``fused`` is :mod:`hone.model.faster`, ``modules`` the forward methods of the model's own classes.
+    """
+    device = accelerator()
+    if device != "cpu":
+        why: str | None = f"the fused one is for the CPU, and this runs on {device}"
+    elif recipe.compile is True:  # auto compiles on no CPU
+        why = "the model is compiled"
+    elif recipe.gradient_checkpointing:
+        why = "activations are recomputed"
+    elif precision_of(recipe)[0] != "32-true":
+        why = "the fused one computes in full precision only"
+    elif recipe.strategy == "fsdp" and recipe.processes > 1:
+        why = "the weights lie in shards"
+    else:
+        was_training = model.training
+        why = obstacle(model.train())
+        model.train(was_training)
+    return ("fused", "equal to the model's modules to rounding, in less time") if why is None else ("modules", why)
 
 
 def connect(recipe: Recipe) -> Fabric:
