@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from hone.train.curves import gain_of_doubling, noise_of, smooth, turn_of
-from hone.train.diagnosis import Curves, diagnose
-from hone.train.rate_curve import RateCurve, judge_rate
+from hone.train.diagnosis import Curves, by_rate, diagnose
+from hone.train.rate_curve import RateCurve, RateVerdict, judge_rate
 from hone.train.spending import memory_report, why_slow
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "train"))
@@ -203,6 +203,34 @@ def test_a_rate_is_too_low_where_the_loss_falls_slowly_in_a_line_and_weights_har
     assert judge_rate(curve_of(line, update_ratio=None)) is None
     # A base that is good already rests where it is, with steps of the usual size.
     assert judge_rate(curve_of(rng.normal(2.0, 0.3, 200))) is None
+
+
+def test_both_rates_of_muon_are_named_with_what_to_set() -> None:
+    rests = np.random.default_rng(0).normal(6.3, 0.3, 60)
+    found = judge_rate(curve_of(rests, update_ratio=0.2, peak_rate=0.6, matrix_rate=2.0))
+    assert found is not None
+    assert "(learning_rate 0.6, matrix_learning_rate 2, 100% of gradients clipped" in found.sentence
+    assert found.sentence.endswith("try learning_rate 0.06, matrix_learning_rate 0.2")
+
+
+# A loss of 6.5 that ends at 5.6, level: what is left of a rate a hundred times too high behind its decay.
+def test_level_curves_under_a_rate_that_was_refuted_are_no_good_fit() -> None:
+    def course(start: float, end: float) -> Curves:
+        points = [(10 * step, end + (start - end) * math.exp(-step / 2)) for step in range(30)]
+        return Curves(train=points, dev=points)
+
+    high = RateVerdict(verdict="too high", sentence="learning rate too high: try learning_rate 0.06", suggested=0.06)
+    plain = diagnose(course(6.5, 5.6))
+    found = by_rate(plain, high)
+    assert (plain.verdict, found.verdict, found.stop_step) == ("good fit", "underfit", None)
+    assert "the learning rate was too high; the loss was 6.500 at first and 5.600 at the end" in found.sentence
+    assert found.advice[0] == high.sentence
+    assert not any("done" in line for line in found.advice)
+    # A run that learned all the same keeps its verdict, and the rate is told beside it.
+    learned = by_rate(diagnose(course(6.5, 0.5)), high)
+    assert learned.verdict == "good fit"
+    assert learned.sentence.endswith("; the learning rate was too high on the way")
+    assert learned.advice[0] == high.sentence
 
 
 # Time and memory.

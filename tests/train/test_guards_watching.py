@@ -290,8 +290,9 @@ def test_a_rate_that_is_far_too_high_is_said_with_another(tmp_path: Path) -> Non
     events, steps, _ = carried_out(setting, tmp_path, recipe=recipe)
     (event,) = spoken(events, "rates")
     assert "too high" in event["line"]
-    assert "rate 3," in event["line"]
+    assert "learning_rate 3," in event["line"]
     assert event["suggested"] <= 1
+    assert "matrix" not in event["line"]
     assert np.median([one.loss for one in steps[-10:]]) > 0.8 * steps[0].loss
 
 

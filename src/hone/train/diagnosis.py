@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hone.train.curves import LEAST_POINTS, Gain, Smooth, Turn, first_as_low, gain_of_doubling, smooth, turn_of
+from hone.train.rate_curve import RateVerdict
 
 Class = Literal["underfit", "overfit", "good fit", "unclear"]
 Points = Sequence[tuple[int, float]]
@@ -30,6 +31,8 @@ LEARNED = 0.1
 _LEAST_OF_FALL = 0.003
 """Where the loss is near zero, a share of it is nothing: a change counts from this share of the whole fall on."""
 _MOST_STEPS = 8
+_HALF = 0.5
+"""Share of its first value above which a loss tells of a refuted learning rate and not of the data."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,6 +118,31 @@ def diagnose(curves: Curves) -> Diagnosis:
     read = _read(curves, train)
     made = _judged(read)
     return _with_metric(made, curves)
+
+
+def by_rate(made: Diagnosis, rate: RateVerdict) -> Diagnosis:
+    """The diagnosis of a run whose learning rate its own curve refutes.
+
+    Where the loss has not come below half of its first value, the curves tell of the rate: the run is underfit by it,
+    however level they are. Overfit stays overfit, and a run that learned all the same keeps its verdict.
+    """
+    told = asdict(made) | {"advice": (rate.sentence, *made.advice)}
+    first, last = made.evidence.get("first_loss"), made.evidence.get("last_loss")
+    if first is None or last is None or made.verdict == "overfit" or last < _HALF * first:
+        told["sentence"] += f"; the learning rate was {rate.verdict} on the way"
+        return Diagnosis(**told)
+    told |= {
+        "verdict": "underfit",
+        "sentence": (
+            f"underfit: the learning rate was {rate.verdict}; the loss was {first:.3f} at first and {last:.3f} at the "
+            "end, which tells of the rate and nothing of the data or the size of the model"
+        ),
+        "advice": (rate.sentence, "then look again: with this rate the curves advise nothing else"),
+        "stop_step": None,
+        "stop_low": None,
+        "stop_high": None,
+    }
+    return Diagnosis(**told)
 
 
 def _read(curves: Curves, train: tuple[Any, Any]) -> _Read:
@@ -237,9 +265,11 @@ def _good(read: _Read, evidence: dict[str, float]) -> Diagnosis:
     enough = first_as_low(dev, turn.value + max(read.material / 3, float(dev.errors.min())))
     gap = read.end - float(read.train.values[-1])
     evidence |= {"gap": gap}
+    since = f"level since about step {enough:,} of" if enough < read.steps else "lowest at its end, step"
+    noise = f" ± {read.gain.error:.3f}, no more than its noise" if read.gain.expected > read.material else ""
     sentence = (
-        f"good fit: dev loss is level at {read.end:.3f} (training {float(read.train.values[-1]):.3f}) since about step "
-        f"{enough:,} of {read.steps:,}; twice the steps would bring about {read.gain.expected:.3f}"
+        f"good fit: dev loss is {read.end:.3f} (training {float(read.train.values[-1]):.3f}), {since} {read.steps:,}; "
+        f"twice the steps would bring about {read.gain.expected:.3f}{noise}"
     )
     advice = [f"done: {enough:,} steps are enough" if enough < 0.8 * read.steps else "done"]
     still = read.train.at(enough) - float(read.train.values[-1])

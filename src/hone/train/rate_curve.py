@@ -61,8 +61,11 @@ class RateCurve:
     """Before clipping."""
     clip_norm: float
     peak_rate: float
+    """``learning_rate``."""
     total_steps: int
     warmup_steps: int = 0
+    matrix_rate: float | None = None
+    """``matrix_learning_rate``, where the optimizer has it."""
     update_ratio: float | None = None
     """Median over layers of the norm of a step's change over the norm of the weights; None where nobody measured."""
 
@@ -107,8 +110,8 @@ def _high(curve: RateCurve, told: str, times: int) -> RateVerdict:
     clipped = float(np.mean(np.asarray(curve.grad_norms) > curve.clip_norm))
     moved = "" if curve.update_ratio is None else f", a step moves weights by {curve.update_ratio:.1e} of their norm"
     sentence = (
-        f"learning rate too high: {told} (rate {curve.peak_rate:g}, {clipped:.0%} of gradients clipped{moved}); "
-        f"try {suggested:g}"
+        f"learning rate too high: {told} ({_now(curve)}, {clipped:.0%} of gradients clipped{moved}); "
+        f"{_try(curve, 1 / times)}"
     )
     return RateVerdict(verdict="too high", sentence=sentence, suggested=suggested)
 
@@ -137,10 +140,20 @@ def _too_low(curve: RateCurve, losses: Floats) -> RateVerdict | None:
     sentence = (
         f"learning rate too low: the loss went {'in a straight line ' * straight}from {start:.3f} to {last:.3f} in "
         f"{curve.steps[-1]:,} steps and would be near {max(left, 0.0):.2f} at the end; a step moves weights by "
-        f"{curve.update_ratio:.1e} of their norm ({USUAL_UPDATE:g} is usual; rate {curve.peak_rate:g}); "
-        f"try {suggested:g}"
+        f"{curve.update_ratio:.1e} of their norm ({USUAL_UPDATE:g} is usual; {_now(curve)}); {_try(curve, times)}"
     )
     return RateVerdict(verdict="too low", sentence=sentence, suggested=suggested)
+
+
+def _now(curve: RateCurve) -> str:
+    matrices = "" if curve.matrix_rate is None else f", matrix_learning_rate {curve.matrix_rate:g}"
+    return f"learning_rate {curve.peak_rate:g}{matrices}"
+
+
+def _try(curve: RateCurve, times: float) -> str:
+    """What to set instead; the update that was measured is that of both rates, so both are changed."""
+    matrices = "" if curve.matrix_rate is None else f", matrix_learning_rate {_one_digit(curve.matrix_rate * times):g}"
+    return f"try learning_rate {_one_digit(curve.peak_rate * times):g}{matrices}"
 
 
 def _spread(block: Floats) -> float:

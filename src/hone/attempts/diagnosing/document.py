@@ -9,7 +9,7 @@ from typing import Any
 from hone.attempts.diagnosing.reading import Logged, read_run
 from hone.lab.run import Run
 from hone.train.curves import LEAST_POINTS, smooth
-from hone.train.diagnosis import Points, diagnose
+from hone.train.diagnosis import Points, by_rate, diagnose
 from hone.train.rate_curve import RateCurve, RateVerdict, judge_rate
 from hone.train.spending import memory_report, why_slow
 
@@ -30,9 +30,8 @@ def diagnose_run(run: Run) -> dict[str, Any]:
     recipe = run.recipe
     memory = memory_report(logged.estimated_bytes, logged.peak_bytes)
     rate = _said_rate(logged) or _rate(logged, recipe)
-    verdict = diagnose(logged.curves).to_json()
-    if rate is not None:
-        verdict["advice"] = [rate.sentence, *verdict["advice"]]
+    found = diagnose(logged.curves)
+    verdict = (found if rate is None else by_rate(found, rate)).to_json()
     return {
         "format": FORMAT,
         "run": {
@@ -86,6 +85,7 @@ def _rate(logged: Logged, recipe: dict[str, Any]) -> RateVerdict | None:
             grad_norms=[norms[step] for step, _ in both],
             clip_norm=float(recipe.get("clip_norm", 1.0)),
             peak_rate=float(recipe.get("learning_rate", 0.0)),
+            matrix_rate=float(recipe["matrix_learning_rate"]) if recipe.get("optimizer") == "muon" else None,
             total_steps=int(recipe.get("steps", both[-1][0])),
             warmup_steps=int(recipe.get("warmup_steps", 0)),
             update_ratio=sorted(moved)[len(moved) * 3 // 4] if moved else None,

@@ -49,6 +49,7 @@ class RateGuard(Watcher):
                 grad_norms=norms,
                 clip_norm=recipe.clip_norm,
                 peak_rate=recipe.learning_rate,
+                matrix_rate=recipe.matrix_learning_rate if recipe.optimizer == "muon" else None,
                 total_steps=recipe.steps,
                 warmup_steps=recipe.warmup_steps,
                 update_ratio=self._flow.update_ratio,
