@@ -53,7 +53,7 @@ class Bench:
     recipe: Recipe
     renderer: Renderer
     tokenizer: TextTokenizer
-    train: Sequence[Example]
+    train: Examples
     dev: Sequence[Example]
     train_rows: Sequence[Row]
     longest_answer: int
@@ -119,25 +119,33 @@ def build_model(recipe: Recipe, tokenizer: TextTokenizer, labels: Sequence[str] 
     return base_of(recipe, labels, [mark for mark in MARKS.values() if mark in tokenizer.specials]).module
 
 
-def source_of(bench: Bench) -> BatchSource:
-    """The batches of a recipe, with its augmentation and its replayed documents."""
-    from hone.train.source import BatchSource
+def source_of(bench: Bench, *, base_id: str | None = None) -> BatchSource:
+    """The batches of a recipe, with its augmentation and its replayed documents.
+
+    Its identity says of what data they are, and what made ids of them: a run goes on with the same ones only.
+    ``base_id`` is the content of the base that they are to train, where a state of it will be kept.
+    """
+    from hone.train.source import BatchSource, identity
 
     recipe = bench.recipe
+    replay = "" if bench.replay is None else f"+{bench.replay.key}"
+    data_id = identity(
+        f"{bench.data.id}{replay}", base=base_id, tokenizer=bench.tokenizer.hash, token_ids=bench.train.key
+    )
     if recipe.objective == "masked-tokens":
         masked = masked_each_epoch(bench.renderer, bench.train, recipe.mask_share)
-        return BatchSource.of_recipe(masked, recipe, data_id=bench.data.id)
+        return BatchSource.of_recipe(masked, recipe, data_id=data_id)
     if bench.replay is None and not recipe.swap_values:
-        return BatchSource.of_recipe(bench.train, recipe, data_id=bench.data.id)
+        return BatchSource.of_recipe(bench.train, recipe, data_id=data_id)
     rows_of = _swapped(bench) if recipe.swap_values else lambda seed, epoch: list(bench.train)
     if bench.replay is None:
-        return BatchSource.of_recipe(rows_of, recipe, data_id=bench.data.id)
+        return BatchSource.of_recipe(rows_of, recipe, data_id=data_id)
     documents = bench.replay
 
     def examples(seed: int, epoch: int) -> list[Example]:
         return [*rows_of(seed, epoch), *replayed(len(bench.train), documents, recipe, epoch)]
 
-    return BatchSource.of_recipe(examples, recipe, data_id=f"{bench.data.id}+{documents.key}")
+    return BatchSource.of_recipe(examples, recipe, data_id=data_id)
 
 
 def _swapped(bench: Bench) -> Callable[[int, int], list[Example]]:

@@ -59,6 +59,23 @@ class _Epoch(NamedTuple):
         return map(self.step, range(len(self.plan.step_ends)))
 
 
+def identity(data_id: str, **made_with: str | None) -> str:
+    """``d1; base: 12ab; tokenizer: 34cd``: a data version, and the content of what made ids of it, where it is known."""
+    parts = [f"{name.replace('_', ' ')}: {content}" for name, content in made_with.items() if content]
+    return "; ".join([data_id, *parts])
+
+
+def other_identity(before: str, now: str) -> list[str]:
+    """Each difference between two of :func:`identity`, as a sentence; what only one of them knows is none."""
+    (first, *parts), (this, *others) = before.split("; "), now.split("; ")
+    known = {name: content for name, _, content in (part.partition(": ") for part in parts)}
+    found = [f"the data is {first!r} in the checkpoint and {this!r} now"] if first != this else []
+    for name, _, content in (part.partition(": ") for part in others):
+        if known.get(name, content) != content:
+            found.append(f"the {name} had the content {known[name]} at the checkpoint and {content} now")
+    return found
+
+
 class BatchSource:
     """Steps of rows, addressed by :class:`Cursor`.
 
@@ -71,7 +88,7 @@ class BatchSource:
         context: longest row in tokens.
         seed: decides the order, with the epoch.
         packing: put several examples in one row.
-        data_id: identity of the data, kept in checkpoints so that other data is refused.
+        data_id: identity of the data (:func:`identity`), kept in checkpoints so that other data is refused.
     """
 
     def __init__(

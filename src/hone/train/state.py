@@ -22,7 +22,7 @@ from hone.train.generators import generator_states, seed_generators, set_generat
 from hone.train.optimizers import Part
 from hone.train.records import PassedOver
 from hone.train.sharding import is_sharded, sharded_like, whole
-from hone.train.source import Cursor
+from hone.train.source import Cursor, other_identity
 from hone.train.stepping import StepSums
 from hone.train.tensors import load_model_tensors, model_tensors
 
@@ -152,8 +152,7 @@ def check_same_run(saved: Saved, recipe: Recipe, data_id: str, base_id: str) -> 
         for key in changed
         if key not in HOW + KEPT
     ]
-    if saved.header["data"] != data_id:
-        problems.append(f"the data is {saved.header['data']!r} in the checkpoint and {data_id!r} now")
+    problems += other_identity(saved.header["data"], data_id)
     if (base := saved.header.get("base", "")) and base_id and base != base_id:
         problems.append(f"the base's weights have the id {base} in the checkpoint and {base_id} now")
     if saved.header["format"] != FORMAT:
