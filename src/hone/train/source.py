@@ -60,7 +60,7 @@ class _Epoch(NamedTuple):
 
 
 def identity(data_id: str, **made_with: str | None) -> str:
-    """``d1; base: 12ab; tokenizer: 34cd``: a data version, and the content of what made ids of it, where it is known."""
+    """``d1; base: 12ab; tokenizer: 34cd``: a data version, and what made ids of it, where that is known."""
     parts = [f"{name.replace('_', ' ')}: {content}" for name, content in made_with.items() if content]
     return "; ".join([data_id, *parts])
 
