@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hone.attempts.before import FIRST_STEPS, Start, unsaid
+from hone.attempts.before import FIRST_STEPS, Start, opened, unsaid
 from hone.attempts.bench import Bench, Say, build_model, prepare_bench, source_of
 from hone.attempts.boxed import Box
 from hone.attempts.checking import check_recipe
@@ -76,7 +76,8 @@ def carry_out(  # noqa: PLR0913  (five things are needed; the others are named a
     first = recipe.processes == 1 or my_rank() == 0
     bench = _shared_bench(task, data, recipe, cache, (say if say_data is None else say_data) if first else unsaid)
     model = build_model(recipe, bench.tokenizer, data.labels)
-    source = source_of(bench)
+    base = opened(bench)
+    source = source_of(bench, base_id=None if base is None else base.id)
     listeners = _Listeners(say=say, say_before=say_before, on_event=on_event, should_stop=should_stop)
     if not first:
         return _followed(run, _trained(run, bench, model, source, box, until_step, None))
