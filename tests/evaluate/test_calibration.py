@@ -42,10 +42,50 @@ def test_the_calibration_error_worked_by_hand() -> None:
 
 
 def test_where_every_row_is_right_the_temperature_stays_one() -> None:
-    logits = np.eye(4) * 3
-    found = calibrate_classes(logits, np.arange(4))
+    targets = np.arange(40) % 4
+    found = calibrate_classes(np.eye(4)[targets] * 3, targets)
     assert found.temperature == 1.0
     assert "every row is right" in found.line(several=False)
+
+
+# A head that is right by chance alone and sure of it: the likeliest softmax is uniform, an infinite temperature.
+def test_a_temperature_at_the_end_of_the_search_is_not_applied() -> None:
+    generator = np.random.default_rng(0)
+    logits, targets = 9 * generator.standard_normal((400, 5)), generator.integers(0, 5, 400)
+    found = calibrate_classes(logits, targets)
+    assert (found.temperature, found.nll_after, found.ece_after) == (1.0, found.nll_before, found.ece_before)
+    assert found.fitted > 19
+    assert "temperature 1 is kept, because the likeliest lies at the end" in found.line(several=False)
+
+
+def test_a_handful_of_rows_fit_no_temperature() -> None:
+    logits, targets = drawn(20)
+    found = calibrate_classes(3 * logits, targets)
+    assert found.temperature == 1.0
+    assert "20 rows are too few" in found.line(several=False)
+
+
+# Logits that are right already: what a fit finds is chance, on the rows of the fit always a gain.
+def test_what_gains_nothing_on_other_rows_is_not_applied() -> None:
+    kept = []
+    for seed in range(40):
+        generator = np.random.default_rng(seed)
+        logits = 2 * generator.standard_normal((60, 4))
+        heights = np.cumsum(softmax(logits), axis=1)
+        found = calibrate_classes(logits, (generator.random((60, 1)) > heights).sum(axis=1))
+        kept.append(found.temperature == 1.0)
+        assert kept[-1] == ("no more than chance" in found.why_not)
+    assert sum(kept) >= 38  # two standard errors
+
+
+def test_loss_and_error_are_those_of_rows_that_the_temperature_was_not_fitted_on() -> None:
+    logits, targets = drawn(200)
+    found = calibrate_classes(2 * logits, targets)
+    scaled = 2 * logits / found.temperature
+    fit = -np.log(softmax(scaled)[np.arange(200), targets]).mean()
+    # The best temperature of all rows does better on them than those of the halves on the other ones.
+    assert fit < found.nll_after < found.nll_before
+    assert "on halves that it was not fitted on" in found.line(several=False)
 
 
 def test_of_several_labels_temperature_and_threshold_are_chosen_by_what_is_asked() -> None:
