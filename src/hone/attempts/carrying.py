@@ -7,10 +7,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hone.attempts.before import FIRST_STEPS, Start, opened, unsaid
+from hone.attempts.before import FIRST_STEPS, Start, opened, time_line, unsaid
 from hone.attempts.bench import Bench, Say, build_model, prepare_bench, source_of
 from hone.attempts.boxed import Box
 from hone.attempts.checking import check_recipe
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
 
     from hone.train.horizon import Horizon
     from hone.train.records import FitResult, StepRecord
+    from hone.train.rehearsal import Rehearsal
     from hone.train.source import BatchSource
 
 BENCH_PATIENCE_S = 24 * 3600.0
 """How long the other processes of a run wait for the first one's tokenizer and tokens, which they then find."""
-LOG_EVERY = 10
+LOG_EVERY, LOG_ALL = 10, 200
+"""Every tenth step is written down, and each one of a run of so many steps: a diagnosis needs a curve."""
 SPEED_STEPS = 50
 
 
@@ -143,8 +146,14 @@ def _trained(
         watchers=standard_watchers(recipe, tell),
         should_stop=listeners.should_stop,
         say=listeners.say,
+        on_rehearsal=None if box else partial(_say_time, run, bench, source, listeners),
         **common,
     )
+
+
+def _say_time(run: Run, bench: Bench, source: BatchSource, listeners: _Listeners, found: Rehearsal) -> None:
+    """How long the rest of the run will take, before its next step."""
+    listeners.say_before(time_line(found, bench, source, bench.recipe.steps - run.last_step()))
 
 
 def _followed(run: Run, result: FitResult) -> AttemptReport:
@@ -188,7 +197,7 @@ def _shared_bench(task: Task, data: DataVersion, recipe: Recipe, cache: Path, sa
 
 
 class _Reporter:
-    """Writes every tenth step down and sends two a second up, with the steps and seconds that are left."""
+    """Writes steps down and sends two a second up, with the steps and seconds that are left."""
 
     def __init__(
         self,
@@ -200,6 +209,7 @@ class _Reporter:
     ) -> None:
         self.run, self.recipe, self.horizon, self.box, self.listeners = run, recipe, horizon, box, listeners
         self._said, self._sent = False, 0.0
+        self._log_every = 1 if recipe.steps <= LOG_ALL else LOG_EVERY
         self._seconds: deque[float] = deque(maxlen=SPEED_STEPS)
 
     def __call__(self, record: StepRecord) -> None:
@@ -212,7 +222,7 @@ class _Reporter:
                 f"{left * step_s:,.0f} s for the {left:,} that are left; evaluations come on top"
             )
         last = record.step == (self.recipe.steps if self.horizon is None else self.horizon.end)
-        if record.step % LOG_EVERY == 0 or last:
+        if record.step % self._log_every == 0 or last:
             values = record.to_json()
             self.run.log(values.pop("step"), **values)
         now = time.monotonic()

@@ -59,10 +59,8 @@ def conclude(
         return AttemptReport(
             **common, score=last.score if last else None, dev_loss=loss, peak_rss_bytes=peak_rss_bytes()
         )
-    # Nothing was judged after step 0 where the time was up early: the last weights are the better guess then.
-    untrained = result.best is not None and result.best.step == 0 and result.step > 0
-    if not untrained:
-        _load_best(model, result)
+    if line := _load_best(model, result, bench.recipe.base):
+        say(line)
     calibration = calibrate_on_dev(bench, model, say)
     save_model(bench, model, run.model, calibration)
     evaluation = score_model(bench, model, _scored_rows(bench, box, say))
@@ -147,9 +145,21 @@ def _recent_loss(run: Run, last: float | None, steps: int = 10) -> float | None:
     return sum(losses) / len(losses) if losses else last
 
 
-def _load_best(model: nn.Module, result: FitResult) -> None:
-    if result.best_weights is None:
-        return
+def _load_best(model: nn.Module, result: FitResult, base: str) -> str:
+    """Put the best weights into the model; a sentence where they are those that the training began with."""
+    best = result.best
+    trained = [item for item in result.evaluations if item.step > 0]
+    # Nothing was judged after step 0 where the time was up early: the last weights are the better guess then.
+    if result.best_weights is None or (best is not None and best.step == 0 < result.step and not trained):
+        return ""
     from hone.train.checkpoints import load_weights
 
     load_weights(model, result.best_weights)
+    if best is None or best.step > 0 or not trained:
+        return ""
+    last = trained[-1]
+    return (
+        f"training made it worse: the base {base} itself is kept, with {best.score.name} {best.score.mean:.4g} at step "
+        f"0; none of the {len(trained)} evaluations behind it was as good, the last one, at step {last.step:,}, had "
+        f"{last.score.mean:.4g}; a lower learning_rate or fewer steps may help"
+    )

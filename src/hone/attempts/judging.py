@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 SAMPLES_KEPT = 4
 UNTRAINED_ROWS = 8
 """Dev rows of the evaluation at step 0 from scratch: a model that has learned nothing writes each answer to the end of
-what is allowed, and all of them would take as long as several later evaluations."""
+what is allowed, and all of them would take as long as several later evaluations. So few rows decide nothing: these
+weights are no candidate to best."""
 CONTINUED_IDS = 48
 """Ids of a document that a language model is given, and as many that it writes."""
 
@@ -98,7 +99,7 @@ class Judge:
         for sample in self._samples(model, evaluation):
             self.run.sample(step, **sample)
         self.on_event({"kind": "evaluated", "step": step, "dev_loss": loss, "score": score.to_json()})
-        return Judgement(score=score, numbers={"dev_loss": loss})
+        return Judgement(score=score, numbers={"dev_loss": loss}, candidate=not untrained)
 
     def _samples(self, model: nn.Module, evaluation: Evaluation) -> list[dict[str, Any]]:
         """A few dev prompts with what the model answers; a language model continues the beginnings of documents."""

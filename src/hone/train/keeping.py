@@ -162,6 +162,8 @@ class Keeper:
             reason=reason,
         )
         self.evaluations = [item for item in self.evaluations if item.step <= back.step]
+        if self._fabric.is_global_zero:
+            self._checkpoints.save_evaluations(self.evaluations)
         return replace(back, cursor=behind, passed_over=(*now.passed_over, passed))
 
     def go_back(self, now: Progress) -> Progress | None:
@@ -173,6 +175,7 @@ class Keeper:
     def judge(self, evaluate: Callable[[nn.Module, int], Judgement], step: int) -> Evaluated:
         """Judge the kept weights in the first process, and keep them on disk when they are the best so far.
 
+        Only a score that leads is asked to be confirmed, on more rows. What is no candidate is on record alone.
         An evaluation of this step that is on record already is not made again.
         """
         known = next((item for item in self.evaluations if item.step == step), None)
@@ -182,21 +185,21 @@ class Keeper:
             with self._watch.running("evaluation"):
                 evaluated: Evaluated = broadcast(self._fabric, self._call(evaluate, model, step))
             self.evaluations.append(evaluated)
-            if self.best is None or evaluated.score.better_than(self.best.score):
+            if evaluated.beats(self.best):
                 self._keep_best(evaluated, step, model)
         if self._fabric.is_global_zero:
             self._checkpoints.save_evaluations(self.evaluations)
         return evaluated
 
     def evaluations_without_gain(self) -> int:
-        """Evaluations in a row, up to the last one, that were not better than the best before them."""
+        """Candidates in a row, up to the last one, that were not better than the best before them."""
         best: Evaluated | None = None
         since = 0
         for item in self.evaluations:
-            if best is None or item.score.better_than(best.score):
+            if item.beats(best):
                 best, since = item, 0
             else:
-                since += 1
+                since += item.candidate
         return since
 
     def keep_last(self, step: int) -> None:
@@ -238,10 +241,18 @@ class Keeper:
         try:
             with torch.no_grad():
                 judgement = evaluate(model, step)
+                found = Evaluated(
+                    step=step,
+                    score=judgement.score,
+                    numbers=dict(judgement.numbers),
+                    candidate=judgement.candidate,
+                )
+                if judgement.confirm is not None and found.leads(self.best):
+                    found = replace(found, full=judgement.confirm())
         finally:
             model.train()
             set_generator_states(states)
-        return Evaluated(step=step, score=judgement.score, numbers=dict(judgement.numbers))
+        return found
 
     def _keep_best(self, evaluated: Evaluated | None, step: int, model: nn.Module) -> None:
         self.best = evaluated

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -41,6 +41,10 @@ class Judgement:
 
     score: Score
     numbers: Mapping[str, float] = field(default_factory=dict)
+    candidate: bool = True
+    """Whether these weights may be kept as the best; the score of one that may not is on record alone."""
+    confirm: Callable[[], Score] | None = None
+    """Gives the score on more rows; called only where ``score`` is ahead of the best so far, and it decides then."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,15 +54,41 @@ class Evaluated:
     step: int
     score: Score
     numbers: Mapping[str, float]
+    candidate: bool = True
+    full: Score | None = None
+    """The score on more rows, where it was asked for; see :attr:`Judgement.confirm`."""
+
+    def leads(self, best: Evaluated | None) -> bool:
+        """Whether its score is ahead of the best's: higher, or as high as that of step 0, which was not trained."""
+        return self.candidate and (best is None or _ahead(self.score, best.score, tie=best.step == 0))
+
+    def beats(self, best: Evaluated | None) -> bool:
+        """Whether it takes the place of the best so far: it leads, also on more rows where both were scored on them."""
+        if best is None or self.full is None or best.full is None:
+            return self.leads(best)
+        return self.leads(best) and _ahead(self.full, best.full, tie=best.step == 0)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; :meth:`from_json` is the inverse."""
-        return {"step": self.step, "score": self.score.to_json(), "numbers": dict(self.numbers)}
+        return {
+            "step": self.step,
+            "score": self.score.to_json(),
+            "numbers": dict(self.numbers),
+            "candidate": self.candidate,
+            "full": None if self.full is None else self.full.to_json(),
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Evaluated:
         """The record that :meth:`to_json` wrote."""
-        return cls(step=data["step"], score=Score.from_json(data["score"]), numbers=dict(data["numbers"]))
+        full = data.get("full")
+        return cls(
+            step=data["step"],
+            score=Score.from_json(data["score"]),
+            numbers=dict(data["numbers"]),
+            candidate=data.get("candidate", True),
+            full=None if full is None else Score.from_json(full),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +130,8 @@ class FitResult:
     """Loss of the last step; None when no step was done in this call."""
     evaluations: tuple[Evaluated, ...]
     best: Evaluated | None
-    """The best evaluation by the task metric; an earlier one wins a tie."""
+    """The best evaluation by the task metric; an earlier one wins a tie, but that of step 0. None where none could be:
+    nobody judges, or nothing was judged but what is no candidate."""
     best_weights: Path | None
     """Folder of the weights that were evaluated as the best (``weights.safetensors``)."""
     reason: str = ""
@@ -114,6 +145,10 @@ class FitResult:
     CUDA as its allocator counts, else resident size. None where the device tells none."""
     used: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """What the run computed with: device, precision and why, processes, threads, compiled programs, ..."""
+
+
+def _ahead(one: Score, other: Score, *, tie: bool) -> bool:
+    return not other.better_than(one) if tie else one.better_than(other)
 
 
 def early_stop_line(step: int, best: Evaluated | None, patience: int) -> str:

@@ -1,0 +1,70 @@
+"""Which weights are kept: the best trained ones; a lucky start from scratch is none, an untouched base may be."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hone
+from hone.attempts import concluding, judging
+from hone.evaluate.scoring import Evaluation
+from hone.task.recipe import Recipe
+from hone.task.scores import Score
+
+FIXTURES = Path(__file__).parents[1] / "data"
+TINY = Recipe(base="scratch:tiny", vocab_size=300, batch_size=8, eval_rows=12, steps=6, eval_every=2, warmup_steps=1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(FIXTURES / "banking", tmp_path / "banking"))
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, subset: list[float], all_rows: list[float]) -> list[int]:
+    """Scores of the subset and of all rows, in the order in which they are asked for; the rows of each call."""
+    asked: list[int] = []
+
+    def score_model(bench: Any, model: Any, rows: Any) -> Evaluation:
+        del model
+        asked.append(len(rows))
+        values = all_rows if len(rows) == len(bench.data.dev) else subset
+        score = Score(name=bench.task.metric, mean=values.pop(0), low=0.0, high=1.0, n=len(rows))
+        return Evaluation(metric=score.name, scores={score.name: score}, n=len(rows), seconds=0.0, answers=())
+
+    monkeypatch.setattr(judging, "score_model", score_model)
+    monkeypatch.setattr(concluding, "score_model", score_model)
+    return asked
+
+
+def kept(folder: Path) -> list[str]:
+    return [path.name for path in sorted((folder / "runs").glob("*/checkpoints/best-*"))]
+
+
+def test_a_lucky_start_from_scratch_is_not_the_best(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = scripted(monkeypatch, [0.9, 0.2, 0.1, 0.1], [0.2])
+    report = hone.attempt(folder, TINY)
+    assert asked[0] == 8
+    assert kept(folder) == ["best-00000002"]
+    assert report.step == 6
+
+
+def test_a_lucky_start_does_not_end_a_run_early(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted(monkeypatch, [0.9, 0.1, 0.2, 0.3], [0.3])
+    assert hone.attempt(folder, TINY.child(early_stop=1)).step == 6
+    assert kept(folder) == ["best-00000006"]
+
+
+def test_a_base_that_training_made_worse_is_kept_itself(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        scripted(patch, [0.1] * 4, [0.1])
+        base = hone.attempt(folder, TINY).model
+    scripted(monkeypatch, [0.5, 0.4, 0.3, 0.2], [0.5])
+    lines: list[str] = []
+    report = hone.attempt(folder, TINY.child(base=str(base)), say=lines.append)
+    assert any("training made it worse: the base" in line and "0.2" in line for line in lines), lines
+    assert report.distance is not None
+    assert report.distance["relative"] == 0
+    assert kept(folder)[-1] == "best-00000000"
