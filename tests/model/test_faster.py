@@ -88,6 +88,15 @@ def test_another_document_in_the_row_changes_no_bit_of_this_one():
     assert torch.equal(states[0], states[1])
 
 
+def test_states_that_are_asked_for_alone_are_those_of_the_whole_batch():
+    model, batch = model_of("qwen3"), batch_of(ROWS["packed rows"])
+    given = (batch.ids, batch.position_ids, batch.lengths)
+    all_of_them, some = faster.hidden_states(model, *given), faster.hidden_states(model, *given, batch.predict_from)
+    assert len(some.states) == len(batch.predict_from) < len(all_of_them.states)
+    want = all_of_them.states[all_of_them.rows(batch.predict_from)]
+    torch.testing.assert_close(some.states[some.rows(batch.predict_from)], want, rtol=1e-12, atol=1e-12)
+
+
 def test_the_gradients_are_those_of_finite_differences():
     torch.manual_seed(0)
     hidden, weight = (torch.randn(size, 6, dtype=torch.float64, requires_grad=True) for size in (7, 9))

@@ -6,8 +6,8 @@ micro-batches or processes, this way's own gradients hold to 1e-6 (law 2) as tho
 
 Nothing of the model is replaced: its modules, state dict and saved folder stay those of the Transformers class. This
 way reads the parameters out of the modules and computes with :mod:`hone.model.fused`. It also leaves out what nobody
-reads: padding is dropped before the first layer, and documents that share a row attend only to themselves by standing
-apart, not by a mask of T x T.
+reads: padding is dropped before the first layer; in the last one only the tokens that predict something go on; and
+documents that share a row attend only to themselves by standing apart, not by a mask of T x T.
 
 :func:`obstacle` says when the plain way has to be taken: another architecture, another device or precision, adapters,
 hooks, dropout, recomputed activations, a compiler.
@@ -30,6 +30,8 @@ from hone.model.fused import AttentionPlan, Group, attention_half, feed_forward_
 ARCHITECTURES = frozenset({"llama", "qwen3"})
 WASTE = 0.02
 """Share of padding from which a batch is computed without it: below, the moving costs more."""
+MOST_WANTED = 0.9
+"""Share of the tokens from which all of them go through the whole last layer: choosing costs as much then."""
 FITS = 0.6
 """Documents attend side by side when the shortest has at least this share of the longest one's tokens."""
 
@@ -38,9 +40,9 @@ class Hidden(NamedTuple):
     """What :func:`hidden_states` gives."""
 
     states: Tensor
-    """(N, H) last hidden states of the tokens that were computed on."""
+    """(N, H) last hidden states of the tokens that were computed on to the end."""
     row_of: Tensor | None
-    """(B * T,) row in ``states`` of each position of the batch; None where they are the same."""
+    """(B * T,) row in ``states`` of each position of the batch that has one; None where they are the same."""
 
     def rows(self, positions: Tensor) -> Tensor:
         """Rows in ``states`` of flat positions of the batch."""
@@ -149,7 +151,13 @@ def _layer_is_plain(layer: Any, config: Any) -> bool:
     )
 
 
-def hidden_states(model: Any, ids_BT: Tensor, position_ids_BT: Tensor | None, lengths_B: Tensor) -> Hidden:
+def hidden_states(
+    model: Any,
+    ids_BT: Tensor,
+    position_ids_BT: Tensor | None,
+    lengths_B: Tensor,
+    wanted_S: Tensor | None = None,
+) -> Hidden:
     """The last hidden states of a decoder without an :func:`obstacle`.
 
     Args:
@@ -157,21 +165,30 @@ def hidden_states(model: Any, ids_BT: Tensor, position_ids_BT: Tensor | None, le
         ids_BT: token ids, padded on the right.
         position_ids_BT: positions that start again at 0 with each document of a row; None where a row is one.
         lengths_B: real tokens of each row.
+        wanted_S: flat positions of the batch, each once, whose states alone will be asked for. Of the last layer the
+            others need their keys and values only: with half of the tokens supervised, as in a voice request and its
+            answer, a tenth of the arithmetic of four layers is left out.
     """
     decoder, config = model.base_model, model.config
     kept, groups, positions = _arrangement(ids_BT.shape, position_ids_BT, lengths_B)
     ids = ids_BT.flatten() if kept is None else ids_BT.flatten().index_select(0, kept)
     x = decoder.embed_tokens(ids)
     plan = _plan(decoder, config, x, positions, groups)
-    for layer in decoder.layers:
-        x = attention_half(x, layer, plan)
-        x = feed_forward_half(x, layer, plan.eps)
-    states = rms_norm(x, decoder.norm, plan.eps)
-    if kept is None:
-        return Hidden(states, None)
-    row_of = torch.zeros(ids_BT.numel(), dtype=torch.int64)
-    row_of[kept] = torch.arange(kept.numel())
-    return Hidden(states, row_of)
+    row_of = None if kept is None else _inverse(kept, ids_BT.numel())
+    going_on = None
+    if wanted_S is not None and wanted_S.numel() < MOST_WANTED * len(x):
+        going_on = wanted_S if row_of is None else row_of.index_select(0, wanted_S)
+        row_of = _inverse(wanted_S, ids_BT.numel())
+    for layer in decoder.layers[:-1]:
+        x = feed_forward_half(attention_half(x, layer, plan), layer, plan.eps)
+    last = decoder.layers[-1]
+    x = feed_forward_half(attention_half(x, last, plan, going_on), last, plan.eps)
+    return Hidden(rms_norm(x, decoder.norm, plan.eps), row_of)
+
+
+def _inverse(positions: Tensor, size: int) -> Tensor:
+    """(size,) where each position stands among ``positions``; 0 for those that do not."""
+    return torch.zeros(size, dtype=torch.int64).index_copy_(0, positions, torch.arange(positions.numel()))
 
 
 def slots(shape: torch.Size, position_ids_BT: Tensor | None, lengths_B: Tensor) -> int:

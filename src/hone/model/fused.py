@@ -58,8 +58,11 @@ class AttentionPlan:
     groups: Sequence[Group]
 
 
-def attention_half(x_NH: Tensor, layer: Any, plan: AttentionPlan) -> Tensor:
-    """``x + attention(norm(x))`` of a Llama- or Qwen3-shaped layer, (N, H)."""
+def attention_half(x_NH: Tensor, layer: Any, plan: AttentionPlan, going_on_S: Tensor | None = None) -> Tensor:
+    """``x + attention(norm(x))`` of a Llama- or Qwen3-shaped layer, (N, H).
+
+    With ``going_on`` the rows of these tokens alone, (S, H): the others give their keys and values, and end here.
+    """
     attention = layer.self_attn
     q_norm, k_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
     out: Tensor = _AttentionHalf.apply(  # type: ignore[no-untyped-call]
@@ -72,6 +75,7 @@ def attention_half(x_NH: Tensor, layer: Any, plan: AttentionPlan) -> Tensor:
         None if q_norm is None else q_norm.weight,
         None if k_norm is None else k_norm.weight,
         plan,
+        going_on_S,
     )
     return out
 
@@ -128,6 +132,7 @@ class _AttentionHalf(torch.autograd.Function):
         q_gain: Tensor | None,
         k_gain: Tensor | None,
         plan: AttentionPlan,
+        going_on: Tensor | None,
     ) -> Tensor:
         rstd = _rstd(x, plan.eps)
         weight = _paired_weight(wq, wk, wv, plan)
@@ -139,20 +144,26 @@ class _AttentionHalf(torch.autograd.Function):
             qk = qk * head_rstd
         turned = _turn(qk if head_gain is None else qk * head_gain, plan.turn)
         attended, kept = _attend(turned, v, plan)
+        residual = x
+        if going_on is not None:
+            residual, attended = x.index_select(0, going_on), attended.index_select(0, going_on)
         ctx.save_for_backward(
             x, gain, wq, wk, wv, wo, rstd, attended,
-            head_rstd, head_gain, None if head_gain is None else qk, *kept,
+            head_rstd, head_gain, None if head_gain is None else qk, going_on, *kept,
         )  # fmt: skip
         ctx.plan = plan
-        return torch.addmm(x, attended, wo.T)
+        return torch.addmm(residual, attended, wo.T)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         plan: AttentionPlan = ctx.plan
-        x, gain, wq, wk, wv, wo, rstd, attended, head_rstd, head_gain, qk, *kept = ctx.saved_tensors
+        x, gain, wq, wk, wv, wo, rstd, attended, head_rstd, head_gain, qk, going_on, *kept = ctx.saved_tensors
         dwo = dy.T @ attended if ctx.needs_input_grad[5] else None
-        dqkv = _attend_backward(dy @ wo, kept, plan)
+        d_attended = dy @ wo
+        if going_on is not None:
+            dy, d_attended = (t.new_zeros(len(x), t.size(1)).index_copy_(0, going_on, t) for t in (dy, d_attended))
+        dqkv = _attend_backward(d_attended, kept, plan)
         dq_gain = dk_gain = None
         if head_gain is not None:
             dq_gain, dk_gain = _head_norm_backward(_split(dqkv, plan)[0], qk, head_gain, head_rstd, plan)
@@ -162,7 +173,7 @@ class _AttentionHalf(torch.autograd.Function):
             dwq, dwk, dwv = _unpaired_weight(dqkv.T @ (xhat * gain), plan)
         weight = _paired_weight(wq, wk, wv, plan)
         dx, dgain = _norm_backward(dqkv @ weight, xhat, gain)
-        return torch.addcmul(dy, dx, rstd), dgain, dwq, dwk, dwv, dwo, dq_gain, dk_gain, None
+        return torch.addcmul(dy, dx, rstd), dgain, dwq, dwk, dwv, dwo, dq_gain, dk_gain, None, None
 
 
 class _FeedForwardHalf(torch.autograd.Function):

@@ -60,7 +60,7 @@ class NextToken:
         if faster.obstacle(model) is not None:
             return _cross_entropy(supervised_logits(model, batch), batch.targets, self.label_smoothing)
         decoder: Any = model
-        hidden = faster.hidden_states(decoder, batch.ids, batch.position_ids, batch.lengths)
+        hidden = faster.hidden_states(decoder, batch.ids, batch.position_ids, batch.lengths, batch.predict_from)
         weight_VH = decoder.get_output_embeddings().weight
         rows_S = hidden.rows(batch.predict_from)
         total = head_loss(hidden.states, weight_VH, rows_S, batch.targets, self.label_smoothing)
