@@ -1,12 +1,25 @@
 # hone: one command each. `make help` lists them. Needs Python 3.11 or newer with venv, and git.
 #
 # Variables: PYTHON (which Python makes the environment), VENV (where), MINUTES (box of the quickstart's solve),
-# PYTEST_ARGS (more arguments for pytest, for example PYTEST_ARGS="-k renderer").
+# PYTEST_ARGS (more arguments for pytest, for example PYTEST_ARGS="-k renderer"). Of `make bench-train`: RIVALS (an
+# environment with what training is compared with; made where it is not), BLOCKS, SECONDS, REPEATS, SIZES, SEEDS, TOKENS,
+# PAIRS, HELD_OUT_BYTES, BOXES, and BENCH_RESULTS (where figures go), to try it with little:
+#   make bench-train DATA=FOLDER BLOCKS=1 SECONDS=1 REPEATS=1 SIZES=1m SEEDS=0 TOKENS=20000 PAIRS=2 HELD_OUT_BYTES=20000 \
+#     BOXES=0.5 BENCH_RESULTS=/tmp/trial
 
 PYTHON ?= python3
 VENV ?= .venv
 MINUTES ?= 8
 PYTEST_ARGS ?=
+BLOCKS ?= 10
+SECONDS ?= 30
+REPEATS ?= 3
+SIZES ?= 1m,5m,15m
+SEEDS ?= 0,1,2
+TOKENS ?= 3000000
+PAIRS ?= 1000
+HELD_OUT_BYTES ?= 1000000
+BOXES ?= 2,5,10
 
 BIN := $(VENV)/bin
 # Set-up is finished when a stamp named after what it installed is there: another pyproject.toml or constraints.txt
@@ -16,7 +29,8 @@ QUICKSTART := $(VENV)/.quickstart-$(KEY)
 TESTS := $(VENV)/.test-$(KEY)
 BENCH := $(VENV)/.bench-$(KEY)
 # litgpt holds huggingface-hub and jsonargparse below what Transformers and others here need: an environment of its own.
-RIVALS := $(VENV)-rivals/.rivals-$(KEY)
+RIVALS ?= $(VENV)-rivals
+RIVALS_READY := $(RIVALS)/.rivals-$(KEY)
 LITGPT := litgpt==0.5.13 lightning==2.6.6 pytorch-lightning==2.6.6 torchmetrics==1.9.0 'jsonargparse<=4.41' typeshed_client \
 	docstring_parser
 # An editable install compiles nothing: without this the first command of a person pays for it, or every one where Python
@@ -30,10 +44,10 @@ QUIET_ENV := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false WAN
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help quickstart test lint format types layers pytest dev clean \
-	bench-startup bench-smoke bench-seeds bench-train bench-runtime bench-data
+	bench-startup bench-smoke bench-seeds bench-train bench-banking77 bench-voice bench-runtime bench-data
 
 help: ## list the commands
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)$$/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
 		printf '  make %-17s %s\n' "$$name" "$$text"; done
 
 quickstart: $(QUICKSTART) ## the voice task from data to a certified model in ./quickstart; repeat it to go on
@@ -72,11 +86,34 @@ bench-smoke: $(TESTS) ## seconds of each stage of `hone smoke`
 bench-seeds: $(TESTS) ## five seeds of the voice task, seconds per stage (about 40 minutes)
 	$(BIN)/python benchmarks/seeds.py
 
-bench-train: $(RIVALS) ## training beside a bare loop, the Trainer, litgpt and TRL; DATA=FOLDER holds the data sets (hours)
+# Each ends with a table. BENCH_RESULTS=FOLDER keeps a trial away from the figures that are published.
+TRAIN = $(QUIET_ENV) BENCH_RESULTS=$(BENCH_RESULTS) $(RIVALS)/bin/python benchmarks/train
+IN_TURNS = --data $(DATA) --blocks $(BLOCKS) --seconds $(SECONDS)
+
+bench-train: $(RIVALS_READY) ## training beside a bare loop, the Trainer, litgpt and TRL; DATA=FOLDER holds the data sets (hours)
 	@test -n "$(DATA)" || { echo "name the folder of the data sets: make bench-train DATA=FOLDER" >&2; exit 2; }
-	$(VENV)-rivals/bin/python benchmarks/train/isolation.py
-	for name in pretraining sft memory first_step language_model mfu; do \
-		$(QUIET_ENV) $(VENV)-rivals/bin/python benchmarks/train/$$name.py --data $(DATA) || exit 1; done
+	$(TRAIN)/isolation.py
+	$(TRAIN)/stories.py --data $(DATA)
+	$(TRAIN)/curves.py
+	$(TRAIN)/pretraining.py $(IN_TURNS) --sizes $(SIZES)
+	$(TRAIN)/sft.py $(IN_TURNS)
+	$(TRAIN)/hooks.py $(IN_TURNS)
+	$(TRAIN)/memory.py --data $(DATA) --repeats $(REPEATS)
+	$(TRAIN)/first_step.py --data $(DATA) --repeats $(REPEATS)
+	$(TRAIN)/mfu.py --rounds $(REPEATS)
+	$(TRAIN)/language_model.py --data $(DATA) --seeds $(SEEDS) --tokens $(TOKENS) --pairs $(PAIRS) \
+		--held-out-bytes $(HELD_OUT_BYTES)
+	$(TRAIN)/boxes.py --minutes $(BOXES)
+
+bench-banking77: $(RIVALS_READY) ## a pretrained encoder on banking77; DATA=FOLDER of the data sets, BASE=FOLDER of the encoder
+	@test -n "$(DATA)" -a -n "$(BASE)" || { \
+		echo "name the data and the encoder: make bench-banking77 DATA=FOLDER BASE=FOLDER" >&2; exit 2; }
+	$(TRAIN)/banking77.py --data $(DATA)/banking77 --base $(BASE)
+
+bench-voice: $(RIVALS_READY) ## seconds to the same score on the voice task beside an older tree; BEFORE=FOLDER is its worktree
+	@test -n "$(BEFORE)" || { \
+		echo "name a worktree of the older commit: make bench-voice BEFORE=FOLDER" >&2; exit 2; }
+	$(TRAIN)/voice_time.py --before $(BEFORE)
 
 bench-data: $(BENCH) ## what looking and cleaning find and cost; DATA=FOLDER holds the data sets
 	@test -n "$(DATA)" || { echo "name the folder of the data sets: make bench-data DATA=FOLDER" >&2; exit 2; }
@@ -113,11 +150,12 @@ $(TESTS): | $(BIN)/python
 	@$(COMPILED)
 	@touch $@ $(QUICKSTART)
 
-$(RIVALS): | $(BIN)/python
-	@echo "installing what training is compared with into $(VENV)-rivals (once)"
-	$(PYTHON) -m venv $(VENV)-rivals
-	$(VENV)-rivals/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]' trl==1.16.0
-	$(VENV)-rivals/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(LITGPT)
+$(RIVALS_READY): | $(BIN)/python
+	@$(RIVALS)/bin/python -c 'import hone, litgpt, trl' 2>/dev/null || { \
+		echo "installing what training is compared with into $(RIVALS) (once)" && $(PYTHON) -m venv $(RIVALS) && \
+		$(RIVALS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]' \
+			trl==1.16.0 && \
+		$(RIVALS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(LITGPT); }
 	@touch $@
 
 $(BENCH): $(TESTS)

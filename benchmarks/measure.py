@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import statistics
 import sys
@@ -15,15 +16,18 @@ from hone.hardware import machine
 
 ROOT = Path(__file__).resolve().parents[1]
 VOICE = ROOT / "src" / "hone" / "examples" / "voice"
-RESULTS = Path(__file__).resolve().parent / "results"
+RESULTS = Path(os.environ.get("BENCH_RESULTS") or Path(__file__).resolve().parent / "results")
 HONE = (sys.executable, "-m", "hone")
 VERSIONS_OF = ("torch", "transformers", "accelerate", "tokenizers", "lightning-fabric", "xllamacpp", "trl", "litgpt")
 
 
 def write_result(name: str, figures: dict[str, Any]) -> Path:
-    """Write ``results/NAME.json``: the figures, the machine and the versions that they belong to."""
+    """Write ``results/NAME.json``: the figures, the machine and the versions that they belong to.
+
+    The environment variable BENCH_RESULTS names another folder, for a trial whose figures are worth nothing.
+    """
     document = {"benchmark": name, "machine": machine().to_json(), "versions": versions(), **figures}
-    RESULTS.mkdir(exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     print(f"written: {path}")

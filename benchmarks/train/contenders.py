@@ -45,6 +45,32 @@ def _hone(work: Work, gate: Gate, folder: Path, **changes: Any) -> None:
     )  # fmt: skip
 
 
+def _watched(work: Work, gate: Gate, folder: Path) -> None:
+    """As ``hone train`` has it: the standard guards, and the lab's log."""
+    from hone.attempts.carrying import LOG_EVERY
+    from hone.lab.lab import Lab
+    from hone.train.guards.standard import standard_watchers
+
+    run = Lab(folder, say=lambda line: None).new_run(work.recipe, "hooks", "benchmark")
+
+    def on_step(record: Any) -> None:
+        if record.step % LOG_EVERY == 0:
+            values = record.to_json()
+            run.log(values.pop("step"), **values)
+
+    def tell(event: Any) -> None:
+        run.guard(**event)
+
+    _stepped(work, gate, run.folder, on_step=on_step, on_guard=tell, watchers=standard_watchers(work.recipe, tell))
+
+
+def _stepped(work: Work, gate: Gate, folder: Path, **hooks: Any) -> None:
+    """The engine with the gate asked where a run may be stopped, so that nothing hangs on the steps but ``hooks``."""
+    from hone.train.engine import fit
+
+    fit(work.model(), work.source(), work.recipe, folder, should_stop=lambda: gate.step(0, 0), **hooks)
+
+
 def _bare(work: Work, gate: Gate, folder: Path, *, all_logits: bool = False) -> None:
     from bare_loop import train
 
@@ -73,6 +99,8 @@ def _trl(work: Work, gate: Gate, folder: Path, setting: str) -> None:
 
 CONTENDERS: dict[str, Callable[[Work, Gate, Path], None]] = {
     "hone": _hone,
+    "hone-watched": _watched,
+    "hone-unwatched": _stepped,
     "hone-packed": partial(_hone, packing=True, batch_size=3),
     "bare": _bare,
     "bare-all-logits": partial(_bare, all_logits=True),

@@ -16,8 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pretraining import present
-from turns import TRAIN, cache_of, options_of, write_result
+from turns import TRAIN, arguments_of, cache_of, options_of, wanted, write_result
 from work import prepare
 
 CONTENDERS = {
@@ -28,8 +27,8 @@ CONTENDERS = {
 
 def measured(name: str, work: str, what: str, options: argparse.Namespace, cache: Path) -> dict[str, Any]:
     """What one fresh process of a contender tells."""
-    command = [sys.executable, str(TRAIN / "contenders.py"), name, "--work", work, "--data", str(options.data)]
-    command += ["--cache", str(cache), "--threads", str(options.threads), "--measure", what]
+    command = [sys.executable, str(TRAIN / "contenders.py"), name, *arguments_of(work, options, cache)]
+    command += ["--measure", what]
     done = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     return json.loads(next(line for line in reversed(done.stdout.splitlines()) if line.startswith('{"')))
 
@@ -44,8 +43,7 @@ def main() -> None:
     found: dict[str, Any] = {}
     for work in options.works.split(","):
         prepare(work, options.data, cache, options.threads)
-        names = options.only.split(",") if options.only else list(CONTENDERS[work.partition(":")[0]])
-        for name in present(names):
+        for name in wanted(options, CONTENDERS[work.partition(":")[0]]):
             peaks = [measured(name, work, "memory", options, cache)["peak_over_mb"] for _ in range(options.repeats)]
             found.setdefault(work, {})[name] = peaks
             print(f"{work} {name:18} {statistics.median(peaks):7.1f} MB over the imports")

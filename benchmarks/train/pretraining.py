@@ -9,26 +9,10 @@ the yardstick. litgpt takes part where it is installed (``make bench-train`` giv
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-
-from turns import cache_of, compare, options_of, table, write_result
+from turns import arguments_of, cache_of, compare, options_of, table, wanted, write_result
 from work import prepare
 
 CONTENDERS = ("hone", "bare", "trainer", "litgpt")
-NEEDS = {"trainer": "accelerate", "litgpt": "litgpt", "trl": "trl"}
-
-
-def present(names: list[str]) -> list[str]:
-    """Those whose package is installed; the others are named."""
-    found = []
-    for name in names:
-        package = NEEDS.get(name.split("-", maxsplit=1)[0])
-        if package is None or importlib.util.find_spec(package) is not None:
-            found.append(name)
-        else:
-            print(f"{name} is left out: it needs {package}, which is not installed here", file=sys.stderr)
-    return found
 
 
 def main() -> None:
@@ -37,22 +21,12 @@ def main() -> None:
     parser.add_argument("--sizes", default="1m,5m,15m", help="presets (default 1m,5m,15m)")
     options = parser.parse_args()
     cache = cache_of(options)
-    names = present(options.only.split(",") if options.only else list(CONTENDERS))
+    names = wanted(options, CONTENDERS)
     found = {}
     for size in options.sizes.split(","):
         work = f"pretrain:{size}"
         prepare(work, options.data, cache, options.threads)
-        arguments = [
-            "--work",
-            work,
-            "--data",
-            str(options.data),
-            "--cache",
-            str(cache),
-            "--threads",
-            str(options.threads),
-        ]
-        found[size] = compare(names, arguments, options, "tokens")
+        found[size] = compare(names, arguments_of(work, options, cache), options, "tokens")
         print(f"{size}:\n{table(found[size], 'tokens')}")
     write_result("pretraining", {"threads": options.threads, "sizes": found})
 

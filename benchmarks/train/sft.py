@@ -10,8 +10,7 @@ Run ``isolation.py`` first: only settings whose documents are isolated may be co
 
 from __future__ import annotations
 
-from pretraining import present
-from turns import cache_of, compare, options_of, table, write_result
+from turns import arguments_of, cache_of, compare, options_of, table, wanted, write_result
 from work import Work, prepare
 
 CONTENDERS = ("hone", "hone-packed", "trl", "trl-grouped", "trl-padding-free", "trl-packed")
@@ -38,13 +37,12 @@ def main() -> None:
     parser.add_argument("--tasks", default="voice,banking77", help="tasks (default voice,banking77)")
     options = parser.parse_args()
     cache = cache_of(options)
-    names = present(options.only.split(",") if options.only else list(CONTENDERS))
+    names = wanted(options, CONTENDERS)
     found = {}
     for task in options.tasks.split(","):
         name = f"sft:{task}"
         shares = real_over_slots(prepare(name, options.data, cache, options.threads))
-        arguments = ["--work", name, "--data", str(options.data), "--cache", str(cache)]
-        found[task] = compare(names, [*arguments, "--threads", str(options.threads)], options, "supervised")
+        found[task] = compare(names, arguments_of(name, options, cache), options, "supervised")
         found[task]["real_over_slots"] = shares
         print(f"{task}:\n{table(found[task], 'supervised')}")
         print("\n".join(f"  real tokens over slots, {key}: {share:.3f}" for key, share in shares.items()))

@@ -7,7 +7,10 @@ of the process, and ratios come with a bootstrap interval over the rounds.
 from __future__ import annotations
 
 import argparse
+import atexit
+import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,9 +22,14 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from measure import VOICE, ratio_with_interval, write_result  # noqa: E402  (the folder above is no package)
+from measure import HONE, VOICE, ratio_with_interval, write_result  # noqa: E402  (the folder above is no package)
 
-__all__ = ["ROOT", "VOICE", "Gate", "cache_of", "compare", "options_of", "ratio_with_interval", "table", "write_result"]
+__all__ = [
+    "HONE", "ROOT", "VOICE", "Gate", "arguments_of", "cache_of", "compare", "options_of", "present",
+    "ratio_with_interval", "table", "wanted", "write_result",
+]  # fmt: skip
+NEEDS = {"trainer": "accelerate", "litgpt": "litgpt", "trl": "trl"}
+"""The package of each contender that may be missing."""
 WARM_UP_STEPS = 10
 TRAIN = Path(__file__).resolve().parent
 
@@ -136,7 +144,8 @@ def table(found: Mapping[str, Any], what: str) -> str:
                 f"  {key} {name}: {r['ratio']:.3f} ({r['low']:.3f} to {r['high']:.3f})" for name, r in ratios.items()
             ]
     for name, values in found[f"{what}_per_cpu_second"].items():
-        lines.append(f"  {name}: {sum(values) / len(values):,.0f} {what} a CPU-second")
+        mean = sum(values) / len(values)
+        lines.append(f"  {name}: {mean:,.{0 if mean >= 100 else 2}f} {what} a CPU-second")
     return "\n".join(lines)
 
 
@@ -152,8 +161,34 @@ def options_of(description: str | None, *, blocks: int = 10) -> argparse.Argumen
     return parser
 
 
+def present(names: Sequence[str]) -> list[str]:
+    """Those whose package is installed; the others are named."""
+    found = []
+    for name in names:
+        package = NEEDS.get(name.split("-", maxsplit=1)[0])
+        if package is None or importlib.util.find_spec(package) is not None:
+            found.append(name)
+        else:
+            print(f"{name} is left out: it needs {package}, which is not installed here", file=sys.stderr)
+    return found
+
+
+def wanted(options: argparse.Namespace, names: Sequence[str]) -> list[str]:
+    """The contenders that are asked for, or all, as far as they are installed."""
+    return present(options.only.split(",") if options.only else names)
+
+
+def arguments_of(work: str, options: argparse.Namespace, cache: Path) -> list[str]:
+    """The command line of a contender behind its name."""
+    told = {"work": work, "data": options.data, "cache": cache, "threads": options.threads}
+    return [word for key, value in told.items() for word in (f"--{key}", str(value))]
+
+
 def cache_of(options: argparse.Namespace) -> Path:
-    """The folder of prepared data."""
-    place = options.cache or Path(tempfile.mkdtemp(prefix="hone-bench-"))
+    """The folder of prepared data; one that was not asked for is removed at the end."""
+    if options.cache is None:
+        options.cache = Path(tempfile.mkdtemp(prefix="hone-bench-"))
+        atexit.register(shutil.rmtree, options.cache, ignore_errors=True)
+    place: Path = options.cache
     place.mkdir(parents=True, exist_ok=True)
     return place
