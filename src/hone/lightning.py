@@ -105,6 +105,11 @@ class TaskModule(LightningModule):
                 f"the schedule is planned for {recipe.steps:,} steps and the Trainer will make {planned:,}; "
                 f"max_steps={recipe.steps} makes them equal"
             )
+        if trainer.gradient_clip_val is not None:
+            rank_zero_info(
+                f"gradients are clipped at the Trainer's gradient_clip_val {trainer.gradient_clip_val:g}, "
+                f"and not at the recipe's clip_norm {recipe.clip_norm:g}"
+            )
         if recipe.average:
             self._average = Average(self.parts.model, recipe.average)
             if self._average_to_load is not None:
@@ -354,7 +359,7 @@ def parts_of(task: Source, recipe: Wish) -> TrainingParts:
         InputError: when there are both parts and a recipe.
     """
     if not isinstance(task, TrainingParts):
-        return training_parts(task, recipe, say=rank_zero_info)
+        return training_parts(task, recipe, say=rank_zero_info, carried_out=("average", "clip_norm"))
     if recipe is not None:
         raise InputError("the parts have a recipe; give the task folder with another recipe, or the parts alone")
     return task

@@ -7,17 +7,19 @@ engine does beside that (exact resume, guards, judging, the lab) a loop of one's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hone.attempts.bench import Bench, build_model, prepare_bench, source_of
-from hone.attempts.checking import check_recipe
+from hone.attempts.checking import check_recipe, is_set
 from hone.attempts.encoding import objective_of
 from hone.attempts.judging import dev_loss, score_model
 from hone.attempts.saving import save_model
@@ -38,9 +40,24 @@ from hone.train.objectives import Objective, objective_for
 from hone.train.optimizers import Part, build_optimizers
 from hone.train.schedules import rate_factor
 from hone.train.source import BatchSource, Cursor, share_of
+from hone.train.trainable import save_activations_again
 
 IGNORED = -100
 """The label of a position that carries no loss, as PyTorch's cross entropy and Transformers have it."""
+LEFT_TO_THE_LOOP = {
+    "clip_norm": "clip by parts.recipe.clip_norm before the optimizer's step",
+    "average": "average the weights behind each step (hone.train.averaging.Average)",
+    "precision": "set it in the Trainer, or with torch.autocast around the loss",
+    "compile": "compile parts.step_loss with torch.compile, or in the Trainer",
+    "processes": "name their number to torchrun, to the launcher or to the Trainer",
+    "strategy": "name it to the launcher or to the Trainer",
+    "threads": "call torch.set_num_threads",
+    "eval_every": "ask for parts.score when it is due, or tell the Trainer",
+    "early_stop": "a callback of the Trainer, or the loop, decides when it ends",
+    "keep_states": "a callback of the Trainer, or the loop, keeps its checkpoints",
+    "on_spike": "spikes are watched by the engine of hone train",
+}
+"""Keys of a recipe that these parts do not carry out, and how a loop of one's own does."""
 Say = Callable[[str], None]
 
 
@@ -120,8 +137,8 @@ class TrainingParts:
         folder: the task folder.
         bench: the task with its data and tokenizer: ``bench.train`` and ``bench.dev`` are lists of rendered examples,
             ``bench.renderer`` makes ids of rows and answers of ids.
-        recipe: what is carried out. What a loop of one's own decides by itself (precision, processes, compiling, when
-            to save and to evaluate) is not looked at.
+        recipe: what is carried out, but for :data:`LEFT_TO_THE_LOOP`: those a loop of one's own decides by itself, and
+            each that was set is said.
         model: the module, in float32 on the CPU: trained in place.
         objective: what is minimised.
         source: the steps of rows, the same ones that the engine would see.
@@ -201,25 +218,20 @@ class TrainingParts:
         """Answers to rows (their input columns) in the task's terms, by the likeliest tokens; None where it is none.
 
         Raises:
-            InputError: for a language-model task, which has no questions; for several labels and tags, which a saved
-                model answers (:func:`hone.load`).
+            InputError: for a language-model task, which has no questions.
         """
-        from hone.evaluate.encoders import EncoderLabels
         from hone.evaluate.torch_generate import TorchGenerate, TorchLabels
 
         renderer, module = self.bench.renderer, model or self.model
         if renderer.kind == "language-model":
             raise InputError("a language-model task has no questions to answer; its score is bits per byte")
-        if renderer.kind in ("multi-label", "tag"):
-            raise InputError(f"answers to {renderer.kind} tasks come from the saved model: hone.load(PATH).ask(fields)")
-        prompts = [renderer.prompt_ids(fields) for fields in rows]
-        if not prompts:
+        if not rows:
             return []
+        if isinstance(renderer, EncoderRenderer):
+            return _read_answers(renderer, module, rows)
+        prompts = [renderer.prompt_ids(fields) for fields in rows]
         if renderer.kind == "classify":
-            labels: Any = TorchLabels(module)
-            if isinstance(renderer, EncoderRenderer):
-                labels = EncoderLabels(module, renderer.temperature)
-            best = labels(prompts, renderer.label_ids).argmax(-1)
+            best = TorchLabels(module)(prompts, renderer.label_ids).argmax(-1)
             return [renderer.labels[int(index)] for index in best]
         generate = TorchGenerate(module, renderer.pad_id)
         done = generate(prompts, max_new_tokens=self.bench.longest_answer, end_id=renderer.end_id)
@@ -230,8 +242,28 @@ class TrainingParts:
         return save_model(self.bench, model or self.model, Path(path))
 
 
+def _read_answers(renderer: EncoderRenderer, module: nn.Module, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """What an encoder says of rows: a label, labels, or entities."""
+    from hone.evaluate.encoders import EncoderLabels, EncoderTags
+
+    prompts = [renderer.prompt_ids(fields) for fields in rows]
+    if renderer.kind == "tag":
+        tables = EncoderTags(module)(prompts, [renderer.supervised_at(fields) for fields in rows])
+        tags = [table.argmax(-1).tolist() if len(table) else [] for table in tables]
+        return [renderer.entities(fields, found) for fields, found in zip(rows, tags, strict=True)]
+    several = renderer.kind == "multi-label"
+    shares = np.exp(EncoderLabels(module, renderer.temperature, several=several)(prompts, renderer.label_ids))
+    if several:
+        return [renderer.labels_from(row) for row in shares]
+    return [renderer.labels[int(index)] for index in shares.argmax(-1)]
+
+
 def training_parts(
-    folder: str | Path, recipe: Recipe | Mapping[str, Any] | None = None, *, say: Say | None = None
+    folder: str | Path,
+    recipe: Recipe | Mapping[str, Any] | None = None,
+    *,
+    say: Say | None = None,
+    carried_out: Collection[str] = (),
 ) -> TrainingParts:
     """Prepare a task's data and open the model, for a loop of one's own.
 
@@ -239,12 +271,16 @@ def training_parts(
         folder: the task folder.
         recipe: what to carry out, or the changes to the recipe that ``hone solve`` would try first; that one without
             it. Its ``data`` is filled in.
-        say: takes each line that a person should read.
+        say: takes each line that a person should read. Without it, keys of the recipe that were set and that only
+            your loop can carry out are a warning, and the other lines go nowhere.
+        carried_out: those of :data:`LEFT_TO_THE_LOOP` that your loop looks at; nothing is said of them.
 
     Raises:
-        InputError: a wrong task, data or recipe, all problems at once.
+        InputError: a wrong task, data or recipe, all problems at once; when ``gradient_checkpointing`` is on and the
+            model does not offer it.
     """
     folder, tell = Path(folder), say or _unsaid
+    wished = set(LEFT_TO_THE_LOOP if isinstance(recipe, Recipe) else recipe or ()) - set(carried_out)
     task = load_task(folder)
     load_metric(task.metric, folder)
     cache = folder / ".hone" / "cache"
@@ -253,9 +289,13 @@ def training_parts(
         recipe = default_recipe(task, data, seed=0, threads=1).child(**dict(recipe or {}))
     recipe = recipe.child(data=data.id)
     check_recipe(recipe, task)
+    for line in _left_to_the_loop(recipe, wished):
+        warnings.warn(line, stacklevel=2) if say is None else say(line)
     bench = prepare_bench(task, data, recipe, cache, tell)
     model = build_model(recipe, bench.tokenizer, data.labels)
     freeze(model, recipe.freeze)  # before anybody wraps it: wrappers remember what is trained
+    if recipe.gradient_checkpointing:
+        save_activations_again(model)
     return TrainingParts(
         folder=folder,
         bench=bench,
@@ -264,6 +304,15 @@ def training_parts(
         objective=objective_of(bench, model),
         source=source_of(bench),
     )
+
+
+def _left_to_the_loop(recipe: Recipe, wished: Collection[str]) -> list[str]:
+    """A sentence for each key that was set and that the parts do nothing about; ``auto`` asks for nothing."""
+    return [
+        f"{key} {getattr(recipe, key)} does nothing by itself in a loop of one's own: {how}"
+        for key, how in LEFT_TO_THE_LOOP.items()
+        if key in wished and is_set(recipe, key) and getattr(recipe, key) != "auto"
+    ]
 
 
 def loss_terms(row: PackedRow) -> int:

@@ -35,7 +35,7 @@ def trainer(folder: Path, **more) -> pl.Trainer:
 
 
 def parts_of(voice, **more):
-    return hone.training_parts(voice, {**CHANGES, **more})
+    return hone.training_parts(voice, {**CHANGES, **more}, carried_out=("average", "clip_norm"))
 
 
 def weights(module: TaskModule) -> torch.Tensor:
@@ -125,6 +125,15 @@ def test_what_trainer_and_recipe_do_not_agree_on_is_said(voice, tmp_path):
         trainer(tmp_path, accumulate_grad_batches=1).fit(module, TaskData(module.parts))
     with pytest.raises(InputError, match="the parts have a recipe"):
         TaskData(module.parts, {"steps": 3})
+
+
+def test_clipping_by_the_trainer_is_said_beside_the_recipes_own(voice, tmp_path, caplog):
+    module = TaskModule(voice, {**CHANGES, "clip_norm": 0.5})
+    one = trainer(tmp_path, fast_dev_run=True, gradient_clip_val=2.0)
+    with caplog.at_level("INFO"):
+        one.fit(module, TaskData(module.parts))
+    (line,) = [line for line in caplog.messages if "gradient_clip_val" in line]
+    assert "gradient_clip_val 2, and not at the recipe's clip_norm 0.5" in line
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -118,6 +120,61 @@ def test_wrong_changes_are_said_all_at_once(voice):
         '"lerning_rate" is not part of a recipe',
         '"batchsize" is not part of a recipe',
     ]
+
+
+def test_keys_that_only_the_engine_carries_out_are_said_where_they_were_set(voice):
+    said = []
+    hone.training_parts(voice, {**TINY, "precision": "bf16-mixed", "early_stop": 3, "average": 0.9}, say=said.append)
+    lines = [line.split(" by itself")[0] for line in said if "in a loop of one's own" in line]
+    assert lines == ["average 0.9 does nothing", "precision bf16-mixed does nothing", "early_stop 3 does nothing"]
+    with pytest.warns(UserWarning, match="^keep_states 5 does nothing by itself"):
+        parts = hone.training_parts(voice, {**TINY, "keep_states": 5, "average": 0.9}, carried_out=["average"])
+    whole = []
+    hone.training_parts(voice, parts.recipe, say=whole.append)
+    assert [line.split(" does")[0] for line in whole if "by itself" in line] == ["average 0.9", "keep_states 5"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        hone.training_parts(voice, {**TINY, "precision": "auto"})
+
+
+def test_gradient_checkpointing_acts_and_leaves_the_gradient_as_it_is(voice, parts):
+    again = hone.training_parts(voice, {**TINY, "gradient_checkpointing": True})
+    switched = [[layer.gradient_checkpointing for layer in one.model.model.layers] for one in (again, parts)]
+    assert switched == [[True, True], [False, False]]
+    again.model.train()
+    (_, computed_again), (_, kept) = gradient(again, (1, 1)), gradient(parts, (1, 1))
+    assert (computed_again - kept).abs().max() <= 1e-6 * kept.abs().max()
+
+
+@pytest.mark.parametrize(
+    ("kind", "output", "objective"),
+    [("multi-label", "{labels}", "classify-sequence"), ("tag", "{entities}", "tag-tokens")],
+)
+def test_several_labels_and_tags_are_answered_as_the_saved_model_answers(kind, output, objective, tmp_path):
+    city = {"type": "city", "text": "oslo"}
+    rows = [
+        {"text": f"{word} {number} in oslo", "labels": [word, "city"][: 1 + number % 2], "entities": [city]}
+        for number in range(60)
+        for word in ("rain", "play")
+    ]
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    task = {
+        "task": "t",
+        "kind": kind,
+        "data": {"train": "train.jsonl", "dev": 20},
+        "base": "scratch",
+        "input": "{text}",
+    }
+    task |= {"output": output, "target": 0.5, "device": {"context": 64, "prompt_tokens": 16}}
+    (tmp_path / "hone.yaml").write_text(json.dumps(task))
+    changes = {"base": "scratch:bert-tiny", "objective": objective, "vocab_size": 300, "optimizer": "adamw"}
+    made = hone.training_parts(tmp_path, {**changes, "steps": 8, "batch_size": 8, "init_std": 0.2})
+    asked = [row.fields for row in made.bench.data.dev]
+    answers = made.answers(asked)
+    path = made.save(tmp_path / "model")
+    with hone.load(path) as model:
+        assert answers == [model.ask(fields["text"]) for fields in asked]
+    assert any(answers)
 
 
 def test_the_core_imports_no_trainer(monkeypatch):

@@ -44,7 +44,7 @@ class Trainable:
         self.sharded = recipe.strategy == "fsdp" and fabric.world_size > 1
         self.model = copy_to_shard(model, fabric.device) if self.sharded else model
         freeze(self.model, recipe.freeze)  # before it is wrapped: the wrapper remembers what is trained
-        self._checkpointing = recipe.gradient_checkpointing and _save_activations_again(self.model)
+        self._checkpointing = recipe.gradient_checkpointing and save_activations_again(self.model)
         self.inner = LossModule(self.model, objective, mixed=precision == "bf16-mixed")
         wrapped: Any = fabric.setup_module(self.inner)
         self.loss_module: nn.Module = wrapped
@@ -88,8 +88,12 @@ class Trainable:
             _keep_activations(self.model)
 
 
-def _save_activations_again(model: nn.Module) -> bool:
-    """Switch gradient checkpointing on, in the way of Transformers that leaves gradients equal."""
+def save_activations_again(model: nn.Module) -> bool:
+    """Switch gradient checkpointing on, in the way of Transformers that leaves gradients equal; True.
+
+    Raises:
+        InputError: when the model does not offer it.
+    """
     if not getattr(model, "supports_gradient_checkpointing", False):
         raise InputError(
             f"gradient_checkpointing is on, and {type(model).__name__} does not offer it; switch it off, "
