@@ -5,8 +5,10 @@ One process (or one pair) carries out all of its combinations, one after the oth
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ import numpy as np
 from small_runs import RECIPE, Rank, fresh_each_epoch, gradient, judge, model, packed_rows, weights_hash
 
 from hone.task.recipe import Recipe
-from hone.train import launch
+from hone.train import fabric, launch
+from hone.train.checkpoints import Checkpoints
 from hone.train.engine import fit
 from hone.train.source import BatchSource, Cursor
 from hone.train.watching import Rewind, StepView, Verdict, Watcher
@@ -201,3 +204,33 @@ def still_several(plan: list[tuple[str, dict[str, Any], int | None]]) -> list[li
 
 def _still_each(rank: int, plan: list[tuple[str, dict[str, Any], int | None]]) -> list[dict[str, Any]]:
     return [still(rank, folder, {**changes, "processes": 2}, until) for folder, changes, until in plan]
+
+
+# Waiting for the first process.
+
+
+def fit_slowly_judged(rank: int, folder: str) -> list[int]:
+    """A run whose judging and saving take longer than a process waits inside a step; the steps judged."""
+    fabric.TIMEOUT = timedelta(seconds=4)
+
+    def slowly(module: Any, step: int) -> Any:
+        if step == 5:
+            time.sleep(5)
+        return judge(module, step)
+
+    save = Checkpoints.save
+
+    def slow_save(self: Checkpoints, step: int, *arguments: Any) -> Path:
+        if step == 10:
+            time.sleep(5)
+        return save(self, step, *arguments)
+
+    Checkpoints.save = slow_save  # type: ignore[method-assign]
+    recipe = STILL.child(processes=2)
+    result = fit(model(), BatchSource.of_recipe(fresh_each_epoch, recipe), recipe, Path(folder), evaluate=slowly)
+    return [item.step for item in result.evaluations]
+
+
+def fit_slowly_judged_two(folder: str) -> list[list[int]]:
+    """:func:`fit_slowly_judged` on two processes."""
+    return launch.run(Rank(fit_slowly_judged, folder), 2, start="fork")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from combined_runs import STILL, still, still_several
+from combined_runs import STILL, fit_slowly_judged_two, still, still_several
 from small_runs import RECIPE, apart, model
 
 from hone.errors import InputError
@@ -85,6 +85,10 @@ def test_what_a_sharded_run_leaves_is_what_others_leave(pairs: list[Any], folder
     best = pairs[0]["shards"]["result"].best_weights
     load_weights(model(seed=5), best)
     assert pairs[0]["shards"]["result"].used["strategy"] == "fsdp"
+
+
+def test_judging_and_saving_may_take_longer_than_a_process_waits_inside_a_step(tmp_path: Path) -> None:
+    assert apart(fit_slowly_judged_two, str(tmp_path)) == [[0, 5, 10], [0, 5, 10]]
 
 
 def test_a_process_that_joins_a_run_draws_numbers_of_its_own() -> None:

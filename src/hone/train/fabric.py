@@ -21,6 +21,11 @@ from hone.train.sharding import shard
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+TIMEOUT = timedelta(minutes=10)
+"""How long a process waits for the others inside a step. One that died must not leave them waiting for longer."""
+PATIENCE = timedelta(days=7)
+"""How long a process waits while the first one judges or saves. That may take hours; a first process that dies closes
+its connections, and the others are told at once."""
 COLLECT_EVERY = 500
 """Steps between garbage collections while the collector is off."""
 
@@ -93,6 +98,8 @@ def connect(recipe: Recipe) -> Fabric:
         strategy = _strategy(recipe, kind)
         fabric = Fabric(accelerator=kind, devices=local, num_nodes=started // local, strategy=strategy)
     fabric.launch()
+    if recipe.processes > 1:
+        _patient_group()
     return fabric
 
 
@@ -101,22 +108,37 @@ def _strategy(recipe: Recipe, kind: str) -> Any:
     from lightning_fabric.strategies import DDPStrategy, ModelParallelStrategy
 
     backend = "gloo" if kind == "cpu" else None
-    # A process that died must not leave the others waiting for half an hour.
-    timeout = timedelta(minutes=10)
     if recipe.strategy == "fsdp":
         return ModelParallelStrategy(
             lambda module, mesh: shard(module, mesh["data_parallel"]),
             data_parallel_size=recipe.processes,
             tensor_parallel_size=1,
             process_group_backend=backend,
-            timeout=timeout,
+            timeout=TIMEOUT,
         )
-    return DDPStrategy(process_group_backend=backend, timeout=timeout)
+    return DDPStrategy(process_group_backend=backend, timeout=TIMEOUT)
 
 
 def broadcast(fabric: Fabric, value: Any) -> Any:
-    """The first process's value on all of them."""
-    return value if fabric.world_size == 1 else fabric.broadcast(value)
+    """The first process's value on all of them, however long it takes to find it."""
+    if fabric.world_size == 1:
+        return value
+    values = [value]
+    # On the CPU and by plain values, which needs no device.
+    torch.distributed.broadcast_object_list(values, src=0, group=_patient_group(), device=torch.device("cpu"))
+    return values[0]
+
+
+_groups: list[tuple[Any, Any]] = []
+"""The processes of this run, and the same as a group that waits."""
+
+
+def _patient_group() -> Any:
+    """The processes as a group with :data:`PATIENCE`; made by all of them at once, by :func:`connect`."""
+    world = torch.distributed.group.WORLD
+    if not _groups or _groups[0][0] is not world:
+        _groups[:] = [(world, torch.distributed.new_group(backend="gloo", timeout=PATIENCE))]
+    return _groups[0][1]
 
 
 @contextlib.contextmanager

@@ -130,6 +130,7 @@ class Keeper:
                 precision=self._precision,
             )
             self._checkpoints.save(progress.step, tensors, head)
+        broadcast(self._fabric, None)  # a disk may be slower than a process waits for the others inside a step
         self._saved_step = progress.step
 
     def rewind(self, now: Progress, reason: str, behind: Cursor) -> Progress | None:
