@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 import hone
-from hone.attempts import concluding, judging
+from hone.attempts import concluding, judging, rationing
 from hone.evaluate.scoring import Evaluation
 from hone.task.recipe import Recipe
 from hone.task.scores import Score
 
 FIXTURES = Path(__file__).parents[1] / "data"
-TINY = Recipe(base="scratch:tiny", vocab_size=300, batch_size=8, eval_rows=12, steps=6, eval_every=2, warmup_steps=1)
+COMMON: dict[str, Any] = {"batch_size": 8, "eval_rows": 12, "steps": 6, "eval_every": 2, "warmup_steps": 1}
+TINY = Recipe(base="scratch:tiny", vocab_size=300, **COMMON)
 
 
 @pytest.fixture
@@ -63,8 +64,23 @@ def test_a_base_that_training_made_worse_is_kept_itself(folder: Path, monkeypatc
         base = hone.attempt(folder, TINY).model
     scripted(monkeypatch, [0.5, 0.4, 0.3, 0.2], [0.5])
     lines: list[str] = []
-    report = hone.attempt(folder, TINY.child(base=str(base)), say=lines.append)
+    report = hone.attempt(folder, Recipe(base=str(base), **COMMON), say=lines.append)
     assert any("training made it worse: the base" in line and "0.2" in line for line in lines), lines
     assert report.distance is not None
     assert report.distance["relative"] == 0
     assert kept(folder)[-1] == "best-00000000"
+
+
+def test_what_leads_on_some_rows_is_scored_on_all_and_that_decides(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rationing, "SHARE", 1e9)
+    asked = scripted(monkeypatch, [0.9, 0.2, 0.3, 0.1], [0.25, 0.15, 0.25])
+    lines: list[str] = []
+    report = hone.attempt(folder, TINY, say=lines.append)
+    rows = max(asked)
+    assert rows > 12
+    assert asked == [8, 12, rows, 12, rows, 12, rows]
+    assert kept(folder) == ["best-00000002"]
+    assert any(f"step 2, the best of 3 evaluations by accuracy on all {rows} rows (0.25" in line for line in lines)
+    assert len(report.chosen_on_dev) == 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from hone.task.spec import Task
 if TYPE_CHECKING:
     from torch import nn
 
+    from hone.task.scores import Score
     from hone.train.horizon import BentHorizon
     from hone.train.records import Judgement
 
@@ -138,6 +139,16 @@ def cadence(judging: Judging, box_s: float) -> tuple[int, int, str]:
     return count, rows, line
 
 
+def confirms(count: int, judging_s: float, scoring_s: float, box_s: float) -> bool:
+    """Whether ``count`` evaluations may each be followed by one on all of dev, within a tenth of the box.
+
+    ``scoring_s`` is that of all of dev where it is under the share that the last scoring may take.
+    """
+    if scoring_s >= SCORING_SHARE * box_s:
+        return False
+    return (count + 1) * (judging_s + scoring_s) + scoring_s <= EVALUATION_SHARE * box_s
+
+
 @dataclass(kw_only=True)
 class Box:
     """The time of a run in a box, as the process that trains sees it."""
@@ -152,6 +163,8 @@ class Box:
     after_s: float
     """Seconds of whatever else comes behind the last step."""
     _planned_judging_s: float = field(init=False)
+    _confirming_s: float = field(init=False, default=0.0)
+    """Seconds that the last evaluation took on all of dev, where it was a candidate to best."""
 
     def __post_init__(self) -> None:
         """What was planned is kept beside what is measured."""
@@ -172,9 +185,27 @@ class Box:
             found = evaluate(model, step)
             if step > 0:
                 self.judging_s = time.monotonic() - begin
-            return found
+            self._confirming_s = 0.0
+            return found if found.confirm is None else replace(found, confirm=self._timed(found.confirm))
 
         return judged
+
+    def _timed(self, confirm: Callable[[], Score]) -> Callable[[], Score]:
+        def confirmed() -> Score:
+            begin = time.monotonic()
+            found = confirm()
+            self._confirming_s = time.monotonic() - begin
+            return found
+
+        return confirmed
+
+    def may_confirm(self, recipe: Recipe) -> bool:
+        """Whether all of dev can be scored for each evaluation within the share that is planned for them.
+
+        It follows from the plan, which is kept with the run, and not from the clock of now.
+        """
+        count = -(-recipe.steps // recipe.eval_every)
+        return confirms(count, self._planned_judging_s, self.scoring_s, self.seconds)
 
     def affords(self, rows: int, judged_rows: int) -> int:
         """Of ``rows`` dev rows, how many there is time to score at the end, as fast as ``judged_rows`` were judged."""
@@ -192,7 +223,7 @@ class Box:
         """The schedule of a run that bends to this box."""
         from hone.train.horizon import BentHorizon, Clock
 
-        clock = Clock(left_s=self.left_s, evaluation_s=lambda: self.judging_s)
+        clock = Clock(left_s=self.left_s, evaluation_s=lambda: self.judging_s + self._confirming_s)
         return BentHorizon(recipe, folder / HORIZON_FILE, clock if first else None)
 
 
@@ -258,7 +289,7 @@ def plan_box(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
         began = time.monotonic()
         trial = build_model(sized, bench.tokenizer, bench.data.labels)
         opening_s = 0.0 if base.startswith("scratch") else BASE_AGAIN * (time.monotonic() - began) + BASE_AGAIN
-        speed = speed_of(trial, source, sized, trial_s)
+        speed = speed_of(bench, trial, source, sized, trial_s)
         left = max(1.0, (order["ends"] - time.monotonic()) * (1 - EVALUATION_SHARE))
         found = Candidate(
             base=base,
@@ -292,6 +323,11 @@ def _planned(
     left = order["ends"] - time.monotonic() - (1 - AIM) * box_s - after_s
     final_s = min(judging.seconds(judging.rows), SCORING_SHARE * box_s)
     for_steps = left - judging.seconds(UNTRAINED_ROWS) - count * judging.seconds(rows) - final_s
+    if rows < judging.rows and confirms(count, judging.seconds(rows), final_s, box_s):
+        for_steps -= count * final_s
+        judging_line += "; what leads on the way is scored on all rows before it is kept as the best"
+    elif rows < judging.rows:
+        judging_line += f"; the best is chosen on {rows:,} rows, as all of them each time would take too long"
     steps = max(1, int(for_steps / chosen.speed.step_s))
     changes: dict[str, Any] = {
         "steps": steps,
@@ -332,7 +368,7 @@ def group_speed(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     recipe: Recipe = order["recipe"]
     bench = bench_of(channel, order)
     model = build_model(recipe, bench.tokenizer, bench.data.labels)
-    return asdict(speed_of(model, source_of(bench), recipe, order["seconds"]))
+    return asdict(speed_of(bench, model, source_of(bench), recipe, order["seconds"]))
 
 
 def _schedule_line(recipe: Recipe) -> str:

@@ -18,6 +18,7 @@ from hone.attempts.checking import check_recipe
 from hone.attempts.concluding import conclude
 from hone.attempts.encoding import objective_of
 from hone.attempts.judging import Judge
+from hone.attempts.rationing import ration_of
 from hone.attempts.report import AttemptReport
 from hone.data.prepare import DataVersion
 from hone.lab.locks import waiting_for
@@ -126,11 +127,14 @@ def _trained(
         "until_step": until_step,
         "horizon": horizon,
     }
+    ration = ration_of(bench, source.tokens_per_step(0), box)
     if listeners is None:
         # Who follows judges nothing, but must come to the evaluations where the first one does.
-        judge = Judge(bench, run, lambda event: None)
+        judge = Judge(bench, run, lambda event: None, ration)
         return fit(model, source, recipe, run.folder, evaluate=judge, watchers=standard_watchers(recipe), **common)
-    judge = Judge(bench, run, listeners.on_event)
+    judge = Judge(bench, run, listeners.on_event, ration)
+    for line in () if run.last_step() else ration.lines:
+        listeners.say_before(line)
 
     def tell(event: Mapping[str, Any]) -> None:
         run.guard(**event)

@@ -19,6 +19,7 @@ from hone.lab.run import Run
 if TYPE_CHECKING:
     from torch import nn
 
+    from hone.evaluate.calibration import Calibration
     from hone.train.records import FitResult
 
 OnEvent = Callable[[dict[str, Any]], None]
@@ -63,6 +64,12 @@ def conclude(
         say(line)
     calibration = calibrate_on_dev(bench, model, say)
     save_model(bench, model, run.model, calibration)
+    chosen = _chosen_on_dev(bench, result, calibration)
+    if chosen:
+        say(
+            f"the score on dev flatters a little, as these were chosen on rows of it: {'; '.join(chosen)}; rows on "
+            "which nothing was chosen, such as a test set, tell without"
+        )
     evaluation = score_model(bench, model, _scored_rows(bench, box, say))
     # What a paired comparison needs: the metric on each row, aligned with the dev rows (or windows of them).
     on_event({"kind": "scored", "values": [answer.value for answer in evaluation.answers]})
@@ -71,6 +78,7 @@ def conclude(
         score=evaluation.scores[evaluation.metric],
         dev_loss=dev_loss(model, bench.dev),
         scores=dict(evaluation.scores),
+        chosen_on_dev=chosen,
         peak_rss_bytes=peak_rss_bytes(),
         model=str(run.model),
         slices=[asdict(item) for item in evaluation.slices[:8]],
@@ -78,6 +86,23 @@ def conclude(
         calibration=calibration.to_json() if calibration is not None else {},
     )
     return replace(report, diagnosis=_diagnosis(run), distance=_distance(model, start))
+
+
+def _chosen_on_dev(bench: Bench, result: FitResult, calibration: Calibration | None) -> list[str]:
+    """What of the kept model was chosen on dev rows."""
+    candidates, best = sum(item.candidate for item in result.evaluations), result.best
+    chosen = []
+    if best is not None and candidates > 1:
+        rows, judged = len(bench.data.dev), min(len(bench.data.dev), bench.recipe.eval_rows)
+        score = best.score if best.full is None else best.full
+        on = f"all {rows:,} rows" if best.full is not None or judged == rows else f"{judged:,} of {rows:,} rows alone"
+        chosen.append(
+            f"the weights of step {best.step:,}, the best of {candidates} evaluations by {score.name} on {on} "
+            f"({score.mean:.3g} [{score.low:.3g}, {score.high:.3g}])"
+        )
+    if calibration is not None and bench.task.kind == "multi-label":
+        chosen.append(f"the threshold {calibration.threshold:.2f}")
+    return chosen
 
 
 def _scored_rows(bench: Bench, box: Box | None, say: Say) -> Sequence[Row]:

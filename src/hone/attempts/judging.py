@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hone.attempts.bench import Bench
+from hone.attempts.rationing import Ration
 from hone.data.rows import Row
 from hone.lab.run import Run
 from hone.task.encoding import EncoderRenderer
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from hone.evaluate.scoring import Evaluation
+    from hone.task.scores import Score
     from hone.train.records import Judgement
 
 SAMPLES_KEPT = 4
@@ -78,28 +81,36 @@ def dev_loss(model: nn.Module, examples: Sequence[Example]) -> float:
 
 
 class Judge:
-    """The evaluation callback: task metric on a fixed part of dev, loss on all of dev, a few samples kept."""
+    """The evaluation callback: task metric and loss on fixed parts of dev, a few samples kept.
 
-    def __init__(self, bench: Bench, run: Run, on_event: Callable[[dict[str, Any]], None]) -> None:
-        self.bench, self.run, self.on_event = bench, run, on_event
+    Where the ration allows, what leads is scored on all of dev before it is kept as the best.
+    """
+
+    def __init__(self, bench: Bench, run: Run, on_event: Callable[[dict[str, Any]], None], ration: Ration) -> None:
+        self.bench, self.run, self.on_event, self.ration = bench, run, on_event, ration
         self.rows = list(bench.data.dev[: bench.recipe.eval_rows])
-        self.dev_loss: float | None = None
 
     def __call__(self, model: nn.Module, step: int) -> Judgement:
         """Judge the model after so many steps."""
         from hone.train.records import Judgement
 
-        loss = dev_loss(model, self.bench.dev)
+        loss = dev_loss(model, self.bench.dev[: self.ration.loss_rows])
         untrained = step == 0 and self.bench.recipe.base.startswith("scratch")
         evaluation = score_model(self.bench, model, self.rows[:UNTRAINED_ROWS] if untrained else self.rows)
         score = evaluation.scores[evaluation.metric]
-        self.dev_loss = loss
         self.run.score(step, evaluation.scores)
         self.run.log(step, dev_loss=loss, **{f"dev_{name}": value.mean for name, value in evaluation.scores.items()})
         for sample in self._samples(model, evaluation):
             self.run.sample(step, **sample)
         self.on_event({"kind": "evaluated", "step": step, "dev_loss": loss, "score": score.to_json()})
-        return Judgement(score=score, numbers={"dev_loss": loss}, candidate=not untrained)
+        confirm = functools.partial(self._on_all, model, step) if self.ration.confirms else None
+        return Judgement(score=score, numbers={"dev_loss": loss}, candidate=not untrained, confirm=confirm)
+
+    def _on_all(self, model: nn.Module, step: int) -> Score:
+        """The task's metric on all of dev, for a candidate to best."""
+        found = score_model(self.bench, model, self.bench.data.dev).score
+        self.run.log(step, **{f"dev_all_{found.name}": found.mean})
+        return found
 
     def _samples(self, model: nn.Module, evaluation: Evaluation) -> list[dict[str, Any]]:
         """A few dev prompts with what the model answers; a language model continues the beginnings of documents."""

@@ -17,9 +17,12 @@ class AttemptReport:
     """finished, paused or stopped."""
     step: int
     score: Score | None
-    """The task's metric on dev: all dev rows when finished, the first 256 when paused."""
+    """The task's metric on dev: all dev rows when finished (in a box as many as there was time for), the first
+    ``eval_rows`` of them when paused."""
     dev_loss: float | None
     scores: dict[str, Score] = field(default_factory=dict)
+    chosen_on_dev: list[str] = field(default_factory=list)
+    """What was chosen on rows that ``score`` is told of, and flatters it: the best weights, a threshold."""
     train_loss: float | None = None
     seconds: float = 0.0
     tokens_per_second: float = 0.0
