@@ -99,8 +99,8 @@ def test_two_solves_at_once_are_refused(tmp_path: Path) -> None:
 def test_a_target_out_of_reach_is_searched_for_and_a_larger_box_goes_on(tmp_path: Path) -> None:
     """Whatever the machine's speed: every attempt has its own name and change, and the end is an honest document."""
     folder = task_folder(tmp_path, "voice", 0.999)
-    first = solve(folder, minutes=1.0, show=Silent())
-    second = solve(folder, minutes=1.6, show=Silent())
+    first = solve(folder, minutes=0.5, show=Silent())
+    second = solve(folder, minutes=0.9, show=Silent())
     for result in (first, second):
         assert result["solved"] is False
         assert result["advice"]

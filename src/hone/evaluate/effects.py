@@ -75,8 +75,9 @@ def t_quantile(share: float, freedom: float) -> float:
         share: from 0.5 up to 1, exclusive.
         freedom: degrees of freedom, from 1.
     """
-    # The angle a = atan(t / sqrt(v)) has the density cos(a)**(v - 1) on (-pi/2, pi/2): no tail is cut off.
-    angles = np.linspace(0, np.pi / 2, 200_001)
+    # The angle a = atan(t / sqrt(v)) has the density cos(a)**(v - 1) on (-pi/2, pi/2): no tail is cut off. With many
+    # degrees of freedom nearly all of it lies near 0: what is left out there is further than 50 standard deviations.
+    angles = np.linspace(0, min(np.pi / 2, 60 / np.sqrt(freedom)), 20_001)
     density = np.cos(angles[:-1] + angles[1] / 2) ** (freedom - 1)
     below = np.concatenate([[0.0], np.cumsum(density)])
     at = float(np.interp(share - 0.5, below / below[-1] / 2, angles))
