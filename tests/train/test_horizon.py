@@ -52,6 +52,19 @@ def test_a_run_ends_with_its_box_whatever_the_machine_does(
     assert factors[-1] < 0.05, "the decay came to its end"
 
 
+@pytest.mark.parametrize("step_s", [0.1, 1.0, 4.0])
+@pytest.mark.parametrize("slow_from", [0.5, 0.6])
+def test_few_long_steps_learn_in_time_that_the_machine_is_slower(
+    tmp_path: Path, step_s: float, slow_from: float
+) -> None:
+    """Five minutes are 60 to 2,000 steps; half as fast from the middle on, the rate comes below a tenth all the same."""
+    machine = Machine(300.0, step_s, slow_from * 300.0, 2.0)
+    horizon = BentHorizon(RECIPE, tmp_path / "horizon.jsonl", machine.clock())
+    _, factors = machine.run(horizon)
+    assert machine.time == pytest.approx(300.0, rel=0.03)
+    assert factors[-1] < 0.1
+
+
 def test_an_undisturbed_run_is_the_plain_schedule(tmp_path: Path) -> None:
     """Where the clock decides once, the factors are those of warmup-stable-decay with that end and that share."""
     machine = Machine(100.0, 0.1)

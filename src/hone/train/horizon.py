@@ -26,8 +26,11 @@ from hone.train.schedules import rate_factor
 
 UNDECIDED = 2**31 - 1
 """The end of a run whose end is not decided yet."""
-GAPS = 48
-"""Steps whose median duration is the speed of now."""
+GAPS, FEWEST = 48, 5
+"""Steps whose median duration is the speed of now: at most, and at least."""
+RECENT = 0.1
+"""They are those of the last moments, as long as this share of the time that is left: the nearer the end, the less time
+there is to learn late that the machine has become slower."""
 LEAST_GAPS = 6
 CHECK_S = 0.4
 """Seconds between two looks at the clock."""
@@ -179,7 +182,19 @@ class BentHorizon:
         The median of the last ones, and their share of what single steps took beyond three times that: planning an
         epoch, a state that is written.
         """
-        return statistics.median(self._gaps) + self._excess_s / self._steps if self._gaps else 0.0
+        return self._usual() + self._excess_s / self._steps if self._gaps else 0.0
+
+    def _usual(self) -> float:
+        """The median of the last steps."""
+        assert self._clock is not None, "only who has a clock measures"
+        recent, within = RECENT * self._clock.left_s(), 0.0
+        taken: list[float] = []
+        for gap in reversed(self._gaps):
+            within += gap
+            if len(taken) >= FEWEST and within > recent:
+                break
+            taken.append(gap)
+        return statistics.median(taken)
 
     def fitting(self, step: int) -> int:
         """Steps that fit into the time that is left, at least 1, evaluations on the way counted."""
@@ -198,7 +213,7 @@ class BentHorizon:
         judged = step > 0 and step % self._recipe.eval_every == 0
         if self._before is not None and (not judged or self._recipe.eval_every <= LEAST_GAPS):
             gap = max(0.0, now - self._before - (self._clock.evaluation_s() if judged else 0.0))
-            usual = statistics.median(self._gaps) if self._steps >= LEAST_GAPS else gap
+            usual = self._usual() if self._steps >= LEAST_GAPS else gap
             self._steps += 1
             self._excess_s += max(0.0, gap - 3 * usual)
             self._gaps.append(min(gap, 3 * usual))
