@@ -129,10 +129,15 @@ def _check_answers(task: Task, path: Path, data: DataVersion, say: Say) -> None:
     say(f"schema: all {len(rows):,} answers of train and dev satisfy {path}")
 
 
+def estimated_when_opened(recipe: Recipe) -> bool:
+    """Whether what a recipe costs is said before its first step, and not by :func:`check`: of bases and encoders."""
+    return not recipe.base.startswith("scratch") or is_encoder_base(recipe.base)
+
+
 def _estimate(task: Task, data: DataVersion, recipe: Recipe, say: Say) -> tuple[float, float]:
     """Memory in bytes and seconds of one epoch, said with their formulas; (0, 0) for a base, whose shape is unread."""
-    if not recipe.base.startswith("scratch") or is_encoder_base(recipe.base):
-        say("estimate: made once the base is opened")
+    if estimated_when_opened(recipe):
+        say("estimate: said before the first step of the first attempt, which opens the base")
         return 0.0, 0.0
     from hone.model.estimate import flops_per_token, parameter_figure, training_memory
     from hone.model.presets import shape_of

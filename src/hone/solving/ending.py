@@ -56,6 +56,8 @@ class Ending:
     def result(self, record: dict[str, Any], report: AttemptReport) -> dict[str, Any]:
         """Artifact, verdict on the sealed test, advice."""
         made = self.artifact(record, report)
+        for line in (report.distance or {}).get("lines", ()):
+            self.show.say(line)
         test = self._test(record, report, made)
         solved = self.holds(made)
         lines = self._advice(record, report, made, solved)

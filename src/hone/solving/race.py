@@ -15,6 +15,7 @@ from hone.attempts import work as attempt_work
 from hone.data.prepare import DataVersion
 from hone.errors import FailedError
 from hone.lab.lab import Lab
+from hone.solving.check import estimated_when_opened
 from hone.solving.show import Clock, Show, TableRow
 from hone.solving.state import SolveState
 from hone.task.recipe import Recipe
@@ -220,6 +221,8 @@ class Race:
             "trackers": self.trackers,
             # By the calibration, and by the first child that has a tokenizer of its own.
             "data_was_said": "vocab_size" not in record["what"] and not record["subset"],
+            # What it costs and what it starts from; the others start from the same, or from a change that is named.
+            "say_before": record is self.state.attempts[0] and estimated_when_opened(entry.recipe),
         }
         self._put(replace(self.rows[entry.name], status="starting"))
         return processes.start(entry.name, attempt_work, order)

@@ -142,7 +142,12 @@ def costs_of(wish: Wish, watched: Watched) -> dict[str, Any]:
 def found_for(wish: Wish, watched: Watched, what: str) -> dict[str, Any]:
     """Look for a ``rate`` or a ``batch`` on a wish's recipe, in a fork; nothing of the lab is touched."""
     single = _Single(wish, watched, forked=True)
-    return dict(single.measured(find, single.recipe, what=what))
+    processes = single.recipe.processes
+    if single.joined:
+        raise InputError(f"--find {what} looks in one process; start it by itself and not with torchrun")
+    if processes > 1:
+        watched.say(f"looking for a {what} in one process; what is suggested is for the {processes} of the recipe")
+    return dict(single.measured(find, single.recipe, processes=1, what=what))
 
 
 def task_and_id(folder: Path) -> tuple[Task, str]:
@@ -254,10 +259,10 @@ class _Single:
         times = {key: found[key] for key in ("judging_s", "scoring_s", "after_s")}
         return Plan(asked=asked, seconds=seconds, recipe=recipe, lines=lines, **times)
 
-    def measured(self, function: Any, recipe: Recipe, **more: Any) -> Any:
-        """What ``function`` finds out about a recipe, in as many forks as it has processes."""
+    def measured(self, function: Any, recipe: Recipe, *, processes: int | None = None, **more: Any) -> Any:
+        """What ``function`` finds out about a recipe, in as many forks as it has processes by default."""
         order = {"recipe": recipe, "seconds": TRIAL_S, **more}
-        return self._work("measure", function, order, recipe.processes, self.watched)
+        return self._work("measure", function, order, processes or recipe.processes, self.watched)
 
     def _threads_or_processes(self, recipe: Recipe, found: dict[str, Any], box_s: float) -> tuple[Recipe, str]:
         """Whichever is faster, measured, where nobody has chosen and the box is long enough."""
