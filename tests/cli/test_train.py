@@ -12,6 +12,8 @@ import pytest
 
 from hone.cli import main
 from hone.lab.lab import Lab
+from hone.solving.single import Watched, Wish, found_for
+from hone.task.recipe import Recipe
 
 TINY = ["--set", "base=scratch:tiny", "--set", "vocab_size=400", "--set", "batch_size=8", "--set", "eval_rows=8"]
 """What trains in moments."""
@@ -129,3 +131,19 @@ def test_a_disk_that_is_full_is_a_sentence_and_the_run_goes_on_when_it_is_not(fo
     assert "Traceback" not in full.stderr
     assert main(words[3:]) == 0
     assert "finished" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("what", ["rate", "batch"])
+def test_what_several_processes_will_take_is_looked_for_in_one(folder, monkeypatch, what):
+    asked = []
+
+    def launch(name, work, order, count, **more):
+        asked.append((count, order["recipe"].processes))
+        return {}
+
+    monkeypatch.setattr("hone.solving.single.launch", launch)
+    wish = Wish(folder=folder, recipe=Recipe(base="scratch:tiny", vocab_size=400, batch_size=4, processes=2, steps=20))
+    lines = []
+    found_for(wish, Watched(say=lines.append), what)
+    assert asked == [(1, 2)]
+    assert f"looking for a {what} in one process; what is suggested is for the 2 of the recipe" in lines

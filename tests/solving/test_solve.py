@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+import hone
 from hone.errors import BusyError
 from hone.files import locked
 from hone.lab.lab import Lab
 from hone.solving.loop import solve
 from hone.solving.show import Silent, TableRow
+from hone.task.recipe import Recipe
 
 FIXTURES = Path(__file__).parents[1] / "data"
 MINUTES = 10.0
@@ -87,6 +89,23 @@ def test_the_other_kinds_of_task(tmp_path: Path, name: str, target: float) -> No
     assert result["test_n"] > 0
     assert set(result["baselines"]) <= set(show.rows)
     assert result["parity"]["status"] == "certified"
+
+
+@pytest.mark.slow
+def test_from_a_base_its_verdict_its_cost_and_the_distance_from_it_are_said(tmp_path: Path) -> None:
+    """The base was tuned for this very task, and its folder says so."""
+    folder = task_folder(tmp_path, "banking", 0.001)
+    tiny = Recipe(base="scratch:tiny", vocab_size=600, steps=4, warmup_steps=1, eval_every=4, batch_size=4)
+    base = shutil.copytree(hone.attempt(folder, tiny).model, tmp_path / "base")
+    file = folder / "hone.yaml"
+    file.write_text(file.read_text().replace("base: scratch:500k", f"base: {base}"))
+    rows = folder / "train.csv"
+    rows.write_text("\n".join(rows.read_text().splitlines()[:41]) + "\n")
+    show = Silent()
+    result = solve(folder, minutes=2.0, show=show)
+    assert result["artifact"] is not None
+    for begin in (f"{base} was tuned", "parameters: ", "training memory: ", "training time: ", f"distance from {base}"):
+        assert any(begin in line for line in show.lines), (begin, show.lines)
 
 
 def test_two_solves_at_once_are_refused(tmp_path: Path) -> None:

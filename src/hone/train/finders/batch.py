@@ -108,6 +108,7 @@ def find_batch(
         # Optimizers make their state in the first step, which belongs to no number of rows.
         memory = Memory(trial.device)
         rows, stopped, limited = 1, "", False
+        side_by_side = recipe.processes if trial.device.type == "cpu" else 1  # in the same memory
         while not stopped:
             try:
                 trials.append(_measure(trial, source.longest_rows(rows), memory, clock))
@@ -119,7 +120,7 @@ def find_batch(
             if say is not None:
                 say(f"{rows:,} rows: {trials[-1].tokens_per_second:,.0f} tokens/s")
             rows *= 2
-            if (needed := _foreseen(trials)) > MEMORY_SHARE * memory.room_bytes():
+            if (needed := side_by_side * _foreseen(trials)) > MEMORY_SHARE * memory.room_bytes():
                 stopped, limited = f"{rows:,} would need about {needed / 1e9:,.1f} GB, more than is free", True
             elif rows > most_rows:
                 stopped = f"more than {most_rows:,} were not tried"
