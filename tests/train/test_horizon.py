@@ -57,7 +57,7 @@ def test_a_run_ends_with_its_box_whatever_the_machine_does(
 def test_few_long_steps_learn_in_time_that_the_machine_is_slower(
     tmp_path: Path, step_s: float, slow_from: float
 ) -> None:
-    """Five minutes are 60 to 2,000 steps; half as fast from the middle on, the rate comes below a tenth all the same."""
+    """Half as fast from the middle of five minutes on, the rate comes below a tenth all the same."""
     machine = Machine(300.0, step_s, slow_from * 300.0, 2.0)
     horizon = BentHorizon(RECIPE, tmp_path / "horizon.jsonl", machine.clock())
     _, factors = machine.run(horizon)
