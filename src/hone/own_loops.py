@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from hone.attempts.bench import Bench, build_model, prepare_bench, source_of
-from hone.attempts.checking import check_recipe, is_set
+from hone.attempts.checking import check_recipe, is_set, without_idle
 from hone.attempts.encoding import objective_of
 from hone.attempts.judging import dev_loss, score_model
 from hone.attempts.saving import save_model
@@ -286,7 +286,9 @@ def training_parts(
     cache = folder / ".hone" / "cache"
     data = prepare(task, folder, cache, tell)
     if not isinstance(recipe, Recipe):
-        recipe = default_recipe(task, data, seed=0, threads=1).child(**dict(recipe or {}))
+        changes = dict(recipe or {})
+        start = default_recipe(task, data, seed=0, threads=1, base=changes.get("base"))
+        recipe, _ = without_idle(start.child(**changes), task, changes)
     recipe = recipe.child(data=data.id)
     check_recipe(recipe, task)
     for line in _left_to_the_loop(recipe, wished):

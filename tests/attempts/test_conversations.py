@@ -87,7 +87,7 @@ def test_a_saved_model_continues_a_conversation_and_a_base_gets_the_marks(folder
     (base / "tokenizer.json").write_text(json.dumps(config))
 
     parts = hone.training_parts(
-        folder, {"base": str(base), "context": 64, "layout": "json", "optimizer": "adamw", "learning_rate": 1e-3},
+        folder, {"base": str(base), "context": 64, "optimizer": "adamw", "learning_rate": 1e-3},
         say=said.append,
     )  # fmt: skip
     assert any("has a chat template, which is a program and is not run" in line for line in said)

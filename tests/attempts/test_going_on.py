@@ -21,11 +21,11 @@ BANKING = Path(__file__).parents[1] / "data" / "banking"
 def wish(tmp_path: Path) -> Wish:
     """Fine-tuning of a folder that another program wrote, as far as anybody can see: it carries no hashes."""
     folder = shutil.copytree(BANKING, tmp_path / "banking")
-    tiny = {"vocab_size": 600, "warmup_steps": 0, "batch_size": 4, "optimizer": "adamw", "eval_rows": 4}
-    made = hone.attempt(folder, Recipe(base="scratch:tiny", steps=2, eval_every=2, **tiny))
+    tiny = {"warmup_steps": 0, "batch_size": 4, "optimizer": "adamw", "eval_rows": 4}
+    made = hone.attempt(folder, Recipe(base="scratch:tiny", vocab_size=600, steps=2, eval_every=2, **tiny))
     base = shutil.copytree(made.model, tmp_path / "base")
     (base / "hone.json").unlink()
-    return Wish(folder=folder, recipe=Recipe(base=str(base), layout="json", steps=6, eval_every=3, **tiny))
+    return Wish(folder=folder, recipe=Recipe(base=str(base), steps=6, eval_every=3, **tiny))
 
 
 def exchange_ids(path: Path) -> None:

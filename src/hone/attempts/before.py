@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hone.attempts.bench import Bench, base_of, build_model, source_of
-from hone.attempts.calibrate import Speed, bench_of, speed_of
+from hone.attempts.calibrate import Speed, bench_of, by_heart, how_it_computes, speed_of
 from hone.processes import Channel
 from hone.task.render import task_marks
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from hone.model.base import Base
     from hone.model.estimate import Figure
+    from hone.train.rates import RateAdvice
+    from hone.train.rehearsal import Rehearsal
     from hone.train.source import BatchSource
 
 
@@ -46,32 +48,33 @@ def before_the_start(bench: Bench, model: nn.Module, source: BatchSource, speed:
         bench: the recipe with its data.
         model: the module that is about to be trained.
         source: its batches.
-        speed: as measured here; without it the time follows from the first steps.
+        speed: as measured here; without it the time is told by the rehearsal (:func:`time_line`).
     """
-    from hone.train.fabric import forward_of, precision_of
+    from hone.train.fabric import forward_of
     from hone.train.optimizers import describe
 
     recipe = bench.recipe
     lines, values = _start(bench)
+    computes, chosen = how_it_computes(recipe, model, source)
     found = _figures(bench, source, speed)
     lines += [figure.line() for figure in found]
-    if speed is None:
-        lines.append(f"training time: said after {FIRST_STEPS} steps")
     values |= {figure.name: figure.value for figure in found}
     supervised, real = source.supervised_tokens(0), sum(len(example.ids) for example in bench.train)
     lines.append(
         f"supervised tokens: {supervised:,} of {real:,} in the {len(bench.train):,} rows of an epoch "
         f"({supervised / real:.0%}); {recipe.steps:,} steps are {recipe.steps / source.num_steps(0):.1f} epochs"
     )
-    precision, why = precision_of(recipe)
-    lines += [source.padding_line(0), *describe(model, recipe), f"precision: {precision}, {why}"]
-    lines.append("forward pass: {}, {}".format(*forward_of(model, recipe)))
+    advice = rate_by_formula(bench, model, source)
+    lines += [source.padding_line(0), *describe(model, recipe)]
+    lines += [f"for comparison: {advice.line()}; the recipe has {recipe.learning_rate:g}"] if advice else []
+    lines += [*computes, "forward pass: {}, {}".format(*forward_of(model, recipe))]
     values |= {
+        **chosen,
+        "rate_by_formula": None if advice is None else advice.to_json(),
         "supervised_tokens": supervised,
         "epoch_tokens": real,
         "steps_per_epoch": source.num_steps(0),
         "padding_share": source.padding_share(0),
-        "precision": precision,
     }
     return Before(lines=lines, values=values)
 
@@ -88,11 +91,47 @@ def costs(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     bench = bench_of(channel, order)
     model = build_model(recipe, bench.tokenizer, bench.data.labels)
     source = source_of(bench)
-    speed = speed_of(model, source, recipe, order["seconds"])
+    guard = by_heart(bench, model, source)  # before the model is trained on all rows
+    speed = speed_of(bench, model, source, recipe, order["seconds"])
     found = before_the_start(bench, model, source, speed)
-    for line in found.lines:
+    for line in (*found.lines, guard):
         channel.send({"kind": "line", "line": line})
-    return found.values
+    return {**found.values, "guard": guard}
+
+
+def time_line(found: Rehearsal, bench: Bench, source: BatchSource, steps: int) -> str:
+    """How long so many steps will take, by the largest one as it was rehearsed; for people, before the first step."""
+    from hone.model.estimate import training_seconds
+
+    rate = bench.recipe.processes * found.tokens / max(1e-9, found.seconds)
+    how = "forward and backward pass of the largest step, rehearsed"
+    line = training_seconds(steps * source.tokens_per_step(0), rate, how).line()
+    return line.replace(": ", ": about ", 1) + "; evaluations come on top"
+
+
+def rate_by_formula(bench: Bench, model: nn.Module, source: BatchSource) -> RateAdvice | None:
+    """A decoder's rate as a formula has it, to hold the recipe's against; None for encoders, which have no such one.
+
+    For a base by the supervised tokens of a batch, with the rate and the batch of its pretraining assumed; from
+    scratch by parameters and tokens.
+    """
+    from hone.train.rates import BASE_RATES, step_law_rate, supervised_token_rate
+
+    recipe = bench.recipe
+    if recipe.objective != "next-token":
+        return None
+    tokens = max(1, round(recipe.steps * source.tokens_per_step(0)))
+    if recipe.base.startswith("scratch"):
+        embedded = model.get_input_embeddings().weight.numel()  # type: ignore[operator]
+        return step_law_rate(parameters=sum(param.numel() for param in model.parameters()) - embedded, tokens=tokens)
+    family = "mistral" if getattr(model.config, "model_type", "") == "mistral" else "llama-2"
+    advice = supervised_token_rate(
+        base_rate=BASE_RATES[family],
+        supervised_tokens=source.supervised_tokens(0),
+        steps=recipe.steps,
+        epochs=recipe.steps / source.num_steps(0),
+    )
+    return replace(advice, source=f"{advice.source}; rate and batch of the pretraining are assumed, as of {family}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,9 +193,11 @@ def _figures(bench: Bench, source: BatchSource, speed: Speed | None) -> list[Fig
     from hone.model.encoders import encoder_shape_of, is_encoder
     from hone.model.estimate import figures
     from hone.model.presets import shape_of
+    from hone.train.fabric import precision_of
     from hone.train.source import row_length, share_of
 
     recipe, vocab = bench.recipe, bench.tokenizer.vocab_size
+    recipe = recipe.child(precision=precision_of(recipe)[0])
     largest = source.largest_step()
     share = share_of(largest, rank=0, processes=recipe.processes, accumulate=recipe.accumulate)[0]
     model: Any = opened(bench)

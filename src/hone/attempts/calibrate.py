@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hone.attempts.bench import Bench, build_model, prepare_bench, source_of
+from hone.attempts.encoding import objective_of
 from hone.attempts.judging import dev_loss, score_model
 from hone.processes import Channel
 from hone.task.own_metric import load_metric
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 SAMPLED_ROWS, SAMPLED_DOCUMENTS = 64, 8
 """Dev rows that are scored to learn how long scoring takes."""
 GUARD_ROWS, GUARD_TOKENS = 4, 512
-GUARD_STEPS = 60
+GUARD_STEPS, GUARD_S = 60, 20.0
+GUARD_RATE, GUARD_BASE_RATE = 3e-3, 3e-4
 LEAST_STEPS = 8
 """Steps that a speed is measured over, however long they take."""
 
@@ -55,8 +57,11 @@ class Judging:
         return self.loss_s + self.row_s * min(rows, self.rows)
 
 
-def speed_of(model: nn.Module, source: BatchSource, recipe: Recipe, seconds: float) -> Speed:
-    """Train ``model`` for so many seconds in a folder that is thrown away; its speed, the first quarter left out."""
+def speed_of(bench: Bench, model: nn.Module, source: BatchSource, recipe: Recipe, seconds: float) -> Speed:
+    """Train ``model`` for so many seconds in a folder that is thrown away; its speed, the first quarter left out.
+
+    The model must be made for the bench's objective; ``recipe`` may be another than the bench's, such as another size.
+    """
     from hone.train.engine import fit
 
     steps: list[StepRecord] = []
@@ -67,6 +72,7 @@ def speed_of(model: nn.Module, source: BatchSource, recipe: Recipe, seconds: flo
             source,
             recipe.child(steps=100_000, eval_every=100_000, early_stop=0),
             Path(scratch),
+            objective=objective_of(bench, model),
             on_step=steps.append,
             should_stop=lambda: time.monotonic() - begin > seconds and len(steps) >= LEAST_STEPS,
         )
@@ -101,9 +107,10 @@ def calibrate(channel: Channel, order: dict[str, Any]) -> dict[str, float]:
     torch.set_num_threads(recipe.threads)
     bench = bench_of(channel, order)
     model = build_model(recipe, bench.tokenizer, bench.data.labels)
-    channel.send({"kind": "line", "line": by_heart(bench, model)})
     source = source_of(bench)
-    speed = speed_of(model, source, recipe, order["seconds"])
+    for line in (by_heart(bench, model, source), *how_it_computes(recipe, model, source)[0]):
+        channel.send({"kind": "line", "line": line})
+    speed = speed_of(bench, model, source, recipe, order["seconds"])
     judging = judging_of(bench, model)
     return {
         "step_s": speed.step_s,
@@ -134,16 +141,45 @@ def bench_of(channel: Channel, order: dict[str, Any]) -> Bench:
     )
 
 
-def by_heart(bench: Bench, model: nn.Module) -> str:
-    """The guard that every model, mask and loss must pass: a few rows can be learned by heart."""
+def how_it_computes(recipe: Recipe, model: nn.Module, source: BatchSource) -> tuple[list[str], dict[str, Any]]:
+    """Precision and compiling as they are chosen on this machine, each with its reason: lines, and the values."""
+    from hone.train.compiling import compile_of
+    from hone.train.fabric import precision_of
+
+    precision, why = precision_of(recipe)
+    compiled, because = compile_of(recipe, model, source)
+    lines = [f"precision: {precision}, {why}", f"{'compiled' if compiled else 'not compiled'}: {because}"]
+    return lines, {"precision": precision, "compile": compiled}
+
+
+def by_heart(bench: Bench, model: nn.Module, source: BatchSource) -> str:
+    """The guard that every model, mask and loss must pass: a few rows can be learned by heart.
+
+    They are rows of the first step as the run will see them, masked where it masks, with the run's own objective. A
+    base is trained at its recipe's rate where that is higher than the guard's for bases: it is not to be shaken apart.
+    """
     from hone.train.batches import collate
     from hone.train.guards import overfit_one_batch
+    from hone.train.source import Cursor
 
-    rows = list(bench.train[:GUARD_ROWS])
+    recipe = bench.recipe
+    rows = [example for row in source.read(Cursor())[0] for example in row if example.supervised.any()][:GUARD_ROWS]
     while len(rows) > 1 and sum(len(example.ids) for example in rows) > GUARD_TOKENS:
         rows.pop()
-    found = overfit_one_batch(model, collate([(example,) for example in rows]), steps=GUARD_STEPS)
+    rate = (
+        GUARD_RATE if recipe.base.startswith("scratch") else min(GUARD_RATE, max(GUARD_BASE_RATE, recipe.learning_rate))
+    )
+    found = overfit_one_batch(
+        model,
+        collate([(example,) for example in rows]),
+        objective=objective_of(bench, model),
+        steps=GUARD_STEPS,
+        learning_rate=rate,
+        most_s=GUARD_S,
+    )
     figures = f"{len(rows)} rows alone, loss {found.first:.2f} -> {found.last:.2f} in {found.steps} steps"
     if found.learned:
         return f"guard: learned by heart: {figures}"
+    if found.steps < GUARD_STEPS:
+        return f"guard: not decided whether it learns by heart: {figures}, and {GUARD_S:.0f} s were over"
     return f"guard: NOT learned by heart: {figures}; contradicting rows, a mask or the rate may be wrong"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from hone.errors import InputError
@@ -29,35 +30,64 @@ def check_recipe(recipe: Recipe, task: Task) -> None:
     problems = [
         *_start(recipe),
         *_objective(recipe, task),
-        *_rates(recipe),
         *_batches(recipe),
         *_several(recipe),
-        *_rows(recipe, task),
+        *_rows(recipe),
+        *(
+            f"{key} {getattr(recipe, key)} would do nothing: {why}; leave it out"
+            for key, why in idle(recipe, task).items()
+        ),
     ]
     if problems:
         raise InputError(problems)
 
 
+def idle(recipe: Recipe, task: Task) -> dict[str, str]:
+    """Keys that are set and would do nothing, each with the reason."""
+    rules = [*_idle_start(recipe), *_idle_objective(recipe, task), *_idle_rates(recipe), *_idle_rows(recipe, task)]
+    return {key: why for keys, why in rules for key in keys if is_set(recipe, key)}
+
+
+def without_idle(recipe: Recipe, task: Task, kept: Collection[str]) -> tuple[Recipe, dict[str, str]]:
+    """The recipe with idle keys put back to their defaults, but for those of ``kept``; the reasons of the others.
+
+    For keys that somebody's default or parent had set before another change made them idle.
+    """
+    reasons: dict[str, str] = {}
+    while found := {key: why for key, why in idle(recipe, task).items() if key not in kept}:
+        reasons |= found
+        recipe = recipe.child(**{key: type(recipe).model_fields[key].default for key in found})
+    return recipe, reasons
+
+
 def is_set(recipe: Recipe, key: str) -> bool:
-    """Whether a key has another value than every recipe has by default."""
+    """Whether a key has another value than every recipe has by default; what the device chooses is not set."""
     default: Any = type(recipe).model_fields[key].default
-    return bool(getattr(recipe, key) != default)
+    return getattr(recipe, key) not in (default, "auto")
+
+
+Rules = list[tuple[tuple[str, ...], str]]
+"""Keys, and why they would do nothing."""
+FROM_SCRATCH = ("architecture", "initial", "init_std", "rope_theta", "vocab_size")
 
 
 def _start(recipe: Recipe) -> list[str]:
-    if recipe.base.startswith("scratch"):
-        if problem := _unknown_preset(recipe.base):
-            return [problem]
-        if recipe.add_tokens:
-            count = len(recipe.add_tokens)
-            return [
-                f"add_tokens names {count} texts, and {recipe.base} trains its own tokenizer; set vocab_size instead"
-            ]
-        if recipe.base.startswith("scratch:bert"):
-            return _unused(recipe, ("architecture", "initial", "rope_theta"), f"{recipe.base} is an encoder without it")
+    if not recipe.base.startswith("scratch"):
         return []
-    from_scratch = ("architecture", "initial", "init_std", "rope_theta")
-    return _unused(recipe, from_scratch, f"it shapes a model from scratch; {recipe.base} brings its own")
+    if problem := _unknown_preset(recipe.base):
+        return [problem]
+    if recipe.add_tokens:
+        count = len(recipe.add_tokens)
+        return [f"add_tokens names {count} texts, and {recipe.base} trains its own tokenizer; set vocab_size instead"]
+    return []
+
+
+def _idle_start(recipe: Recipe) -> Rules:
+    if recipe.base.startswith("scratch:bert"):
+        return [(("architecture", "initial", "rope_theta"), f"{recipe.base} is an encoder without it")]
+    if recipe.base.startswith("scratch"):
+        return []
+    return [(FROM_SCRATCH, f"it shapes a model from scratch; {recipe.base} brings its own")]
 
 
 def _unknown_preset(base: str) -> str:
@@ -72,12 +102,6 @@ def _unknown_preset(base: str) -> str:
     return ""
 
 
-def _unused(recipe: Recipe, keys: tuple[str, ...], why: str) -> list[str]:
-    return [
-        f"{key} {getattr(recipe, key)} would do nothing: {why}; leave it out" for key in keys if is_set(recipe, key)
-    ]
-
-
 def _objective(recipe: Recipe, task: Task) -> list[str]:
     problems = []
     allowed = OBJECTIVES.get(task.kind, ("next-token",))
@@ -89,12 +113,6 @@ def _objective(recipe: Recipe, task: Task) -> list[str]:
     if recipe.base.startswith("scratch") and bert == (recipe.objective == "next-token"):
         need = "needs an encoder, such as base scratch:bert-5m" if not bert else "needs a decoder, such as scratch:5m"
         problems.append(f"objective {recipe.objective} {need}; the base is {recipe.base}")
-    if recipe.objective != "masked-tokens":
-        problems += _unused(recipe, ("mask_share",), "only objective masked-tokens masks")
-    if recipe.objective not in ("classify-sequence", "tag-tokens"):
-        problems += _unused(
-            recipe, ("class_weights",), "only objectives classify-sequence and tag-tokens weigh their classes"
-        )
     if recipe.objective == "classify-sequence" and recipe.packing:
         problems.append(
             "packing puts several rows into one sequence, which objective classify-sequence has one answer for; "
@@ -107,22 +125,35 @@ def _objective(recipe: Recipe, task: Task) -> list[str]:
         problems.append(
             f"metric {task.metric} does not go with objective {recipe.objective}; set {wanted} in hone.yaml"
         )
+    return problems
+
+
+def _idle_objective(recipe: Recipe, task: Task) -> Rules:
+    rules: Rules = []
+    if recipe.objective != "masked-tokens":
+        rules.append((("mask_share",), "only objective masked-tokens masks"))
+    if recipe.objective not in ("classify-sequence", "tag-tokens"):
+        rules.append((("class_weights",), "only objectives classify-sequence and tag-tokens weigh their classes"))
     if recipe.objective != "classify-sequence":
-        problems += _unused(recipe, ("pooling",), "only objective classify-sequence pools a row")
+        rules.append((("pooling",), "only objective classify-sequence pools a row"))
     if recipe.objective != "tag-tokens":
-        problems += _unused(recipe, ("subtokens",), "only objective tag-tokens has tags")
+        rules.append((("subtokens",), "only objective tag-tokens has tags"))
     if task.kind == "multi-label":
-        problems += _unused(recipe, ("label_smoothing",), "rows of this task can have several labels")
-    return problems
+        rules.append((("label_smoothing",), "rows of this task can have several labels"))
+    return rules
 
 
-def _rates(recipe: Recipe) -> list[str]:
-    problems = []
+def _idle_rates(recipe: Recipe) -> Rules:
+    rules: Rules = []
     if recipe.optimizer != "muon":
-        problems += _unused(recipe, ("matrix_learning_rate",), f"only muon has it, the optimizer is {recipe.optimizer}")
+        rules.append((("matrix_learning_rate",), f"only muon has it, the optimizer is {recipe.optimizer}"))
+    if recipe.optimizer == "adafactor":
+        rules.append((("beta1", "beta2"), "adafactor has no momentum, and its decay follows from the step"))
     if recipe.schedule == "constant":
-        problems += _unused(recipe, ("least_rate",), "schedule constant never falls")
-    return problems
+        rules.append((("least_rate",), "schedule constant never falls"))
+    if recipe.schedule != "warmup-stable-decay":
+        rules.append((("decay_share",), f"only schedule warmup-stable-decay has it, the schedule is {recipe.schedule}"))
+    return rules
 
 
 def _batches(recipe: Recipe) -> list[str]:
@@ -131,6 +162,11 @@ def _batches(recipe: Recipe) -> list[str]:
         problems.append(
             f"batch_tokens {recipe.batch_tokens:,} is less than the context of {recipe.context:,} tokens, so the "
             f"longest row would fit into no step; set batch_tokens to at least {recipe.context:,}"
+        )
+    if recipe.on_spike == "rewind" and recipe.eval_every >= recipe.steps:
+        problems.append(
+            f"on_spike rewind goes back to the state of the last evaluation, and with eval_every {recipe.eval_every:,} "
+            f"of {recipe.steps:,} steps there is none before the end but the start; lower eval_every"
         )
     return problems
 
@@ -141,17 +177,23 @@ def _several(recipe: Recipe) -> list[str]:
     return []
 
 
-def _rows(recipe: Recipe, task: Task) -> list[str]:
+def _rows(recipe: Recipe) -> list[str]:
     problems = []
-    if task.kind != "extract":
-        problems += _unused(
-            recipe, ("swap_values",), f"values of fields are swapped in extract; the kind is {task.kind}"
-        )
-    if not recipe.swap_values:
-        problems += _unused(recipe, ("random_words",), "it is a share of the swapped values, and swap_values is 0")
     if bool(recipe.replay) != bool(recipe.replay_share):
         have, miss = ("replay", "replay_share") if recipe.replay else ("replay_share", "replay")
         problems.append(f"{have} {getattr(recipe, have)} does nothing without {miss}; set both")
     if recipe.replay and recipe.objective != "next-token":
         problems.append(f"replay mixes in documents for objective next-token; the objective is {recipe.objective}")
     return problems
+
+
+def _idle_rows(recipe: Recipe, task: Task) -> Rules:
+    rules: Rules = []
+    if recipe.batch_tokens is not None:
+        rules.append((("batch_size",), f"a step has {recipe.batch_tokens:,} tokens (batch_tokens), however many rows"))
+    if task.kind != "extract":
+        rules.append((("swap_values",), f"values of fields are swapped in extract; the kind is {task.kind}"))
+        rules.append((("layout",), f"objects are written in extract; the kind is {task.kind}"))
+    if not recipe.swap_values:
+        rules.append((("random_words",), "it is a share of the swapped values, and swap_values is 0"))
+    return rules

@@ -123,6 +123,11 @@ def _changes(args: argparse.Namespace) -> dict[str, Any]:
         )
     if args.minutes is not None and args.find:
         problems.append("--minutes has no effect on --find; leave it out")
+    if {"batch_size", "batch_tokens"} <= set(changes):
+        problems.append(
+            f"batch_size {changes['batch_size']} counts the rows of a step and batch_tokens {changes['batch_tokens']} "
+            "its tokens; set one of them"
+        )
     problems += [
         f"{option} has no effect on {what}; leave it out"
         for option in sorted({"--pause-after", "--name", "--hypothesis", "--tracker"} & args.given)
@@ -207,6 +212,7 @@ def _number(text: str, otherwise: Any) -> Any:
 
 def _recipe(folder: Path, parent: str | None, changes: Mapping[str, Any]) -> tuple[Recipe, list[str]]:
     """The recipe, and lines that say where each of its values comes from."""
+    from hone.attempts.checking import without_idle
     from hone.data.prepare import prepare
     from hone.data.task_file import load_task
     from hone.hardware import usable_cores
@@ -214,14 +220,15 @@ def _recipe(folder: Path, parent: str | None, changes: Mapping[str, Any]) -> tup
     from hone.solving.defaults import default_recipe
     from hone.task.recipe import Recipe
 
+    task = load_task(folder)
     if parent is not None:
         origin = Lab(folder, say=lambda line: None).run(parent)
         start, source = Recipe.model_validate(origin.recipe), f"the recipe of run {origin.folder.name}"
     else:
-        task = load_task(folder)
         data = prepare(task, folder, folder / ".hone" / "cache", lambda line: None)
-        start = default_recipe(task, data, seed=0, threads=usable_cores())
-        source = f"the shipped default for {task.kind}"
+        base = changes.get("base") if isinstance(changes.get("base"), str) else None
+        start = default_recipe(task, data, seed=0, threads=usable_cores(), base=base)
+        source = f"the shipped default for {task.kind} with base {start.base}"
     derived: dict[str, Any] = {}
     if "steps" in changes and isinstance(changes["steps"], int):
         # A schedule of another length keeps its proportions.
@@ -230,12 +237,19 @@ def _recipe(folder: Path, parent: str | None, changes: Mapping[str, Any]) -> tup
             "eval_every": max(1, changes["steps"] // 4),
         }
     derived = {key: value for key, value in derived.items() if key not in changes}
-    recipe = start.child(**{**derived, **changes})
+    # What a default or a parent had set for something else is not what the user is to be blamed for.
+    recipe, idle = without_idle(start.child(**{**derived, **changes}), task, changes)
     lines = [f"recipe: {source}"]
-    lines += [f"  {key} {getattr(start, key)} -> {getattr(recipe, key)}" for key in changes]
-    lines += [f"  {key} {getattr(start, key)} -> {value} (follows from steps)" for key, value in derived.items()]
-    rest = [key for key in type(recipe).model_fields if key not in changes and key not in derived and key != "data"]
+    lines += [_change(key, start, recipe) for key in changes]
+    lines += [f"{_change(key, start, recipe)} (follows from steps)" for key in derived]
+    lines += [f"{_change(key, start, recipe)} ({why})" for key, why in idle.items()]
+    rest = [key for key in type(recipe).model_fields if key not in {*changes, *derived, *idle, "data"}]
     return recipe, [*lines, "  unchanged: " + ", ".join(f"{key} {getattr(recipe, key)}" for key in rest)]
+
+
+def _change(key: str, start: Recipe, recipe: Recipe) -> str:
+    before, now = getattr(start, key), getattr(recipe, key)
+    return f"  {key} {now}" if before == now else f"  {key} {before} -> {now}"
 
 
 class _Watch:

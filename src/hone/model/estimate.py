@@ -95,7 +95,8 @@ def training_memory(model: Model, recipe: Recipe, *, rows: int, tokens_per_row: 
 
     Args:
         model: a preset's shape or an opened base.
-        recipe: for the optimizer, the average, the precision, what is frozen, checkpointing, and shards.
+        recipe: for the optimizer, the average, the precision, what is frozen, checkpointing, and shards. Whoever
+            knows the device says what its precision ``auto`` is there; here it counts as float32, the larger.
         rows: rows of one micro-batch.
         tokens_per_row: tokens of its longest row, all taken to be supervised where the objective is next-token.
     """
@@ -171,13 +172,13 @@ def activation_bytes(
     return round(rows * tokens_per_row * layers * width + logits * 2 * size.outputs * 4)
 
 
-def training_seconds(tokens: float, tokens_per_second: float) -> Figure:
-    """Time of training on ``tokens``, padding included, at a rate that was measured."""
+def training_seconds(tokens: float, tokens_per_second: float, how: str = "measured") -> Figure:
+    """Time of training on ``tokens``, padding included, at a rate that was measured; ``how`` it was."""
     return Figure(
         name="training time",
         value=tokens / tokens_per_second,
         unit="s",
-        formula=f"{tokens:,.0f} tokens / {tokens_per_second:,.0f} tokens per second (measured)",
+        formula=f"{tokens:,.0f} tokens / {tokens_per_second:,.0f} tokens per second ({how})",
     )
 
 

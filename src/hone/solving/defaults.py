@@ -41,28 +41,39 @@ class Rate:
     """Seconds of scoring all dev rows at the end."""
 
 
-def default_recipe(task: Task, data: DataVersion, *, seed: int, threads: int) -> Recipe:
-    """The recipe that ``hone solve`` tries first; its number of steps is set by :func:`planned`."""
-    base = ("scratch:bert-1m" if task.kind in LISTED else "scratch:1m") if task.base == "scratch" else task.base
+def default_recipe(task: Task, data: DataVersion, *, seed: int, threads: int, base: str | None = None) -> Recipe:
+    """The recipe that ``hone solve`` tries first; its number of steps is set by :func:`planned`.
+
+    With a ``base`` it is that for this base instead of the task's: what a model is trained with follows from it.
+    """
+    base = base or task.base
+    if base == "scratch":
+        base = "scratch:bert-1m" if task.kind in LISTED else "scratch:1m"
     values: dict[str, object] = {
         "base": base,
         "data": data.id,
         "context": task.device.context,
         "seed": seed,
         "threads": threads,
+        # Chosen by the device; on a CPU what every recipe has without them.
+        "precision": "auto",
+        "compile": "auto",
     }
+    from_scratch = base.startswith("scratch")
     if task.kind == "extract":
-        values |= {"vocab_size": 1632, "batch_size": 24, "decay_share": 0.5, "swap_values": 0.4}
-    if task.kind == "classify":
+        values |= {"batch_size": 24, "decay_share": 0.5, "swap_values": 0.4}
+        values |= {"vocab_size": 1632} if from_scratch else {}
+    if task.kind == "classify" and from_scratch:
         values |= {"vocab_size": max(2048, 1280 + len(data.labels))}
     if task.kind == "language-model":
         # A row is a whole context of supervised tokens: a few rows are a batch.
         values |= {"batch_size": 8}
     if is_encoder_base(base):
         return Recipe.model_validate(values | _of_encoder(task, base))
-    if not base.startswith("scratch"):
+    if not from_scratch:
         # A pretrained model is moved gently: AdamW at a small rate, its own layout of text.
-        values |= {"optimizer": "adamw", "learning_rate": 1e-4, "layout": "json", "batch_size": 16}
+        values |= {"optimizer": "adamw", "learning_rate": 1e-4, "batch_size": 16}
+        values |= {"layout": "json"} if task.kind == "extract" else {}
     return Recipe.model_validate(values)
 
 
@@ -91,6 +102,11 @@ def _width(base: str) -> int:
     return int(config.get("hidden_size") or config.get("dim") or 2 * NARROW)
 
 
+def _of(recipe: Recipe) -> str:
+    """What a step consists of, for people."""
+    return f"{recipe.batch_size} rows" if recipe.batch_tokens is None else f"at most {recipe.batch_tokens:,} tokens"
+
+
 def planned(task: Task, recipe: Recipe, rate: Rate, available_s: float) -> tuple[Recipe, str]:
     """The recipe with as many steps as fit, and a line that says how the number came about."""
     for_steps = available_s - EVALUATIONS * rate.evaluation_s - rate.final_s
@@ -106,7 +122,7 @@ def planned(task: Task, recipe: Recipe, rate: Rate, available_s: float) -> tuple
     if fitting < LEAST_STEPS:
         why = f"the least that is worth training; the box has room for {max(0, fitting)}"
     line = (
-        f"plan: {steps:,} steps of {recipe.batch_size} rows = {steps / rate.steps_per_epoch:.1f} epochs, "
+        f"plan: {steps:,} steps of {_of(recipe)} = {steps / rate.steps_per_epoch:.1f} epochs, "
         f"limited by {why}; "
         f"{rate.step_s * 1000:.0f} ms a step measured, about {steps * rate.step_s:.0f} s"
     )

@@ -110,7 +110,7 @@ def _learning(parent: Recipe) -> list[Proposal]:
         ),
         Proposal(
             name="smaller-batch",
-            changes={"batch_size": max(parent.accumulate * parent.processes, parent.batch_size // 2)},
+            changes=_smaller_batch(parent),
             hypothesis="more, noisier steps on the same rows learn more",
             predicted="lower dev loss per row seen",
         ),
@@ -126,6 +126,16 @@ def _learning(parent: Recipe) -> list[Proposal]:
             )
         )
     return found
+
+
+def _smaller_batch(parent: Recipe) -> dict[str, Any]:
+    """Half the rows of a step, or half its tokens where it is counted in them; the longest row has to fit."""
+    if parent.batch_tokens is not None:
+        half = max(parent.context, parent.batch_tokens // 2)
+        return {"batch_tokens": half} if half < parent.batch_tokens else {}
+    parts = parent.accumulate * parent.processes
+    half = max(parts, parent.batch_size // (2 * parts) * parts)
+    return {"batch_size": half} if half < parent.batch_size else {}
 
 
 def _regularising(task: Task, parent: Recipe) -> list[Proposal]:

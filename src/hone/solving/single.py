@@ -41,6 +41,8 @@ TRIAL_S = 2.5
 GROUP_GAIN = 1.05
 """How much faster processes must be than threads to be taken."""
 KEEP_EVERY_S = 5.0
+BOXED_SCHEDULES = ("warmup-stable-decay", "constant")
+"""Schedules whose end can be moved while they run; the first one is what a box takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +81,11 @@ class Wish:
             for name, value in (("--minutes", self.minutes), ("--pause-after", self.pause_after))
             if value is not None and not value > 0
         ]
+        if self.minutes is not None and "schedule" in self.kept and self.recipe.schedule not in BOXED_SCHEDULES:
+            problems.append(
+                f"--minutes {self.minutes:g} ends the run by the clock, and schedule {self.recipe.schedule} needs its "
+                f"steps beforehand; set {' or '.join(BOXED_SCHEDULES)}, or --steps instead of --minutes"
+            )
         if problems:
             raise InputError(problems)
 
@@ -175,6 +182,12 @@ class _Single:
         self.data = recorded_data(self.task, wish.folder, watched.say)
         self.lab = Lab(wish.folder, trackers=wish.trackers, say=watched.say)
         self.recipe = wish.recipe.child(data=self.data.id)
+        if wish.minutes is not None and self.recipe.schedule not in BOXED_SCHEDULES:
+            watched.say(
+                f"schedule: {BOXED_SCHEDULES[0]} instead of {self.recipe.schedule}, whose shape needs its steps "
+                "beforehand; a box ends by the clock"
+            )
+            self.recipe = self.recipe.child(schedule=BOXED_SCHEDULES[0])
         check_recipe(self.recipe, self.task)
         if not self.recipe.base.startswith("scratch"):
             # What is wrong with a base is said here: its tokenizer is read, its weights are not.
@@ -273,7 +286,7 @@ class _Single:
         plain = f"{recipe.threads} threads make {rate:,.0f} tokens/s"
         if box_s < GROUP_BOX_S:
             return recipe, f"processes: 1; {plain}; processes are measured from {GROUP_BOX_S / 60:.0f} minutes on"
-        if recipe.batch_size % (cores * recipe.accumulate):
+        if recipe.batch_tokens is None and recipe.batch_size % (cores * recipe.accumulate):
             return recipe, f"processes: 1; {plain}; a batch of {recipe.batch_size} rows does not divide by {cores}"
         group = recipe.child(processes=cores, threads=1)
         measured = self.measured(group_speed, group)

@@ -114,8 +114,9 @@ class Recipe(Section):
     """What happens when the loss jumps: go back to the last state and pass over these rows, a line, or nothing."""
     precision: Literal["auto", "32-true", "bf16-mixed"] = "32-true"
     """``auto``: bf16-mixed where the device multiplies it at full speed, else 32-true; said with the reason."""
-    compile: bool = False
-    """Compile the model's forward and backward pass first (torch.compile); eager with a line where that fails."""
+    compile: bool | Literal["auto"] = False
+    """Compile the model's forward and backward pass first (torch.compile); eager with a line where that fails.
+    ``auto``: where the run is long enough for it to pay (:func:`hone.train.compiling.compile_of`); said with why."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass instead of keeping them: less memory, a third more arithmetic."""
     strategy: Literal["ddp", "fsdp"] = "ddp"

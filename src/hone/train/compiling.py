@@ -4,15 +4,56 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+from hone.hardware import accelerator
+from hone.task.recipe import Recipe
 from hone.train.batches import Batch, PackedRow
 from hone.train.objectives import Objective, TokenLoss
 
+if TYPE_CHECKING:
+    from hone.train.source import BatchSource
+
 LOOKED_AT = 64
 """Steps of the first epoch that are looked at to see whether shapes vary."""
+
+
+COMPILED_PARAMETERS = 30e6
+"""Below so many parameters ``auto`` never compiles: a run is over in minutes, and steps wait for other things."""
+WARM_UP_S, GAIN, REACHED_FLOPS = 60.0, 0.25, 100e12
+"""What ``auto`` assumes of a GPU: seconds until all programs are compiled, the share of the time that they then save,
+and the operations per second without them."""
+
+
+def compile_of(recipe: Recipe, model: nn.Module, source: BatchSource) -> tuple[bool, str]:
+    """Whether a run is compiled on this machine, and why.
+
+    With ``auto`` it is where the run saves more than the warm-up takes: on CUDA, for a large model and many tokens.
+    The answer follows from recipe, model, data and kind of device, never from a clock, so that a resumed run has the
+    same one.
+    """
+    if recipe.compile != "auto":
+        return recipe.compile, "the recipe says so"
+    kind = accelerator()
+    if kind == "cpu":
+        return False, "a CPU: the warm-up takes longer than most runs gain, and hone's own passes for CPUs would be off"
+    if kind != "cuda":
+        return False, f"{kind}: it is not known to be faster there"
+    if recipe.strategy == "fsdp" and recipe.processes > 1:
+        return False, "it does not go with strategy fsdp"
+    parameters = sum(param.numel() for param in model.parameters())
+    if parameters < COMPILED_PARAMETERS:
+        return False, f"{parameters:,} parameters, and it is worth its warm-up from {COMPILED_PARAMETERS:,.0f} on"
+    operations = 6.0 * parameters * recipe.steps * source.tokens_per_step(0)
+    saved_s = GAIN * operations / (REACHED_FLOPS * recipe.processes)
+    figures = (
+        f"{operations:.1e} operations (6 * parameters * tokens) are {saved_s:,.0f} s less if {GAIN:.0%} is saved at "
+        f"{REACHED_FLOPS / 1e12:.0f} TFLOP/s, and the warm-up takes about {WARM_UP_S:.0f} s"
+    )
+    return saved_s > WARM_UP_S, figures
 
 
 class LossModule(nn.Module):
@@ -85,6 +126,13 @@ def _graphs() -> int:
     from torch._dynamo.utils import counters
 
     return int(counters["stats"]["unique_graphs"])
+
+
+def first_steps(source: BatchSource, epoch: int) -> list[list[PackedRow]]:
+    """The rows of the steps that are looked at to see whether shapes vary."""
+    from hone.train.source import Cursor
+
+    return [source.read(Cursor(epoch, index))[0] for index in range(min(LOOKED_AT, source.num_steps(epoch)))]
 
 
 def shapes_vary(steps: Sequence[Sequence[PackedRow]]) -> bool:

@@ -22,7 +22,7 @@ from hone.errors import InputError
 from hone.files import locked
 from hone.task.recipe import Recipe
 from hone.train.batches import Batch, PackedRow, collate
-from hone.train.compiling import LOOKED_AT, Compiler, shapes_vary
+from hone.train.compiling import Compiler, compile_of, first_steps, shapes_vary
 from hone.train.fabric import COLLECT_EVERY, connect, cpu_threads, forward_of, precision_of, quiet_collector
 from hone.train.generators import generators_of_a_run
 from hone.train.guards import choices, first_loss_line, stop_non_finite
@@ -32,8 +32,8 @@ from hone.train.measuring import PeakMemory, Stopwatch
 from hone.train.objectives import Objective, objective_for
 from hone.train.overseeing import Looked, Overseer
 from hone.train.records import FitResult, Judgement, Status, StepRecord, early_stop_line
-from hone.train.rehearsal import rehearse
-from hone.train.source import BatchSource, Cursor, share_of
+from hone.train.rehearsal import Rehearsal, rehearse
+from hone.train.source import BatchSource, share_of
 from hone.train.state import Progress
 from hone.train.stepping import StepSums, accumulate_gradients, normalise
 from hone.train.trainable import Trainable
@@ -57,6 +57,7 @@ class _Caller:
     say: Callable[[str], None]
     lookout: Lookout
     horizon: Horizon
+    on_rehearsal: Callable[[Rehearsal], None] | None
 
 
 def fit(  # noqa: PLR0913  (four things are needed; the others are named and have defaults)
@@ -75,6 +76,7 @@ def fit(  # noqa: PLR0913  (four things are needed; the others are named and hav
     say: Callable[[str], None] | None = None,
     watchers: Sequence[Watcher] = (),
     horizon: Horizon | None = None,
+    on_rehearsal: Callable[[Rehearsal], None] | None = None,
 ) -> FitResult:
     """Train ``model`` in place by a recipe, from the newest whole state in ``folder/checkpoints`` where there is one.
 
@@ -96,6 +98,7 @@ def fit(  # noqa: PLR0913  (four things are needed; the others are named and hav
         watchers: look at the steps, and may ask to stop or to go back (:mod:`hone.train.watching`), such as those of
             :func:`hone.train.guards.standard.standard_watchers`.
         horizon: where the run ends and how its rate gets there; ``recipe.steps`` and its schedule by default.
+        on_rehearsal: takes the time of the largest step before the first one, in the first process.
 
     Raises:
         InputError: when the checkpoint belongs to another recipe, data or base, with each difference; when a key of
@@ -114,6 +117,7 @@ def fit(  # noqa: PLR0913  (four things are needed; the others are named and hav
         say=say if say and first else _unsaid,
         lookout=Lookout(watchers),
         horizon=horizon or FixedHorizon(recipe),
+        on_rehearsal=on_rehearsal if first else None,
     )
     lock = locked(folder / ".training", f"the run {folder}") if first else contextlib.nullcontext()
     with lock, generators_of_a_run(recipe.seed, fabric.global_rank), cpu_threads(recipe.threads), quiet_collector():
@@ -133,7 +137,7 @@ def _check(recipe: Recipe, *, judged: bool) -> None:
         problems.append(
             f"early_stop is {recipe.early_stop}, and nothing judges this run; set it to 0 or give an evaluation"
         )
-    if recipe.compile and recipe.strategy == "fsdp" and recipe.processes > 1:
+    if recipe.compile is True and recipe.strategy == "fsdp" and recipe.processes > 1:
         problems.append("compile does not go with strategy fsdp here; set compile to false, or strategy to ddp")
     if recipe.optimizer == "adafactor" and recipe.strategy == "fsdp" and recipe.processes > 1:
         problems.append("adafactor does not go with strategy fsdp: its rows and columns are not sharded; take adamw")
@@ -160,10 +164,8 @@ class _Run:
         self.caller = caller
         self.folder = folder
         self.watch = Stopwatch()
-        self.memory = PeakMemory(fabric.device, model)
+        self.memory = PeakMemory(fabric.device)
         self.precision, self.why = precision_of(recipe)
-        if recipe.precision == "auto":
-            caller.say(f"precision {self.precision}: {self.why}")
         with self.watch.running("start"):
             objective = objective or objective_for(model, recipe.label_smoothing)
             self.trainable = Trainable(fabric, model, objective, recipe, precision=self.precision)
@@ -199,6 +201,7 @@ class _Run:
             self.forward = forward_of(self.trainable.model, self.recipe)
             if not self._is_over(until_step):
                 self._rehearse()
+                self.memory.begin(self.trainable.held_bytes())
         if self.keeper.may_rewind and self.progress.step == 0:
             self._save()
         self._judge_if_due()
@@ -215,14 +218,15 @@ class _Run:
         return self.progress.step >= (end if until_step is None else min(end, until_step))
 
     def _rehearse(self) -> None:
-        if self.recipe.compile:
-            self.compiler = Compiler(self.trainable.inner, shapes_vary=shapes_vary(self._first_steps()))
-        largest = self._my_batches(self.source.largest_step(self.progress.cursor.epoch))
-        rehearse(self.fabric, self.trainable, largest, self.recipe, compiler=self.compiler, say=self.caller.say)
-
-    def _first_steps(self) -> list[list[PackedRow]]:
-        epoch = self.progress.cursor.epoch
-        return [self.source.read(Cursor(epoch, i))[0] for i in range(min(LOOKED_AT, self.source.num_steps(epoch)))]
+        epoch, trainable = self.progress.cursor.epoch, self.trainable
+        if compile_of(self.recipe, trainable.given, self.source)[0]:
+            self.compiler = Compiler(trainable.inner, shapes_vary=shapes_vary(first_steps(self.source, epoch)))
+        largest = self._my_batches(self.source.largest_step(epoch))
+        caller, timed = self.caller, self.caller.on_rehearsal is not None
+        more: dict[str, Any] = {"compiler": self.compiler, "timed": timed, "say": caller.say}
+        found = rehearse(self.fabric, trainable, largest, self.recipe, **more)
+        if caller.on_rehearsal is not None:
+            caller.on_rehearsal(found)
 
     def _step(self) -> bool:
         """One optimizer step; whether the run is to stop after it."""
@@ -288,7 +292,7 @@ class _Run:
         return [collate(share) for share in shares]
 
     def _save(self) -> None:
-        with self.watch.running("saving"):
+        with self.watch.running("saving"), self.memory.apart():
             self.keeper.save(self.progress)
 
     def _is_due(self, every: int) -> bool:
@@ -301,7 +305,8 @@ class _Run:
 
     def _judge_if_due(self) -> None:
         if self.caller.evaluate is not None and self._evaluation_is_due():
-            self.keeper.judge(self.caller.evaluate, self.progress.step)
+            with self.memory.apart():
+                self.keeper.judge(self.caller.evaluate, self.progress.step)
 
     def _has_stopped_gaining(self) -> bool:
         patience = self.recipe.early_stop

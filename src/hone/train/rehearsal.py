@@ -5,7 +5,9 @@ What does not fit in memory fails in the first second and not in the third hour.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hone.errors import FailedError
@@ -20,6 +22,19 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
+QUICK_S = 0.3
+"""A largest step that took less than this is timed once more, now that its memory is there."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rehearsal:
+    """How long the forward and backward pass of the largest step took."""
+
+    seconds: float
+    tokens: int
+    """Padding included; of this process."""
+
+
 def rehearse(
     fabric: Fabric,
     trainable: Trainable,
@@ -27,16 +42,21 @@ def rehearse(
     recipe: Recipe,
     *,
     compiler: Compiler | None = None,
+    timed: bool = False,
     say: Callable[[str], None] = lambda line: None,
-) -> None:
+) -> Rehearsal:
     """Run the largest step without changing weights or generators; with it the model is compiled, where it is.
+
+    Returns:
+        Its time, of one process without that of compiling; ``timed`` measures it once more where it was short.
 
     Raises:
         FailedError: when it does not fit in memory, with the setting to change and to what.
     """
     states = generator_states()
 
-    def run() -> None:
+    def run() -> float:
+        begin = time.perf_counter()
         try:
             # What the device was asked to do has been done when the sums are read.
             accumulate_gradients(fabric, trainable.loss_module, batches).values.tolist()
@@ -47,9 +67,10 @@ def rehearse(
         finally:
             trainable.clear_gradients()
             set_generator_states(states)
+        return time.perf_counter() - begin
 
     try:
-        run()
+        seconds = run()
     except FailedError:
         raise
     except Exception as error:
@@ -57,10 +78,14 @@ def rehearse(
             raise
         # Whatever a compiler stumbles over, the same step without it decides whether the run can go on.
         say(compiler.take_back(error))
-        run()
+        seconds = run()
     else:
         if compiler is not None:
             say(compiler.warmed_up())
+    # Alone only: every process of a group would have to come to the same decision, and their clocks differ.
+    if timed and fabric.world_size == 1 and (compiler is not None or seconds < QUICK_S):
+        seconds = run()
+    return Rehearsal(seconds=seconds, tokens=sum(batch.num_tokens for batch in batches))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

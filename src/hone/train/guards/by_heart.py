@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+import time
 from dataclasses import dataclass
 
 import torch
@@ -27,9 +29,19 @@ class Overfit:
 
 
 def overfit_one_batch(
-    model: nn.Module, batch: Batch, *, objective: Objective | None = None, steps: int = 60, learning_rate: float = 3e-3
+    model: nn.Module,
+    batch: Batch,
+    *,
+    objective: Objective | None = None,
+    steps: int = 60,
+    learning_rate: float = 3e-3,
+    most_s: float = math.inf,
 ) -> Overfit:
-    """Train a copy of ``model`` on one batch: a model, mask or loss that is wired wrongly cannot learn it by heart."""
+    """Train a copy of ``model`` on one batch: a model, mask or loss that is wired wrongly cannot learn it by heart.
+
+    It ends as soon as the batch is learned, behind ``steps``, or when ``most_s`` seconds are over.
+    """
+    begin = time.monotonic()
     trial, objective = copy.deepcopy(model).train(), objective or objective_for(model)
     optimizer = torch.optim.AdamW(trial.parameters(), lr=learning_rate, weight_decay=0.0, fused=True)
     losses = []
@@ -37,8 +49,11 @@ def overfit_one_batch(
         total, num_tokens = objective.loss(trial, batch)
         loss = total / num_tokens
         losses.append(float(loss.detach()))
+        found = Overfit(first=losses[0], last=losses[-1], steps=len(losses) - 1)
+        if found.learned or time.monotonic() - begin > most_s:
+            break
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(trial.parameters(), 1.0)
         optimizer.step()
-    return Overfit(first=losses[0], last=losses[-1], steps=steps)
+    return found
