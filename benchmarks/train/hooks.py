@@ -9,25 +9,14 @@ record, nothing written. Both train the same model on the same full rows of ``en
 
 from __future__ import annotations
 
-from turns import arguments_of, cache_of, compare, options_of, table, write_result
-from work import prepare
+from pretraining import compare_sizes
 
 CONTENDERS = ("hone-watched", "hone-unwatched")
 
 
 def main() -> None:
     """Compare at each size."""
-    parser = options_of(__doc__)
-    parser.add_argument("--sizes", default="1m,5m", help="presets (default 1m,5m)")
-    options = parser.parse_args()
-    cache = cache_of(options)
-    found = {}
-    for size in options.sizes.split(","):
-        work = f"pretrain:{size}"
-        prepare(work, options.data, cache, options.threads)
-        found[size] = compare(CONTENDERS, arguments_of(work, options, cache), options, "steps")
-        print(f"{size}:\n{table(found[size], 'steps')}")
-    write_result("hooks", {"threads": options.threads, "sizes": found})
+    compare_sizes(__doc__, CONTENDERS, "steps", "hooks", "1m,5m")
 
 
 if __name__ == "__main__":

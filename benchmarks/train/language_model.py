@@ -4,8 +4,9 @@
         [--pairs 1000] [--folder KEPT]
 
 FOLDER holds ``english_novels/*.txt.gz`` and ``blimp/BLiMP.zip``. Every eighth author is held out, with all of his
-novels; a file's author is the first part of its name. One tokenizer and one shape for both, as many tokens in rows of
-256, one pass. hone: the default recipe of a language model. litgpt: the recipe of ``litgpt pretrain``: its
+novels; a file's author is the first part of its name. One tokenizer and one size for both, as many tokens in rows of
+256, one pass. hone: the default recipe of a language model, its norms on queries and keys (Qwen3) included; litgpt's
+has none (Llama). litgpt: the recipe of ``litgpt pretrain``: its
 initialisation, AdamW without fused kernels, rows of 8 a step, linear warmup over a tenth of the steps (its 2,000 are
 more than there are) and a cosine to a tenth of the peak, clipping at 1; the best of three of its learning rates, chosen
 on the held-out authors, which favours litgpt. Then BLiMP. What is finished in ``--folder`` is not computed again.
@@ -28,7 +29,7 @@ import torch
 
 from blimp import accuracy, read_pairs
 from turns import write_result
-from work import novels, text_of
+from work import full_rows, novels, text_of
 
 CONTEXT = 256
 ROWS = 8
@@ -96,13 +97,9 @@ def prepare(options: argparse.Namespace, place: Path) -> dict[str, Any]:
     return {"tokenizer": tokenizer, "ids": ids, "passages": passages}
 
 
-def examples_of(ids: Any) -> tuple[Any, ...]:
-    """Rows of 256 tokens, all but the first supervised."""
-    from hone.task.render import Example
-
-    rows = ids[: len(ids) // CONTEXT * CONTEXT].reshape(-1, CONTEXT)
-    on = np.arange(CONTEXT) > 0
-    return tuple(Example(ids=row, supervised=on, prompt_len=0, label=None, row=str(n)) for n, row in enumerate(rows))
+def rows_of(ids: Any) -> Any:
+    """Rows of 256 tokens; what is left over at the end is left out."""
+    return ids[: len(ids) // CONTEXT * CONTEXT].reshape(-1, CONTEXT)
 
 
 def train_hone(texts: dict[str, Any], options: argparse.Namespace, seed: int, place: Path) -> Any:
@@ -112,7 +109,7 @@ def train_hone(texts: dict[str, Any], options: argparse.Namespace, seed: int, pl
     from hone.train.engine import fit
     from hone.train.source import BatchSource
 
-    examples, tokenizer = examples_of(texts["ids"]), texts["tokenizer"]
+    examples, tokenizer = full_rows(rows_of(texts["ids"])), texts["tokenizer"]
     steps = -(-len(examples) // ROWS)
     recipe = Recipe().child(
         base=f"scratch:{options.size}",
@@ -144,7 +141,7 @@ def train_litgpt(texts: dict[str, Any], options: argparse.Namespace, seed: int, 
     model = model_of(shape)
     initialize_weights(SimpleNamespace(strategy=None), model, n_layer=shape.layers, n_embd=shape.hidden)
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate)
-    rows = np.stack([example.ids for example in examples_of(texts["ids"])])
+    rows = rows_of(texts["ids"])
     order = np.random.default_rng(seed).permutation(len(rows))
     steps = -(-len(rows) // ROWS)
     model.train()

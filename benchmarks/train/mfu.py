@@ -4,8 +4,8 @@
 
 bf16, compiled, random tokens, one GPU; steps 50 to 250 are timed. FLOPs of a token are 6 times the matrix parameters
 (the output matrix included, the input embedding not) and 12 * L * d * T for attention; the peak is that of dense bf16
-by the vendor's data sheet, and a GPU that is not in the table needs ``--peak``. hone's engine and the bare loop take
-turns in processes of their own. Without a GPU there is nothing to measure, and this says so.
+by the vendor's data sheet, and a GPU that :mod:`hone.model.speed` does not know needs ``--peak``. hone's engine and the
+bare loop take turns in processes of their own. Without a GPU there is nothing to measure, and this says so.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from hone.model.speed import mfu, peak_flops
 from turns import ratio_with_interval, write_result
 
-PEAKS = {"H100 PCIe": 756e12, "H100": 989e12, "H200": 989e12, "A100": 312e12}
-"""Dense bf16 FLOP/s (NVIDIA's data sheets; SXM modules unless named otherwise)."""
 CONTEXT = 2048
 FIRST = 50
 ENDLESS = 1_000_000
@@ -34,8 +33,7 @@ ENDLESS = 1_000_000
 def work_of(size: str, batch: int) -> Any:
     """Recipe and a hundred batches of random rows."""
     from hone.task.recipe import Recipe
-    from hone.task.render import Example
-    from work import Work
+    from work import Work, full_rows
 
     vocab = 32_768
     recipe = Recipe().child(
@@ -44,12 +42,7 @@ def work_of(size: str, batch: int) -> Any:
         precision="bf16-mixed", compile=True,
     )  # fmt: skip
     rows = np.random.default_rng(0).integers(4, vocab, (20 * batch, CONTEXT), dtype=np.int32)
-    supervised = np.arange(CONTEXT) > 0
-    examples = tuple(
-        Example(ids=row, supervised=supervised, prompt_len=0, label=None, row=str(number))
-        for number, row in enumerate(rows)
-    )
-    return Work(recipe=recipe, vocab=vocab, examples=examples)
+    return Work(recipe=recipe, vocab=vocab, examples=full_rows(rows))
 
 
 class Timer:
@@ -111,14 +104,6 @@ def _bare(work: Any, gate: Timer) -> None:
             return
 
 
-def peak_of(device: str, given: float | None) -> float:
-    """FLOP/s of a GPU by name, or what was given."""
-    known = next((peak for name, peak in PEAKS.items() if all(word in device for word in name.split())), None)
-    if given is None and known is None:
-        sys.exit(f"the peak of {device} is not in the table: name it with --peak (dense bf16 FLOP/s of its data sheet)")
-    return given or known or 0.0
-
-
 def main() -> None:
     """Measure hone and the bare loop at each size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -137,17 +122,17 @@ def main() -> None:
         train(options.contender, options.sizes, options.batch, options.steps)
         return
     device = torch.cuda.get_device_name()
-    peak = peak_of(device, options.peak)
+    peak = options.peak or peak_flops(device)
     found = {size: _measure(size, options, peak) for size in options.sizes.split(",")}
     write_result("mfu", {"device": device, "peak_flops": peak, "sizes": found})
 
 
 def _measure(size: str, options: argparse.Namespace, peak: float) -> dict[str, Any]:
-    from hone.model.presets import matrix_parameters, shape_of
+    from hone.model.estimate import flops_per_token
+    from hone.model.presets import shape_of
 
     work = work_of(size, options.batch)
     shape = shape_of(work.recipe, work.vocab)
-    per_token = 6 * matrix_parameters(shape) + 12 * shape.layers * shape.hidden * CONTEXT
     seconds: dict[str, list[float]] = {"hone": [], "bare": []}
     for index in range(options.rounds):
         for name in list(seconds)[:: 1 if index % 2 == 0 else -1]:
@@ -158,10 +143,11 @@ def _measure(size: str, options: argparse.Namespace, peak: float) -> dict[str, A
             told = json.loads(next(line for line in reversed(done.stdout.splitlines()) if line.startswith('{"step_s')))
             seconds[name].append(told["step_s"])
     tokens = options.batch * CONTEXT
-    mfu = {name: [per_token * tokens / s / peak for s in values] for name, values in seconds.items()}
+    reached = {name: [mfu(shape, CONTEXT, tokens / s, peak) for s in values] for name, values in seconds.items()}
     ratio = ratio_with_interval([1 / s for s in seconds["hone"]], [1 / s for s in seconds["bare"]])
-    print(f"{size}: MFU {mfu}, hone over bare {ratio}")
-    return {"flops_per_token": per_token, "step_s": seconds, "mfu": mfu, "hone_over_bare": ratio}
+    print(f"{size}: MFU {reached}, hone over bare {ratio}")
+    per_token = flops_per_token(shape, CONTEXT).value
+    return {"flops_per_token": per_token, "step_s": seconds, "mfu": reached, "hone_over_bare": ratio}
 
 
 if __name__ == "__main__":

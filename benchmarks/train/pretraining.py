@@ -9,26 +9,33 @@ the yardstick. litgpt takes part where it is installed (``make bench-train`` giv
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from turns import arguments_of, cache_of, compare, options_of, table, wanted, write_result
 from work import prepare
 
 CONTENDERS = ("hone", "bare", "trainer", "litgpt")
 
 
-def main() -> None:
-    """Compare at each size."""
-    parser = options_of(__doc__)
-    parser.add_argument("--sizes", default="1m,5m,15m", help="presets (default 1m,5m,15m)")
+def compare_sizes(description: str | None, contenders: Sequence[str], what: str, result: str, sizes: str) -> None:
+    """Compare contenders at each of ``sizes`` by ``what`` per CPU-second, print and write the table."""
+    parser = options_of(description)
+    parser.add_argument("--sizes", default=sizes, help=f"presets (default {sizes})")
     options = parser.parse_args()
     cache = cache_of(options)
-    names = wanted(options, CONTENDERS)
+    names = wanted(options, contenders)
     found = {}
     for size in options.sizes.split(","):
         work = f"pretrain:{size}"
         prepare(work, options.data, cache, options.threads)
-        found[size] = compare(names, arguments_of(work, options, cache), options, "tokens")
-        print(f"{size}:\n{table(found[size], 'tokens')}")
-    write_result("pretraining", {"threads": options.threads, "sizes": found})
+        found[size] = compare(names, arguments_of(work, options, cache), options, what)
+        print(f"{size}:\n{table(found[size], what)}")
+    write_result(result, {"threads": options.threads, "sizes": found})
+
+
+def main() -> None:
+    """Compare at each size."""
+    compare_sizes(__doc__, CONTENDERS, "tokens", "pretraining", "1m,5m,15m")
 
 
 if __name__ == "__main__":

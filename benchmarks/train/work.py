@@ -60,6 +60,15 @@ def recipe_of(threads: int, **values: Any) -> Recipe:
     )  # fmt: skip
 
 
+def full_rows(rows_NT: np.ndarray) -> tuple[Example, ...]:
+    """Rows without an end, all tokens but the first supervised."""
+    supervised = np.arange(rows_NT.shape[1]) > 0
+    return tuple(
+        Example(ids=row, supervised=supervised, prompt_len=0, label=None, row=str(number))
+        for number, row in enumerate(rows_NT)
+    )
+
+
 def prepare(name: str, data: Path, cache: Path, threads: int) -> Work:
     """The work of a name; what takes long is kept in ``cache``."""
     kind, _, which = name.partition(":")
@@ -93,12 +102,8 @@ def _pretraining(size: str, data: Path, cache: Path, threads: int) -> Work:
         np.save(path, ids)
     ids = np.load(path)
     rows = ids[: len(ids) // CONTEXT * CONTEXT].reshape(-1, CONTEXT)
-    supervised = np.arange(CONTEXT) > 0
     recipe = recipe_of(threads, base=f"scratch:{size}", batch_size=PRETRAINING_ROWS, architecture="llama")
-    examples = tuple(
-        Example(ids=row, supervised=supervised, prompt_len=0, label=None, row=str(n)) for n, row in enumerate(rows)
-    )
-    return Work(recipe=recipe, vocab=VOCABULARY[size], examples=examples)
+    return Work(recipe=recipe, vocab=VOCABULARY[size], examples=full_rows(rows))
 
 
 def _fine_tuning(which: str, data: Path, cache: Path, threads: int) -> Work:
