@@ -140,6 +140,8 @@ class Start:
 
     base: Base | None
     estimated_bytes: int
+    padding_share: float
+    """Of the tokens of an epoch's batches."""
 
     @property
     def base_id(self) -> str | None:
@@ -152,13 +154,14 @@ class Start:
         base = opened(bench)
         if base is not None:
             base.identity  # noqa: B018  (the hashes of now; the end compares with them)
+        padding = source.padding_share(0)
         if fresh and say is not unsaid:
             found = before_the_start(bench, model, source)
             for line in found.lines:
                 say(line)
-            return cls(base=base, estimated_bytes=found.estimated_bytes)
+            return cls(base=base, estimated_bytes=found.estimated_bytes, padding_share=padding)
         memory = next(item for item in _figures(bench, source, None) if item.name == MEMORY)
-        return cls(base=base, estimated_bytes=int(memory.value))
+        return cls(base=base, estimated_bytes=int(memory.value), padding_share=padding)
 
 
 def opened(bench: Bench) -> Base | None:

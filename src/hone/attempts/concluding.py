@@ -53,7 +53,7 @@ def conclude(
     from hone.hardware import peak_rss_bytes
 
     common = _common(run, bench, result, start)
-    _log_figures(run, result, start.estimated_bytes)
+    _log_figures(run, result, start)
     if not keep:
         last = result.evaluations[-1] if result.evaluations else None
         loss = last.numbers.get("dev_loss") if last else None
@@ -153,15 +153,15 @@ def _distance(model: nn.Module, start: Start) -> dict[str, Any] | None:
     return {**found.to_json(), "lines": found.lines()}
 
 
-def _log_figures(run: Run, result: FitResult, estimated_bytes: int | None) -> None:
-    """Seconds by part and memory, where the diagnosis of a run finds them though it was stopped."""
+def _log_figures(run: Run, result: FitResult, start: Start) -> None:
+    """Seconds by part, memory and computed padding, where the diagnosis of a run finds them though it was stopped."""
     values: dict[str, float | None] = {f"seconds_{part}": value for part, value in result.seconds_by_part.items()}
     if result.peak_bytes is not None:
         values["peak_bytes"] = result.peak_bytes
-    if estimated_bytes is not None:
-        values["estimated_bytes"] = estimated_bytes
-    if values:
-        run.log(result.step, **values)
+    values["estimated_bytes"] = start.estimated_bytes
+    # The fused forward pass leaves padding out before the first layer.
+    values["padding_share"] = 0.0 if result.used.get("forward") == "fused" else start.padding_share
+    run.log(result.step, **values)
 
 
 def _recent_loss(run: Run, last: float | None, steps: int = 10) -> float | None:

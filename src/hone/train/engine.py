@@ -253,7 +253,7 @@ class _Run:
         self.watch.add("compute", end - read)
         self.progress = before.advanced(behind, sums, end - begin)
         record = self._record(looked, sums, factor, end - begin)
-        self._tell(record)
+        self._tell(record, batches)
         if sums.wish:
             horizon.settle(self.progress.step, sums.wish)
         if due and (back := self.overseer.after_step(looked, record)) is not None:
@@ -325,11 +325,12 @@ class _Run:
             tokens_per_second=sums.computed_tokens / seconds,
         )
 
-    def _tell(self, record: StepRecord) -> None:
+    def _tell(self, record: StepRecord, batches: Sequence[Batch]) -> None:
         self.last_loss = record.loss
         fresh = self.recipe.base.startswith("scratch") or self.recipe.objective in FRESH_HEADS
         if record.step == 1 and fresh:
-            options = choices(self.trainable.model, self.trainable.objective)
+            several = batches[0].labels is not None
+            options = choices(self.trainable.model, self.trainable.objective, several=several)
             self.caller.say(first_loss_line(record.loss, options))
         if self.caller.on_step is not None:
             self.caller.on_step(record)

@@ -48,7 +48,10 @@ def diagnose_run(run: Run) -> dict[str, Any]:
         "slow": [
             part.to_json()
             for part in why_slow(
-                logged.seconds, eval_every=int(recipe.get("eval_every", 0)), packing=bool(recipe.get("packing"))
+                logged.seconds,
+                eval_every=int(recipe.get("eval_every", 0)),
+                padding_share=logged.padding_share,
+                packing=bool(recipe.get("packing")),
             )
         ],
         "memory": None if memory is None else memory.to_json(),

@@ -28,6 +28,8 @@ class Logged:
     """Wall seconds by part; empty where the run did not get that far."""
     peak_bytes: float | None
     estimated_bytes: float | None
+    padding_share: float | None
+    """Of the tokens that were computed on; None where it was not written down."""
     events: list[dict[str, Any]]
     """What guards said, in order."""
     flow: list[dict[str, Any]]
@@ -53,6 +55,7 @@ def read_run(run: Run) -> Logged:
         seconds={part: value for part in PARTS if (value := _last(rows, f"seconds_{part}")) is not None},
         peak_bytes=_last(rows, "peak_bytes"),
         estimated_bytes=_last(rows, "estimated_bytes"),
+        padding_share=_last(rows, "padding_share"),
         events=[event for event in guards if event.get("kind") != "flow"],
         flow=[event for event in guards if event.get("kind") == "flow"],
     )

@@ -10,9 +10,12 @@ from torch import nn
 from hone.train.objectives import NextToken, Objective, SeveralLabels
 
 
-def choices(model: nn.Module, objective: Objective) -> int:
-    """Among how many an untrained model guesses: tokens of the vocabulary, classes or tags, or yes and no."""
-    if isinstance(objective, SeveralLabels):
+def choices(model: nn.Module, objective: Objective, *, several: bool = False) -> int:
+    """Among how many an untrained model guesses: tokens of the vocabulary, classes or tags, or yes and no.
+
+    ``several`` says that the rows bring several labels each; each class is then a guess of its own.
+    """
+    if several or isinstance(objective, SeveralLabels):
         return 2
     known: Any = model
     among_tokens = isinstance(objective, NextToken) or known.get_output_embeddings() is not None
