@@ -39,7 +39,8 @@ def overfitting_run(folder: Path) -> Run:
         run.guard(440, guard="rates", kind="say", line=verdict["sentence"], **verdict)
         layers = [{"layer": "layer 0", "gradient": 0.2, "weight": 8.0, "dead_share": 0.0, "update": 1e-3}]
         run.guard(450, guard="flow", kind="flow", layers=layers)
-        run.log(1000, seconds_compute=80.0, seconds_evaluation=20.0, peak_bytes=50e6, estimated_bytes=40e6)
+        run.log(1000, seconds_compute=90.0, seconds_evaluation=10.0, peak_bytes=50e6, estimated_bytes=40e6)
+        run.log(1000, padding_share=0.31)
     return run
 
 
@@ -66,6 +67,7 @@ def test_a_run_that_was_stopped_is_diagnosed_from_its_files(tmp_path: Path) -> N
     assert 250 <= verdict["stop_step"] <= 350
     assert document["run"]["status"] == "paused"
     assert [part["part"] for part in document["slow"]] == ["compute", "evaluation"]
+    assert "31% of the tokens are padding, which packing saves" in document["slow"][0]["sentence"]
     assert document["memory"]["error"] == pytest.approx(-0.2)
     assert document["layers"]["step"] == 450
     assert [event["guard"] for event in document["events"]] == ["spikes", "rates"]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from small_encoders import classified, encoder
 from small_runs import END, RECIPE, SHAPE, VOCAB, examples, model, small_fit
 from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification
 
@@ -29,6 +30,7 @@ from hone.train.guards import (
 )
 from hone.train.guards.__main__ import main as run_again
 from hone.train.objectives import AtPositions, NextToken, SeveralLabels, TokenLoss
+from hone.train.records import StepRecord
 from hone.train.source import BatchSource
 
 
@@ -57,26 +59,31 @@ def test_the_engine_refuses_rows_that_break_law_6(tmp_path: Path) -> None:
 
 
 class Poisoned(NextToken):
-    """Gives NaN for the batches that hold one row, from a call on."""
+    """Gives NaN for the batches that hold one row, behind a number of steps."""
 
-    def __init__(self, row_ids: np.ndarray, calls: int) -> None:
+    def __init__(self, row_ids: np.ndarray, steps: int) -> None:
         super().__init__()
-        self.row_ids, self.calls = row_ids.tolist(), calls
+        self.row_ids, self.steps = row_ids.tolist(), steps
+        self.armed = False
+
+    def arm(self, record: StepRecord) -> None:
+        """Asked behind each step: whether the next one is poisoned."""
+        self.armed = record.step >= self.steps
 
     def loss(self, model: torch.nn.Module, batch: Batch) -> TokenLoss:
-        self.calls -= 1
         total, count = super().loss(model, batch)
         rows = [batch.ids[i, : len(self.row_ids)].tolist() for i in range(len(batch.ids))]
-        poisoned = self.calls < 0 and self.row_ids in rows
+        poisoned = self.armed and self.row_ids in rows
         return TokenLoss(total * float("nan") if poisoned else total, count)
 
 
 def test_the_first_non_finite_value_stops_the_run_and_can_be_reproduced(tmp_path: Path) -> None:
     recipe = RECIPE.child(batch_size=4, accumulate=1)
     rows, module = examples(4), model()
-    objective = Poisoned(rows[2].ids, calls=3)  # the rehearsal and two good steps
+    objective = Poisoned(rows[2].ids, steps=2)
+    source = BatchSource.of_recipe(rows, recipe)
     with pytest.raises(FailedError, match=r"step 2: .*gradient of model.*not finite: r:3\.") as failure:
-        fit(module, BatchSource.of_recipe(rows, recipe), recipe, tmp_path, objective=objective)
+        fit(module, source, recipe, tmp_path, objective=objective, on_step=objective.arm)
     folder = tmp_path / "non-finite-step-2"
     assert str(folder) in str(failure.value)
     assert json.loads((folder / "failure.json").read_text())["rows"] == ["r:3"]
@@ -147,11 +154,13 @@ def test_a_folder_that_is_another_and_an_unknown_objective_are_refused(tmp_path:
         reproduce(tmp_path)
     recipe = RECIPE.child(batch_size=4, accumulate=1)
     rows = examples(4)
+    objective = Poisoned(rows[2].ids, steps=1)
+    source = BatchSource.of_recipe(rows, recipe)
     with pytest.raises(FailedError):
-        fit(model(), BatchSource.of_recipe(rows, recipe), recipe, tmp_path, objective=Poisoned(rows[2].ids, calls=1))
+        fit(model(), source, recipe, tmp_path, objective=objective, on_step=objective.arm)
     with pytest.raises(InputError, match="the objective was Poisoned"):
-        reproduce(tmp_path / "non-finite-step-0")
-    assert reproduce(tmp_path / "non-finite-step-0", Poisoned(rows[2].ids, calls=0)).rows == ("r:3",)
+        reproduce(tmp_path / "non-finite-step-1")
+    assert reproduce(tmp_path / "non-finite-step-1", objective).rows == ("r:3",)
 
 
 def test_a_run_that_blows_up_names_its_weights_or_gradients(tmp_path: Path) -> None:
@@ -188,6 +197,17 @@ def test_an_encoder_guesses_among_its_classes_and_a_label_is_there_or_not() -> N
     assert choices(BertForSequenceClassification(config), AtPositions()) == 7
     assert choices(BertForMaskedLM(config), AtPositions()) == 40
     assert choices(BertForSequenceClassification(config), SeveralLabels()) == 2
+
+
+def test_rows_with_several_labels_are_guessed_label_by_label_also_where_nobody_named_an_objective(
+    tmp_path: Path,
+) -> None:
+    said: list[str] = []
+    recipe = RECIPE.child(steps=1, warmup_steps=0, objective="classify-sequence", optimizer="adamw", eval_every=1)
+    source = BatchSource.of_recipe(classified(12, several=True), recipe)
+    fit(encoder("bert", "SequenceClassification"), source, recipe, tmp_path, say=said.append)
+    (line,) = [line for line in said if "a uniform guess has" in line]
+    assert line.endswith("ln 2 = 0.69"), line
 
 
 class TooLarge(NextToken):
