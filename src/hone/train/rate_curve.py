@@ -108,7 +108,7 @@ def _too_high(curve: RateCurve, losses: Floats) -> RateVerdict | None:
 def _high(curve: RateCurve, told: str, times: int) -> RateVerdict:
     suggested = _one_digit(curve.peak_rate / times)
     clipped = float(np.mean(np.asarray(curve.grad_norms) > curve.clip_norm))
-    moved = "" if curve.update_ratio is None else f", a step moves weights by {curve.update_ratio:.1e} of their norm"
+    moved = "" if curve.update_ratio is None else f", a step moves weights by {curve.update_ratio:.2g} of their norm"
     sentence = (
         f"learning rate too high: {told} ({_now(curve)}, {clipped:.0%} of gradients clipped{moved}); "
         f"{_try(curve, 1 / times)}"
@@ -140,7 +140,7 @@ def _too_low(curve: RateCurve, losses: Floats) -> RateVerdict | None:
     sentence = (
         f"learning rate too low: the loss went {'in a straight line ' * straight}from {start:.3f} to {last:.3f} in "
         f"{curve.steps[-1]:,} steps and would be near {max(left, 0.0):.2f} at the end; a step moves weights by "
-        f"{curve.update_ratio:.1e} of their norm ({USUAL_UPDATE:g} is usual; {_now(curve)}); {_try(curve, times)}"
+        f"{curve.update_ratio:.2g} of their norm ({USUAL_UPDATE:g} is usual; {_now(curve)}); {_try(curve, times)}"
     )
     return RateVerdict(verdict="too low", sentence=sentence, suggested=suggested)
 
