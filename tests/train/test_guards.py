@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from small_encoders import classified, encoder
 from small_runs import END, RECIPE, SHAPE, VOCAB, examples, model, small_fit
 from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification
 
@@ -196,6 +197,17 @@ def test_an_encoder_guesses_among_its_classes_and_a_label_is_there_or_not() -> N
     assert choices(BertForSequenceClassification(config), AtPositions()) == 7
     assert choices(BertForMaskedLM(config), AtPositions()) == 40
     assert choices(BertForSequenceClassification(config), SeveralLabels()) == 2
+
+
+def test_rows_with_several_labels_are_guessed_label_by_label_also_where_nobody_named_an_objective(
+    tmp_path: Path,
+) -> None:
+    said: list[str] = []
+    recipe = RECIPE.child(steps=1, warmup_steps=0, objective="classify-sequence", optimizer="adamw", eval_every=1)
+    source = BatchSource.of_recipe(classified(12, several=True), recipe)
+    fit(encoder("bert", "SequenceClassification"), source, recipe, tmp_path, say=said.append)
+    (line,) = [line for line in said if "a uniform guess has" in line]
+    assert line.endswith("ln 2 = 0.69"), line
 
 
 class TooLarge(NextToken):
