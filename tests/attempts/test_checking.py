@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hone.attempts.checking import check_recipe
+from hone.attempts.checking import check_recipe, is_set, without_idle
 from hone.data.prepare import prepare
 from hone.data.task_file import load_task
 from hone.errors import InputError
@@ -34,6 +34,13 @@ VOICE, BANKING, SHAKESPEARE = (load_task(FIXTURES / name) for name in ("voice", 
         (VOICE, {"batch_tokens": 100, "context": 256}, "set batch_tokens to at least 256"),
         (BANKING, {"swap_values": 0.5}, "the kind is classify"),
         (VOICE, {"random_words": 0.5}, "swap_values is 0"),
+        (VOICE, {"optimizer": "adafactor", "beta1": 0.8}, "beta1 0.8 would do nothing: adafactor has no momentum"),
+        (VOICE, {"optimizer": "adafactor", "beta2": 0.9}, "beta2 0.9 would do nothing"),
+        (VOICE, {"schedule": "warmup-linear", "decay_share": 0.5}, "the schedule is warmup-linear"),
+        (VOICE, {"base": "some/base", "vocab_size": 2000}, "vocab_size 2000 would do nothing"),
+        (BANKING, {"layout": "json"}, "objects are written in extract; the kind is classify"),
+        (VOICE, {"batch_tokens": 4096, "batch_size": 8}, "a step has 4,096 tokens (batch_tokens), however many rows"),
+        (VOICE, {"on_spike": "rewind", "steps": 100, "eval_every": 100}, "none before the end but the start"),
         (SHAKESPEARE, {"replay": "old.txt"}, "does nothing without replay_share; set both"),
         (SHAKESPEARE, {"replay_share": 0.2}, "does nothing without replay; set both"),
     ],
@@ -51,8 +58,34 @@ def test_all_are_named_at_once() -> None:
     assert len(caught.value.problems) == 4
 
 
+def test_what_a_default_had_set_is_put_back_where_a_change_made_it_idle() -> None:
+    """The user asked for batch_tokens and cosine; nobody asked for the default's batch_size and decay_share."""
+    default = Recipe(batch_size=24, decay_share=0.5, swap_values=0.4, random_words=0.2)
+    asked = {"batch_tokens": 4096, "schedule": "warmup-cosine", "swap_values": 0.0}
+    recipe, reasons = without_idle(default.child(**asked), VOICE, asked)
+    assert set(reasons) == {"batch_size", "decay_share", "random_words"}
+    assert recipe == Recipe(**asked)
+    check_recipe(recipe, VOICE)
+    kept, reasons = without_idle(default.child(**asked), VOICE, [*asked, "batch_size"])
+    assert kept.batch_size == 24, "what was set by hand is refused and not taken back"
+
+
+def test_what_the_device_chooses_is_not_set_by_anybody() -> None:
+    assert not is_set(Recipe(precision="auto", compile="auto"), "precision")
+    assert is_set(Recipe(precision="bf16-mixed"), "precision")
+
+
 @pytest.mark.parametrize("name", ["voice", "banking", "shakespeare"])
 def test_the_shipped_defaults_pass(name: str, tmp_path: Path) -> None:
     task = load_task(FIXTURES / name)
     data = prepare(task, FIXTURES / name, tmp_path, lambda line: None)
-    check_recipe(default_recipe(task, data, seed=0, threads=1), task)
+    recipe = default_recipe(task, data, seed=0, threads=1)
+    check_recipe(recipe, task)
+    assert (recipe.precision, recipe.compile) == ("auto", "auto")
+
+
+def test_the_default_for_another_base_is_that_bases_own(tmp_path: Path) -> None:
+    data = prepare(BANKING, FIXTURES / "banking", tmp_path, lambda line: None)
+    recipe = default_recipe(BANKING, data, seed=0, threads=1, base="scratch:bert-1m")
+    assert (recipe.objective, recipe.optimizer) == ("classify-sequence", "adamw")
+    check_recipe(recipe, BANKING)

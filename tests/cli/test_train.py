@@ -12,7 +12,7 @@ import pytest
 
 from hone.cli import main
 from hone.lab.lab import Lab
-from hone.solving.single import Watched, Wish, found_for
+from hone.solving.single import Watched, Wish, _Single, found_for
 from hone.task.recipe import Recipe
 
 TINY = ["--set", "base=scratch:tiny", "--set", "vocab_size=400", "--set", "batch_size=8", "--set", "eval_rows=8"]
@@ -37,6 +37,15 @@ def said(capsys, *words, status=2):
     [
         (["--minutes", "0"], ["--minutes must be above 0; got 0"]),
         (["--minutes", "2", "--steps", "5"], ["--minutes 2 plans the steps, and steps 5 are set"]),
+        (
+            ["--minutes", "2", "--set", "schedule=warmup-cosine"],
+            ["schedule warmup-cosine needs its steps beforehand; set warmup-stable-decay or constant"],
+        ),
+        (["--set", "batch_size=8", "--set", "batch_tokens=4096"], ["set one of them"]),
+        (
+            ["--set", "optimizer=adafactor", "--set", "beta1=0.8", "--set", "layout=json"],
+            ["2 problems", "beta1 0.8 would do nothing", "layout json would do nothing"],
+        ),
         (["--minutes", "2", "--find", "rate"], ["--minutes has no effect on --find"]),
         (["--dry-run", "--name", "x", "--pause-after", "1"], ["--name has no effect", "--pause-after has no effect"]),
         (["--set", "base=scratch:7m"], ['preset "7m" is not known']),
@@ -77,6 +86,9 @@ def test_a_run_is_made_repeated_and_shown(folder, capsys):
         "training memory:",
         "supervised tokens:",
         "precision:",
+        "not compiled: a CPU",
+        "training time: about",
+        "for comparison: learning rate",
         "forward pass:",
         "an epoch:",
         "peak rates:",
@@ -115,6 +127,8 @@ def test_a_dry_run_keeps_nothing(folder, capsys):
     assert document["recipe"]["steps"] == 4
     assert document["training time"] > 0
     assert "measured" in written.err
+    assert "guard: " in written.err, "whether it can learn a batch by heart is said"
+    assert document["guard"].startswith("guard: ")
     assert Lab(folder).runs() == []
 
 
@@ -131,6 +145,14 @@ def test_a_disk_that_is_full_is_a_sentence_and_the_run_goes_on_when_it_is_not(fo
     assert "Traceback" not in full.stderr
     assert main(words[3:]) == 0
     assert "finished" in capsys.readouterr().out
+
+
+def test_a_box_takes_a_schedule_whose_end_can_move_and_says_so(folder):
+    lines = []
+    recipe = Recipe(base="scratch:tiny", vocab_size=400, schedule="warmup-cosine")
+    single = _Single(Wish(folder=folder, recipe=recipe, minutes=5.0), Watched(say=lines.append), forked=False)
+    assert single.recipe.schedule == "warmup-stable-decay"
+    assert any(line.startswith("schedule: warmup-stable-decay instead of warmup-cosine") for line in lines)
 
 
 @pytest.mark.parametrize("what", ["rate", "batch"])

@@ -27,6 +27,16 @@ def test_every_child_differs_by_exactly_its_named_change() -> None:
         assert item.predicted
 
 
+def test_a_batch_that_is_counted_in_tokens_is_halved_in_tokens_down_to_the_context() -> None:
+    def smaller(parent: Recipe) -> list[dict[str, object]]:
+        return [item.changes for item in proposals(TASK, parent, report(1.0, 0.9)) if item.name == "smaller-batch"]
+
+    assert smaller(Recipe(batch_tokens=4096, context=256)) == [{"batch_tokens": 2048}]
+    assert smaller(Recipe(batch_tokens=300, context=256)) == [{"batch_tokens": 256}]
+    assert smaller(Recipe(batch_tokens=256, context=256)) == []
+    assert smaller(Recipe(batch_size=24, accumulate=8)) == [{"batch_size": 8}], "it still divides"
+
+
 def test_an_overfitting_run_is_regularised_first_and_another_is_not() -> None:
     parent = Recipe()
     assert proposals(TASK, parent, report(1.0, 0.1))[0].name == "more-swaps"

@@ -182,6 +182,51 @@ def test_precision_is_chosen_by_the_device_and_said(tmp_path: Path, monkeypatch:
     assert fabric.precision_of(RECIPE.child(precision="bf16-mixed"))[0] == "bf16-mixed"
 
 
+def test_compiling_is_chosen_by_device_size_and_length_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter of 6 * parameters * tokens at 100 TFLOP/s against a minute."""
+
+    class Source:
+        def tokens_per_step(self, epoch: int) -> float:
+            return 1e5
+
+    class Large(nn.Module):
+        def parameters(self, recurse: bool = True) -> Any:
+            return iter([torch.empty(100_000_000, device="meta")])
+
+    source: Any = Source()
+    auto = RECIPE.child(compile="auto")
+    assert compiling.compile_of(RECIPE, Large(), source) == (False, "the recipe says so")
+    compiles, why = compiling.compile_of(auto.child(steps=100_000), Large(), source)
+    assert not compiles
+    assert why.startswith("a CPU")
+    monkeypatch.setattr(compiling, "accelerator", lambda: "cuda")
+    # 6 * 1e8 * 1e5 = 6e13 operations a step, 0.15 s less of it saved: 400 steps save a minute.
+    assert compiling.compile_of(auto.child(steps=390), Large(), source)[0] is False
+    compiles, why = compiling.compile_of(auto.child(steps=410), Large(), source)
+    assert compiles
+    assert "6 * parameters * tokens" in why
+    small, why = compiling.compile_of(auto.child(steps=100_000), nn.Linear(2, 2), source)
+    assert not small
+    assert "from 30,000,000 on" in why
+    monkeypatch.setattr(compiling, "accelerator", lambda: "mps")
+    assert compiling.compile_of(auto.child(steps=100_000), Large(), source)[0] is False
+
+
+def test_the_largest_step_is_timed_before_the_first_one(tmp_path: Path) -> None:
+    order: list[str] = []
+    found: list[Any] = []
+    timed = small_fit(
+        tmp_path / "timed",
+        until_step=2,
+        on_rehearsal=lambda seen: (order.append("rehearsal"), found.append(seen)),
+        on_step=lambda record: order.append("step"),
+    )[0]
+    assert order == ["rehearsal", "step", "step"]
+    assert found[0].seconds > 0
+    assert found[0].tokens >= BatchSource.of_recipe(fresh_each_epoch, RECIPE).tokens_per_step(0)
+    assert timed == small_fit(tmp_path / "plain", until_step=2)[0], "timing changes no bit"
+
+
 def test_mixed_precision_computes_in_bfloat16_and_keeps_weights_in_float32(tmp_path: Path) -> None:
     losses: dict[str, list[float]] = {"32-true": [], "bf16-mixed": []}
     for precision, seen in losses.items():
