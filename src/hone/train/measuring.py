@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import time
 from collections.abc import Iterator, Mapping
 
 import torch
-from torch import nn
 
 from hone.hardware import peak_rss_bytes, reset_peak_rss, rss_bytes
-from hone.train.tensors import model_tensors
 
 PARTS = ("data", "compute", "evaluation", "saving", "start", "other")
 """Reading and collating rows; forward, backward and update; judging; writing states and best weights; restoring, the
@@ -50,20 +49,68 @@ class Stopwatch:
 
 
 class PeakMemory:
-    """The most memory from now on, counted from before the model was made."""
+    """The most memory that training steps take: forward, backward, update, on top of what the run holds all the time.
 
-    def __init__(self, device: torch.device, model: nn.Module) -> None:
+    On CUDA it is what the allocator counts. On a CPU it is the resident set above its level at :meth:`begin`, where
+    Python, torch and what the first pass has loaded are there already, plus the tensors that the run holds then.
+    Judging and saving are left out, and so is what they leave behind.
+    """
+
+    def __init__(self, device: torch.device) -> None:
         self._device = device
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-        elif device.type == "cpu":
-            reset_peak_rss()
-            # The weights are in memory already, and whoever estimates a run counts them.
-            weights = sum(value.numel() * value.element_size() for value in model_tensors(model).values())
-            self._without = rss_bytes() - weights
+        self._level: int | None = None
+        self._most = 0
+
+    def begin(self, held_bytes: int) -> None:
+        """Count from here: behind the first forward and backward pass, before the first update.
+
+        Args:
+            held_bytes: weights, averages and moments that are in memory now.
+        """
+        if self._device.type == "cpu":
+            give_back_memory()
+            self._level = rss_bytes() - held_bytes
+        self._reset()
+
+    @contextlib.contextmanager
+    def apart(self) -> Iterator[None]:
+        """What the block takes is not counted."""
+        if self._device.type == "cpu" and self._level is not None:
+            self._look()
+            give_back_memory()
+            before = rss_bytes()
+            try:
+                yield
+            finally:
+                give_back_memory()
+                self._level += max(0, rss_bytes() - before)
+                self._reset()
+            return
+        self._look()
+        try:
+            yield
+        finally:
+            self._reset()
 
     def bytes(self) -> int | None:
-        """The peak so far; None on a device that does not keep one."""
+        """The peak so far; None on a device that does not keep one, and before :meth:`begin` on a CPU."""
+        self._look()
+        return self._most or None
+
+    def _look(self) -> None:
         if self._device.type == "cuda":
-            return int(torch.cuda.max_memory_allocated(self._device))
-        return max(0, peak_rss_bytes(since_reset=True) - self._without) if self._device.type == "cpu" else None
+            self._most = max(self._most, int(torch.cuda.max_memory_allocated(self._device)))
+        elif self._level is not None:
+            self._most = max(self._most, peak_rss_bytes(since_reset=True) - self._level)
+
+    def _reset(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+        elif self._device.type == "cpu":
+            reset_peak_rss()
+
+
+def give_back_memory() -> None:
+    """Hand memory that was freed back to the system, where the C library can (glibc): else it looks as if in use."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

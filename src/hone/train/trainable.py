@@ -6,7 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from hone.errors import InputError
 from hone.task.recipe import Recipe
@@ -16,7 +18,7 @@ from hone.train.layers import freeze
 from hone.train.objectives import Objective
 from hone.train.optimizers import build_optimizers
 from hone.train.sharding import copy_to_shard
-from hone.train.tensors import gather
+from hone.train.tensors import gather, model_tensors
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -61,6 +63,19 @@ class Trainable:
         if self.average is not None:
             self.average.update()
         return rates[0]
+
+    def held_bytes(self) -> int:
+        """What this process holds between steps: weights, the average, the optimizers' moments; of shards its own."""
+        held = list(model_tensors(self.model).values())
+        if self.sharded:
+            held += model_tensors(self.given).values()
+        if self.average is not None:
+            held += self.average.tensors().values()
+        for part in self.parts:
+            moments = (value for each in part.optimizer.state.values() for value in each.values())
+            held += [value for value in moments if torch.is_tensor(value)]
+        own = [value.to_local() if isinstance(value, DTensor) else value for value in held]
+        return sum(value.numel() * value.element_size() for value in own)
 
     def clear_gradients(self) -> None:
         """Forget the gradients."""
