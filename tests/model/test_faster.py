@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from hone.model import faster
 from hone.model.fused_head import head_loss
@@ -47,6 +48,19 @@ def model_of(arch: Any, kv_heads: int = 4) -> Any:
         for gain in (param for param in model.parameters() if param.ndim < 2):
             gain.uniform_(0.5, 1.5, generator=torch.Generator().manual_seed(gain.numel()))
     return model
+
+
+LLAMA3 = {
+    "rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 16,
+}  # fmt: skip
+
+
+def llama_of(**config: Any) -> Any:
+    shape = {"vocab_size": 400, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    torch.manual_seed(1)
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64}
+    return LlamaForCausalLM(LlamaConfig(**{**shape, **heads, **config})).to(torch.float64)
 
 
 def plain_loss(model: Any, batch: Batch, smoothing: float) -> Tensor:
@@ -127,11 +141,81 @@ def test_frozen_matrices_get_no_gradient_and_the_others_the_same():
     assert all(torch.equal(grad, want[name]) for name, grad in got.items())
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"tie_word_embeddings": True},
+        {"head_dim": 6},
+        {"head_dim": 20, "num_key_value_heads": 1},
+        {"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4}},
+        {"rope_parameters": {**LLAMA3, "rope_theta": 1e4}},
+        {"rope_parameters": {**LLAMA3, "rope_type": "yarn", "rope_theta": 1e4}},
+    ],
+    ids=str,
+)
+def test_other_shapes_and_rotations_are_those_of_the_plain_way(config):
+    """Transformers itself makes the angles, whatever stretches them."""
+    model, batch = llama_of(**config), batch_of(ROWS["padded rows"])
+    assert faster.obstacle(model) is None
+    want_loss = plain_loss(model, batch, 0.0)
+    want = gradients(model, want_loss)
+    got = gradients(model, NextToken().loss(model, batch).total)
+    assert got.keys() == want.keys()
+    for name, grad in want.items():
+        assert (got[name] - grad).abs().max() <= 2e-6 * max(1e-9, float(grad.abs().max())), name
+
+
+def test_gradients_made_on_the_way_forward_hold_under_scales_sums_and_repeats():
+    model, one, other = model_of("qwen3", 2), batch_of(ROWS["padded rows"]), batch_of(ROWS["packed rows"], 5)
+    objective = NextToken(0.1)
+    first = gradients(model, objective.loss(model, one).total)
+    second = gradients(model, objective.loss(model, other).total)
+    both = gradients(model, objective.loss(model, one).total / 8 - 3 * objective.loss(model, other).total)
+    for name, grad in both.items():
+        torch.testing.assert_close(grad, first[name] / 8 - 3 * second[name], msg=name)
+    model.zero_grad()
+    loss = objective.loss(model, one).total
+    for _ in range(3):
+        loss.backward(retain_graph=True)
+    for name, param in model.named_parameters():
+        torch.testing.assert_close(param.grad, 3 * first[name], msg=name)
+    with torch.no_grad():
+        judged = objective.loss(model.eval(), one).total
+    assert not judged.requires_grad
+    torch.testing.assert_close(judged, loss.detach())
+
+
+def test_what_is_not_finite_in_one_row_stays_there_and_is_seen():
+    model, batch = llama_of(), batch_of(ROWS["padded rows"])
+    with torch.no_grad():
+        model.get_input_embeddings().weight[int(batch.ids[1, 0])] = torch.nan
+    losses = [float(NextToken().loss(model, batch.one_row(i)).total.detach()) for i in range(len(batch.lengths))]
+    holds = [bool((batch.ids[i, : batch.lengths[i]] == batch.ids[1, 0]).any()) for i in range(len(batch.lengths))]
+    assert [np.isnan(loss) for loss in losses] == holds
+    assert True in holds
+    assert not NextToken().loss(model, batch).total.isfinite()
+
+
 def test_nothing_of_the_model_is_changed():
     model, batch = model_of("llama"), batch_of(ROWS["equal rows"])
     before = {name: (type(module), set(vars(module))) for name, module in model.named_modules()}
     NextToken().loss(model, batch).total.backward()
     assert {name: (type(module), set(vars(module))) for name, module in model.named_modules()} == before
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"attention_bias": True}, {"mlp_bias": True}, {"hidden_act": "gelu"}, {"attention_dropout": 0.1}],
+    ids=str,
+)
+def test_a_config_that_it_does_not_compute_is_refused(config):
+    assert faster.obstacle(llama_of(**config).train())
+
+
+def test_windows_are_refused():
+    shape = {"vocab_size": 400, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "head_dim": 8}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "max_window_layers": 0, "sliding_window": 8}
+    assert faster.obstacle(Qwen3ForCausalLM(Qwen3Config(**shape, **heads, use_sliding_window=True)))
 
 
 class _Adapted(nn.Linear):
@@ -155,6 +239,27 @@ def _recomputing(model: Any) -> None:
     model.gradient_checkpointing_enable()
 
 
+def _of_another_class(model: Any) -> None:
+    layer = model.model.layers[1]
+    layer.__class__ = type("Louder", (type(layer),), {"__module__": "somewhere"})
+
+
+def _with_another_forward(model: Any) -> None:
+    model.model.norm.forward = lambda states: states
+
+
+def _with_another_scale(model: Any) -> None:
+    model.model.layers[1].self_attn.scaling = 0.5
+
+
+def _with_another_epsilon(model: Any) -> None:
+    model.model.layers[0].input_layernorm.variance_epsilon = 1e-2
+
+
+def _reading_both_ways(model: Any) -> None:
+    model.model.layers[1].self_attn.is_causal = False
+
+
 def _in_half_precision(model: Any) -> None:
     model.bfloat16()
 
@@ -169,7 +274,9 @@ def _with_a_bias(model: Any) -> None:
 
 
 CHANGES = [
-    _with_adapter, _with_hook, _with_dropout, _recomputing, _in_half_precision, _with_a_hook_on_a_norm, _with_a_bias
+    _with_adapter, _with_hook, _with_dropout, _recomputing, _in_half_precision, _of_another_class,
+    _with_another_forward, _with_another_scale, _with_another_epsilon, _reading_both_ways,
+    _with_a_hook_on_a_norm, _with_a_bias
 ]  # fmt: skip
 
 

@@ -28,6 +28,13 @@ from torch import Tensor, nn
 from hone.model.fused import AttentionPlan, Group, attention_half, feed_forward_half, rms_norm
 
 ARCHITECTURES = frozenset({"llama", "qwen3"})
+KNOWN_CLASSES = (
+    "torch.nn.",
+    "transformers.activations",
+    "transformers.models.llama.modeling_llama",
+    "transformers.models.qwen3.modeling_qwen3",
+)
+"""Where the classes of a decoder's parts may come from."""
 WASTE = 0.02
 """Share of padding from which a batch is computed without it: below, the moving costs more."""
 MOST_WANTED = 0.9
@@ -80,6 +87,12 @@ def _walked(model: Any) -> str | None:
         return "something looks into the model's modules, or its output layer is not a plain one"
     if not all(_layer_is_plain(layer, model.config) for layer in decoder.layers):
         return "a layer has adapters, biases, dropout or a sliding window"
+    if not all(map(_is_known, decoder.modules())):
+        return "a part of the model is of a class, or has a forward method, of somebody else's"
+    if len({norm.variance_epsilon for norm in decoder.modules() if hasattr(norm, "variance_epsilon")}) > 1:
+        return "its norms differ in their epsilon"
+    if len({(layer.self_attn.scaling, layer.self_attn.head_dim) for layer in decoder.layers}) > 1:
+        return "its layers differ in their attention"
     if not any(layer.self_attn.attention_dropout for layer in decoder.layers):
         _UNHINDERED[model] = _Look(model, decoder, head)
     return None
@@ -99,8 +112,10 @@ class _Look:
         for layer in decoder.layers:
             attention, own = layer.self_attn.__dict__, layer.__dict__
             self._switches += [(own, "gradient_checkpointing"), (attention, "attention_dropout")]
-            self._switches.append((attention, "sliding_window"))
+            self._switches += [(attention, name) for name in ("sliding_window", "is_causal", "scaling")]
         self._switches += [(module._parameters, "bias") for module in modules if type(module) is nn.Linear]
+        self._switches += [(norm.__dict__, "variance_epsilon") for norm in modules if hasattr(norm, "variance_epsilon")]
+        self._switches += [(module.__dict__, "forward") for module in modules]
         self._values = self._values_now()
 
     def is_as_it_was(self) -> bool:
@@ -127,6 +142,11 @@ def _is_bare(linear: nn.Module) -> bool:
     return type(linear) is nn.Linear and getattr(linear, "bias", None) is None and not _is_hooked(linear)
 
 
+def _is_known(module: nn.Module) -> bool:
+    """Whether a module computes what its class in torch or Transformers does: another one's would be passed by."""
+    return type(module).__module__.startswith(KNOWN_CLASSES) and "forward" not in vars(module)
+
+
 def _is_hooked(module: nn.Module) -> bool:
     return any(_hooks_of(module))
 
@@ -146,6 +166,7 @@ def _layer_is_plain(layer: Any, config: Any) -> bool:
         and not layer.gradient_checkpointing
         and not (layer.training and attention.attention_dropout)
         and getattr(attention, "sliding_window", None) is None
+        and attention.is_causal
         and config.hidden_act == "silu"
         and type(mlp.act_fn).__name__ in ("SiLUActivation", "SiLU")  # it may have been exchanged since
     )
