@@ -155,7 +155,7 @@ def train_litgpt(texts: dict[str, Any], options: argparse.Namespace, seed: int, 
         optimizer.step()
         optimizer.zero_grad()
         if step % 200 == 0:
-            print(f"litgpt {rate:g} seed {seed}: step {step} of {steps}, loss {float(loss):.3f}", file=sys.stderr)
+            print(f"litgpt {rate:g} seed {seed}: step {step} of {steps}, loss {loss.item():.3f}", file=sys.stderr)
     model.eval()
     return model
 
