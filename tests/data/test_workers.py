@@ -20,8 +20,11 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from hone.data.workers import ordered_map
 from sleeper import sleep
+def folders():
+    yield from [sys.argv[1]] * 3
+    (Path(sys.argv[1]) / "handed out").touch()
 if __name__ == "__main__":
-    list(ordered_map(sleep, [sys.argv[1]] * 4, 2))
+    list(ordered_map(sleep, folders(), 2))
 """
 SLEEPER = """
 import os, time
@@ -29,8 +32,10 @@ from pathlib import Path
 def sleep(folder):
     (Path(folder) / f"{os.getpid()}.pid").touch()
     (Path(folder) / f"{os.getppid()}.pid").touch()
-    time.sleep(60)
+    time.sleep(3600)
 """
+PATIENCE_S = 240.0
+"""For what takes a second on an idle machine; without an end of theirs, workers would sleep for an hour."""
 
 
 def die(number: int) -> int:
@@ -69,8 +74,8 @@ def test_workers_and_their_server_end_with_their_parent(how: signal.Signals, tmp
     with (tmp_path / "said").open("w") as said:
         parent = subprocess.Popen(command, stderr=said, start_new_session=True)
     pids: list[int] = []
-    limit = time.monotonic() + 20
-    while len(pids) < 3 and time.monotonic() < limit:
+    limit = time.monotonic() + PATIENCE_S
+    while (len(pids) < 3 or not (tmp_path / "handed out").exists()) and time.monotonic() < limit:
         time.sleep(0.02)
         pids = [int(path.stem) for path in tmp_path.glob("*.pid")]
     assert len(pids) == 3  # two workers and the server that they are forks of
@@ -78,8 +83,8 @@ def test_workers_and_their_server_end_with_their_parent(how: signal.Signals, tmp
         os.killpg(parent.pid, how)  # as a terminal does: to all of them
     else:
         parent.kill()
-    parent.wait(10)
-    limit = time.monotonic() + 5
+    parent.wait(PATIENCE_S)
+    limit = time.monotonic() + PATIENCE_S
     while alive(pids) and time.monotonic() < limit:
         time.sleep(0.02)
     left = alive(pids)
