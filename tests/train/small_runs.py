@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from hone.errors import HoneError
+from hone.model import faster
 from hone.model.presets import Shape, from_scratch
 from hone.task.recipe import Recipe
 from hone.task.render import Example
@@ -129,7 +130,13 @@ def fit_until_killed(folder: str, at_step: int) -> str:
 
 
 def fit_until_killed_in_save(folder: str) -> str:
-    """A run that is killed in its second save, when the tensors are written and the header is not."""
+    """A run that is killed in its second save."""
+    _deadly_second_header()
+    return small_fit(Path(folder))[0]
+
+
+def _deadly_second_header() -> None:
+    """From now on the process is killed in its second save, when the tensors are written and the header is not."""
     write_json, calls = checkpoints.write_json, []
 
     def deadly(path: Path, value: Any) -> Path:
@@ -140,18 +147,13 @@ def fit_until_killed_in_save(folder: str) -> str:
         return write_json(path, value)
 
     checkpoints.write_json = deadly
-    return small_fit(Path(folder))[0]
 
 
 def fit_on_a_full_disk(folder: str) -> str:
     """A run whose files may not grow beyond 20 kB after its first save; the error's sentence."""
 
-    def on_step(record: StepRecord) -> None:
-        if record.step == 7:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-
     try:
-        return small_fit(Path(folder), on_step=on_step)[0]
+        return small_fit(Path(folder), on_step=_full_behind(7))[0]
     except HoneError as error:
         return f"{type(error).__name__}: {error}"
 
@@ -169,6 +171,30 @@ def fit_rank(rank: int, folder: str, kill_at: int | None) -> Outcome:
     if rank == 1 and kill_at is not None:
         objective = _Deadly(kill_at)
     return outcome(small_fit(Path(folder), TWO, objective=objective, should_stop=stop_here, evaluate=judge))
+
+
+def fit_rank_disturbed(rank: int, folder: str, how: str) -> Outcome:
+    """One of two processes; the first is killed in its second save, or finds the disk full at it."""
+    if rank == 0 and how == "killed in a save":
+        _deadly_second_header()
+    source = BatchSource.of_recipe(fresh_each_epoch, TWO)
+    full = _full_behind(7) if rank == 0 and how == "full disk" else None
+    module = model()
+    result = fit(module, source, TWO, Path(folder), on_step=full, evaluate=judge)
+    return outcome((weights_hash(module), result))
+
+
+def _full_behind(step: int) -> Callable[[StepRecord], None]:
+    def on_step(record: StepRecord) -> None:
+        if record.step == step:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    return on_step
+
+
+def fit_two_disturbed(folder: str, how: str) -> list[Outcome]:
+    """:func:`fit_rank_disturbed` in both."""
+    return launch.run(Rank(fit_rank_disturbed, folder, how), 2, start="fork")
 
 
 class _Deadly(NextToken):
@@ -210,6 +236,7 @@ def gradient(rank: int, processes: int, accumulate: int, rows: Sequence[PackedRo
     wrapped = fabric.setup(LossModule(module, NextToken()))
     rows = BatchSource(examples(), batch_size=8, context=64, seed=1).steps(0)[0] if rows is None else rows
     batches = [collate(s) for s in share_of(rows, rank=rank, processes=processes, accumulate=accumulate)]
+    assert faster.obstacle(module) is None, "laws 2 and 3 are those of the way that runs take"
     sums = accumulate_gradients(fabric, wrapped, batches)
     params = list(module.parameters())
     norm = normalise(params, num_tokens=sums.num_tokens, processes=processes, clip_norm=1e9)

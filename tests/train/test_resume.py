@@ -15,6 +15,7 @@ from small_runs import (
     fit_and_hash,
     fit_on_a_full_disk,
     fit_two,
+    fit_two_disturbed,
     fit_until_killed,
     fit_until_killed_in_save,
     fresh_each_epoch,
@@ -74,6 +75,28 @@ def test_ten_steps_on_two_processes_are_five_a_kill_and_five(tmp_path: Path) -> 
     assert isinstance(failure, FailedError)
     assert states(tmp_path / "killed") == ["step-00000005"]
     assert apart(fit_two, str(tmp_path / "killed")) == whole
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [("killed in a save", "process 0 of 2 died with exit status -9"), ("full disk", "could not write step-00000010")],
+)
+def test_two_processes_lose_nothing_when_the_first_one_cannot_save(tmp_path: Path, how: str, sentence: str) -> None:
+    """The second one waits for it, and is ended with it at once and not after the time that collectives wait."""
+    whole = apart(fit_two_disturbed, str(tmp_path / "whole"), "not at all")
+    failure = apart(fit_two_disturbed, str(tmp_path / "run"), how)
+    assert isinstance(failure, FailedError)
+    assert sentence in str(failure)
+    assert states(tmp_path / "run") == ["step-00000005"]
+    assert apart(fit_two_disturbed, str(tmp_path / "run"), "not at all") == whole
+
+
+@pytest.mark.parametrize("step", [0, 4, 9])
+def test_the_second_process_may_be_killed_anywhere(tmp_path: Path, step: int) -> None:
+    """Before anything is saved, in the step before the first state, in the last step."""
+    assert isinstance(apart(fit_two, str(tmp_path), step), FailedError)
+    assert states(tmp_path) == ([] if step < 5 else ["step-00000005"])
+    assert len(apart(fit_two, str(tmp_path))) == 2
 
 
 def test_a_kill_in_the_middle_of_a_save_leaves_the_state_before(whole: Outcome, tmp_path: Path) -> None:
