@@ -329,8 +329,7 @@ class _Run:
         self.last_loss = record.loss
         fresh = self.recipe.base.startswith("scratch") or self.recipe.objective in FRESH_HEADS
         if record.step == 1 and fresh:
-            several = batches[0].labels is not None
-            options = choices(self.trainable.model, self.trainable.objective, several=several)
+            options = choices(self.trainable.model, self.trainable.objective, several=batches[0].labels is not None)
             self.caller.say(first_loss_line(record.loss, options))
         if self.caller.on_step is not None:
             self.caller.on_step(record)
