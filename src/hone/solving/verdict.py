@@ -11,7 +11,7 @@ from hone.attempts import AttemptReport
 from hone.data.prepare import DataVersion
 from hone.lab.lab import Lab
 from hone.solving.artifact import evaluation_json, score_artifact
-from hone.solving.propose import OVERFIT_RATIO
+from hone.solving.propose import OVERFIT_RATIO, WIDER
 from hone.task.recipe import Recipe
 from hone.task.scores import Score
 from hone.task.spec import Task
@@ -60,7 +60,7 @@ def advice(
         if gap > OVERFIT_RATIO:
             lines.append(f"it overfits ({fits}): more or more varied rows, or regularisation, before a larger model")
         else:
-            larger = {"scratch:1m": "scratch:2m", "scratch:2m": "scratch:5m"}.get(recipe.base)
+            larger = WIDER.get(recipe.base)
             hint = f" (`base: {larger}` in hone.yaml)" if larger else ""
             lines.append(f"it does not overfit ({fits}): a larger model{hint} or a longer box should help")
     lines.append("repeat `hone solve` with more --minutes: it goes on from here, and tries longer and other recipes")
