@@ -39,3 +39,13 @@ def test_an_inferred_schema_accepts_every_answer_it_was_inferred_from() -> None:
         jsonschema.validate(answer, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"intent": "c", "slots": {}}, schema)
+
+
+def test_a_wrong_value_is_said_with_what_was_given() -> None:
+    with pytest.raises(InputError) as caught:
+        Recipe().child(learning_rate="abc", steps=0, optimizer="adm")
+    said = " | ".join(caught.value.problems)
+    assert len(caught.value.problems) == 3
+    assert "learning_rate must be a valid number; got 'abc'" in said
+    assert "steps must be greater than or equal to 1; got 0" in said
+    assert "optimizer must be 'adamw', 'adafactor' or 'muon'; got 'adm'" in said

@@ -56,6 +56,18 @@ def test_trained_weights_that_are_as_good_take_the_place_of_untrained_ones(tmp_p
     assert small_fit(tmp_path / "worse", EACH, evaluate=evaluate)[1].best.step == 0  # type: ignore[union-attr]
 
 
+def test_of_equal_scores_the_lower_loss_on_dev_is_kept(tmp_path: Path) -> None:
+    losses = {0: 4.0, 2: 3.0, 4: 2.5, 6: 2.7, 8: 2.2, 10: 2.3}
+
+    def evaluate(module: nn.Module, step: int) -> Judgement:
+        del module
+        return Judgement(score=score(0.5), numbers={"dev_loss": losses[step]})
+
+    _, result = small_fit(tmp_path, EACH, evaluate=evaluate)
+    assert result.best is not None
+    assert result.best.step == 8
+
+
 def test_only_who_leads_is_asked_for_more_rows_and_they_decide(tmp_path: Path) -> None:
     # Step 4 leads on the subset, and is behind step 2 on all rows; step 8 is ahead on both.
     evaluate, asked = judged([0.1, 0.5, 0.7, 0.2, 0.6, 0.6], [0.1, 0.6, 0.4, 9.0, 0.7, 9.0])

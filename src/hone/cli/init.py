@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--example", metavar="NAME", help="copy a shipped example: voice")
     parser.add_argument("--data", metavar="FILE", help="training rows: file, folder, glob or hub id; it stays there")
     parser.add_argument("--test", metavar="FILE", help="sealed test rows (default: a tenth of the rows is hashed out)")
-    parser.add_argument("--kind", help="classify, extract, generate or language-model")
+    parser.add_argument("--kind", help="classify, multi-label, tag, extract, generate or language-model")
     parser.add_argument("--input", metavar="TEMPLATE", help='the prompt, for example "{text}" (not for language-model)')
     parser.add_argument(
         "--output", metavar="TEMPLATE", help='the answer: "{label}", or for extract {intent: "{intent}", ...}'

@@ -6,7 +6,9 @@ import json
 import re
 import textwrap
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
+
+from hone.task.spec import Kind
 
 COMMENT_COLUMN = 32
 LONGEST_LINE = 118
@@ -28,7 +30,7 @@ def task_text(name: str, values: Mapping[str, Any], why: Mapping[str, str], rows
     lines = [
         f'# What "solved" means for {name}. `hone check` validates this file and `hone solve` works towards it.',
         f"task: {_scalar(name)}",
-        _line(f"kind: {values['kind']}", "classify | extract | generate | language-model"),
+        _line(f"kind: {values['kind']}", " | ".join(get_args(Kind))),
         "data:",
         _line(f"  train: {_scalar(values['data'])}", rows),
         _line(f"  dev: {values['dev']:g}", why.get("dev", "")),

@@ -157,11 +157,18 @@ class Recipe(Section):
         try:
             return Recipe.model_validate({**self.model_dump(), **changes})
         except ValidationError as error:
-            raise InputError(
-                [f"{'.'.join(map(str, item['loc'])) or 'recipe'}: {item['msg']}" for item in error.errors()]
-            ) from None
+            raise InputError([_wrong_value(item) for item in error.errors()]) from None
 
     def differences(self, other: Recipe) -> dict[str, tuple[Any, Any]]:
         """Fields in which two recipes differ: ``{field: (mine, theirs)}``."""
         mine, theirs = self.model_dump(), other.model_dump()
         return {key: (mine[key], theirs[key]) for key in mine if mine[key] != theirs[key]}
+
+
+def _wrong_value(item: Any) -> str:
+    """A sentence on a value that a recipe cannot take."""
+    message = item["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should", "must", 1)
+    if not item["loc"]:
+        return f"recipe: {message}"
+    given = item.get("input")
+    return f"{'.'.join(map(str, item['loc']))} {message.split(', unable to')[0]}; got {given!r}"

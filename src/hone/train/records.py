@@ -59,14 +59,19 @@ class Evaluated:
     """The score on more rows, where it was asked for; see :attr:`Judgement.confirm`."""
 
     def leads(self, best: Evaluated | None) -> bool:
-        """Whether its score is ahead of the best's: higher, or as high as that of step 0, which was not trained."""
-        return self.candidate and (best is None or _ahead(self.score, best.score, tie=best.step == 0))
+        """Whether its score is ahead of the best's: higher, or as high and the tie is won (:meth:`_wins_tie`)."""
+        return self.candidate and (best is None or _ahead(self.score, best.score, tie=self._wins_tie(best)))
 
     def beats(self, best: Evaluated | None) -> bool:
         """Whether it takes the place of the best so far: it leads, also on more rows where both were scored on them."""
         if best is None or self.full is None or best.full is None:
             return self.leads(best)
-        return self.leads(best) and _ahead(self.full, best.full, tie=best.step == 0)
+        return self.leads(best) and _ahead(self.full, best.full, tie=self._wins_tie(best))
+
+    def _wins_tie(self, best: Evaluated) -> bool:
+        """Of equal scores the trained one beats that of step 0, then the lower loss on dev; else the earlier stays."""
+        own, other = self.numbers.get("dev_loss"), best.numbers.get("dev_loss")
+        return best.step == 0 or (own is not None and other is not None and own < other)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; :meth:`from_json` is the inverse."""
@@ -130,8 +135,8 @@ class FitResult:
     """Loss of the last step; None when no step was done in this call."""
     evaluations: tuple[Evaluated, ...]
     best: Evaluated | None
-    """The best evaluation by the task metric; an earlier one wins a tie, but that of step 0. None where none could be:
-    nobody judges, or nothing was judged but what is no candidate."""
+    """The best evaluation by the task metric; a tie is won by the lower ``dev_loss`` where both have one, else by the
+    earlier, but for that of step 0. None where none could be: nobody judges, or only what is no candidate."""
     best_weights: Path | None
     """Folder of the weights that were evaluated as the best (``weights.safetensors``)."""
     reason: str = ""
