@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -38,3 +41,19 @@ def test_an_error_comes_back_as_a_failed_error_and_a_kill_as_its_signal() -> Non
     assert worker.done
     # It may have answered before the kill came.
     assert worker.error is None or "signal 9" in worker.error
+
+
+def test_a_file_of_the_current_folder_is_not_run_in_place_of_a_library(tmp_path: Path) -> None:
+    # torch imports tarfile, which imports grp: the first place looked at must not be the folder that a person is in.
+    (tmp_path / "grp.py").write_text("raise SystemExit('not the library')")
+    script = tmp_path / "script" / "work.py"
+    script.parent.mkdir()
+    script.write_text(
+        "import os\nfrom hone import processes\nfrom hone.smoke.workers import ready\n"
+        "if __name__ == '__main__':\n"
+        "    processes.warm_up()\n    processes.run('one', ready)\n    print('ran', 'PYTHONSAFEPATH' in os.environ)\n"
+    )
+    told = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert (told.returncode, told.stdout) == (0, "ran False\n"), told.stderr

@@ -49,9 +49,28 @@ def start_server() -> None:
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        forkserver.ensure_running()
+        with _nothing_of_the_current_folder():
+            forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _nothing_of_the_current_folder() -> Iterator[None]:
+    """A Python started inside the block does not import from the folder that it is started in.
+
+    The fork server is ``python -c``, which would: a person's own ``token.py`` there would be run in place of the
+    standard library's.
+    """
+    own = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if own is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = own
 
 
 def spin_briefly() -> None:
