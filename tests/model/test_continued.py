@@ -43,7 +43,7 @@ def test_a_base_reads_plain_text_on_and_its_file_stays_as_it_was(folder: Path, s
     )
     before = file_hash(stories)
     data = prepare(task, folder, folder / ".hone" / "cache", lambda line: None)
-    values = {"base": str(stories), "data": data.id, "optimizer": "adamw", "layout": "json", "learning_rate": 1e-3}
+    values = {"base": str(stories), "data": data.id, "optimizer": "adamw", "learning_rate": 1e-3}
     values |= {"steps": 12, "warmup_steps": 1, "eval_every": 12, "batch_size": 4, "context": 128}
     recipe = Recipe.model_validate({**values, "add_tokens": ["harbour"]})
     run = Lab(folder, say=lambda line: None).new_run(recipe, task.name, data.id)

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from hone.train.records import FitResult
 
 OnEvent = Callable[[dict[str, Any]], None]
+FLATTERED = (
+    "the score on dev flatters a little, as these were chosen on rows of it: {}; rows on which nothing was chosen, "
+    "such as a test set, tell without"
+)
 
 
 def conclude(
@@ -66,10 +70,7 @@ def conclude(
     save_model(bench, model, run.model, calibration)
     chosen = _chosen_on_dev(bench, result, calibration)
     if chosen:
-        say(
-            f"the score on dev flatters a little, as these were chosen on rows of it: {'; '.join(chosen)}; rows on "
-            "which nothing was chosen, such as a test set, tell without"
-        )
+        say(FLATTERED.format("; ".join(chosen)))
     evaluation = score_model(bench, model, _scored_rows(bench, box, say))
     # What a paired comparison needs: the metric on each row, aligned with the dev rows (or windows of them).
     on_event({"kind": "scored", "values": [answer.value for answer in evaluation.answers]})

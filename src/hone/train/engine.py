@@ -85,9 +85,8 @@ def fit(  # noqa: PLR0913  (four things are needed; the others are named and hav
         source: the batches.
         recipe: everything that decides the result; ``recipe.steps`` is the schedule's horizon.
         folder: the run's folder.
-        evaluate: ``(model, steps done) -> judgement``, called in the first process at step 0, each
-            ``recipe.eval_every`` steps and at the end, without gradients and with the generators put back
-            afterwards. It sees the averaged weights where the recipe has them. The state is saved first.
+        evaluate: ``(model, steps done) -> judgement``, called in the first process at step 0, each ``eval_every`` steps
+            and at the end, after saving, with the averaged weights where there are, without effect on generators.
         objective: what is minimised; by default what the model's head is made for.
         until_step: pause after this many steps of the full schedule.
         save_every: steps between states, ``recipe.eval_every`` by default; it does not change the result.
@@ -95,14 +94,12 @@ def fit(  # noqa: PLR0913  (four things are needed; the others are named and hav
         on_guard: takes each rewind as plain values, in the first process.
         should_stop: asked before each step, in the first process; when it says so the run ends after that step, saved.
         say: takes each line that a person should read.
-        watchers: look at the steps, and may ask to stop or to go back (:mod:`hone.train.watching`), such as those of
-            :func:`hone.train.guards.standard.standard_watchers`.
+        watchers: look at the steps, and may ask to stop or to go back (:mod:`hone.train.watching`).
         horizon: where the run ends and how its rate gets there; ``recipe.steps`` and its schedule by default.
         on_rehearsal: takes the time of the largest step before the first one, in the first process.
 
     Raises:
-        InputError: when the checkpoint belongs to another recipe, data or base, with each difference; when a key of
-            the recipe cannot act here.
+        InputError: a checkpoint of another recipe, data or base, with each difference; keys that cannot act here.
         FailedError: when a loss or gradient is not finite, or the disk refuses a checkpoint.
         BusyError: when another process trains in this folder.
     """
