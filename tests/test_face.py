@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -43,3 +44,25 @@ def test_the_face_imports_no_torch_before_it_is_needed():
     code = "import sys, json, hone; hone.solve, hone.load, hone.Lab; print(json.dumps('torch' in sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(run.stdout) is False
+
+
+def test_a_run_that_other_data_leaves_behind_is_named(tmp_path):
+    shutil.copytree(VOICE, tmp_path / "voice")
+    recipe = hone.Recipe(base="scratch:tiny", vocab_size=300, steps=4, eval_every=4, warmup_steps=1, batch_size=4)
+
+    def attempt(**more):
+        lines = []
+        report = hone.attempt(tmp_path / "voice", recipe, say=lines.append, **more)
+        return report, lines
+
+    first, lines = attempt(should_stop=lambda: True)
+    assert (first.status, first.step) == ("stopped", 1)
+    assert not any("stays so" in line for line in lines)
+    train = next((tmp_path / "voice").glob("train.*"))
+    rows = train.read_text().splitlines(keepends=True)
+    train.write_text("".join(rows[10:]))
+    second, lines = attempt(should_stop=lambda: True)
+    assert second.run == first.run + 1
+    said = next(line for line in lines if "stays so" in line)
+    assert "at step 1" in said
+    assert "data " in said

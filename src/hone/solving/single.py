@@ -243,9 +243,22 @@ class _Single:
 
     def _new_run(self, recipe: Recipe) -> Run:
         wish = self.wish
+        self._say_what_is_left_behind(recipe)
         ancestor = None if wish.parent is None else self.lab.run(wish.parent)
         return self.lab.new_run(
             recipe, self.task_id, self.data.id, ancestor, wish.hypothesis, name=wish.name, metric=self.task.metric
+        )
+
+    def _say_what_is_left_behind(self, recipe: Recipe) -> None:
+        """Name an unfinished run of this name that another recipe or other data keeps from going on."""
+        run = self._known(lambda run: run.result is None and run.last_step() > 0)
+        if run is None:
+            return
+        differences = Recipe.model_validate(run.recipe).differences(recipe)
+        changed = ", ".join(f"{key} {before} -> {now}" for key, (before, now) in differences.items())
+        self.watched.say(
+            f"run {run.folder.name} is {run.status} at step {run.last_step():,} and stays so: it was asked for with "
+            f"another {'box' if not changed else 'recipe or other data'}{changed and f' ({changed})'}; a new run begins"
         )
 
     def planned(self, asked: str, seconds: float) -> Plan:
