@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from hone.errors import InputError, nearest
-from hone.model.presets import BLOCK, PAD_ID, SCRATCH
+from hone.model.presets import BLOCK, PAD_ID, SCRATCH, under_one
 from hone.task.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -51,11 +51,7 @@ class EncoderShape:
         ]
         if self.heads < 1 or self.hidden % self.heads:
             problems.append(f"hidden {self.hidden} over {self.heads} heads must give a whole number")
-        problems += [
-            f"{name} must be at least 1; got {value}"
-            for name, value in (("layers", self.layers), ("vocab", self.vocab), ("context", self.context))
-            if value < 1
-        ]
+        problems += under_one(layers=self.layers, vocab=self.vocab, context=self.context)
         if problems:
             raise InputError(problems)
 

@@ -25,6 +25,11 @@ PAD_ID, BEGIN_ID, END_ID = 0, 1, 3
 """Ids of ``<|pad|>``, ``<|begin|>`` and ``<|end|>`` in a tokenizer that hone trains."""
 
 
+def under_one(**counts: int) -> list[str]:
+    """A sentence for each count of a shape that is not at least 1."""
+    return [f"{name} must be at least 1; got {value}" for name, value in counts.items() if value < 1]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shape:
     """Everything that decides the number and arrangement of a model's parameters."""
@@ -56,11 +61,7 @@ class Shape:
             problems.append(f"hidden {self.hidden} over {self.heads} heads must give an even whole number")
         if self.heads % self.kv_heads:
             problems.append(f"heads {self.heads} must be a multiple of kv_heads {self.kv_heads}")
-        problems += [
-            f"{name} must be at least 1; got {value}"
-            for name, value in (("layers", self.layers), ("vocab", self.vocab), ("context", self.context))
-            if value < 1
-        ]
+        problems += under_one(layers=self.layers, vocab=self.vocab, context=self.context)
         if problems:
             raise InputError(problems)
 
