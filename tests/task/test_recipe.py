@@ -49,3 +49,11 @@ def test_a_wrong_value_is_said_with_what_was_given() -> None:
     assert "learning_rate must be a valid number; got 'abc'" in said
     assert "steps must be greater than or equal to 1; got 0" in said
     assert "optimizer must be 'adamw', 'adafactor' or 'muon'; got 'adm'" in said
+
+
+def test_an_unknown_key_hides_no_wrong_value() -> None:
+    with pytest.raises(InputError) as caught:
+        Recipe().child(learning_rat=1, batch_size=0)
+    assert len(caught.value.problems) == 2
+    assert 'did you mean "learning_rate"' in caught.value.problems[0]
+    assert "batch_size must be greater than or equal to 1; got 0" in caught.value.problems[1]

@@ -151,13 +151,16 @@ class Recipe(Section):
         from pydantic import ValidationError
 
         known = list(type(self).model_fields)
-        unknown = [key for key in changes if key not in known]
-        if unknown:
-            raise InputError([f'"{key}" is not part of a recipe; {nearest(key, known)}' for key in unknown])
+        problems = [f'"{key}" is not part of a recipe; {nearest(key, known)}' for key in changes if key not in known]
+        child: Recipe | None = None
         try:
-            return Recipe.model_validate({**self.model_dump(), **changes})
+            values = {key: value for key, value in changes.items() if key in known}
+            child = Recipe.model_validate({**self.model_dump(), **values})
         except ValidationError as error:
-            raise InputError([_wrong_value(item) for item in error.errors()]) from None
+            problems += [_wrong_value(item) for item in error.errors()]
+        if problems or child is None:
+            raise InputError(problems)
+        return child
 
     def differences(self, other: Recipe) -> dict[str, tuple[Any, Any]]:
         """Fields in which two recipes differ: ``{field: (mine, theirs)}``."""
