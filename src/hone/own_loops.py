@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from hone.attempts.bench import Bench, build_model, prepare_bench, source_of
-from hone.attempts.checking import check_recipe, is_set, without_idle
+from hone.attempts.checking import changed, check_recipe, is_set
 from hone.attempts.encoding import objective_of
 from hone.attempts.judging import dev_loss, score_model
 from hone.attempts.saving import save_model
@@ -31,7 +31,7 @@ from hone.evaluate.scoring import Evaluation
 from hone.solving.defaults import default_recipe
 from hone.task.encoding import EncoderRenderer
 from hone.task.own_metric import load_metric
-from hone.task.recipe import Recipe
+from hone.task.recipe import Recipe, of_length
 from hone.task.render import Example
 from hone.task.spec import Task
 from hone.train.batches import Batch, PackedRow, collate
@@ -288,7 +288,10 @@ def training_parts(
     if not isinstance(recipe, Recipe):
         changes = dict(recipe or {})
         start = default_recipe(task, data, seed=0, threads=1, base=changes.get("base"))
-        recipe, _ = without_idle(start.child(**changes), task, changes)
+        recipe, follows, _ = changed(start, changes, task)
+        if follows:
+            told = ", ".join(f"{key} {value}" for key, value in follows.items())
+            tell(f"recipe: {told} (follows from steps {recipe.steps:,})")
     recipe = recipe.child(data=data.id)
     check_recipe(recipe, task)
     for line in _left_to_the_loop(recipe, wished):
@@ -309,11 +312,12 @@ def training_parts(
 
 
 def _left_to_the_loop(recipe: Recipe, wished: Collection[str]) -> list[str]:
-    """A sentence for each key that was set and that the parts do nothing about; ``auto`` asks for nothing."""
+    """A sentence for each key that was set and that the parts do nothing about; what follows from steps was not."""
+    follows = of_length(recipe.steps)
     return [
         f"{key} {getattr(recipe, key)} does nothing by itself in a loop of one's own: {how}"
         for key, how in LEFT_TO_THE_LOOP.items()
-        if key in wished and is_set(recipe, key) and getattr(recipe, key) != "auto"
+        if key in wished and is_set(recipe, key) and getattr(recipe, key) != follows.get(key)
     ]
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import hone
+from hone.cli.train import _recipe
 from hone.errors import InputError
 from hone.own_loops import StepLoss, Together, model_inputs
 from hone.train.source import Cursor
@@ -111,6 +112,18 @@ def test_a_saved_model_is_opened_and_answers(parts, tmp_path):
     asked = [row.fields for row in parts.bench.data.dev[:2]]
     with hone.load(path) as model:
         assert parts.answers(asked) == [model.ask(fields) for fields in asked]
+
+
+def test_a_shorter_run_is_as_short_here_as_by_hone_train(voice):
+    for changes in ({"steps": 40}, {"steps": 40, "warmup_steps": 7}, {"steps": 13, "eval_every": 3}):
+        here = hone.training_parts(voice, {**TINY, **changes}, carried_out=["eval_every"]).recipe
+        there, _ = _recipe(voice, None, {**TINY, **changes})
+        assert here.differences(there.child(threads=here.threads, data=here.data)) == {}
+        assert here.warmup_steps < here.steps / 4
+        assert here.eval_every < here.steps
+    said = []
+    hone.training_parts(voice, {**TINY, "steps": 40}, say=said.append)
+    assert [line for line in said if "follows from steps 40" in line]
 
 
 def test_wrong_changes_are_said_all_at_once(voice):

@@ -21,7 +21,7 @@ from hone.files import read_json, write_json
 from hone.hardware import accelerator
 from hone.lab import jsonl
 from hone.processes import Channel
-from hone.task.recipe import Recipe
+from hone.task.recipe import Recipe, of_length
 from hone.task.spec import Task
 
 if TYPE_CHECKING:
@@ -331,8 +331,7 @@ def _planned(
     steps = max(1, int(for_steps / chosen.speed.step_s))
     changes: dict[str, Any] = {
         "steps": steps,
-        "warmup_steps": max(1, min(100, steps // 20)),
-        "eval_every": max(1, -(-steps // count)),
+        **of_length(steps, count),
         "eval_rows": min(rows, judging.rows),
     }
     recipe = recipe.child(**{key: value for key, value in changes.items() if key not in order["kept"]})

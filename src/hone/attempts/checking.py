@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from hone.errors import InputError
 from hone.evaluate.reading import MASKED_METRICS
-from hone.task.recipe import Recipe
+from hone.task.recipe import Recipe, of_length
 from hone.task.spec import Task
 
 OBJECTIVES = {
@@ -58,6 +58,22 @@ def without_idle(recipe: Recipe, task: Task, kept: Collection[str]) -> tuple[Rec
         reasons |= found
         recipe = recipe.child(**{key: type(recipe).model_fields[key].default for key in found})
     return recipe, reasons
+
+
+def changed(start: Recipe, changes: Mapping[str, Any], task: Task) -> tuple[Recipe, dict[str, int], dict[str, str]]:
+    """A recipe with somebody's changes, the values that follow from them, and the keys put back, each with why.
+
+    A schedule of another length keeps its proportions (:func:`hone.task.recipe.of_length`), and what a default or a
+    parent had set for something else is not what the user is to be blamed for.
+
+    Raises:
+        InputError: for changes that are not a recipe's, all at once.
+    """
+    steps = changes.get("steps")
+    follows = of_length(steps) if isinstance(steps, int) else {}
+    follows = {key: value for key, value in follows.items() if key not in changes}
+    recipe, reasons = without_idle(start.child(**{**follows, **changes}), task, changes)
+    return recipe, follows, reasons
 
 
 def is_set(recipe: Recipe, key: str) -> bool:

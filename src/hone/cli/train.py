@@ -96,10 +96,10 @@ def run(args: argparse.Namespace) -> int:
                 return _ask(args, wish, show, pressed)
             watched = Watched(say=show.say, on_event=_Watch(show, wish.name, recipe.steps), should_stop=pressed.is_set)
             report = carry(wish, watched, forked=True)
+            if pressed.is_set() and report.status != "finished":
+                raise KeyboardInterrupt(_paused(report))
     finally:
         show.close()
-    if pressed.is_set() and report.status != "finished":
-        raise KeyboardInterrupt
     _say_report(report, folder, exports=recipe.objective == "next-token")
     if args.json:
         made = Lab(folder, say=lambda line: None).run(report.run).recipe
@@ -212,7 +212,7 @@ def _number(text: str, otherwise: Any) -> Any:
 
 def _recipe(folder: Path, parent: str | None, changes: Mapping[str, Any]) -> tuple[Recipe, list[str]]:
     """The recipe, and lines that say where each of its values comes from."""
-    from hone.attempts.checking import without_idle
+    from hone.attempts.checking import changed
     from hone.data.prepare import prepare
     from hone.data.task_file import load_task
     from hone.hardware import usable_cores
@@ -229,16 +229,7 @@ def _recipe(folder: Path, parent: str | None, changes: Mapping[str, Any]) -> tup
         base = changes.get("base") if isinstance(changes.get("base"), str) else None
         start = default_recipe(task, data, seed=0, threads=usable_cores(), base=base)
         source = f"the shipped default for {task.kind} with base {start.base}"
-    derived: dict[str, Any] = {}
-    if "steps" in changes and isinstance(changes["steps"], int):
-        # A schedule of another length keeps its proportions.
-        derived = {
-            "warmup_steps": max(1, min(100, changes["steps"] // 20)),
-            "eval_every": max(1, changes["steps"] // 4),
-        }
-    derived = {key: value for key, value in derived.items() if key not in changes}
-    # What a default or a parent had set for something else is not what the user is to be blamed for.
-    recipe, idle = without_idle(start.child(**{**derived, **changes}), task, changes)
+    recipe, derived, idle = changed(start, changes, task)
     lines = [f"recipe: {source}"]
     lines += [_change(key, start, recipe) for key in changes]
     lines += [f"{_change(key, start, recipe)} (follows from steps)" for key in derived]
@@ -284,8 +275,7 @@ class _Watch:
 
 def _say_report(report: AttemptReport, folder: Path, *, exports: bool) -> None:
     if report.status != "finished":
-        why = f" ({report.reason})" if report.reason else ""
-        print(f"run {report.run} stopped at step {report.step:,}{why}, saved: repeat the command to go on")
+        print(_paused(report))
         return
     score = "no score" if report.score is None else f"dev {report.score}"
     print(f"run {report.run} finished: {score} after {report.step:,} steps, {report.seconds:.0f} s")
@@ -295,6 +285,11 @@ def _say_report(report: AttemptReport, folder: Path, *, exports: bool) -> None:
     print(f"ask it:    hone prompt {where} --run {report.run}")
     if exports:  # no runtime of this version takes encoders
         print(f"export it: hone export {report.run} {where} --to gguf")
+
+
+def _paused(report: AttemptReport) -> str:
+    why = f" ({report.reason})" if report.reason else ""
+    return f"run {report.run} is paused at step {report.step:,}{why}, saved: repeat the command to go on"
 
 
 def closing_lines(report: AttemptReport) -> list[str]:

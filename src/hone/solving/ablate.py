@@ -29,7 +29,7 @@ from hone.processes import Channel
 from hone.solving.arms import BASE, Arm, arms_of
 from hone.solving.defaults import default_recipe
 from hone.task.own_metric import load_metric
-from hone.task.recipe import Recipe
+from hone.task.recipe import Recipe, of_length
 from hone.task.spec import Task
 
 LEAST_SEEDS, MOST_SEEDS = 3, 10
@@ -279,7 +279,7 @@ class _Box:
             if arm is self.arms[0] and seed >= self.seeds and not self._has_room():
                 return None
             steps = arm.steps
-            child = self.recipe.child(seed=seed, steps=steps, eval_every=steps, warmup_steps=max(1, steps // 20))
+            child = self.recipe.child(seed=seed, steps=steps, **of_length(steps, 1))
             order = _order(self.trials.path.parent, self.task, arm, child, self.folder)
             name = f"{arm.name}#{seed}"
             self.running[name] = processes.start(name, work, order)

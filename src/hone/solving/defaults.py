@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hone.data.prepare import DataVersion
 from hone.model.base import is_encoder_base
-from hone.task.recipe import Recipe
+from hone.task.recipe import EVALUATIONS, Recipe, of_length
 from hone.task.spec import LISTED, Task
 
 FIRST_SHARE = 0.70
@@ -28,8 +28,6 @@ further for it (benchmarks/README.md)."""
 LEAST_STEPS = 40
 NARROW = 512
 """Hidden width up to which a pretrained encoder takes the higher rate that was measured on MiniLM (384 wide)."""
-EVALUATIONS = 4
-WARMUP_SHARE = 0.05
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,11 +116,7 @@ def planned(task: Task, recipe: Recipe, rate: Rate, available_s: float) -> tuple
     fitting = int(for_steps / rate.step_s)
     most = max(LEAST_STEPS, round(MOST_EPOCHS[task.kind] * rate.steps_per_epoch))
     steps = max(LEAST_STEPS, min(fitting, most))
-    changed = recipe.child(
-        steps=steps,
-        warmup_steps=max(1, min(100, round(steps * WARMUP_SHARE))),
-        eval_every=max(1, -(-steps // EVALUATIONS)),
-    )
+    changed = recipe.child(steps=steps, **of_length(steps))
     why = "the box" if fitting < most else f"{MOST_EPOCHS[task.kind]:g} epochs, beyond which the default gains nothing"
     if fitting < LEAST_STEPS:
         why = f"the least that is worth training; the box has room for {max(0, fitting)}"

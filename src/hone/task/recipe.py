@@ -15,6 +15,9 @@ from hone.files import content_hash
 from hone.task.layouts import Layout
 from hone.task.spec import Section
 
+EVALUATIONS = 4
+WARMUP_PART, MOST_WARMUP = 20, 100
+
 
 class Recipe(Section):
     """Base or preset, method, data version and hyperparameters of one attempt."""
@@ -166,6 +169,19 @@ class Recipe(Section):
         """Fields in which two recipes differ: ``{field: (mine, theirs)}``."""
         mine, theirs = self.model_dump(), other.model_dump()
         return {key: (mine[key], theirs[key]) for key in mine if mine[key] != theirs[key]}
+
+
+def of_length(steps: int, evaluations: int = EVALUATIONS) -> dict[str, int]:
+    """What follows from a number of steps: a warmup of a twentieth of them, at most 100, and when dev is judged.
+
+    Args:
+        steps: optimizer steps of the whole run.
+        evaluations: how often dev is to be judged on the way, the end included where it divides the steps.
+    """
+    return {
+        "warmup_steps": max(1, min(MOST_WARMUP, steps // WARMUP_PART)),
+        "eval_every": max(1, -(-steps // evaluations)),
+    }
 
 
 def _wrong_value(item: Any) -> str:
