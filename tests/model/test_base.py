@@ -144,6 +144,9 @@ def test_wrong_bases_are_refused_in_a_sentence(make_base: Any) -> None:
         open_base(bert, TextTokenizer, head="tag-tokens")
 
 
+ADDED = {"content": "<far>"} | dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
+
+
 def test_a_tokenizer_that_is_another_models_is_refused_with_numbers(make_base: Any) -> None:
     longer = make_base("llama", "longer")
     rows = json.loads((longer / "config.json").read_text())["vocab_size"]
@@ -152,6 +155,15 @@ def test_a_tokenizer_that_is_another_models_is_refused_with_numbers(make_base: A
         InputError, match=rf"has {ids} ids and the embedding {rows} rows, so ids {rows} to {ids - 1} have"
     ):
         _ = open_base(str(longer), TextTokenizer).tokenizer
+    gapped = make_base("llama", "gapped")
+    file = gapped / "tokenizer.json"
+    edit(file, added_tokens=[{**ADDED, "id": 40_000}])
+    with pytest.raises(InputError, match=rf"the added token <far> the id 40,000, .* would become {rows}"):
+        _ = open_base(str(gapped), TextTokenizer).tokenizer
+    model = json.loads(file.read_text())["model"]
+    edit(file, added_tokens=[], model={**model, "vocab": {**model["vocab"], "<far>": 40_000}})
+    with pytest.raises(InputError, match=rf"has {rows + 1} ids and the embedding {rows} rows, so id 40,000 has none"):
+        _ = open_base(str(gapped), TextTokenizer).tokenizer
     wrong = make_base("llama", "wrong")
     edit(wrong / "config.json", vocab_size=rows + 1)
     with pytest.raises(InputError, match=rf"config.json says vocab_size {rows + 1}, and the embedding has {rows} rows"):
@@ -166,11 +178,15 @@ def test_a_tokenizer_that_is_another_models_is_refused_with_numbers(make_base: A
         _ = open_base(str(named), TextTokenizer, head="masked-tokens").tokenizer
 
 
-def test_a_tokenizer_put_in_the_place_of_the_one_trained_with_is_refused(make_base: Any, tmp_path: Path) -> None:
+def test_a_tokenizer_put_in_the_place_of_the_one_trained_with_is_refused(
+    make_base: Any, tmp_path: Path, capsys: Any
+) -> None:
     base = open_base(str(make_base("llama")), TextTokenizer)
     tokenizer: Any = base.tokenizer
     renderer = Renderer(kind="generate", input_template="{x}", output_template="{y}", tokenizer=tokenizer)
+    capsys.readouterr()
     save_model_folder(tmp_path / "m", base.module, tokenizer, renderer, [], {})
+    assert "Writing" not in capsys.readouterr().err  # no bar of Transformers'
     open_base(str(tmp_path / "m"), TextTokenizer)
     write_tokenizer(tmp_path / "m", texts=["entirely other text"], size=290)
     with pytest.raises(

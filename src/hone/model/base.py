@@ -114,7 +114,7 @@ class Base:
             InputError: when it is another model's, or a text of ``add_tokens`` cannot be added.
         """
         rust = self.source.rust()
-        ids = rust.get_vocab_size(with_added_tokens=True)
+        ids = rust.get_vocab(with_added_tokens=True).values()
         self.warnings.extend(check_sizes(self.folder, self.config, ids, embedding_rows(self.source.shapes)))
         use = self.opening.use
         labels = self.labels if use == "next-token" else ()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from hone.errors import FailedError, InputError
 from hone.files import atomic_folder, file_hash, read_json, write_json
 from hone.model.vocabulary import check_sizes, embedding_rows
-from hone.model.weights import CONFIG, Opening, check_layout, load_module, tensor_shapes
+from hone.model.weights import CONFIG, Opening, check_layout, load_module, quietly, tensor_shapes
 from hone.task.render import Renderer, Tokenizer
 
 if TYPE_CHECKING:
@@ -96,7 +96,8 @@ class ModelFolder:
             if (found := file_hash(path)) != expected:
                 raise FailedError(f"{path} has SHA-256 {found[:12]}, {expected[:12]} was written; the file has changed")
         rows = embedding_rows(tensor_shapes(self.path))
-        check_sizes(self.path, self.config, self.tokenizer().vocab_size, rows)
+        ids = read_tokenizer(self.path).get_vocab(with_added_tokens=True).values()
+        check_sizes(self.path, self.config, ids, rows)
         self.renderer()
 
     def load(self) -> nn.Module:
@@ -161,7 +162,8 @@ def save_model_folder(
         raise InputError(f"{', '.join(taken)} cannot be given as meta: {HONE_FILE} has its own values for them")
     with atomic_folder(path) as part:
         try:
-            module.save_pretrained(part)
+            with quietly():
+                module.save_pretrained(part)
         except SafetensorError as error:
             raise FailedError(f"could not write the weights of {path}: {error}; nothing was left there") from error
         tokenizer.save(part)
@@ -174,7 +176,8 @@ def read_tokenizer(folder: Path) -> Any:
     """The ``tokenizers.Tokenizer`` of a folder; padding and cutting that it asks for are left out.
 
     Raises:
-        InputError: when there is no ``tokenizer.json``. FailedError: when it is damaged.
+        InputError: when there is no ``tokenizer.json``, or it gives added tokens ids that they cannot have.
+        FailedError: when it is damaged.
     """
     from tokenizers import Tokenizer as RustTokenizer
 
@@ -188,4 +191,18 @@ def read_tokenizer(folder: Path) -> Any:
     # A folder may ask for padding to 128 tokens, or for cutting there: neither is for the tokenizer to decide here.
     rust.no_padding()
     rust.no_truncation()
+    _check_added(path, rust)
     return rust
+
+
+def _check_added(path: Path, rust: Any) -> None:
+    """Refuse added tokens that the library gives other ids than the file: they would take another token's row."""
+    stated = {str(one["content"]): int(one["id"]) for one in read_json(path).get("added_tokens") or ()}
+    moved = [(name, told, rust.token_to_id(name)) for name, told in stated.items() if rust.token_to_id(name) != told]
+    if moved:
+        name, told, given = moved[0]
+        more = f", and {len(moved) - 1:,} more" if len(moved) > 1 else ""
+        raise InputError(
+            f"{path} gives the added token {name} the id {told:,}, which does not follow on its other ids, so that it "
+            f"would become {given:,}{more}; it is the tokenizer of another model, or was changed by hand"
+        )

@@ -6,7 +6,7 @@ the text had before, or else as the mean of all rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -149,13 +149,13 @@ def embedding_rows(shapes: Mapping[str, tuple[int, ...]]) -> int | None:
     return None
 
 
-def check_sizes(where: Path, config: Mapping[str, Any], ids: int, rows: int | None) -> list[str]:
+def check_sizes(where: Path, config: Mapping[str, Any], ids: Collection[int], rows: int | None) -> list[str]:
     """Check that a tokenizer and a model belong together, as far as numbers say; lines for what is odd.
 
     Args:
         where: the base, for messages.
         config: the model's.
-        ids: of the tokenizer, before anything is added.
+        ids: all of the tokenizer, before anything is added; a foreign one may leave numbers out.
         rows: of the embedding on disk; None where they are not known.
 
     Raises:
@@ -167,20 +167,30 @@ def check_sizes(where: Path, config: Mapping[str, Any], ids: int, rows: int | No
         rows = stated
     elif stated is not None and stated != rows:
         problems.append(f"{where}: config.json says vocab_size {stated:,}, and the embedding has {rows:,} rows")
-    if rows is not None and ids > rows:
+    over = [] if rows is None else sorted(one for one in ids if one >= rows)
+    if over:
         problems.append(
-            f"{where}: the tokenizer has {ids:,} ids and the embedding {rows:,} rows, so ids {rows:,} to {ids - 1:,} "
-            "have none; it is the tokenizer of another model, or its new rows were not saved"
+            f"{where}: the tokenizer has {len(ids):,} ids and the embedding {rows:,} rows, so {_without_row(over)}; "
+            "it is the tokenizer of another model, or its new rows were not saved"
         )
     if problems:
         raise InputError(problems)
-    if rows is not None and ids < FAR_TOO_FEW * rows:
+    if rows is not None and len(ids) < FAR_TOO_FEW * rows:
         line = (
-            f"warning: the tokenizer of {where} has {ids:,} ids for {rows:,} rows of the embedding; a base rounds its "
-            f"rows up, but rarely by {rows - ids:,}: is it the tokenizer of another model?"
+            f"warning: the tokenizer of {where} has {len(ids):,} ids for {rows:,} rows of the embedding; a base rounds "
+            f"its rows up, but rarely by {rows - len(ids):,}: is it the tokenizer of another model?"
         )
         return [line]
     return []
+
+
+def _without_row(over: Sequence[int]) -> str:
+    """Ids that have no row, ascending, in words."""
+    if len(over) == 1:
+        return f"id {over[0]:,} has none"
+    if over[-1] - over[0] == len(over) - 1:
+        return f"ids {over[0]:,} to {over[-1]:,} have none"
+    return f"{len(over):,} ids from {over[0]:,} to {over[-1]:,} have none"
 
 
 def check_own(folder: Path, rust: Any) -> None:

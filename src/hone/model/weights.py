@@ -124,7 +124,7 @@ def load_with_fresh(folder: Path, opening: Opening) -> tuple[nn.Module, tuple[st
     changes = (
         {"id2label": dict(enumerate(opening.labels)), "label2id": _indices(opening.labels)} if not own_head else {}
     )
-    with torch.random.fork_rng(devices=[]), _quiet():
+    with torch.random.fork_rng(devices=[]), quietly():
         torch.manual_seed(opening.seed)
         try:
             module, info = model_class.from_pretrained(
@@ -148,8 +148,11 @@ def load_with_fresh(folder: Path, opening: Opening) -> tuple[nn.Module, tuple[st
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Transformers' report and bar: what is missing is an error here, or told by :func:`load_with_fresh`."""
+def quietly() -> Iterator[None]:
+    """Without Transformers' report and bars, for models that are opened or written.
+
+    What is missing in one is an error here, or told by :func:`load_with_fresh`.
+    """
     from transformers.utils import logging
 
     level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
