@@ -5,8 +5,8 @@ server: it imports (:data:`WARM_MODULES`) and computes nothing, and every worker
 after a tensor operation that used threads would hang; the fork server never runs one.
 
 A worker runs ``function(channel, *args)`` and talks through its :class:`Channel`: it sends events,
-asks :meth:`Channel.should_stop`, and returns a value. Ctrl-C reaches the parent only, which asks its
-workers to stop; they save their state and end.
+asks :meth:`Channel.should_stop`, and returns a value. Ctrl-C, SIGTERM and SIGHUP are the parent's, also where they
+are sent to the whole group: it asks its workers to stop, and they save their state and end.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ WARM_MODULES = ("hone.warm",)
 
 
 TIME_IS_UP = "time is up"
+PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What asks a command to end; its workers hear of it from their parent."""
 
 
 def warm_up() -> None:
@@ -40,14 +42,17 @@ def warm_up() -> None:
 
 
 def start_server() -> None:
-    """Start the fork server with what it is set to import, unless it runs; ctrl-C never reaches it or its workers."""
+    """Start the fork server with what it is set to import, unless it runs; no :data:`PARENTS_SIGNALS` end it.
+
+    Its forks begin with these signals blocked.
+    """
     from multiprocessing import forkserver, resource_tracker
 
-    # The fork server ignores ctrl-C only once it has imported; until then one would end it, and every worker with it.
-    # A blocked signal stays blocked in the process that is started, and waits for this one. The tracker that the fork
-    # server wants would unblock it, so it is started before.
+    # The fork server ignores ctrl-C only once it has imported, and the others never: one would end it, and every worker
+    # with it. A blocked signal stays blocked in the process that is started, and waits for this one. The tracker that
+    # the fork server wants would unblock it, so it is started before.
     resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, PARENTS_SIGNALS)
     try:
         with _nothing_of_the_current_folder():
             forkserver.ensure_running()
@@ -230,8 +235,14 @@ def _receive(worker: Worker) -> dict[str, Any] | None:
     return None
 
 
+def leave_signals_to_the_parent() -> None:
+    """Ignore what asks the whole command to end."""
+    for number in PARENTS_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _work(connection: Connection, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_signals_to_the_parent()
     message: tuple[str, Any]
     try:
         message = ("result", function(Channel(connection), *args))

@@ -157,7 +157,7 @@ def test_nothing_stays_when_a_look_does_not_come_to_its_end(
     monkeypatch.setattr(measure, "_measure_part", stop)
     before = signal.getsignal(signal.SIGTERM)
     status = main(["look", str(folder), "--sensitive"])
-    assert status == (3 if how == "error" else 130)
+    assert status == {"error": 3, "interrupt": 130, "ended": 128 + signal.SIGTERM}[how]
     assert signal.getsignal(signal.SIGTERM) == before
     assert list((folder.parent / "tmp").iterdir()) == []
     assert not (folder / "look").exists()

@@ -12,7 +12,7 @@ import pytest
 
 from hone import cli
 from hone.cli import VERBS, main
-from hone.cli.interrupt import stoppable
+from hone.cli.interrupt import Stopped, stoppable
 from hone.errors import FailedError, InputError
 
 HELP_OF_ALL = """
@@ -76,6 +76,7 @@ class Verb:
         (InputError(["one", "two"]), 2),
         (FailedError("a full disk"), 3),
         (KeyboardInterrupt(), 130),
+        (Stopped(signal.SIGTERM), 143),
         (PermissionError(13, "Permission denied", "/x"), 3),
         (ZeroDivisionError("division by zero"), 3),
     ],
@@ -84,8 +85,9 @@ def test_exit_statuses(monkeypatch, capsys, error, status):
     monkeypatch.setattr(cli, "import_module", lambda name: Verb(error))
     assert main(["check", "--json"]) == status
     written = capsys.readouterr()
-    if status in (2, 3):
+    if status > 1:
         assert json.loads(written.out.splitlines()[-1])["error"]["problems"]
+    if status in (2, 3):
         assert "hone: " in written.err
 
 
@@ -116,13 +118,6 @@ def test_the_first_press_asks_and_the_second_insists(capsys):
     assert signal.getsignal(signal.SIGINT) is handler
 
 
-def test_a_termination_asks_and_never_insists():
-    with stoppable() as pressed:
-        os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert pressed.is_set()
-
-
 def test_a_press_while_the_command_line_starts_is_clean(monkeypatch, capsys):
     def pressed(name):
         raise KeyboardInterrupt
@@ -130,3 +125,13 @@ def test_a_press_while_the_command_line_starts_is_clean(monkeypatch, capsys):
     monkeypatch.setattr(cli, "import_module", pressed)
     assert main(["check"]) == 130
     assert "stopped" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["train", "--steps"], ["solve", "--minutes", "soon"], ["chekc"], ["look", "--colour"]]
+)
+def test_a_usage_error_is_a_json_document_too(capsys, words):
+    assert main([*words, "--json"]) == 2
+    written = capsys.readouterr()
+    (problem,) = json.loads(written.out)["error"]["problems"]
+    assert problem in written.err

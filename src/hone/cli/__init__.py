@@ -30,11 +30,14 @@ VERBS = {
 }
 
 EPILOG = "start: hone init voice --example voice && hone solve voice --minutes 8"
-STATUSES = "exit status: 0 done (solve: solved), 1 not solved within the box, 2 wrong input, 3 failed, 130 stopped"
+STATUSES = (
+    "exit status: 0 done (solve: solved), 1 not solved within the box, 2 wrong input, 3 failed, 130 stopped by ctrl-C\n"
+    "(by SIGTERM 143, SIGHUP 129)"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; returns the exit status (0 done, 1 not solved, 2 wrong input, 3 failed, 130 stopped)."""
+    """Run one verb; returns the exit status, see :data:`STATUSES`."""
     try:
         return _understood(list(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
@@ -53,9 +56,9 @@ def _understood(arguments: list[str]) -> int:
         return 0
     verb = arguments[0]
     if verb not in VERBS:
-        from hone.errors import nearest
+        from hone.errors import InputError, nearest
 
-        print(f'hone: "{verb}" is not a command; {nearest(verb, list(VERBS))}', file=sys.stderr)
+        _report(InputError(f'"{verb}" is not a command; {nearest(verb, list(VERBS))}'), "--json" in arguments)
         return 2
     return _run(verb, arguments[1:])
 
@@ -77,6 +80,9 @@ def _parser() -> argparse.ArgumentParser:
 class VerbParser(argparse.ArgumentParser):
     """A verb's parser: positional words and options in any order, and an unknown option names the nearest."""
 
+    as_json = False
+    """Whether what is wrong is printed as a JSON document too."""
+
     def error(self, message: str) -> NoReturn:
         """Print the usage and the problem; exit with 2."""
         head, _, rest = message.partition("unrecognized arguments: ")
@@ -87,6 +93,8 @@ class VerbParser(argparse.ArgumentParser):
             known = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
             word = wrong[0].partition("=")[0]
             message = f'"{word}" is not an option; {nearest(word, known)}'
+        if self.as_json:
+            _print_problems("InputError", [message])
         super().error(message)
 
 
@@ -99,26 +107,30 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
     module.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document as the last line")
     parser.add_argument("--quiet", action="store_true", help="print results and problems only")
+    options = given(arguments)
+    parser.as_json = "--json" in options
     try:
         args = parser.parse_intermixed_args(arguments)
     except SystemExit as stop:  # argparse has said what is wrong (2), or printed the help (0)
         return int(stop.code or 0)
-    args.given, args.began = given(arguments), began
+    args.given, args.began = options, began
     return _carry_out(module, args)
 
 
 def _carry_out(module: ModuleType, args: Any) -> int:
+    from hone.cli.interrupt import endable
     from hone.errors import FailedError, HoneError
 
     try:
-        status = int(module.run(args))
+        with endable():
+            status = int(module.run(args))
         sys.stdout.flush()
     except HoneError as error:
         _report(error, args.json)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("\n" + getattr(module, "WHEN_STOPPED", "stopped"), file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        _report_stop(str(stop) or getattr(module, "WHEN_STOPPED", "stopped"), args.json)
+        return getattr(stop, "exit_code", 130)
     except BrokenPipeError:  # the reader (head, less) has gone; nobody is left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         # Not what the verb would have said: a solve that was cut off is not a solved task.
@@ -138,10 +150,20 @@ def _carry_out(module: ModuleType, args: Any) -> int:
 def _report(error: Exception, as_json: bool) -> None:
     print(f"hone: {error}", file=sys.stderr)
     if as_json:
-        import json
+        _print_problems(type(error).__name__, getattr(error, "problems", None) or [str(error)])
 
-        problems = getattr(error, "problems", None) or [str(error)]
-        print(json.dumps({"error": {"type": type(error).__name__, "problems": list(problems)}}, ensure_ascii=False))
+
+def _report_stop(words: str, as_json: bool) -> None:
+    print(f"\n{words}", file=sys.stderr)
+    if as_json:
+        _print_problems("Stopped", [words])
+
+
+def _print_problems(kind: str, problems: Sequence[str]) -> None:
+    """The JSON document of a command that did not come to its end."""
+    import json
+
+    print(json.dumps({"error": {"type": kind, "problems": list(problems)}}, ensure_ascii=False), flush=True)
 
 
 if __name__ == "__main__":

@@ -9,16 +9,15 @@ import shutil
 import signal
 import stat
 import tempfile
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 
 import pyarrow as pa
 
+from hone.cli.interrupt import ENDING, endable, handled_by
 from hone.data.rules import Rule, evidence
 from hone.data.wording import counted
 from hone.errors import BusyError
@@ -27,7 +26,6 @@ from hone.files import locked
 _PREFIX = "hone-sensitive-"
 _LOCK = ".lock"
 _UNLOCKED_SECONDS = 60.0
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
 _NAMING = (
     "exact.survivor",
     "near.survivor",
@@ -52,8 +50,7 @@ def place_of_texts(args: argparse.Namespace, say: Callable[[str], None]) -> Iter
     if not args.sensitive:
         yield None
         return
-    # SIGTERM and SIGHUP as ctrl-C, so that what has to be removed is removed.
-    with _handled_by(_interrupt, _ENDING), contextlib.ExitStack() as held:
+    with endable(), contextlib.ExitStack() as held:
         if count := _remove_left():
             killed = counted(count, "look that was killed", "looks that were killed")
             say(f"--sensitive: removed what {killed} had left")
@@ -67,7 +64,7 @@ def place_of_texts(args: argparse.Namespace, say: Callable[[str], None]) -> Iter
             traceback.clear_frames(error.__traceback__)
             raise
         finally:
-            with _handled_by(signal.SIG_IGN, (signal.SIGINT, *_ENDING)):
+            with handled_by(signal.SIG_IGN, (signal.SIGINT, *ENDING)):
                 _remove(folder)
 
 
@@ -121,23 +118,3 @@ def _is_no_text(columns: pa.Table, name: str) -> bool:
     spans = pa.types.is_list(kind) and pa.types.is_struct(kind.value_type)
     number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
     return bool(number or spans or name in _NAMING)
-
-
-def _interrupt(_: int, __: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-@contextlib.contextmanager
-def _handled_by(
-    handler: Callable[[int, FrameType | None], None] | signal.Handlers, numbers: Sequence[int]
-) -> Iterator[None]:
-    """Some signals handled in a way of our own; python lets the main thread alone choose it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = [signal.signal(number, handler) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, earlier in zip(numbers, before, strict=True):
-            signal.signal(number, earlier)

@@ -7,7 +7,6 @@ process that started them, however it ends.
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +14,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TypeVar
 
 from hone.errors import FailedError
+from hone.processes import leave_signals_to_the_parent, start_server
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -49,8 +49,6 @@ def ordered_map(
     from concurrent.futures import Future, ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
-    from hone.processes import start_server
-
     start_server()
     # Not a fork of this process: it may hold Arrow's and numpy's threads, and their locks.
     context = multiprocessing.get_context("forkserver")
@@ -77,11 +75,11 @@ def ordered_map(
 
 
 def _begin(parent_alive: Connection) -> None:
-    """What a worker does first: leave ctrl-C to its parent, and watch whether the parent is there.
+    """What a worker does first: leave signals to its parent, and watch whether the parent is there.
 
     The other end of the pipe is the parent's alone, so the pipe ends with it, also when it is killed.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_signals_to_the_parent()
     threading.Thread(target=_end_with, args=(parent_alive,), daemon=True).start()
 
 

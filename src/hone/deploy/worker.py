@@ -156,7 +156,8 @@ def serve(incoming: BinaryIO, outgoing: BinaryIO) -> None:
 
 def main() -> None:
     """Keep the pipe to ourselves: whatever a library prints goes to standard error."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # sent to the whole group: the parent's to answer
+        signal.signal(number, signal.SIG_IGN)
     with os.fdopen(os.dup(1), "wb") as outgoing:
         os.dup2(2, 1)
         serve(sys.stdin.buffer, outgoing)

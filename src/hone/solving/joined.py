@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from hone.errors import InputError
+from hone.processes import leave_signals_to_the_parent
 from hone.task.recipe import Recipe
 
 PATIENCE = timedelta(hours=24)
@@ -66,13 +66,12 @@ def follow(folder: Path) -> None:
     Raises:
         HoneError: what training raises.
     """
+    leave_signals_to_the_parent()  # the first process hears them, and all stop after the same step
     from hone.attempts import work
     from hone.data.prepare import prepare
     from hone.data.task_file import load_task
     from hone.solving.single import Here, Watched
 
-    for number in (signal.SIGINT, signal.SIGTERM):  # the first process hears it, and all stop after the same step
-        signal.signal(number, signal.SIG_IGN)
     order = Group().hear()
     task = load_task(folder)
     data = prepare(task, folder, folder / ".hone" / "cache", lambda line: None)
