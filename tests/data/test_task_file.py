@@ -34,7 +34,7 @@ WRONG = """clean:
   limits: {train.csv: -3}
 """
 FOUND = {
-    2: ["clean.preset: Input should be 'task', 'web' or 'none'; got 'wbe'"],
+    2: ['clean.preset: must be task, web or none; got "wbe"'],
     3: [
         '"unicod"; did you mean "unicode"?',
         'no parameter "kind"; did you mean "kinds"?',

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from hone.errors import InputError
+from hone.task.expected import expected
 from hone.task.recipe import Recipe
 from hone.task.schema import infer_schema
 
@@ -41,19 +44,47 @@ def test_an_inferred_schema_accepts_every_answer_it_was_inferred_from() -> None:
         jsonschema.validate({"intent": "c", "slots": {}}, schema)
 
 
-def test_a_wrong_value_is_said_with_what_was_given() -> None:
+@pytest.mark.parametrize(
+    ("key", "given", "sentence"),
+    [
+        ("learning_rate", "abc", 'learning_rate must be a number above 0, such as 0.005; got "abc"'),
+        ("learning_rate", float("inf"), "learning_rate must be a number above 0, such as 0.005; got inf"),
+        ("steps", 0, "steps must be a whole number of at least 1, such as 1600; got 0"),
+        ("steps", 2.5, "steps must be a whole number of at least 1, such as 1600; got 2.5"),
+        ("mask_share", 1.5, "mask_share must be a number above 0 and below 1, such as 0.15; got 1.5"),
+        ("optimizer", "adm", 'optimizer must be adamw, adafactor or muon; got "adm"'),
+        ("packing", "perhaps", 'packing must be true or false; got "perhaps"'),
+        ("compile", 7, "compile must be true, false or auto; got 7"),
+        ("base", 7, "base must be a text, such as scratch:1m; got 7"),
+        ("freeze", {"a": 1}, "freeze must be a list of texts, such as [a, b]; got a table"),
+        ("batch_tokens", "many", 'batch_tokens must be a whole number of at least 1 (or nothing); got "many"'),
+    ],
+)
+def test_a_wrong_value_is_said_with_what_is_expected_and_what_was_given(key: str, given: Any, sentence: str) -> None:
     with pytest.raises(InputError) as caught:
-        Recipe().child(learning_rate="abc", steps=0, optimizer="adm")
-    said = " | ".join(caught.value.problems)
-    assert len(caught.value.problems) == 3
-    assert "learning_rate must be a valid number; got 'abc'" in said
-    assert "steps must be greater than or equal to 1; got 0" in said
-    assert "optimizer must be 'adamw', 'adafactor' or 'muon'; got 'adm'" in said
+        Recipe().child(**{key: given})
+    assert caught.value.problems == (sentence,)
 
 
-def test_an_unknown_key_hides_no_wrong_value() -> None:
+def test_every_key_says_what_it_takes() -> None:
+    assert [key for key in Recipe.model_fields if not expected(Recipe, key)] == []
+
+
+def test_an_unknown_key_hides_no_wrong_value_and_that_no_rule_between_keys() -> None:
     with pytest.raises(InputError) as caught:
-        Recipe().child(learning_rat=1, batch_size=0)
-    assert len(caught.value.problems) == 2
-    assert 'did you mean "learning_rate"' in caught.value.problems[0]
-    assert "batch_size must be greater than or equal to 1; got 0" in caught.value.problems[1]
+        Recipe().child(learning_rat=1, optimizer="adm", batch_size=10, accumulate=4)
+    unknown, wrong, between = caught.value.problems
+    assert 'did you mean "learning_rate"' in unknown
+    assert wrong.startswith("optimizer must be")
+    assert "batch_size 10 must be a multiple" in between
+
+
+def test_a_word_of_another_tool_leads_to_the_key() -> None:
+    with pytest.raises(InputError, match=r'"preset" is not part of a recipe; .* base=scratch:1m'):
+        Recipe().child(preset="nonsense")
+
+
+def test_what_is_right_is_kept_beside_what_is_wrong() -> None:
+    recipe, problems = Recipe().tried({"learning_rat": 1, "steps": "x", "optimizer": "adafactor"})
+    assert len(problems) == 2
+    assert recipe == Recipe(optimizer="adafactor")

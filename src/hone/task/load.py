@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from hone.errors import InputError, nearest
+from hone.task.expected import expected, shown
 from hone.task.spec import Clean, Data, Device, Message, RuleWish, Task
 
 FILE_NAME = "hone.yaml"
@@ -163,13 +164,24 @@ def _sentence(item: Any, loc: tuple[str | int, ...], message: str, lines: Lines,
     line = _line(loc, lines)
     where = f"{name}:{line}" if line else name
     if item["type"] == "extra_forbidden":
-        known = _known_keys(loc[:-1])
+        known = _keys_of(_model_of(loc[:-1]))
         return f'{where}: unknown key "{dotted}"; {nearest(str(loc[-1]), known)}'
     if item["type"] == "missing":
         return f"{where}: {dotted} is missing; {_hint(dotted)}"
     given = item.get("input")
-    shown = f"; got {given!r}" if not isinstance(given, dict | list) and "got" not in message else ""
-    return f"{where}: {dotted}: {message}{shown}"
+    if wanted := _wanted(item, loc):
+        return f"{where}: {dotted}: {wanted}; got {shown(given)}"
+    got = f"; got {shown(given)}" if not isinstance(given, dict | list) and "got" not in message else ""
+    return f"{where}: {dotted}: {message.replace('Input should be', 'must be')}{got}"
+
+
+def _wanted(item: Any, loc: Place) -> str:
+    """What a key takes, where what is wrong with its value is its type or size; empty for every other error."""
+    model = _model_of(loc[:-1])
+    if item["type"] in ("value_error", "assertion_error") or not loc or loc[-1] not in _keys_of(model):
+        return ""
+    words = expected(model, str(loc[-1]))
+    return f"must be {words}" if words else ""
 
 
 def _own_problems(message: str, lines: Lines, name: str) -> list[str]:
@@ -215,10 +227,14 @@ def _line(loc: tuple[str | int, ...], lines: Lines) -> int | None:
     return None
 
 
-def _known_keys(section: tuple[str | int, ...]) -> list[str]:
+def _model_of(section: Place) -> type[Any]:
+    """The class that reads a section."""
     if section[:2] == ("clean", "rules"):
-        return list(RuleWish.model_fields)
-    model = _SECTIONS.get(tuple(str(part) for part in section if not isinstance(part, int)), Message)
+        return RuleWish
+    return _SECTIONS.get(tuple(str(part) for part in section if not isinstance(part, int)), Message)
+
+
+def _keys_of(model: type[Any]) -> list[str]:
     return [field.alias or key for key, field in model.model_fields.items()]
 
 

@@ -6,12 +6,14 @@ machine give equal weights. A child differs from its parent by one named change 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from hone.errors import InputError, nearest
 from hone.files import content_hash
+from hone.task.expected import expected, shown
 from hone.task.layouts import Layout
 from hone.task.spec import Section
 
@@ -21,6 +23,8 @@ WARMUP_PART, MOST_WARMUP = 20, 100
 
 class Recipe(Section):
     """Base or preset, method, data version and hyperparameters of one attempt."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     base: str = "scratch:1m"
     """``scratch:PRESET``, a model folder, a hub id or a ``.bin`` of llama2.c."""
@@ -130,6 +134,11 @@ class Recipe(Section):
     """Data-parallel processes."""
     seed: int = 0
 
+    @field_validator("freeze", "add_tokens", mode="before")
+    @classmethod
+    def _one_text_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
     @model_validator(mode="after")
     def _whole_numbers_divide(self) -> Recipe:
         parts = self.accumulate * self.processes
@@ -151,19 +160,31 @@ class Recipe(Section):
         Raises:
             InputError: for a key that is not a field of a recipe, naming the nearest, or a wrong value.
         """
-        from pydantic import ValidationError
-
-        known = list(type(self).model_fields)
-        problems = [f'"{key}" is not part of a recipe; {nearest(key, known)}' for key in changes if key not in known]
-        child: Recipe | None = None
-        try:
-            values = {key: value for key, value in changes.items() if key in known}
-            child = Recipe.model_validate({**self.model_dump(), **values})
-        except ValidationError as error:
-            problems += [_wrong_value(item) for item in error.errors()]
-        if problems or child is None:
+        child, problems = self.tried(changes)
+        if problems:
             raise InputError(problems)
         return child
+
+    def tried(self, changes: Mapping[str, Any]) -> tuple[Recipe, list[str]]:
+        """The same recipe with those changes that are right, and a sentence for each that is not.
+
+        Where keys do not fit each other, the recipe that is given back has another ``batch_size``.
+        """
+        known = list(type(self).model_fields)
+        problems = [_unknown_key(key, known) for key in changes if key not in known]
+        values = {**self.model_dump(), **{key: value for key, value in changes.items() if key in known}}
+        child, wrong = _validated(values)
+        problems += wrong.values()
+        if child is None and any(wrong):
+            # The rules between keys run only once each key is right by itself.
+            values |= {key: getattr(self, key) for key in wrong if key}
+            child, between = _validated(values)
+            problems += between.values() if not {"batch_size", "accumulate", "processes"} & set(wrong) else []
+        if child is None:
+            child = Recipe.model_validate(
+                {**values, "batch_size": int(values["accumulate"]) * int(values["processes"])}
+            )
+        return child, problems
 
     def differences(self, other: Recipe) -> dict[str, tuple[Any, Any]]:
         """Fields in which two recipes differ: ``{field: (mine, theirs)}``."""
@@ -184,10 +205,33 @@ def of_length(steps: int, evaluations: int = EVALUATIONS) -> dict[str, int]:
     }
 
 
-def _wrong_value(item: Any) -> str:
-    """A sentence on a value that a recipe cannot take."""
-    message = item["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should", "must", 1)
+MEANT = {
+    "preset": "a preset is named by base, such as base=scratch:1m",
+    "model": "what a run starts from is base, such as base=scratch:1m or a model folder",
+    "epochs": "the length of a run is steps",
+    "lr": 'did you mean "learning_rate"?',
+    "eta": 'did you mean "learning_rate"?',
+}
+"""Words of other tools, which no spelling leads to the right key from."""
+
+
+def _unknown_key(key: str, known: list[str]) -> str:
+    return f'"{key}" is not part of a recipe; {MEANT.get(key) or nearest(key, known)}'
+
+
+def _validated(values: Mapping[str, Any]) -> tuple[Recipe | None, dict[str, str]]:
+    """The recipe of values, or by key a sentence on each that is wrong; under no name, what does not fit together."""
+    from pydantic import ValidationError
+
+    try:
+        return Recipe.model_validate(values), {}
+    except ValidationError as error:
+        return None, dict(_wrong_value(item) for item in error.errors())
+
+
+def _wrong_value(item: Any) -> tuple[str, str]:
+    """A key and a sentence on the value that it cannot take."""
     if not item["loc"]:
-        return f"recipe: {message}"
-    given = item.get("input")
-    return f"{'.'.join(map(str, item['loc']))} {message.split(', unable to')[0]}; got {given!r}"
+        return "", item["msg"].removeprefix("Value error, ")
+    key = str(item["loc"][0])
+    return key, f"{key} must be {expected(Recipe, key)}; got {shown(item['input'])}"
