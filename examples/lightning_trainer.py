@@ -29,20 +29,16 @@ def main(folder: str, changes: Mapping[str, Any], **more: Any) -> list[float]:
     """Train; the mean loss per supervised token of each step. ``more`` goes to the Trainer."""
     module = TaskModule(folder, changes)
     data = TaskData(module.parts)
-    recipe, processes = module.recipe, int(os.environ.get("WORLD_SIZE", "1"))
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
     kept = Path(folder) / "by-lightning"
     trainer = pl.Trainer(
-        max_steps=recipe.steps,
-        accumulate_grad_batches=recipe.accumulate,
+        **module.trainer_settings(),  # steps, micro-batches of a step, and dev judged every recipe.eval_every steps
         accelerator="cpu",
         devices=processes,
         strategy="ddp" if processes > 1 else "auto",
         # A row or metric by name, as the trackers have them: loss, dev_loss, dev_field_f1, ...
         callbacks=[ModelCheckpoint(kept / "checkpoints", monitor="dev_loss"), EarlyStopping("dev_loss")],
         logger=CSVLogger(kept, name="log"),
-        log_every_n_steps=1,
-        val_check_interval=recipe.eval_every * recipe.accumulate,
-        check_val_every_n_epoch=None,
         enable_progress_bar=False,
         enable_model_summary=False,
         **more,

@@ -127,6 +127,38 @@ def test_what_trainer_and_recipe_do_not_agree_on_is_said(voice, tmp_path):
         TaskData(module.parts, {"steps": 3})
 
 
+def test_a_callback_is_not_left_to_wait_for_what_nobody_measures(voice, tmp_path, caplog):
+    module = TaskModule(parts_of(voice))
+    best = ModelCheckpoint(tmp_path / "best", monitor="dev_field_f1", mode="max")
+    with pytest.raises(InputError, match=r"ModelCheckpoint watches dev_field_f1.* ends after 12 batches"):
+        trainer(tmp_path, callbacks=[best], enable_checkpointing=True).fit(module, TaskData(module.parts))
+    module = TaskModule(parts_of(voice))
+    kept = {"callbacks": [best, EarlyStopping("dev_loss")], "enable_checkpointing": True}
+    one = trainer(tmp_path, **module.trainer_settings(), **kept, precision="bf16-mixed")
+    one.fit(module, TaskData(module.parts))
+    assert Path(best.best_model_path).is_file()
+    assert one.global_step == module.recipe.steps
+
+
+class Seen(pl.Callback):
+    """The rows that a module was trained on."""
+
+    def __init__(self) -> None:
+        self.rows: list[str] = []
+
+    def on_train_batch_start(self, trainer, module, batch, index) -> None:
+        self.rows += batch.batch.rows
+
+
+def test_every_epoch_of_a_trainer_has_all_rows(voice, tmp_path):
+    module, seen = TaskModule(parts_of(voice, steps=9, accumulate=1, batch_size=128)), Seen()
+    epochs = {"accumulate_grad_batches": 1, "max_steps": -1, "max_epochs": 3, "limit_val_batches": 0}
+    one = trainer(tmp_path, **epochs, callbacks=[seen])
+    one.fit(module, TaskData(module.parts))
+    assert one.global_step == 3 * module.parts.steps_per_epoch
+    assert sorted(seen.rows) == sorted(3 * [example.row for example in module.parts.bench.train])
+
+
 def test_clipping_by_the_trainer_is_said_beside_the_recipes_own(voice, tmp_path, caplog):
     module = TaskModule(voice, {**CHANGES, "clip_norm": 0.5})
     one = trainer(tmp_path, fast_dev_run=True, gradient_clip_val=2.0)

@@ -1,60 +1,27 @@
-"""Tasks for a Lightning ``Trainer``: a module and a data module for any task folder and recipe (extra: lightning).
-
-::
-
-    import pytorch_lightning as pl
-    from hone.lightning import TaskData, TaskModule
-
-    module = TaskModule("voice", {"steps": 400})
-    trainer = pl.Trainer(max_steps=module.recipe.steps, callbacks=[pl.callbacks.ModelCheckpoint(monitor="dev_loss")])
-    trainer.fit(module, TaskData(module.parts))
-    module.save("voice/by-lightning")
-
-The loss, its normalisation over the tokens of the whole step, optimizers, schedule, clipping and the order of the data
-are the recipe's, on any number of processes and micro-batches. The Trainer decides the rest: precision, devices, when
-to validate, what to keep. Its checkpoints are pickles of Lightning's own, and law 1 (exact resume) is the engine's.
-
-The names of what is logged are those of the trackers: ``loss``, ``learning_rate``, ``grad_norm``,
-``tokens_per_second``, ``dev_loss`` and ``dev_METRIC``.
-"""
+"""One recipe on one task as a LightningModule: its loss, optimizers, schedule, clipping, judging and answers."""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning import LightningModule
 from torch import Tensor
 
 from hone.errors import InputError
-from hone.own_loops import StepBatch, TrainingParts, training_parts
-from hone.task.recipe import Recipe
+from hone.lightning.agreement import check_agreement, check_judging, settings_of
+from hone.lightning.data import NO_TEST, Source, Wish, parts_of
+from hone.own_loops import StepBatch
 from hone.train.averaging import Average
-from hone.train.batches import Batch, collate
-from hone.train.source import Cursor
+from hone.train.batches import Batch
 
-try:
-    from pytorch_lightning import LightningDataModule, LightningModule
-    from pytorch_lightning.utilities import rank_zero_info
-except ImportError as error:
-    raise ImportError('hone.lightning needs pytorch-lightning: pip install "hone-lm[lightning]"') from error
-
-DEV_ROWS = 64
-"""Rows of a batch that the loss on dev is measured on."""
-PREDICTED_ROWS = 32
 DEV_RUN_ROWS = 4
 """Rows that are scored in a ``fast_dev_run``."""
 AVERAGE = "hone_average"
-NO_TEST = (
-    "the sealed test is read once, on the certified artifact, and not by a Trainer: validate on dev with "
-    "trainer.validate, export the saved model, and let hone solve score the test"
-)
-
-Source = str | Path | TrainingParts
-Wish = Recipe | Mapping[str, Any] | None
 
 
 class TaskModule(LightningModule):
@@ -87,33 +54,34 @@ class TaskModule(LightningModule):
 
     # Training.
 
+    def trainer_settings(self) -> dict[str, Any]:
+        """What a Trainer has to be given to carry the recipe out: ``pl.Trainer(**module.trainer_settings(), ...)``.
+
+        Steps, micro-batches of a step, and dev judged at each ``eval_every``: callbacks that watch ``dev_loss`` or the
+        task's metric act then.
+        """
+        return settings_of(self.recipe)
+
     def on_fit_start(self) -> None:
-        """Check that Trainer and recipe agree, and say where they need not.
+        """Check that Trainer and recipe agree, and say where they need not; see :func:`check_agreement`.
 
         Raises:
             InputError: when the Trainer accumulates other numbers of batches than the recipe cuts a step into.
         """
-        trainer, recipe = self.trainer, self.recipe
-        if trainer.accumulate_grad_batches != recipe.accumulate:
-            raise InputError(
-                f"the recipe cuts a step into {recipe.accumulate} micro-batches and the Trainer accumulates "
-                f"{trainer.accumulate_grad_batches}; give it accumulate_grad_batches={recipe.accumulate}"
-            )
-        planned = trainer.estimated_stepping_batches
-        if planned != recipe.steps and not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            rank_zero_info(
-                f"the schedule is planned for {recipe.steps:,} steps and the Trainer will make {planned:,}; "
-                f"max_steps={recipe.steps} makes them equal"
-            )
-        if trainer.gradient_clip_val is not None:
-            rank_zero_info(
-                f"gradients are clipped at the Trainer's gradient_clip_val {trainer.gradient_clip_val:g}, "
-                f"and not at the recipe's clip_norm {recipe.clip_norm:g}"
-            )
+        recipe = self.recipe
+        check_agreement(self.trainer, recipe)
         if recipe.average:
             self._average = Average(self.parts.model, recipe.average)
             if self._average_to_load is not None:
                 self._average.load(self._average_to_load["tensors"], self._average_to_load["updates"])
+
+    def on_train_start(self) -> None:
+        """Check that dev is judged before the end, where a callback waits for it; see :func:`check_judging`.
+
+        Raises:
+            InputError: when a callback watches what would never be measured.
+        """
+        check_judging(self.trainer, self.recipe)
 
     def training_step(self, step: StepBatch, index: int) -> Tensor:
         """The micro-batch's share of the step's mean loss per supervised token.
@@ -229,88 +197,6 @@ class TaskModule(LightningModule):
         self._average_to_load = checkpoint.get(AVERAGE)
 
 
-class TaskData(LightningDataModule):
-    """The rows of a task in the order of a recipe, dealt to processes, as a LightningDataModule.
-
-    Args: as of :class:`TaskModule`; best the same parts, so that the data is prepared once.
-    """
-
-    def __init__(self, task: Source, recipe: Wish = None) -> None:
-        super().__init__()
-        self.parts = parts_of(task, recipe)
-
-    def train_dataloader(self) -> _Steps:
-        """Micro-batches of this process. A Lightning epoch has as many steps as the first pass over the rows."""
-        return _Steps(self.parts, *self._place())
-
-    def val_dataloader(self) -> _Loader:
-        """All dev rows, those of similar length together, each batch dealt to the processes."""
-        examples = sorted(self.parts.bench.dev, key=lambda example: len(example.ids))
-        return self._dealt([(example,) for example in examples], DEV_ROWS, collate)
-
-    def predict_dataloader(self) -> _Loader:
-        """The dev rows as dicts, each batch dealt to the processes."""
-        return self._dealt([row.fields for row in self.parts.bench.data.dev], PREDICTED_ROWS, list)
-
-    def _dealt(self, rows: Sequence[Any], size: int, make: Any) -> _Loader:
-        """Batches of rows, as many on every process: the Trainer refuses a process without any."""
-        rank, processes = self._place()
-        return _Loader([rows[start : start + size][rank::processes] for start in range(0, len(rows), size)], make)
-
-    def test_dataloader(self) -> Any:
-        """Refuse: the test is scored once, on the certified artifact (law 9).
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(NO_TEST)
-
-    def _place(self) -> tuple[int, int]:
-        trainer = self.trainer
-        return (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
-
-
-class _Steps:
-    """Micro-batches of one process, a Lightning epoch at a time; where it stands goes into Lightning's checkpoints."""
-
-    def __init__(self, parts: TrainingParts, rank: int, processes: int) -> None:
-        self._parts, self._rank, self._processes = parts, rank, processes
-        self._cursor, self._done = Cursor(), 0
-
-    def __len__(self) -> int:
-        return self._parts.steps_per_epoch * self._parts.recipe.accumulate
-
-    def __iter__(self) -> Iterator[StepBatch]:
-        while self._done < self._parts.steps_per_epoch:
-            rows, following = self._parts.source.read(self._cursor)
-            for step in self._parts.share_of_step(rows, rank=self._rank, processes=self._processes):
-                if step.is_last:  # told before it is handed out: a checkpoint is written while it is held
-                    self._cursor, self._done = following, self._done + 1
-                yield step
-        self._done = 0
-
-    def state_dict(self) -> dict[str, int]:
-        """Where it stands."""
-        return {"epoch": self._cursor.epoch, "index": self._cursor.index, "done": self._done}
-
-    def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go on from there."""
-        self._cursor, self._done = Cursor(state["epoch"], state["index"]), state["done"]
-
-
-class _Loader:
-    """Parts of some rows, each made into a batch when its turn comes."""
-
-    def __init__(self, parts: Sequence[Any], make: Any) -> None:
-        self._parts, self._make = parts, make
-
-    def __len__(self) -> int:
-        return len(self._parts)
-
-    def __iter__(self) -> Iterator[Any]:
-        return map(self._make, self._parts)
-
-
 class _StepBooks:
     """Loss, tokens and time of the optimizer step that is under way."""
 
@@ -350,16 +236,3 @@ class _Sums:
         sums = strategy.reduce(torch.tensor([self._total, self._terms], dtype=kind, device=device), reduce_op="sum")
         self._total, self._terms = 0.0, 0
         return (sums[0] / sums[1].clamp(min=1)).float()
-
-
-def parts_of(task: Source, recipe: Wish) -> TrainingParts:
-    """The parts of a task folder, or those given.
-
-    Raises:
-        InputError: when there are both parts and a recipe.
-    """
-    if not isinstance(task, TrainingParts):
-        return training_parts(task, recipe, say=rank_zero_info, carried_out=("average", "clip_norm"))
-    if recipe is not None:
-        raise InputError("the parts have a recipe; give the task folder with another recipe, or the parts alone")
-    return task
