@@ -23,7 +23,7 @@ from hone.files import locked
 from hone.task.recipe import Recipe
 from hone.train.batches import Batch, PackedRow, collate
 from hone.train.compiling import Compiler, compile_of, first_steps, shapes_vary
-from hone.train.fabric import COLLECT_EVERY, connect, cpu_threads, forward_of, precision_of, quiet_collector
+from hone.train.fabric import COLLECT_EVERY, connect, cpu_threads, forward_of, precision_of, undisturbed
 from hone.train.generators import generators_of_a_run
 from hone.train.guards import choices, first_loss_line, stop_non_finite
 from hone.train.horizon import FixedHorizon, Horizon
@@ -117,7 +117,7 @@ def fit(  # noqa: PLR0913  (four things are needed; the others are named and hav
         on_rehearsal=on_rehearsal if first else None,
     )
     lock = locked(folder / ".training", f"the run {folder}") if first else contextlib.nullcontext()
-    with lock, generators_of_a_run(recipe.seed, fabric.global_rank), cpu_threads(recipe.threads), quiet_collector():
+    with lock, generators_of_a_run(recipe.seed, fabric.global_rank), cpu_threads(recipe.threads), undisturbed():
         run = _Run(fabric, model, objective, source, recipe, caller, folder)
         return run.go(until_step, save_every or recipe.eval_every)
 

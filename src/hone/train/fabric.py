@@ -16,6 +16,7 @@ from hone.errors import InputError
 from hone.hardware import accelerator
 from hone.model.faster import obstacle
 from hone.task.recipe import Recipe
+from hone.train.pages import kept_pages
 from hone.train.sharding import shard
 
 if TYPE_CHECKING:
@@ -153,16 +154,18 @@ def cpu_threads(count: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def quiet_collector() -> Iterator[None]:
-    """Keep Python's garbage collector from walking all imported modules in the middle of steps.
+def undisturbed() -> Iterator[None]:
+    """Keep Python's garbage collector and the C library's allocator from doing their own work in the middle of steps.
 
     What is there now is set aside without being looked at: a collection before would take longer than a small run.
+    Freed memory stays with the process until the end (:mod:`hone.train.pages`).
     """
     was_on = gc.isenabled()
     gc.freeze()
     gc.disable()
     try:
-        yield
+        with kept_pages():
+            yield
     finally:
         gc.unfreeze()
         if was_on:

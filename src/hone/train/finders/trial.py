@@ -13,7 +13,7 @@ from torch import nn
 from hone.hardware import machine, peak_rss_bytes, reset_peak_rss, rss_bytes
 from hone.task.recipe import Recipe
 from hone.train.batches import Batch, PackedRow, collate
-from hone.train.fabric import connect, cpu_threads, precision_of, quiet_collector
+from hone.train.fabric import connect, cpu_threads, precision_of, undisturbed
 from hone.train.generators import generators_of_a_run
 from hone.train.objectives import Objective, objective_for
 from hone.train.source import share_of
@@ -70,7 +70,7 @@ class Trial:
 @contextlib.contextmanager
 def tried(model: nn.Module, recipe: Recipe, objective: Objective | None) -> Iterator[Trial]:
     """A trial with the generators, threads and collector of a run, which are the caller's again behind the block."""
-    with generators_of_a_run(recipe.seed, 0), cpu_threads(recipe.threads), quiet_collector():
+    with generators_of_a_run(recipe.seed, 0), cpu_threads(recipe.threads), undisturbed():
         yield Trial(model, recipe, objective)
 
 
