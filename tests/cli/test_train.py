@@ -35,7 +35,8 @@ def said(capsys, *words, status=2):
 @pytest.mark.parametrize(
     ("words", "sentences"),
     [
-        (["--minutes", "0"], ["--minutes must be above 0; got 0"]),
+        (["--minutes", "0"], ["--minutes: expected minutes above 0", 'got "0"']),
+        (["--pause-after", "nan"], ["--pause-after: expected minutes above 0", 'got "nan"']),
         (["--minutes", "2", "--steps", "5"], ["--minutes 2 plans the steps, and steps 5 are set"]),
         (
             ["--minutes", "2", "--set", "schedule=warmup-cosine"],
@@ -48,7 +49,9 @@ def said(capsys, *words, status=2):
         ),
         (["--minutes", "2", "--find", "rate"], ["--minutes has no effect on --find"]),
         (["--dry-run", "--name", "x", "--pause-after", "1"], ["--name has no effect", "--pause-after has no effect"]),
-        (["--set", "base=scratch:7m"], ['preset "7m" is not known']),
+        (["--set", "base=scratch:7m"], ['preset "7m" is not known', "There are tiny, 500k, 1m"]),
+        (["--steps", "5", "--set", "steps=6"], ["--set steps stands twice: 6 and 5"]),
+        (["--set", "freeze=[*a*]"], ["put its texts in quotes"]),
         (["--set", "base=./nowhere"], ["nowhere"]),
         (["--set", "objective=tag-tokens", "--set", "mask_share=0.3"], ["of kind classify", "only objective masked"]),
         (["--set", "replay=gone.txt", "--set", "replay_share=0.1", *TINY, "--steps", "2"], ["gone.txt"]),
@@ -57,6 +60,46 @@ def said(capsys, *words, status=2):
 def test_wrong_input_is_told_with_what_to_do(folder, capsys, words, sentences):
     text = said(capsys, *words)
     assert all(sentence in text for sentence in sentences), text
+
+
+@pytest.mark.parametrize(
+    ("words", "problems"),
+    [
+        (["--set", "learning_rat=1", "--set", "batch_size=0", "--set", "steps=x"], 3),
+        (
+            ["--set", "processes=2", "--set", "strategy=fsdp", "--set", "optimizer=adafactor", "--set", "compile=true"],
+            2,
+        ),
+        (["--set", "base=scratch:7m", "--seed", "one", "--minutes", "2", "--set", "schedule=warmup-cosine"], 3),
+        (["--set", "preset=nonsense", "--parent", "9", "--minutes", "2", "--steps", "3"], 3),
+    ],
+)
+def test_what_the_words_alone_show_is_refused_at_once_before_anything_is_read(
+    folder, capsys, monkeypatch, words, problems
+):
+    def read(*_, **__):
+        raise AssertionError("nothing is to be read or imported")
+
+    monkeypatch.setattr("hone.data.prepare.prepare", read)
+    monkeypatch.setattr("hone.processes.warm_up", read)
+    assert main(["train", "banking", *words, "--json"]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert len(document["error"]["problems"]) == problems, document
+    assert not (folder / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--set", "freeze=*embd*"], 'freeze "*embd*" matches none of the'),
+        (["--set", "rope_theta=2"], "induction heads need"),
+    ],
+)
+def test_a_key_that_the_model_has_no_part_for_is_refused_before_tokens_are_made(folder, capsys, words, sentence):
+    text = said(capsys, *words, "--steps", "4")
+    assert sentence in text
+    assert "train tokens" not in text
+    assert Lab(folder).runs() == []
 
 
 def test_a_base_with_another_models_tokenizer_is_refused(folder, capsys, tmp_path):

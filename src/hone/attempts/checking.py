@@ -9,6 +9,7 @@ from hone.errors import InputError
 from hone.evaluate.reading import MASKED_METRICS
 from hone.task.recipe import Recipe, of_length
 from hone.task.spec import Task
+from hone.train.refusals import refusals
 
 OBJECTIVES = {
     "classify": ("next-token", "classify-sequence"),
@@ -27,7 +28,13 @@ def check_recipe(recipe: Recipe, task: Task) -> None:
     Raises:
         InputError: with all such keys, what each needs, and what to set instead.
     """
-    problems = [
+    if problems := problems_of(recipe, task):
+        raise InputError(problems)
+
+
+def problems_of(recipe: Recipe, task: Task) -> list[str]:
+    """What :func:`check_recipe` refuses: combinations that cannot be carried out, and keys that could not act."""
+    return [
         *_start(recipe),
         *_objective(recipe, task),
         *_batches(recipe),
@@ -38,8 +45,6 @@ def check_recipe(recipe: Recipe, task: Task) -> None:
             for key, why in idle(recipe, task).items()
         ),
     ]
-    if problems:
-        raise InputError(problems)
 
 
 def idle(recipe: Recipe, task: Task) -> dict[str, str]:
@@ -67,12 +72,16 @@ def changed(start: Recipe, changes: Mapping[str, Any], task: Task) -> tuple[Reci
     parent had set for something else is not what the user is to be blamed for.
 
     Raises:
-        InputError: for changes that are not a recipe's, all at once.
+        InputError: for changes that are not a recipe's, and those that cannot act together, all at once.
     """
     steps = changes.get("steps")
     follows = of_length(steps) if isinstance(steps, int) else {}
     follows = {key: value for key, value in follows.items() if key not in changes}
-    recipe, reasons = without_idle(start.child(**{**follows, **changes}), task, changes)
+    recipe, problems = start.tried({**follows, **changes})
+    recipe, reasons = without_idle(recipe, task, changes)
+    problems += problems_of(recipe, task)
+    if problems:
+        raise InputError(problems)
     return recipe, follows, reasons
 
 
@@ -190,7 +199,7 @@ def _batches(recipe: Recipe) -> list[str]:
 def _several(recipe: Recipe) -> list[str]:
     if recipe.strategy == "fsdp" and recipe.processes == 1:
         return ["strategy fsdp shards the model over processes, and there is 1; set processes=2 or more"]
-    return []
+    return refusals(recipe)
 
 
 def _rows(recipe: Recipe) -> list[str]:

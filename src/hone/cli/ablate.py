@@ -10,6 +10,7 @@ from typing import Any
 
 from hone.cli.interrupt import stoppable
 from hone.cli.places import is_task_folder, task_folder
+from hone.cli.taking import minutes
 from hone.errors import InputError
 
 WHEN_STOPPED = "stopped; every model that was done is kept: repeat the command to go on"
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="names of rules, as hone look and hone data show them, or optional ones such as label-suspect; a word "
         "that is a task folder is FOLDER (default: this one)",
     )
-    parser.add_argument("--minutes", type=float, default=10.0, help="the box, over all calls (default 10)")
+    parser.add_argument("--minutes", type=minutes, default=10.0, help="the box, over all calls (default 10)")
     parser.add_argument("--seeds", type=int, default=3, help="3 to 10; more if there is time (default 3)")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from hone.cli.interrupt import GO_ON as WHEN_STOPPED
 from hone.cli.interrupt import stoppable
 from hone.cli.places import HELP_FOLDER, task_folder
+from hone.cli.taking import minutes
 
 __all__ = ["WHEN_STOPPED", "add_arguments", "run"]
 TRACKERS = "tensorboard, wandb (offline), mlflow"
@@ -20,7 +21,7 @@ EXAMPLE_CHARS = 90
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments; ``--json`` and ``--quiet`` are declared for every verb."""
     parser.add_argument("folder", nargs="?", default=".", metavar="FOLDER", help=HELP_FOLDER)
-    parser.add_argument("--minutes", type=float, default=30.0, help="the box, over all calls (default 30)")
+    parser.add_argument("--minutes", type=minutes, default=30.0, help="the box, over all calls (default 30)")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
     parser.add_argument("--no-smoke", action="store_true", help="leave out the smoke run before the attempts")
     parser.add_argument(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import math
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
@@ -20,6 +22,17 @@ def given(arguments: Iterable[str]) -> frozenset[str]:
         if word.startswith("--"):
             found.append(word.partition("=")[0])
     return frozenset(found)
+
+
+def minutes(text: str) -> float:
+    """Minutes of an option, for argparse, which says the sentence of the error."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f'expected minutes above 0, such as 5 or 0.5; got "{text}"')
+    return value
 
 
 def refuse_untaken(

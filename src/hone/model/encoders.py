@@ -85,7 +85,9 @@ def encoder_preset(name: str) -> EncoderShape:
         InputError: for an unknown name, with the nearest known one.
     """
     if name not in ENCODER_PRESETS:
-        raise InputError(f'preset "{name}" is not known; {nearest(name, list(ENCODER_PRESETS))}')
+        near = nearest(name, list(ENCODER_PRESETS))
+        there = f" There are {', '.join(ENCODER_PRESETS)}" if near.startswith("did") else ""
+        raise InputError(f'preset "{name}" is not known; {near}{there}')
     return ENCODER_PRESETS[name]
 
 

@@ -75,6 +75,15 @@ def place_induction_heads(model: nn.Module, *, seed: int, std: float) -> None:
             _induction_head(layers[1].self_attn, room, head, (read, note, copy), std)
 
 
+def check_room(model: nn.Module) -> None:
+    """Check that a model's shape has room for the circuit.
+
+    Raises:
+        InputError: with the numbers.
+    """
+    _Room(model.config)
+
+
 class _Room:
     """Where in the heads of this shape the circuit goes."""
 

@@ -107,7 +107,9 @@ def preset(name: str) -> Shape:
             "classify-sequence or tag-tokens"
         )
     if plain not in PRESETS or arch not in ("", "llama", "qwen3"):
-        raise InputError(f'preset "{name}" is not known; {nearest(name, [*PRESETS, *(f"{p}-qwen3" for p in PRESETS)])}')
+        near = nearest(name, [*PRESETS, *(f"{p}-qwen3" for p in PRESETS)])
+        hint = f"{near} There are" if near.startswith("did") else "there are"
+        raise InputError(f'preset "{name}" is not known; {hint} {", ".join(PRESETS)}, and NAME-qwen3 of each')
     return replace(PRESETS[plain], arch="qwen3") if arch == "qwen3" else PRESETS[plain]
 
 

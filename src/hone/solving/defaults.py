@@ -44,17 +44,18 @@ class Rate:
     """Seconds of scoring all dev rows at the end."""
 
 
-def default_recipe(task: Task, data: DataVersion, *, seed: int, threads: int, base: str | None = None) -> Recipe:
+def default_recipe(task: Task, data: DataVersion | None, *, seed: int, threads: int, base: str | None = None) -> Recipe:
     """The recipe that ``hone solve`` tries first; its number of steps is set by :func:`planned`.
 
     With a ``base`` it is that for this base instead of the task's: what a model is trained with follows from it.
+    Without ``data``, before that is read, it lacks the data's id, and the vocabulary is that for a few labels.
     """
     base = base or task.base
     if base == "scratch":
         base = FROM_SCRATCH.get(task.kind, "scratch:bert-1m" if task.kind in LISTED else "scratch:1m")
     values: dict[str, object] = {
         "base": base,
-        "data": data.id,
+        "data": "" if data is None else data.id,
         "context": task.device.context,
         "seed": seed,
         "threads": threads,
@@ -67,7 +68,7 @@ def default_recipe(task: Task, data: DataVersion, *, seed: int, threads: int, ba
         values |= {"batch_size": 24, "decay_share": 0.5, "swap_values": 0.4}
         values |= {"vocab_size": 1632} if from_scratch else {}
     if task.kind == "classify" and from_scratch:
-        values |= {"vocab_size": max(2048, 1280 + len(data.labels))}
+        values |= {"vocab_size": max(2048, 1280 + (0 if data is None else len(data.labels)))}
     if task.kind == "language-model":
         # A row is a whole context of supervised tokens: a few rows are a batch.
         values |= {"batch_size": 8}
