@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from hone.cli.interrupt import GO_ON as WHEN_STOPPED
 from hone.cli.interrupt import stoppable
 from hone.cli.places import HELP_FOLDER, task_folder
-from hone.errors import InputError
+from hone.cli.refusing import refuse, start_of
+from hone.cli.taking import minutes
 
 if TYPE_CHECKING:
     from hone.attempts import AttemptReport
@@ -37,16 +38,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change a key of the recipe, for example --set learning_rate=3e-3; may be repeated",
     )
-    parser.add_argument("--steps", type=int, help="optimizer steps of the whole schedule, as --set steps=N")
+    parser.add_argument("--steps", metavar="N", help="optimizer steps of the whole schedule, as --set steps=N")
     parser.add_argument(
         "--minutes",
-        type=float,
+        type=minutes,
         help="plan size, steps and schedule for a box of so many minutes and end with it; repeated, the command goes "
         "on in the same box",
     )
     parser.add_argument(
         "--pause-after",
-        type=float,
+        type=minutes,
         metavar="MINUTES",
         help="save and stop after so many; repeated, the command goes on",
     )
@@ -59,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--parent", metavar="RUN", help="start from this run's recipe and compare with it")
     parser.add_argument("--hypothesis", default="", help="why the change should help; kept with the run")
     parser.add_argument("--name", default="", help="of the run (default: the changes, or attempt)")
-    parser.add_argument("--seed", type=int, help="of everything random, as --set seed=N")
+    parser.add_argument("--seed", metavar="N", help="of everything random, as --set seed=N")
     parser.add_argument(
         "--tracker", action="append", default=[], metavar="NAME", help="mirror the run; may be repeated"
     )
@@ -68,15 +69,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out the verb; the exit status."""
     folder = task_folder(args.folder)
-    changes = _changes(args)
+    changes, problems = _changes(args)
     from hone.solving.joined import check_started, follow, started_processes
 
     if group := started_processes() > 1:
         check_started()
-        changes.setdefault("processes", started_processes())
-        if int(os.environ["RANK"]) > 0:
-            follow(folder)
-            return 0
+        if changes.setdefault("processes", started_processes()) != started_processes():
+            there = f"torchrun has started {started_processes()}; leave processes out"
+            problems.append(f"processes {changes['processes']} are set, and {there}")
+    refuse(folder, args.parent, changes, problems, lambda recipe: _wish(args, folder, recipe, changes))
+    if group and int(os.environ["RANK"]) > 0:
+        follow(folder)
+        return 0
     if not group:
         from hone.processes import warm_up
 
@@ -107,15 +111,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _changes(args: argparse.Namespace) -> dict[str, Any]:
-    """The keys that the command line sets.
-
-    Raises:
-        InputError: for words that are no changes, and options that say two things.
-    """
-    changes = read_changes(args.changes)
-    changes |= {key: value for key in ("steps", "seed") if (value := getattr(args, key)) is not None}
-    problems = []
+def _changes(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """The keys that the command line sets; a sentence for each word that sets none, and for what says two things."""
+    short = [f"{key}={value}" for key in ("steps", "seed") if (value := getattr(args, key)) is not None]
+    changes, problems = read_changes([*args.changes, *short])
     if args.minutes is not None and "steps" in changes:
         problems.append(
             f"--minutes {args.minutes:g} plans the steps, and steps {changes['steps']} are set; leave one out "
@@ -133,9 +132,7 @@ def _changes(args: argparse.Namespace) -> dict[str, Any]:
         for option in sorted({"--pause-after", "--name", "--hypothesis", "--tracker"} & args.given)
         for what in (["--find"] if args.find else ["--dry-run"] if args.dry_run else [])
     ]
-    if problems:
-        raise InputError(problems)
-    return changes
+    return changes, problems
 
 
 def _wish(args: argparse.Namespace, folder: Path, recipe: Recipe, changes: Mapping[str, Any]) -> Wish:
@@ -179,11 +176,10 @@ def _ask(args: argparse.Namespace, wish: Wish, show: Show, pressed: threading.Ev
     return 0
 
 
-def read_changes(words: Sequence[str]) -> dict[str, Any]:
-    """``key=value`` words as typed values, read as YAML reads them (and 3e-3 as a number).
+def read_changes(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """``key=value`` words as typed values, read as YAML reads them (and 3e-3 as a number; ``*name*`` as a text).
 
-    Raises:
-        InputError: for words without ``=`` and keys that stand twice, all at once.
+    Also a sentence for each word without ``=``, each key that stands twice and each list that YAML cannot read.
     """
     import yaml
 
@@ -197,10 +193,13 @@ def read_changes(words: Sequence[str]) -> dict[str, Any]:
         elif key in changes:
             problems.append(f"--set {key} stands twice: {changes[key]} and {text}; keep one")
         else:
-            changes[key] = _number(text.strip(), yaml.safe_load)
-    if problems:
-        raise InputError(problems)
-    return changes
+            try:
+                changes[key] = _number(text.strip(), yaml.safe_load)
+            except yaml.YAMLError:
+                changes[key] = text.strip()
+                if text.strip()[0] in "[{":
+                    problems.append(f'--set {word}: {text} is no list to YAML; put its texts in quotes: ["*a*", "b"]')
+    return changes, problems
 
 
 def _number(text: str, otherwise: Any) -> Any:
@@ -215,19 +214,15 @@ def _recipe(folder: Path, parent: str | None, changes: Mapping[str, Any]) -> tup
     from hone.attempts.checking import changed
     from hone.data.prepare import prepare
     from hone.data.task_file import load_task
-    from hone.hardware import usable_cores
     from hone.lab.lab import Lab
-    from hone.solving.defaults import default_recipe
-    from hone.task.recipe import Recipe
 
     task = load_task(folder)
     if parent is not None:
-        origin = Lab(folder, say=lambda line: None).run(parent)
-        start, source = Recipe.model_validate(origin.recipe), f"the recipe of run {origin.folder.name}"
+        start = start_of(folder, task, None, parent, changes)
+        source = f"the recipe of run {Lab(folder, say=lambda line: None).run(parent).folder.name}"
     else:
         data = prepare(task, folder, folder / ".hone" / "cache", lambda line: None)
-        base = changes.get("base") if isinstance(changes.get("base"), str) else None
-        start = default_recipe(task, data, seed=0, threads=usable_cores(), base=base)
+        start = start_of(folder, task, data, None, changes)
         source = f"the shipped default for {task.kind} with base {start.base}"
     recipe, derived, idle = changed(start, changes, task)
     lines = [f"recipe: {source}"]

@@ -16,6 +16,7 @@ from hone.attempts.bench import base_of
 from hone.attempts.boxed import PLAN_FILE, Plan, group_speed, plan_box
 from hone.attempts.checking import check_recipe
 from hone.attempts.finding import find
+from hone.attempts.shaping import acts_on_parts, check_parts
 from hone.data.making import record
 from hone.data.prepare import DataVersion, prepare
 from hone.data.task_file import load_task
@@ -192,6 +193,8 @@ class _Single:
         if not self.recipe.base.startswith("scratch"):
             # What is wrong with a base is said here: its tokenizer is read, its weights are not.
             _ = base_of(self.recipe, self.data.labels, task_marks(self.task)).vocabulary
+        if acts_on_parts(self.recipe):
+            self._work("parts", check_parts, {"recipe": self.recipe}, 1, watched)
 
     def go(self) -> AttemptReport:
         """Find or make the run, then work on it."""

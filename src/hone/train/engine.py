@@ -32,6 +32,7 @@ from hone.train.measuring import PeakMemory, Stopwatch
 from hone.train.objectives import Objective, objective_for
 from hone.train.overseeing import Looked, Overseer
 from hone.train.records import FitResult, Judgement, Status, StepRecord, early_stop_line
+from hone.train.refusals import refusals
 from hone.train.rehearsal import Rehearsal, rehearse
 from hone.train.source import BatchSource, share_of
 from hone.train.state import Progress
@@ -129,15 +130,11 @@ def _unsaid(line: str) -> None:
 
 def _check(recipe: Recipe, *, judged: bool) -> None:
     """Refuse keys that cannot act."""
-    problems = []
+    problems = refusals(recipe)
     if recipe.early_stop and not judged:
         problems.append(
             f"early_stop is {recipe.early_stop}, and nothing judges this run; set it to 0 or give an evaluation"
         )
-    if recipe.compile is True and recipe.strategy == "fsdp" and recipe.processes > 1:
-        problems.append("compile does not go with strategy fsdp here; set compile to false, or strategy to ddp")
-    if recipe.optimizer == "adafactor" and recipe.strategy == "fsdp" and recipe.processes > 1:
-        problems.append("adafactor does not go with strategy fsdp: its rows and columns are not sharded; take adamw")
     if problems:
         raise InputError(problems)
 
