@@ -66,8 +66,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
     An existing folder of that name is replaced. When the block fails nothing appears under ``path``.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f"{PART_PREFIX}{path.name}-", dir=path.parent))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f"{PART_PREFIX}{path.name}-", dir=path.parent))
+    except OSError as error:
+        raise FailedError(f"could not make a folder beside {path}: {error}; nothing was left there") from error
     try:
         yield part
         _sync_folder(part)
@@ -138,8 +141,8 @@ def locked(path: Path, what: str) -> Iterator[None]:
         ) from None
     try:
         handle.truncate(0)
-        handle.write(str(os.getpid()))
-        handle.flush()
+        with contextlib.suppress(OSError):  # the id is a courtesy: a full disk keeps nobody from what he has
+            os.write(handle.fileno(), str(os.getpid()).encode())
         yield
     finally:
         handle.close()

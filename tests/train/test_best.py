@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from combined_runs import Planted, cursor_of
 from small_runs import RECIPE, small_fit
 from torch import nn
 
 from hone.task.scores import Score
+from hone.train.checkpoints import Checkpoints
 from hone.train.records import Evaluated, Judgement
 
 EACH = RECIPE.child(eval_every=2, average=0.0)
@@ -101,8 +104,71 @@ def test_evaluations_of_what_a_rewind_undid_are_off_the_record_at_once(tmp_path:
 
     def on_guard(event: Any) -> None:
         assert event["back_to"] == 4
-        found.extend(item["step"] for item in json.loads((tmp_path / "checkpoints" / "evaluations.json").read_text()))
+        record = json.loads((tmp_path / "checkpoints" / "evaluations.json").read_text())
+        found.extend(item["step"] for item in record if not item["undone"])
 
     bad = cursor_of(8, recipe)
     small_fit(tmp_path, recipe, evaluate=evaluate, watchers=[Planted(bad)], on_guard=on_guard)
     assert found == [0, 2, 4]
+
+
+def test_the_best_stays_when_its_step_is_undone_and_the_record_says_so(tmp_path: Path) -> None:
+    """It was truly measured, and its weights are on the disk: it is the best until others are as good."""
+    recipe = EACH.child(on_spike="rewind")
+    first, second = judged([0.1, 0.2, 0.3, 0.9, 0.5, 0.6])[0], judged([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])[0]
+    gone: list[int] = []
+
+    def evaluate(module: nn.Module, step: int) -> Judgement:
+        if step == 6 and not gone:
+            gone.append(step)
+            shutil.rmtree(tmp_path / "checkpoints" / "step-00000006")
+            return first(module, step)  # type: ignore[no-any-return]
+        return second(module, step)  # type: ignore[no-any-return]
+
+    watcher = Planted(cursor_of(8, recipe))
+    _, paused = small_fit(tmp_path, recipe, evaluate=evaluate, watchers=[watcher], until_step=8)
+    _, result = small_fit(tmp_path, recipe, evaluate=evaluate, watchers=[watcher])
+    assert result.passed_over[0].back_to == 4
+    for one in (paused, result):
+        assert one.best is not None
+        assert (one.best.step, one.best.score, one.best.undone) == (6, score(0.9), True)
+        assert one.best in one.evaluations
+        assert one.best_weights == tmp_path / "checkpoints" / "best-00000006"
+    told = [(item.step, item.score.mean, item.undone) for item in result.evaluations]
+    steps = [(0, 0.1), (2, 0.2), (4, 0.3), (6, 0.9), (6, 0.4), (8, 0.5), (10, 0.6)]
+    assert told == [(step, mean, mean == 0.9) for step, mean in steps]
+
+
+def test_an_undone_best_gives_way_to_an_equal_that_is_not(tmp_path: Path) -> None:
+    evaluate, _ = judged([0.1, 0.2, 0.3, 0.2, 0.1, 0.1])
+    whole = small_fit(tmp_path / "whole", EACH, evaluate=evaluate)[1]
+    small_fit(tmp_path / "run", EACH, evaluate=evaluate, until_step=4)
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "step-00000004")
+    paused = small_fit(tmp_path / "run", EACH, evaluate=evaluate, until_step=3)[1]
+    assert [(item.step, item.undone) for item in paused.evaluations] == [(0, False), (2, False), (4, True)]
+    again = small_fit(tmp_path / "run", EACH, evaluate=evaluate)[1]
+    assert (again.best, again.evaluations) == (whole.best, whole.evaluations)
+
+
+def test_a_kill_between_the_best_and_the_record_of_it_changes_neither(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Step 4 is ahead on all rows too; step 6 leads on the subset alone, which has to count as no gain in both runs.
+    scores = ([0.1, 0.5, 0.7, 0.8, 0.6, 0.9], [0.1, 0.6, 0.7, 0.65, 0.6, 0.6])
+    recipe = EACH.child(early_stop=3)
+    whole = small_fit(tmp_path / "whole", recipe, evaluate=judged(*scores)[0])[1]
+    record = Checkpoints.save_evaluations
+
+    def killed(self: Checkpoints, items: Iterable[Evaluated]) -> None:
+        found = list(items)
+        if found[-1].step == 4:
+            raise KeyboardInterrupt
+        record(self, found)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoints, "save_evaluations", killed)
+        with pytest.raises(KeyboardInterrupt):
+            small_fit(tmp_path / "run", recipe, evaluate=judged(*scores)[0])
+    again = small_fit(tmp_path / "run", recipe, evaluate=judged(*scores)[0])[1]
+    assert (again.best, again.evaluations, again.reason) == (whole.best, whole.evaluations, whole.reason)
+    assert "3 evaluations in a row were not better" in whole.reason

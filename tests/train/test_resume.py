@@ -142,6 +142,19 @@ def test_a_damaged_state_is_named_and_the_one_before_is_used(killed: Path, name:
     assert any("going on from step 5 of 10" in line for line in said)
 
 
+@pytest.mark.parametrize("keep", [1, 2])
+def test_saving_on_behind_a_damaged_state_keeps_what_is_whole(whole: Outcome, tmp_path: Path, keep: int) -> None:
+    """A damaged state that counted as the newest would push the whole ones out."""
+    recipe = RECIPE.child(keep_states=keep)
+    small_fit(tmp_path, RECIPE, until_step=9, save_every=3)
+    (tmp_path / "checkpoints" / "step-00000009" / "state.safetensors").write_bytes(b"cut off")
+    small_fit(tmp_path, recipe, until_step=7, save_every=7)
+    assert states(tmp_path) == ["step-00000006", "step-00000007"][-keep:]
+    said: list[str] = []
+    assert small_fit(tmp_path, recipe, say=said.append)[0] == whole[0]
+    assert any("going on from step 7 of 10" in line for line in said)
+
+
 def test_another_recipe_or_other_data_is_refused_with_each_difference(killed: Path) -> None:
     with pytest.raises(InputError) as refusal:
         small_fit(killed, RECIPE.child(learning_rate=0.5, steps=12, data="d2"))

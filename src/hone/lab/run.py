@@ -158,7 +158,8 @@ class Run:
             self.stop("interrupted", type(error).__name__)
             raise
         except BaseException as error:
-            self.stop("failed", f"{type(error).__name__}: {error}")
+            with contextlib.suppress(FailedError):  # on a full disk the first error tells more than that of this note
+                self.stop("failed", f"{type(error).__name__}: {error}")
             raise
         else:
             self.stop("paused", "")

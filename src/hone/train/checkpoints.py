@@ -63,11 +63,15 @@ class Checkpoints:
     def save(self, step: int, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Path:
         """Write the state after ``step`` steps, then remove the old ones that no rule keeps.
 
+        States behind it are removed as well: a run writes one only where it found those damaged. Else they would count
+        as the newest, and what is whole would be removed in their stead.
+
         Raises:
             FailedError: when the disk refuses; earlier states are untouched.
         """
         path = self.folder / f"step-{step:08d}"
         _write(path, "state", tensors, header)
+        self.forget_after(step)
         states = self._named("step-")
         fixed = [old for old in states if self._fixed_every and _step_of(old) % self._fixed_every == 0]
         for old in states[: -self._keep]:
@@ -131,10 +135,10 @@ class Checkpoints:
         write_json(self.folder / "evaluations.json", [item.to_json() for item in items])
 
     def evaluations(self, until_step: int) -> list[Evaluated]:
-        """Evaluations that were made up to ``until_step``."""
+        """Evaluations that were made up to ``until_step``, and the best where its step was undone."""
         path = self.folder / "evaluations.json"
         items = [Evaluated.from_json(item) for item in read_json(path)] if path.exists() else []
-        return [item for item in items if item.step <= until_step]
+        return [item for item in items if item.undone or item.step <= until_step]
 
     # Where the time went.
 

@@ -107,6 +107,7 @@ class Keeper:
         self.evaluations = self._checkpoints.evaluations(progress.step)
         if (best := self._checkpoints.best()) is not None:
             self.best_weights, self.best = best
+            self._put_best_on_record()
         self._say(f"going on from step {progress.step:,} of {self._recipe.steps:,} ({saved.folder.name})")
         return progress
 
@@ -162,7 +163,8 @@ class Keeper:
             behind=(behind.epoch, behind.index),
             reason=reason,
         )
-        self.evaluations = [item for item in self.evaluations if item.step <= back.step]
+        self.evaluations = [item for item in self.evaluations if item.undone or item.step <= back.step]
+        self._put_best_on_record()
         if self._fabric.is_global_zero:
             self._checkpoints.save_evaluations(self.evaluations)
         return replace(back, cursor=behind, passed_over=(*now.passed_over, passed))
@@ -173,20 +175,25 @@ class Keeper:
         saved = self._checkpoints.newest(until_step=now.step)
         return None if saved is None else replace(self._load(saved), passed_over=now.passed_over)
 
-    def judge(self, evaluate: Callable[[nn.Module, int], Judgement], step: int) -> Evaluated:
+    def judge(self, evaluate: Callable[[nn.Module, int], Judgement | None], step: int) -> Evaluated | None:
         """Judge the kept weights in the first process, and keep them on disk when they are the best so far.
 
         Only a score that leads is asked to be confirmed, on more rows. What is no candidate is on record alone.
-        An evaluation of this step that is on record already is not made again.
+        An evaluation of this step that is on record already is not made again; one that ``evaluate`` leaves out (None)
+        is not on record.
         """
-        known = next((item for item in self.evaluations if item.step == step), None)
+        known = next((item for item in self.evaluations if item.step == step and not item.undone), None)
         if known is not None:
             return known
         with self._trainable.kept_weights() as model:
             with self._watch.running("evaluation"):
-                evaluated: Evaluated = broadcast(self._fabric, self._call(evaluate, model, step))
+                evaluated: Evaluated | None = broadcast(self._fabric, self._call(evaluate, model, step))
+            if evaluated is None:
+                return None
+            if better := evaluated.beats(self.best):
+                self.evaluations = [item for item in self.evaluations if not item.undone]
             self.evaluations.append(evaluated)
-            if evaluated.beats(self.best):
+            if better:
                 self._keep_best(evaluated, step, model)
         if self._fabric.is_global_zero:
             self._checkpoints.save_evaluations(self.evaluations)
@@ -214,6 +221,20 @@ class Keeper:
         if self._fabric.is_global_zero:
             self._checkpoints.save_seconds(step, seconds)
 
+    def _put_best_on_record(self) -> None:
+        """The best stays when a rewind or a damaged state undoes its step: it was truly measured, and is on the disk.
+
+        It then stands among the evaluations as undone, so that what is kept and what is on record never differ.
+        """
+        best = self.best
+        if best is None:
+            return
+        found = next((item for item in self.evaluations if item.same_as(best)), None)
+        if found is None:
+            found = replace(best, undone=True)
+            self.evaluations.append(found)
+        self.best = found
+
     def _load(self, saved: Saved) -> Progress:
         trainable = self._trainable
         progress = load_state(
@@ -233,7 +254,9 @@ class Keeper:
         if self._loud is not None:
             self._loud(line)
 
-    def _call(self, evaluate: Callable[[nn.Module, int], Judgement], model: nn.Module, step: int) -> Evaluated | None:
+    def _call(
+        self, evaluate: Callable[[nn.Module, int], Judgement | None], model: nn.Module, step: int
+    ) -> Evaluated | None:
         """The judgement, with mode and generators of the process as they were before."""
         if not self._fabric.is_global_zero:
             return None
@@ -242,6 +265,8 @@ class Keeper:
         try:
             with torch.no_grad():
                 judgement = evaluate(model, step)
+                if judgement is None:
+                    return None
                 found = Evaluated(
                     step=step,
                     score=judgement.score,

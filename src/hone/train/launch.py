@@ -18,6 +18,8 @@ from typing import Any, Literal, TypeVar
 from hone.errors import FailedError, InputError
 
 T = TypeVar("T")
+DYING_S = 1.0
+"""How long a process may take between the end of its connections and its own."""
 Start = Literal["forkserver", "spawn", "fork"]
 
 
@@ -66,14 +68,30 @@ def _collect(started: list[tuple[BaseProcess, Connection]]) -> list[Any]:
                 kind, value = ready.recv()
             except EOFError:
                 started[rank][0].join()
-                code = started[rank][0].exitcode
-                raise FailedError(f"process {rank} of {len(started)} died with exit status {code}") from None
+                raise _died(rank, started) from None
             if kind == "input":
                 raise InputError(value)
             if kind == "failed":
+                if (cause := _killed(started, list(waiting))) is not None:
+                    raise _died(cause, started)
                 raise FailedError(f"process {rank} of {len(started)} failed:\n{value}")
             results[rank] = value
     return [results[rank] for rank in range(len(started))]
+
+
+def _killed(started: list[tuple[BaseProcess, Connection]], waiting: list[Connection]) -> int | None:
+    """The rank of a process that was killed, which made the others fail; one that is dying has its time to do so."""
+    wait(waiting, timeout=DYING_S)
+    for rank, (process, pipe) in enumerate(started):
+        if pipe in waiting and pipe.poll():
+            process.join(DYING_S)
+        if (process.exitcode or 0) < 0:
+            return rank
+    return None
+
+
+def _died(rank: int, started: list[tuple[BaseProcess, Connection]]) -> FailedError:
+    return FailedError(f"process {rank} of {len(started)} died with exit status {started[rank][0].exitcode}")
 
 
 def _worker(work: Callable[[int], Any], rank: int, processes: int, port: int, pipe: Connection) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,6 +57,9 @@ class Evaluated:
     candidate: bool = True
     full: Score | None = None
     """The score on more rows, where it was asked for; see :attr:`Judgement.confirm`."""
+    undone: bool = False
+    """Whether the run has gone back behind this step since, for a rewind or a damaged state. It is on record only while
+    its weights are the best: they were truly measured, and stay until others are as good."""
 
     def leads(self, best: Evaluated | None) -> bool:
         """Whether its score is ahead of the best's: higher, or as high and the tie is won (:meth:`_wins_tie`)."""
@@ -69,9 +72,15 @@ class Evaluated:
         return self.leads(best) and _ahead(self.full, best.full, tie=self._wins_tie(best))
 
     def _wins_tie(self, best: Evaluated) -> bool:
-        """Of equal scores the trained one beats that of step 0, then the lower loss on dev; else the earlier stays."""
+        """Of equal scores the trained beats that of step 0, then the lower loss on dev, then what is not undone."""
         own, other = self.numbers.get("dev_loss"), best.numbers.get("dev_loss")
-        return best.step == 0 or (own is not None and other is not None and own < other)
+        if best.step == 0 or own is None or other is None or own == other:
+            return best.step == 0 or best.undone
+        return own < other
+
+    def same_as(self, other: Evaluated) -> bool:
+        """Whether both are one evaluation, whether or not its step was undone since."""
+        return replace(self, undone=other.undone) == other
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; :meth:`from_json` is the inverse."""
@@ -81,6 +90,7 @@ class Evaluated:
             "numbers": dict(self.numbers),
             "candidate": self.candidate,
             "full": None if self.full is None else self.full.to_json(),
+            "undone": self.undone,
         }
 
     @classmethod
@@ -93,6 +103,7 @@ class Evaluated:
             numbers=dict(data["numbers"]),
             candidate=data.get("candidate", True),
             full=None if full is None else Score.from_json(full),
+            undone=data.get("undone", False),
         )
 
 
@@ -134,6 +145,7 @@ class FitResult:
     loss: float | None
     """Loss of the last step; None when no step was done in this call."""
     evaluations: tuple[Evaluated, ...]
+    """In the order in which they were made; ``best`` is always one of them."""
     best: Evaluated | None
     """The best evaluation by the task metric; a tie is won by the lower ``dev_loss`` where both have one, else by the
     earlier, but for that of step 0. None where none could be: nobody judges, or only what is no candidate."""
@@ -153,6 +165,10 @@ class FitResult:
     """What the run computed with: device, precision and why, processes, threads, compiled programs, ..."""
 
 
+UNDONE = ", measured before the run went back behind that step"
+"""Behind the step of a best that is undone: what the run came to there the second time is another score."""
+
+
 def _ahead(one: Score, other: Score, *, tie: bool) -> bool:
     return not other.better_than(one) if tie else one.better_than(other)
 
@@ -160,4 +176,5 @@ def _ahead(one: Score, other: Score, *, tie: bool) -> bool:
 def early_stop_line(step: int, best: Evaluated | None, patience: int) -> str:
     """A sentence on a run that its evaluations ended."""
     named = f"; the best is that of step {best.step:,} with {best.score.name} {best.score.mean:.4g}" if best else ""
+    named += UNDONE if best is not None and best.undone else ""
     return f"ended at step {step:,}: {patience} evaluations in a row were not better than the best{named}"

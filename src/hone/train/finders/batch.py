@@ -39,6 +39,13 @@ class BatchTrial:
     peak_bytes: int
     """Memory on top of model and optimizer as they were before."""
 
+    def line(self) -> str:
+        """What it took, for a person."""
+        return (
+            f"{self.rows:,} rows ({self.tokens:,} tokens): {self.tokens_per_second:,.0f} tokens/s, "
+            f"{self.peak_bytes / 1e6:,.0f} MB"
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoundBatch:
@@ -56,15 +63,10 @@ class FoundBatch:
     """Keys of the recipe with the values to set."""
 
     def lines(self) -> list[str]:
-        """What was found, for a person."""
-        lines = [
-            f"{trial.rows:,} rows ({trial.tokens:,} tokens): {trial.tokens_per_second:,.0f} tokens/s, "
-            f"{trial.peak_bytes / 1e6:,.0f} MB"
-            for trial in self.trials
-        ]
+        """What follows from the trials, for a person; they themselves were said as they were made."""
         if not self.largest_rows:
-            return [*lines, f"not one row fits: {self.stopped}; lower the context, or take a smaller model"]
-        lines.append(f"{self.largest_rows:,} rows fit in one micro-batch; {self.stopped}")
+            return [f"not one row fits: {self.stopped}; lower the context, or take a smaller model"]
+        lines = [f"{self.largest_rows:,} rows fit in one micro-batch; {self.stopped}"]
         if self.enough_rows is None:
             lines.append(f"tokens/s were still growing at {self.largest_rows:,} rows")
         else:
@@ -118,7 +120,7 @@ def find_batch(
                 stopped, limited = f"{rows:,} ran out of memory", True
                 break
             if say is not None:
-                say(f"{rows:,} rows: {trials[-1].tokens_per_second:,.0f} tokens/s")
+                say(trials[-1].line())
             rows *= 2
             if (needed := side_by_side * _foreseen(trials)) > MEMORY_SHARE * memory.room_bytes():
                 stopped, limited = f"{rows:,} would need about {needed / 1e9:,.1f} GB, more than is free", True
