@@ -13,7 +13,8 @@ from typing import Any, get_args
 
 from hone.cli import columns as looking
 from hone.cli.columns import Looked, Proposal
-from hone.cli.proposing import propose_context, propose_dev, propose_target
+from hone.cli.lengths import propose_context
+from hone.cli.proposing import propose_dev, propose_target
 from hone.cli.task_text import task_text
 from hone.data.checking import Checker
 from hone.data.read import Found, find
@@ -87,8 +88,10 @@ def draft(args: argparse.Namespace, folder: Path, ask: Ask | None) -> Draft:
     dev = propose_dev(looked)
     desk.put("dev", dev.value, dev.why)
     _target(desk, looked)
-    context = propose_context(_task(desk, desk.values["target"], 256), looked)
+    context, overlong = propose_context(_task(desk, desk.values["target"], 256), looked)
     desk.put("context", context.value, context.why)
+    if overlong is not None:
+        desk.put("overlong", overlong.value, overlong.why)
     return _finished(desk, looked, found)
 
 
@@ -338,14 +341,14 @@ def _finished(desk: _Desk, looked: Looked, found: dict[str, Found]) -> Draft:
     if desk.args.copy:
         copies = [(path, desk.folder / path.name) for split in found.values() for path in split.paths]
         copies = [pair for pair in copies if pair[0].resolve() != pair[1].resolve()]
-    keys = ("kind", "conversation", "input", "output", "metric", "target", "dev", "test", "bad_rows", "context")
+    keys = ("kind", "conversation", "input", "output", "metric", "target", "dev", "test", "bad_rows")
     lines = [f"data: {values['data']}, {rows}"]
     if looked.format is not None and not set(looked.format.columns.values()).isdisjoint(_named(values)):
         lines.append(f"data: {looked.format.line}")
     lines += [f"bad row: {problem}" for problem in desk.said]
     lines += [
         f"{key}: {_shown(values[key])} ({desk.why[key]})"
-        for key in keys
+        for key in (*keys, "context", "overlong")
         if values.get(key) is not None and key in desk.why
     ]
     if values["test"] is None:

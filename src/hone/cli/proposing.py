@@ -1,16 +1,14 @@
-"""Proposing numbers for a new task: the target from a baseline, the dev split and the context from the rows."""
+"""Proposing numbers for a new task: the target from a baseline, the dev split from the number of rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from hone.cli.columns import Looked, Proposal
 from hone.data.rows import Row, fingerprint
 from hone.data.split import position
 from hone.errors import InputError
-from hone.task.layouts import answer_text
-from hone.task.render import task_prompt, task_reference
+from hone.task.render import task_prompt
 from hone.task.spec import Task
 
 TARGET_SHARE = 0.2
@@ -20,9 +18,6 @@ DEV_ROWS = 700
 DEV_SHARE = 0.1
 FEW_DEV_ROWS = 100
 """Where a tenth is fewer, a fifth is proposed: the target must hold at the pessimistic end of dev's interval."""
-CONTEXTS = (256, 512, 1024, 2048)
-BYTES_PER_TOKEN = 2.5
-"""Fewer than English text has with a vocabulary of a thousand tokens, so that the context is rather too long."""
 
 
 def propose_target(make: Callable[[float], Task], looked: Looked) -> Proposal:
@@ -64,17 +59,6 @@ def propose_dev(looked: Looked) -> Proposal:
     return Proposal(value=share, why=f"share hashed out of train, about {share * len(looked.rows):,.0f} rows")
 
 
-def propose_context(task: Task, looked: Looked) -> Proposal:
-    """The smallest usual context that the longest row fits in."""
-    if task.kind == "language-model":
-        return Proposal(value=CONTEXTS[0], why="documents are split")
-    longest = max(_row_bytes(task, row.fields) for row in looked.rows)
-    tokens = longest / BYTES_PER_TOKEN + 4
-    value = next((size for size in CONTEXTS if size >= tokens), CONTEXTS[-1])
-    why = f"the longest of {looked.count()} has {longest:,} bytes, about {tokens:,.0f} tokens"
-    return Proposal(value=value, why=why)
-
-
 def _parted(task: Task, rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     """Rows to learn from and rows to score, by the hash of the prompt; equal prompts count once."""
     unique = {fingerprint(task_prompt(task, row.fields)): row for row in reversed(rows)}
@@ -82,11 +66,6 @@ def _parted(task: Task, rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     scored = sorted((key for key in unique if places[key] < TARGET_SHARE), key=places.__getitem__)
     learned = sorted((key for key in unique if places[key] >= TARGET_SHARE), key=places.__getitem__)
     return [unique[key] for key in learned[:MOST_LEARNED]], [unique[key] for key in scored[:MOST_SCORED]]
-
-
-def _row_bytes(task: Task, fields: dict[str, Any]) -> int:
-    answer = "" if task.kind == "classify" else answer_text(task.kind, "spaced-json", task_reference(task, fields))
-    return len((task_prompt(task, fields) + answer).encode("utf-8", "replace"))
 
 
 def _floor(value: float) -> float:

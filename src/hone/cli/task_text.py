@@ -21,8 +21,8 @@ def task_text(name: str, values: Mapping[str, Any], why: Mapping[str, str], rows
 
     Args:
         name: of the task.
-        values: kind, data, test, dev, input, output, metric, target, context; bad_rows and conversation where there
-            are any.
+        values: kind, data, test, dev, input, output, metric, target, context; bad_rows, conversation and overlong where
+            there are any.
         why: a reason for each of them where there is one.
         rows: what the data holds, in words.
     """
@@ -58,7 +58,8 @@ def task_text(name: str, values: Mapping[str, Any], why: Mapping[str, str], rows
     ]
     if values["kind"] != "language-model":
         ways = "error | drop | drop-turns" if values.get("conversation") else "error | drop"
-        lines.append(_line("overlong: error", f"rows longer than the context: {ways}"))
+        counted = f"; {why['overlong']}" if why.get("overlong") else ""
+        lines.append(_line(f"overlong: {values.get('overlong', 'error')}", f"longer rows: {ways}{counted}"))
     per_token = "" if values["kind"] == "classify" else "ms_per_token: 5, "
     device = (
         f"device: {{size_mb: 5, ram_mb: 150, first_token_ms: 50, {per_token}threads: 1, "

@@ -86,41 +86,49 @@ def _base_file(base: str, folder: Path) -> Path | None:
 
 
 def _trained(task: Task, version: DataVersion, say: Say) -> Renderer:
+    renderer, num_rows = renderer_trained_on(task, version.train, version.labels)
+    for_encoder = "for an encoder " if isinstance(renderer, EncoderRenderer) else ""
+    say(
+        f"tokens: no run and no base has a tokenizer yet, so one of {renderer.tokenizer.vocab_size:,} ids was trained "
+        f"{for_encoder}on {num_rows:,} training rows; a run trains its own"
+    )
+    return renderer
+
+
+def renderer_trained_on(
+    task: Task, rows: Sequence[Row], labels: Sequence[str], most_chars: int = _CHARS_LEARNED
+) -> tuple[Renderer, int]:
+    """A renderer whose tokenizer is trained here, as a run from scratch would, and the rows that it learned from.
+
+    Args:
+        task: its templates, and its base.
+        rows: the first ones, about ``most_chars`` characters of them, are learned from.
+        labels: of the classes.
+        most_chars: see there.
+    """
     recipe = Recipe()
     if task.kind in LISTED or task.base.startswith("scratch:bert-"):
-        return _trained_for_encoder(task, version, say)
+        texts = [task_prompt(task, row.fields) for row in rows]
+        tokenizer = train_tokenizer(texts, 256 + len(ENCODER_SPECIALS) + _MERGES, specials=ENCODER_SPECIALS)
+        return EncoderRenderer.for_task(task, tokenizer, tokenizer.encoder_marks, labels), len(texts)
     framed = task.kind == "extract" and recipe.layout == "framed-json"
-    frames = frames_of(task_reference(task, row.fields) for row in version.train) if framed else []
-    least = 256 + len(SPECIALS) + len(version.labels) + len(frames) + _MERGES
-    texts, num_rows = _texts(task, version.train, recipe)
+    frames = frames_of(task_reference(task, row.fields) for row in rows) if framed else []
+    least = 256 + len(SPECIALS) + len(labels) + len(frames) + _MERGES
+    texts, num_rows = _texts(task, rows, recipe, most_chars)
     specials = (*SPECIALS, *task_marks(task))
-    tokenizer = train_tokenizer(texts, max(recipe.vocab_size, least), version.labels, frames, specials=specials)
-    say(
-        f"tokens: no run and no base has a tokenizer yet, so one of {tokenizer.vocab_size:,} ids was trained on "
-        f"{num_rows:,} training rows; a run trains its own"
-    )
+    tokenizer = train_tokenizer(texts, max(recipe.vocab_size, least), labels, frames, specials=specials)
     entries = {text: one for text in frames if (one := tokenizer.entry_id(text)) is not None}
-    return Renderer.of_task(task, tokenizer, layout=recipe.layout, labels=version.labels, frames=entries)
+    return Renderer.of_task(task, tokenizer, layout=recipe.layout, labels=labels, frames=entries), num_rows
 
 
-def _trained_for_encoder(task: Task, version: DataVersion, say: Say) -> Renderer:
-    texts = [task_prompt(task, row.fields) for row in version.train]
-    tokenizer = train_tokenizer(texts, 256 + len(ENCODER_SPECIALS) + _MERGES, specials=ENCODER_SPECIALS)
-    say(
-        f"tokens: no run and no base has a tokenizer yet, so one of {tokenizer.vocab_size:,} ids was trained for an "
-        f"encoder on {len(texts):,} training rows; a run trains its own"
-    )
-    return EncoderRenderer.for_task(task, tokenizer, tokenizer.encoder_marks, version.labels)
-
-
-def _texts(task: Task, rows: Sequence[Row], recipe: Recipe) -> tuple[list[str], int]:
-    """Prompts and answers of the first rows, about four million characters of them."""
+def _texts(task: Task, rows: Sequence[Row], recipe: Recipe, most_chars: int) -> tuple[list[str], int]:
+    """Prompts and answers of the first rows, about so many characters of them."""
     texts: list[str] = []
     chars = 0
     for number, row in enumerate(rows, 1):
         of_row = task_texts(task, recipe.layout, row.fields)
         texts += of_row
         chars += sum(map(len, of_row))
-        if chars >= _CHARS_LEARNED:
+        if chars >= most_chars:
             return texts, number
     return texts, len(rows)

@@ -122,7 +122,7 @@ def _render(
 ) -> tuple[tuple[Example, ...], tuple[Entry, ...]]:
     made: list[Example] = []
     entries: list[Entry] = []
-    too_long: list[Example] = []
+    too_long: list[tuple[Row, Example]] = []
     known = set(renderer.labels)
     for row in rows:
         if renderer.kind == "classify" and (label := renderer.reference(row.fields)) not in known:
@@ -135,22 +135,37 @@ def _render(
         elif overlong == "split":
             made += windows(example, context)
         else:
-            too_long.append(example)
+            too_long.append((row, example))
             evidence = f"{len(example.ids):,} tokens, context {context:,}"
             entries.append(Entry(row=row.id, source=split, reasons=(Reason(OVERLONG, evidence),)))
     if too_long and overlong in ("error", "drop-turns"):
-        raise InputError(_too_long(too_long, len(rows), context, split))
+        raise InputError(_too_long(too_long, len(rows), renderer, context, split))
     return tuple(made), tuple(entries)
 
 
-def _too_long(found: Sequence[Example], num_rows: int, context: int, split: str) -> str:
-    longest = sorted(found, key=lambda example: -len(example.ids))
+def _too_long(found: Sequence[tuple[Row, Example]], num_rows: int, renderer: Renderer, context: int, split: str) -> str:
+    longest = sorted((example for _, example in found), key=lambda example: -len(example.ids))
     shown = ", ".join(f"{example.row} ({len(example.ids):,})" for example in longest[:SHOWN])
+    how, others = "", ""
+    if (conversation := renderer.conversation) is not None:
+        if conversation.form.longest is not None:
+            left = sum(_num_left(renderer, row, example) for row, example in found)
+            how = f" with their system turn, last question and answer alone, {counted(left, 'older turn')} having left"
+        else:
+            fitting = sum(conversation.num_ids_at_least(row.fields) <= context for row, _ in found)
+            others = f"`overlong: drop-turns` to let their oldest turns leave (enough for {fitting:,} of these), "
     return (
-        f"{split}: {len(found):,} of {counted(num_rows, 'row')} are longer than the context of {context:,} tokens; "
-        f"the longest: {shown}; set device.context to {len(longest[0].ids):,} or more, "
-        "or `overlong: drop` to leave these rows out"
+        f"{split}: {len(found):,} of {counted(num_rows, 'row')} {'is' if len(found) == 1 else 'are'} longer than the "
+        f"context of {context:,} tokens{how}; the longest: {shown}; set device.context to {len(longest[0].ids):,} or "
+        f"more, {others}or `overlong: drop` to leave these rows out"
     )
+
+
+def _num_left(renderer: Renderer, row: Row, example: Example) -> int:
+    """Turns that left from the front of a conversation."""
+    conversation = renderer.conversation
+    assert conversation is not None, "only turns of conversations leave"
+    return len(conversation.form.turns(row.fields)) - conversation.num_turns(example.ids.tolist())
 
 
 def check_supervised(example: Example, end_id: int) -> None:
@@ -212,13 +227,8 @@ def _say_shortened(
     rows: Sequence[Row], found: Examples, renderer: Renderer, context: int, split: str, say: Say
 ) -> None:
     """Count the turns that left from the front of conversations."""
-    conversation = renderer.conversation
-    assert conversation is not None, "drop-turns is for conversations"
-    fields = {row.id: row.fields for row in rows}
-    lost = [
-        (example.row, len(conversation.form.turns(fields[example.row])) - conversation.num_turns(example.ids.tolist()))
-        for example in found
-    ]
+    by_id = {row.id: row for row in rows}
+    lost = [(example.row, _num_left(renderer, by_id[example.row], example)) for example in found]
     shortened = [(row, count) for row, count in lost if count]
     if shortened:
         turns, shown = sum(count for _, count in shortened), ", ".join(row for row, _ in shortened[:SHOWN])

@@ -122,6 +122,14 @@ class Conversing:
             supervised += [False, *[self.form.is_learned(turn)] * (len(own) - 1)]
         return ids, supervised
 
+    def num_ids_at_least(self, fields: Mapping[str, Any]) -> int:
+        """Ids of a conversation whose oldest exchanges have left: system turns, the last question, its answer."""
+        fewer: list[Turn] | None = self.form.turns(fields)
+        turns: list[Turn] = []
+        while fewer is not None:
+            turns, fewer = fewer, without_first(fewer)
+        return sum(len(self._turn_ids(turn)) for turn in turns)
+
     def num_turns(self, ids: Sequence[int]) -> int:
         """Turns among ids."""
         marks = set(self._marks.values())
