@@ -248,3 +248,24 @@ def test_rows_of_several_answers_are_proposed_as_conversations(here, capsys):
     (here / "one.json").write_text(json.dumps(single))
     assert main(["init", "one", "--data", "one.json", "--yes"]) == 0
     assert (load_task("one").conversation, load_task("one").input) == (None, "{prompt}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "answers"),
+    [
+        ("multi-label", [["billing"], [], ["billing", "login"], ["login"]]),
+        ("tag", [[{"type": "city", "text": "Oslo"}], [], [{"type": "city", "start": 0, "end": 4}], []]),
+    ],
+)
+def test_lists_of_labels_and_entities_are_found_and_their_kind_is_named(here, capsys, kind, answers):
+    lines = [json.dumps({"text": f"Oslo or Lima {n}", "topics": answers[n % 4]}) for n in range(80)]
+    (here / "rows.jsonl").write_text("\n".join(lines))
+    assert main(["init", "t", "--data", "rows.jsonl", "--kind", kind, "--target", "0.5"]) == 0
+    task = load_task("t")
+    assert (task.kind, task.input, task.output) == (kind, "{text}", "{topics}")
+    (said,) = problems(capsys, "u", "--data", "rows.jsonl", "--target", "0.5")
+    assert f"--kind {kind} trains an encoder on it" in said
+    (said,) = problems(
+        capsys, "u", "--data", "rows.jsonl", "--kind", {"tag": "multi-label", "multi-label": "tag"}[kind]
+    )
+    assert "no column holds lists of" in said

@@ -96,7 +96,7 @@ def test_train_refuses_wrong_changes_at_once(folder, capsys):
 
 
 def test_solve_refuses_an_empty_box(folder, capsys):
-    assert "--minutes must be above 0" in said(capsys, "solve", "banking", "--minutes", "0")
+    assert "--minutes: expected minutes above 0" in said(capsys, "solve", "banking", "--minutes", "0")
 
 
 def test_prompt_answers_with_probabilities_in_a_task_of_labels(folder, capsys, make):

@@ -28,7 +28,14 @@ from hone.data.guessing import named_texts
 from hone.data.read import read
 from hone.data.rows import Bad, Row
 from hone.errors import InputError
+from hone.task.entities import problem_of
+from hone.task.spec import LISTED
 
+LISTS = {
+    "multi-label": ("lists of labels", '["billing", "login"]'),
+    "tag": ("lists of entities", '[{"type": "city", "start": 0, "end": 5}] or [{"type": "city", "text": "Paris"}]'),
+}
+"""What the answers of these kinds are in a row of data, with an example."""
 MOST_ROWS = 20_000
 """Rows that are looked at; more change nothing in a proposal."""
 
@@ -98,7 +105,9 @@ def propose_kind(looked: Looked) -> Proposal | None:
         return Proposal(value="language-model", why=f'there is one column, "{useful[0].name}"')
     objects = [column.name for column in useful if column.kind == "object"]
     if objects:
-        return Proposal(value="extract", why=f'the column "{objects[0]}" holds objects or lists')
+        lists = [kind for kind in LISTED if propose_list(kind, looked) is not None]
+        other = f"; --kind {lists[0]} trains an encoder on it, which no runtime exports yet" if lists else ""
+        return Proposal(value="extract", why=f'the column "{objects[0]}" holds objects or lists{other}')
     label = propose_label(looked)
     texts = named_texts([column for column in useful if column.kind == "text"])
     if label is not None and len(useful) == max(2, len(texts) + 1) and label.value not in map(_braced, texts):
@@ -154,6 +163,21 @@ def propose_label(looked: Looked) -> Proposal | None:
         return None
     chosen = first_named(fitting, LABEL_NAMES) or min(fitting, key=lambda column: column.distinct)
     return Proposal(value=_template(chosen), why=f'"{chosen.name}" has {chosen.distinct:,} distinct values')
+
+
+def propose_list(kind: str, looked: Looked) -> Proposal | None:
+    """The column that holds a list of labels in each row (multi-label), or a list of entities (tag)."""
+    for column in looked.columns:
+        values = [value for row in looked.rows if (value := row.fields.get(column.name)) not in (None, "")]
+        if column.kind == "object" and any(values) and all(_is_listed(kind, value) for value in values):
+            return Proposal(value=_template(column), why=f'"{column.name}" holds {LISTS[kind][0]}')
+    return None
+
+
+def _is_listed(kind: str, value: Any) -> bool:
+    if kind == "tag":
+        return problem_of(value) is None
+    return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
 
 
 def propose_text(looked: Looked, taken: Iterable[str]) -> Proposal | None:

@@ -56,7 +56,11 @@ def run(args: argparse.Namespace) -> int:
         for line in made.lines:
             say(line)
         document = _write(made, folder, args.force, say)
-    print(f"{folder / TASK_FILE} is ready; next: hone check {folder}, then hone solve {folder}")
+    from hone.task.spec import LISTED
+
+    kind = document.get("task", {}).get("kind")
+    verb = "train" if kind in LISTED else "solve"  # what solve ends with, an artifact, there is of decoders alone
+    print(f"{folder / TASK_FILE} is ready; next: hone check {folder}, then hone {verb} {folder}")
     if args.json:
         print(json.dumps(document, ensure_ascii=False))
     return 0
