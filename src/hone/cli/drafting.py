@@ -209,6 +209,8 @@ def _propose_output(kind: str, looked: Looked, taken: list[str]) -> Proposal | N
         return looking.propose_document(looked)
     if kind == "classify":
         return looking.propose_label(looked)
+    if kind in looking.LISTS:
+        return looking.propose_list(kind, looked)
     if not taken:
         # The prompt is chosen first: what it takes is no part of the answer.
         label = looking.propose_input(looked)
@@ -224,7 +226,9 @@ def _proposed(desk: _Desk, key: str, proposal: Proposal | None) -> Any:
         return proposal.value if proposal and given == shown else given
     if proposal is None:
         example = f'--{key} "{{column}}"'
-        desk.problems.append(f"--{key} is missing, and no column suggests itself; give it, such as {example}")
+        what, form = looking.LISTS.get(desk.values["kind"] if key == "output" else "", ("", ""))
+        why = f"no column holds {what}, such as {form}" if what else "no column suggests itself"
+        desk.problems.append(f"--{key} is missing, and {why}; give it, such as {example}")
         return None
     desk.why[key] = proposal.why
     return proposal.value
