@@ -13,9 +13,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from small_runs import RECIPE, Rank, fresh_each_epoch, gradient, judge, model, packed_rows, weights_hash
+import torch
+from small_runs import (
+    RECIPE,
+    SHAPE,
+    VOCAB,
+    Rank,
+    examples,
+    fresh_each_epoch,
+    gradient,
+    judge,
+    model,
+    packed_rows,
+    weights_hash,
+)
 
+from hone.errors import FailedError
 from hone.model import faster
+from hone.model.presets import from_scratch
 from hone.task.recipe import Recipe
 from hone.train import fabric, launch
 from hone.train.checkpoints import Checkpoints
@@ -212,6 +227,33 @@ def still_several(plan: list[tuple[str, dict[str, Any], int | None]]) -> list[li
 
 def _still_each(rank: int, plan: list[tuple[str, dict[str, Any], int | None]]) -> list[dict[str, Any]]:
     return [still(rank, folder, {**changes, "processes": 2}, until) for folder, changes, until in plan]
+
+
+# What is not finite.
+
+
+def fit_overflowing(rank: int, folder: str, strategy: str) -> str:
+    """A run whose second row has no finite loss; what stopped it. Of three rows one process has two."""
+    del rank
+    recipe = STILL.child(processes=2, strategy=strategy)
+    module = from_scratch(replace(SHAPE, tied=False), 0)
+    rare = VOCAB - 1
+    with torch.no_grad():
+        module.get_input_embeddings().weight[rare] = float("inf")  # type: ignore[operator,union-attr,index]
+    rows = examples(3, longest=12)
+    for row in rows:
+        row.ids[row.ids == rare] = 4
+    rows[1].ids[1] = rare
+    try:
+        fit(module, BatchSource.of_recipe(rows, recipe), recipe, Path(folder))
+    except FailedError as error:
+        return str(error)
+    return "it went on"
+
+
+def fit_overflowing_two(folder: str, strategy: str) -> list[str]:
+    """:func:`fit_overflowing` on two processes."""
+    return launch.run(Rank(fit_overflowing, folder, strategy), 2, start="fork")
 
 
 # Waiting for the first process.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -172,3 +173,18 @@ def test_a_kill_between_the_best_and_the_record_of_it_changes_neither(
     again = small_fit(tmp_path / "run", recipe, evaluate=judged(*scores)[0])[1]
     assert (again.best, again.evaluations, again.reason) == (whole.best, whole.evaluations, whole.reason)
     assert "3 evaluations in a row were not better" in whole.reason
+
+
+def test_a_score_that_is_no_number_is_never_ahead_and_can_be_put_down(tmp_path: Path) -> None:
+    values = [0.1, float("nan"), 0.3, float("nan"), 0.2, 0.3]
+
+    def evaluate(module: nn.Module, step: int) -> Judgement:
+        del module
+        return Judgement(score=score(values[step // 2]), numbers={"dev_loss": float("inf") if step == 2 else 1.0})
+
+    small_fit(tmp_path, EACH, evaluate=evaluate, until_step=3)
+    _, result = small_fit(tmp_path, EACH, evaluate=evaluate)
+    assert result.best is not None
+    assert result.best.step == 4
+    assert [item.numbers["dev_loss"] for item in result.evaluations] == [1.0, float("inf"), 1.0, 1.0, 1.0, 1.0]
+    assert [math.isnan(item.score.mean) for item in result.evaluations] == [False, True, False, True, False, False]

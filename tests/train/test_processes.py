@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from combined_runs import STILL, fit_slowly_judged_two, still, still_several
+from combined_runs import STILL, fit_overflowing_two, fit_slowly_judged_two, still, still_several
 from small_runs import RECIPE, apart, model
 
 from hone.errors import InputError
 from hone.train.checkpoints import Checkpoints, load_weights
 from hone.train.engine import fit
 from hone.train.generators import generator_states, generators_of_a_run, seed_generators
+from hone.train.guards import reproduce
 
 FSDP = {"strategy": "fsdp"}
 
@@ -89,6 +91,17 @@ def test_what_a_sharded_run_leaves_is_what_others_leave(pairs: list[Any], folder
 
 def test_judging_and_saving_may_take_longer_than_a_process_waits_inside_a_step(tmp_path: Path) -> None:
     assert apart(fit_slowly_judged_two, str(tmp_path)) == [[0, 5, 10], [0, 5, 10]]
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_a_step_that_is_not_finite_is_told_by_each_process_of_its_own_rows(tmp_path: Path, strategy: str) -> None:
+    told = apart(fit_overflowing_two, str(tmp_path), strategy)
+    for rank, line in enumerate(told):
+        assert line.startswith("step 0: the first value that is not finite is in weight model.embed_tokens.weight")
+        folder = tmp_path / f"non-finite-step-0-process-{rank}"
+        assert str(folder) in line
+        assert set(reproduce(folder).rows) == set(json.loads((folder / "failure.json").read_text())["rows"])
+    assert sorted("loss is not finite: r:2. " in line for line in told) == [False, True]
 
 
 def test_a_process_that_joins_a_run_draws_numbers_of_its_own() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -86,10 +87,10 @@ class Evaluated:
         """Plain values; :meth:`from_json` is the inverse."""
         return {
             "step": self.step,
-            "score": self.score.to_json(),
-            "numbers": dict(self.numbers),
+            "score": _plain(self.score.to_json()),
+            "numbers": _plain(self.numbers),
             "candidate": self.candidate,
-            "full": None if self.full is None else self.full.to_json(),
+            "full": None if self.full is None else _plain(self.full.to_json()),
             "undone": self.undone,
         }
 
@@ -99,10 +100,10 @@ class Evaluated:
         full = data.get("full")
         return cls(
             step=data["step"],
-            score=Score.from_json(data["score"]),
-            numbers=dict(data["numbers"]),
+            score=_score(data["score"]),
+            numbers={name: float(value) for name, value in data["numbers"].items()},
             candidate=data.get("candidate", True),
-            full=None if full is None else Score.from_json(full),
+            full=None if full is None else _score(full),
             undone=data.get("undone", False),
         )
 
@@ -165,11 +166,25 @@ class FitResult:
     """What the run computed with: device, precision and why, processes, threads, compiled programs, ..."""
 
 
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has no word for what is not finite: ``nan`` and ``inf`` as texts."""
+    return {
+        key: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in values.items()
+    }
+
+
+def _score(data: Mapping[str, Any]) -> Score:
+    return Score.from_json({**data, **{key: float(data[key]) for key in ("mean", "low", "high")}})
+
+
 UNDONE = ", measured before the run went back behind that step"
 """Behind the step of a best that is undone: what the run came to there the second time is another score."""
 
 
 def _ahead(one: Score, other: Score, *, tie: bool) -> bool:
+    if math.isnan(one.mean) or math.isnan(other.mean):
+        return not math.isnan(one.mean)  # what is no number is behind everything that is one
     return not other.better_than(one) if tie else one.better_than(other)
 
 

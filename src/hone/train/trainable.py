@@ -17,7 +17,7 @@ from hone.train.compiling import LossModule
 from hone.train.layers import freeze
 from hone.train.objectives import Objective
 from hone.train.optimizers import build_optimizers
-from hone.train.sharding import copy_to_shard
+from hone.train.sharding import copy_to_shard, whole
 from hone.train.tensors import gather, model_tensors
 
 if TYPE_CHECKING:
@@ -94,6 +94,16 @@ class Trainable:
                 self.given.to(self._device)
                 gather(self.model, self.given)
             yield self.given
+
+    def whole_model(self) -> nn.Module:
+        """The caller's module with weights and gradients as they are now. All processes call it together."""
+        if self.sharded:
+            self.given.to(self._device)
+            gather(self.model, self.given)
+            for name, param in self.given.named_parameters():
+                grad = self.model.get_parameter(name).grad
+                param.grad = None if grad is None else whole(grad)
+        return self.given
 
     def finish(self) -> None:
         """Leave the last weights in the caller's module, and the module as it was. All processes call it together."""

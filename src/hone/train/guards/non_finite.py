@@ -69,7 +69,7 @@ def stop_non_finite(
         "tensors": tensors,
         "rows": rows,
         "batches": [{"rows": list(batch.rows), "bidirectional": batch.bidirectional} for batch in batches],
-        "model": type(model).__name__.removeprefix("FSDP"),
+        "model": type(model).__name__,
         "config": _config(model),
         "objective": _described(objective),
         "mixed": mixed,
