@@ -332,7 +332,7 @@ class _Run:
         rank = f"-process-{self.fabric.global_rank}" if self.fabric.world_size > 1 else ""
         step = self.progress.step
         stop_non_finite(
-            self.trainable.model,
+            self.trainable.whole_model(),
             self.trainable.objective,
             batches,
             self.folder / f"non-finite-step-{step}{rank}",
