@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shlex
 import shutil
 import subprocess
 import sys
@@ -196,6 +197,18 @@ def test_a_box_takes_a_schedule_whose_end_can_move_and_says_so(folder):
     single = _Single(Wish(folder=folder, recipe=recipe, minutes=5.0), Watched(say=lines.append), forked=False)
     assert single.recipe.schedule == "warmup-stable-decay"
     assert any(line.startswith("schedule: warmup-stable-decay instead of warmup-cosine") for line in lines)
+
+
+def test_what_was_found_is_told_as_the_command_that_uses_it(folder, monkeypatch, capsys):
+    found = {"lines": [], "suggestion": {"learning_rate": 0.002}}
+    monkeypatch.setattr("hone.solving.single.found_for", lambda *_: found)
+    words = ["--find", "rate", "--seed", "3", "--set", "learning_rate=0.1", "--set", "freeze=*.layers.0.*"]
+    assert main(["train", "banking", *words]) == 0
+    told = capsys.readouterr().out.strip()
+    prefix = "to use it: hone train "
+    assert told.startswith(prefix)
+    again = shlex.split(told.removeprefix(prefix))
+    assert again == ["banking", "--seed", "3", "--set", "freeze=*.layers.0.*", "--set", "learning_rate=0.002"]
 
 
 @pytest.mark.parametrize("what", ["rate", "batch"])

@@ -169,11 +169,25 @@ def _ask(args: argparse.Namespace, wish: Wish, show: Show, pressed: threading.Ev
         document = found_for(wish, watched, args.find)
         for line in document["lines"]:
             print(line)
-        words = " ".join(f"--set {key}={value}" for key, value in document["suggestion"].items())
-        print(f"to use it: hone train {shlex.quote(args.folder)} {words}" if words else "nothing is suggested")
+        words = _words_with(args, document["suggestion"])
+        print(f"to use it: hone train {words}" if document["suggestion"] else "nothing is suggested")
     if args.json:
         print(json.dumps(document, ensure_ascii=False))
     return 0
+
+
+def _words_with(args: argparse.Namespace, suggestion: Mapping[str, Any]) -> str:
+    """The words of a command line with what was found set in it."""
+    own = [word for word in args.changes if word.partition("=")[0].strip().removeprefix("recipe.") not in suggestion]
+    words = [args.folder, *(part for key in ("steps", "seed", "parent") for part in _option(args, key))]
+    words += [part for word in own for part in ("--set", word)]
+    words += [part for key, value in suggestion.items() for part in ("--set", f"{key}={value}")]
+    return shlex.join(words)
+
+
+def _option(args: argparse.Namespace, key: str) -> list[str]:
+    value = getattr(args, key)
+    return [] if value is None else [f"--{key}", value]
 
 
 def read_changes(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
