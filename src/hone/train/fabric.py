@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import os
 from collections.abc import Iterator
 from datetime import timedelta
@@ -85,6 +86,8 @@ def connect(recipe: Recipe) -> Fabric:
     """
     from lightning_fabric import Fabric
 
+    # Its lines on processes that find each other say nothing to whoever waits for the run.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if started != recipe.processes:
         raise InputError(
