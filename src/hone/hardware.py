@@ -86,6 +86,12 @@ def rss_bytes() -> int:
     return peak_rss_bytes()
 
 
+def mapped_file_bytes() -> int:
+    """Part of the resident set that maps files, such as the libraries' code; 0 where the system does not say."""
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[2]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
+
+
 def accelerator() -> str:
     """``cuda``, ``mps`` or ``cpu``: the fastest device that torch can use here (imports torch)."""
     import torch

@@ -16,9 +16,11 @@ from hone.data.tokenizer import TextTokenizer
 from hone.errors import InputError
 from hone.model.base import open_base
 from hone.model.encoders import ENCODER_PRESETS, HEADS, Head, encoder_from_scratch, encoder_matrix_parameters
-from hone.model.estimate import activation_bytes, figures, flops_per_token, training_memory
-from hone.model.presets import PRESETS, from_scratch, matrix_parameters
-from hone.model.sizes import size_of
+from hone.model.estimate import MicroBatch, figures, flops_per_token, training_memory
+from hone.model.faster import ARCHITECTURES, hidden_states
+from hone.model.memory import activation_bytes, coming_and_going, held_bytes, is_fused, passing_bytes, update_bytes
+from hone.model.presets import PRESETS, from_scratch, matrix_parameters, preset
+from hone.model.sizes import KEPT_FUSED, size_of
 from hone.model.speed import measured_gemm_flops, mfu, peak_flops
 from hone.task.recipe import Recipe
 
@@ -92,10 +94,10 @@ def test_an_encoders_activations_are_estimated_to_a_sixth_of_what_is_kept(name: 
     assert sum(kept.values()) == pytest.approx(activation_bytes(size, rows=rows, tokens_per_row=tokens), rel=1 / 6)
 
 
-def fixed(recipe: Recipe, size: Any = PRESETS["1m"]) -> float:
-    """Bytes without activations: the difference to twice as many rows is one row's."""
-    one, two = (training_memory(size, recipe, rows=rows, tokens_per_row=8).value for rows in (1, 2))
-    return 2 * one - two
+def fixed(recipe: Recipe, shape: Any = PRESETS["1m"]) -> float:
+    """Bytes of one process without what comes and goes, its shards counted."""
+    shards = recipe.processes if recipe.strategy == "fsdp" else 1
+    return held_bytes(size_of(shape), recipe) / shards
 
 
 def test_memory_counts_what_is_frozen_sharded_and_kept_by_each_optimizer() -> None:
@@ -109,21 +111,88 @@ def test_memory_counts_what_is_frozen_sharded_and_kept_by_each_optimizer() -> No
     # Adafactor: 128 + 352 values for a feed-forward matrix, 256 for a square one, rows + columns of the embedding.
     layer = 4 * 256 + 3 * (128 + 352) + 2 * 128
     assert fixed(Recipe(optimizer="adafactor")) == 4 * (2 * total + 4 * layer + 1024 + 128 + 128)
-    half = fixed(Recipe(**adamw, precision="bf16-mixed")) - 16 * total
-    assert half == 2 * matrix_parameters(PRESETS["1m"])
+    one = MicroBatch(rows=1, longest=8)
+    plain, sharded, half = (
+        training_memory(PRESETS["1m"], Recipe(**adamw, batch_size=32, **more), one, on_cpu=False).value
+        for more in ({}, {"processes": 2, "strategy": "fsdp"}, {"precision": "bf16-mixed"})
+    )
+    assert plain - sharded == 8 * total
+    # A row of eight tokens is nothing beside the gradients that are still to come: matrices in bf16 alone are new.
+    assert half - plain == 2 * matrix_parameters(PRESETS["1m"])
 
 
 def test_checkpointing_keeps_a_layers_input_and_one_layer() -> None:
-    plain = activation_bytes(PRESETS["1m"], rows=1, tokens_per_row=1) - 2 * 1024 * 4
-    again = activation_bytes(PRESETS["1m"], rows=1, tokens_per_row=1, checkpointing=True) - 2 * 1024 * 4
+    size, logits = size_of(PRESETS["1m"]), 2 * 1024 * 4
+    plain = activation_bytes(size, rows=1, tokens_per_row=1) - logits
+    again = activation_bytes(size, rows=1, tokens_per_row=1, checkpointing=True) - logits
     assert again == plain / 4 + 4 * 128 * 4
+
+
+@pytest.mark.parametrize("arch", ["llama", "qwen3"])
+@pytest.mark.parametrize("lengths", [(48, 48, 48, 48), (48, 40, 33, 30)])
+def test_the_fused_pass_keeps_what_is_estimated_and_no_padding(arch: str, lengths: tuple[int, ...]) -> None:
+    shape = preset(f"1m-{arch}")
+    module: Any = from_scratch(shape, 0).train()
+    weights = {param.untyped_storage().data_ptr() for param in module.parameters()}
+    kept: dict[int, torch.Tensor] = {}
+
+    def remember(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.untyped_storage().data_ptr() not in weights:
+            kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    ids = torch.randint(4, shape.vocab, (4, 48))
+    with torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor):
+        hidden_states(module, ids, None, torch.tensor(lengths))
+    real, size = sum(tensor.untyped_storage().nbytes() for tensor in kept.values()), size_of(shape)
+    logits = min(sum(lengths), 256) * 1024 * 4
+    estimate = activation_bytes(size, rows=4, tokens_per_row=48, tokens=sum(lengths), fused=True) - logits
+    assert real == pytest.approx(estimate, rel=1 / 8)
+
+
+def test_the_fused_passs_models_are_those_that_are_estimated_so() -> None:
+    assert frozenset(KEPT_FUSED) == ARCHITECTURES
+    size = size_of(PRESETS["1m"])
+    assert is_fused(size, Recipe())
+    for other in ({"compile": True}, {"gradient_checkpointing": True}, {"precision": "bf16-mixed"}):
+        assert not is_fused(size, Recipe(**other))  # type: ignore[arg-type]
+    assert not is_fused(size_of(PRESETS["1m"], dropout=0.1), Recipe())
+    assert not is_fused(size_of(TINY, "tag-tokens", 5), Recipe())
+
+
+def test_memory_of_the_fused_pass_and_of_an_update_worked_out_by_hand() -> None:
+    # 1m as qwen3: h 128, f 352, 4 layers, V 1,024; 300 tokens, of which a piece of 256 has logits at once.
+    size, recipe = size_of(preset("1m-qwen3")), Recipe(optimizer="muon")
+    one = {"rows": 2, "tokens_per_row": 200, "tokens": 300}
+    assert activation_bytes(size, **one, fused=True) == 300 * 4 * (10 * 128 + 2 * 352) * 4 + 256 * 1024 * 4
+    assert passing_bytes(size, 300, fused=True) == 300 * (7 * 128 + 4 * 352) * 4
+    # A fourth of the tokens goes on behind the last layer's attention, whose output, feed-forward input, gate and up it
+    # keeps; the feed-forward of the layer before goes back over all of them, when what the last one kept is freed.
+    saved = 300 * 0.75 * (2 * 128 + 2 * 352) * 4
+    whole, few = (activation_bytes(size, **one, fused=True, supervised=share) for share in (1.0, 0.25))
+    assert whole - few == saved + (256 - 75) * 1024 * 4
+    last = 300 * (10 * 128 + 2 * 352) * 4 - saved
+    assert passing_bytes(size, 300, fused=True, supervised=0.25) == passing_bytes(size, 300, fused=True) - last
+    # Sixteen squares of 128 take 7 times their values; eight of 352 x 128 more: 4 times, and 3 squares.
+    squares, wide = 16 * 7 * 128 * 128, 8 * max(3 * 352 * 128 + 6 * 128 * 128, 4 * 352 * 128 + 3 * 128 * 128)
+    assert update_bytes(size, recipe) == 4 * max(squares, wide)
+    assert update_bytes(size, Recipe(optimizer="adamw")) == 0
+
+
+def test_what_comes_and_goes_is_the_larger_of_the_moments_of_a_step() -> None:
+    small = coming_and_going(0, 0, 0)
+    assert coming_and_going(80, 0, 100) == 80 + small  # gradients lie where activations were, and beside them
+    assert coming_and_going(1000, 0, 100) == 1.25 * 1000 - 100 + small  # the start of the way back
+    assert coming_and_going(1000, 0, 100, accumulated=True) == 1.75 * 1000 + small  # they are there, and in the way
+    assert coming_and_going(80, 400, 0) == 0.5 * 80 + 1.5 * 400 + small  # the update
+    assert coming_and_going(80, 400, 0, on_cpu=False) == 400
 
 
 def test_everything_before_the_start_with_its_formula() -> None:
     recipe = Recipe(base="scratch:1m", optimizer="adamw")
     listed = {
         figure.name: figure
-        for figure in figures(recipe, PRESETS["1m"], rows=8, tokens_per_row=64, tokens=1e6, tokens_per_second=5e3)
+        for figure in figures(recipe, PRESETS["1m"], MicroBatch(rows=8, longest=64), tokens=1e6, tokens_per_second=5e3)
     }
     per_token = flops_per_token(PRESETS["1m"], 64).value
     assert listed["training operations"].value == per_token * 1e6
@@ -142,9 +211,12 @@ def test_a_head_over_rows_has_few_logits() -> None:
     recipe = Recipe(base="scratch:bert-tiny", objective="classify-sequence", optimizer="adamw")
     few = activation_bytes(size_of(TINY, "classify-sequence", 77), rows=2, tokens_per_row=16)
     assert few == 2 * 16 * 2 * (8 * 64 + 2 * 256) * 4 + 2 * 2 * 77 * 4
-    assert (
-        figures(recipe, TINY, rows=2, tokens_per_row=16, tokens=10, labels=77)[0].value == 49_408 + 2 * 49_984 + 9_165
-    )
+    batch = MicroBatch(rows=2, longest=16)
+    bert, pooler, classes = 49_408 + 2 * 49_984, 64 * 64 + 64, 77 * 65
+    assert figures(recipe.child(pooling="first"), TINY, batch, tokens=10, labels=77)[0].value == bert + pooler + classes
+    mean = figures(recipe, TINY, batch, tokens=10, labels=77)[0]
+    assert mean.value == bert + classes  # mean pooling takes BERT's pooler out
+    assert mean.line().endswith("without the pooler's 4,160: the mean pools")
 
 
 def test_the_share_of_a_devices_peak_is_the_published_sum() -> None:

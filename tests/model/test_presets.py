@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from hone.errors import InputError
-from hone.model.estimate import activation_bytes, flops_per_token, parameter_figure, training_memory, training_seconds
+from hone.model.estimate import MicroBatch, flops_per_token, parameter_figure, training_memory, training_seconds
+from hone.model.memory import activation_bytes, held_bytes
 from hone.model.presets import PRESETS, Shape, from_scratch, matrix_parameters, parameters, preset, shape_of
+from hone.model.sizes import size_of
 from hone.task.recipe import Recipe
 
 GROUPED = Shape(hidden=96, layers=3, heads=6, kv_heads=2, ffn=160, vocab=301, context=32, tied=False)
@@ -129,7 +131,7 @@ def test_activations_are_estimated_to_a_sixth_of_what_is_kept(name: str) -> None
         torch.nn.functional.cross_entropy(module.lm_head(hidden), ids.flatten())  # type: ignore[operator]
     real = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
     # The estimate also counts the gradient of the logits, which does not exist before the backward pass.
-    estimate = activation_bytes(shape, rows=rows, tokens_per_row=tokens) - rows * tokens * shape.vocab * 4
+    estimate = activation_bytes(size_of(shape), rows=rows, tokens_per_row=tokens) - rows * tokens * shape.vocab * 4
     assert real == pytest.approx(estimate, rel=1 / 6)
 
 
@@ -137,9 +139,8 @@ def test_training_memory_counts_each_moment_and_average() -> None:
     shape = PRESETS["1m"]
     count, hidden = parameters(shape), 4 * (4 * 128 * 128 + 3 * 128 * 352)
 
-    def fixed(recipe: Recipe) -> float:
-        activations = activation_bytes(shape, rows=1, tokens_per_row=1, precision=recipe.precision)
-        return training_memory(shape, recipe, rows=1, tokens_per_row=1).value - activations
+    def fixed(recipe: Recipe) -> int:
+        return held_bytes(size_of(shape), recipe)
 
     assert fixed(Recipe(optimizer="adamw", average=0.0)) == 16 * count
     assert fixed(Recipe(optimizer="adamw", average=0.9)) == 20 * count
@@ -150,7 +151,7 @@ def test_every_figure_says_its_formula() -> None:
     lines = [
         parameter_figure(PRESETS["1m"]).line(),
         flops_per_token(PRESETS["1m"], 60).line(),
-        training_memory(PRESETS["1m"], Recipe(average=0.9), rows=32, tokens_per_row=80).line(),
+        training_memory(PRESETS["1m"], Recipe(average=0.9), MicroBatch(rows=32, longest=80)).line(),
         training_seconds(3e6, 10_000).line(),
     ]
     assert lines[0].startswith("parameters: 935,040 = V*h + L*(")

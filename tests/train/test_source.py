@@ -142,6 +142,9 @@ def test_the_padding_that_is_said_is_the_padding_of_the_collated_steps(arguments
     slots = sum(collate(step).num_tokens for step in source.steps(2))
     assert source.padding_share(2) == pytest.approx(1 - real / slots)
     assert source.tokens_per_step(2) == pytest.approx(slots / source.num_steps(2))
+    first = [collate(step).num_tokens for step in source.steps(0)]
+    assert source.tokens_of(3) == sum(first[:3])
+    assert source.tokens_of(2 * len(first) + 1) == 2 * sum(first) + first[0]
     assert source.supervised_tokens(2) == sum(int(row.supervised.sum()) for row in rows)
     line = source.padding_line(2)
     assert f"{real:,} tokens in {slots:,} slots" in line

@@ -105,7 +105,7 @@ def time_line(found: Rehearsal, bench: Bench, source: BatchSource, steps: int) -
 
     rate = bench.recipe.processes * found.tokens / max(1e-9, found.seconds)
     how = "forward and backward pass of the largest step, rehearsed"
-    line = training_seconds(steps * source.tokens_per_step(0), rate, how).line()
+    line = training_seconds(source.tokens_of(steps), rate, how).line()
     return line.replace(": ", ": about ", 1) + "; evaluations come on top"
 
 
@@ -193,8 +193,9 @@ def _start(bench: Bench) -> tuple[list[str], dict[str, Any]]:
 
 
 def _figures(bench: Bench, source: BatchSource, speed: Speed | None) -> list[Figure]:
+    from hone.hardware import accelerator
     from hone.model.encoders import encoder_shape_of, is_encoder
-    from hone.model.estimate import figures
+    from hone.model.estimate import MicroBatch, figures
     from hone.model.presets import shape_of
     from hone.train.fabric import precision_of
     from hone.train.source import row_length, share_of
@@ -206,14 +207,17 @@ def _figures(bench: Bench, source: BatchSource, speed: Speed | None) -> list[Fig
     model: Any = opened(bench)
     if model is None:
         model = encoder_shape_of(recipe, vocab) if is_encoder(recipe.base) else shape_of(recipe, vocab)
+    real = sum(map(row_length, share))
+    masked = recipe.objective == "masked-tokens"  # chosen anew in each step, and not known here
+    supervised = None if masked else sum(int(each.supervised.sum()) for row in share for each in row) / max(1, real)
     return figures(
         recipe,
         model,
-        rows=len(share),
-        tokens_per_row=max(map(row_length, share)),
-        tokens=recipe.steps * source.tokens_per_step(0),
+        MicroBatch(rows=len(share), longest=max(map(row_length, share)), tokens=real, supervised=supervised),
+        tokens=source.tokens_of(recipe.steps),
         tokens_per_second=None if speed is None else speed.tokens_per_second,
         labels=len(bench.data.labels),
+        on_cpu=accelerator() == "cpu",
     )
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from hone.wording import counted
 
-def counted(count: int, one: str, many: str = "") -> str:
-    """``1 word``, ``1,200 words``; where an s at the end is not enough, ``counted(2, "row is", "rows are")``."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+__all__ = ["counted", "shortened"]
 
 
 def shortened(text: str, most_chars: int) -> str:

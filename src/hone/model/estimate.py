@@ -6,18 +6,40 @@ Legend: N parameters, h width, f feed-forward width, L layers, V vocabulary, T t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING
 
 from hone.model.encoders import EncoderShape
+from hone.model.memory import (
+    activation_bytes,
+    coming_and_going,
+    held_bytes,
+    is_fused,
+    moments,
+    passing_bytes,
+    update_bytes,
+)
 from hone.model.presets import Shape
-from hone.model.sizes import DROPOUT_MATRICES, Size, count, size_of
+from hone.model.sizes import Size, count, size_of
 from hone.task.recipe import Recipe
+from hone.wording import counted
 
 if TYPE_CHECKING:
     from hone.model.base import Base
 
     Model = Shape | EncoderShape | Base | Size
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MicroBatch:
+    """What memory needs to know of the largest micro-batch of one process."""
+
+    rows: int
+    longest: int
+    """Tokens of its longest row, to which the others are padded."""
+    tokens: int | None = None
+    """Real ones, which the fused pass alone computes on; by default all places are."""
+    supervised: float | None = None
+    """Share of the tokens that predict something; by default all, or ``mask_share``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,29 +59,36 @@ class Figure:
 def figures(
     recipe: Recipe,
     model: Model,
+    batch: MicroBatch,
     *,
-    rows: int,
-    tokens_per_row: int,
     tokens: float,
     tokens_per_second: float | None = None,
     labels: int = 0,
+    on_cpu: bool = True,
 ) -> list[Figure]:
     """Everything that is said before the start: parameters, tokens, operations, memory, time.
 
     Args:
         recipe: objective, optimizer, precision and what else memory depends on.
         model: a preset's shape or an opened base.
-        rows: of one micro-batch of one process.
-        tokens_per_row: of its longest row.
+        batch: the largest micro-batch of one process.
         tokens: of the whole run, padding included, over all processes.
         tokens_per_second: as measured; without it the time is left out.
         labels: classes of an encoder made from scratch.
+        on_cpu: whether it trains on a CPU.
     """
     size = size_of(model, recipe.objective, labels, recipe.dropout)
-    each = flops_per_token(size, tokens_per_row)
+    if recipe.objective == "classify-sequence" and recipe.pooling == "mean":
+        size = size.without_pooler()
+    each = flops_per_token(size, batch.longest)
     listed = [
         parameter_figure(size),
-        Figure(name="training tokens", value=tokens, unit="", formula="padding included, over all steps"),
+        Figure(
+            name="training tokens",
+            value=tokens,
+            unit="",
+            formula=f"{counted(recipe.steps, 'step')}, padding included: a row counts as long as its batch's longest",
+        ),
         each,
         Figure(
             name="training operations",
@@ -67,7 +96,7 @@ def figures(
             unit="FLOP",
             formula=f"{each.value:,.0f} per token * {tokens:,.0f} tokens",
         ),
-        training_memory(size, recipe, rows=rows, tokens_per_row=tokens_per_row),
+        training_memory(size, recipe, batch, on_cpu=on_cpu),
     ]
     return listed if tokens_per_second is None else [*listed, training_seconds(tokens, tokens_per_second)]
 
@@ -90,86 +119,61 @@ def flops_per_token(model: Model, tokens_per_row: float) -> Figure:
     )
 
 
-def training_memory(model: Model, recipe: Recipe, *, rows: int, tokens_per_row: int) -> Figure:
-    """Bytes of one process's training tensors: weights, gradients, optimizer, average, activations.
+def training_memory(model: Model, recipe: Recipe, batch: MicroBatch, *, on_cpu: bool = True) -> Figure:
+    """Bytes of one process's training: weights, gradients, optimizer, average, and what comes and goes in a step.
 
     Args:
         model: a preset's shape or an opened base.
         recipe: for the optimizer, the average, the precision, what is frozen, checkpointing, and shards. Whoever
             knows the device says what its precision ``auto`` is there; here it counts as float32, the larger.
-        rows: rows of one micro-batch.
-        tokens_per_row: tokens of its longest row, all taken to be supervised where the objective is next-token.
+        batch: the largest micro-batch.
+        on_cpu: whether it trains on a CPU, with its fused pass and its heap.
     """
     size = size_of(model, recipe.objective)
-    trained = size.trained(recipe.freeze)
-    moments, moments_text = _moments(size, trained, recipe)
-    moved = count(trained.values())
-    average = moved if recipe.average else 0
-    fixed = 4 * (size.parameters + moved + moments + average)
+    held = held_bytes(size, recipe)
     shards = recipe.processes if recipe.strategy == "fsdp" else 1
     copies = 2 * size.matrices if recipe.precision == "bf16-mixed" else 0
+    fused = on_cpu and is_fused(size, recipe)
+    tokens = batch.tokens if fused and batch.tokens is not None else batch.rows * batch.longest
+    supervised = recipe.mask_share if recipe.objective == "masked-tokens" else 1.0
+    supervised = supervised if batch.supervised is None else batch.supervised
     activations = activation_bytes(
         size,
-        rows=rows,
-        tokens_per_row=tokens_per_row,
+        rows=batch.rows,
+        tokens_per_row=batch.longest,
+        tokens=tokens,
+        supervised=supervised,
+        fused=fused,
         precision=recipe.precision,
         checkpointing=recipe.gradient_checkpointing,
-        supervised=recipe.mask_share if recipe.objective == "masked-tokens" else 1.0,
     )
-    terms = f"weights, gradients, {moments_text}{', average' if average else ''}"
-    frozen = f", {size.parameters - moved:,} of N frozen: weights only" if moved < size.parameters else ""
-    sharded = f" / {shards} processes" if shards > 1 else ""
-    half = f", {copies / 1e6:,.1f} MB of matrices in bf16" if copies else ""
+    passing = passing_bytes(size, tokens, fused=fused, supervised=supervised, precision=recipe.precision)
+    update = update_bytes(size, recipe)
+    # The output matrix's gradient is made on the way forward, the others on the way back.
+    late = max(0, 4 * (count(size.trained(recipe.freeze).values()) - size.output_values))
+    several = recipe.accumulate > 1
+    moving = coming_and_going(activations + passing, update, late, accumulated=several, on_cpu=on_cpu)
     again = "; layers are computed again" if recipe.gradient_checkpointing else ""
+    terms = [f"activations {activations / 1e6:,.1f} MB{again}", f"their way back {passing / 1e6:,.1f} MB"]
+    terms += [f"an update {update / 1e6:,.1f} MB"] if update else []
+    half = f", {copies / 1e6:,.1f} MB of matrices in bf16" if copies else ""
     return Figure(
         name="training memory",
-        value=fixed / shards + copies + activations,
+        value=held / shards + copies + moving,
         unit="B",
-        formula=f"4 bytes * N * ({terms}){frozen}{sharded} = {fixed / shards / 1e6:,.1f} MB{half}, and "
-        f"{activations / 1e6:,.1f} MB of activations for {rows} rows of {tokens_per_row} tokens{again}; the process "
-        "itself (Python, torch, Transformers) comes on top",
+        formula=f"{_held_text(size, recipe, held / shards)}{half}, and {moving / 1e6:,.1f} MB that come and go with "
+        f"{counted(batch.rows, 'row')} of {batch.longest} tokens ({', '.join(terms)}); the process itself (Python, "
+        "torch, Transformers) comes on top",
     )
 
 
-def _moments(size: Size, trained: dict[str, tuple[int, ...]], recipe: Recipe) -> tuple[int, str]:
-    """Values that the optimizer keeps, and how people say it."""
+def _held_text(size: Size, recipe: Recipe, value: float) -> str:
+    trained = size.trained(recipe.freeze)
     moved = count(trained.values())
-    if recipe.optimizer == "muon":
-        hidden = count(shape for name, shape in trained.items() if size.is_hidden_matrix(name))
-        return 2 * moved - hidden, "1 moment of each hidden matrix, 2 of the rest"
-    if recipe.optimizer == "adafactor":
-        # Of a matrix only the means of rows and columns (N. Shazeer, M. Stern, arXiv:1804.04235).
-        values = sum(prod(s[:-1]) + prod((*s[:-2], s[-1])) if len(s) > 1 else s[0] for s in trained.values())
-        return values, "rows and columns of the second moment"
-    return 2 * moved, "2 moments"
-
-
-def activation_bytes(
-    model: Model,
-    *,
-    rows: int,
-    tokens_per_row: int,
-    precision: str = "32-true",
-    checkpointing: bool = False,
-    supervised: float = 1.0,
-) -> int:
-    """Bytes that the forward pass keeps for the backward one.
-
-    ``B*T * (L * (a h + b f) * w + 2 V * 4 * s)`` with ``w`` 4 bytes per value (2 in bf16-mixed), ``s`` the share of
-    supervised tokens, and ``a, b`` 11 and 4 (Llama), 15 and 4 (Qwen3), 8 and 2 (BERT). Attention keeps no T x T matrix,
-    it is computed in blocks, except with dropout inside it: then 2.5 a head and layer. The logits' log-softmax and
-    gradient are float32; logits of a whole row are one token's. With checkpointing a layer keeps its input alone, and
-    one layer at a time has its own values.
-    """
-    size = size_of(model)
-    width = 2 if precision == "bf16-mixed" else 4
-    kept = size.kept
-    layer = kept.widths * size.hidden + kept.ffn_widths * size.ffn
-    if size.dropout:
-        layer += kept.dropout_widths * size.hidden + DROPOUT_MATRICES * size.heads * tokens_per_row
-    layers = size.layers * size.hidden + layer if checkpointing else size.layers * layer
-    logits = rows if size.per_row else rows * tokens_per_row * supervised
-    return round(rows * tokens_per_row * layers * width + logits * 2 * size.outputs * 4)
+    terms = f"weights, gradients, {moments(size, trained, recipe)[1]}{', average' if recipe.average else ''}"
+    frozen = f", {size.parameters - moved:,} of N frozen: weights only" if moved < size.parameters else ""
+    sharded = f" / {recipe.processes} processes" if recipe.strategy == "fsdp" and recipe.processes > 1 else ""
+    return f"4 bytes * N * ({terms}){frozen}{sharded} = {value / 1e6:,.1f} MB"
 
 
 def training_seconds(tokens: float, tokens_per_second: float, how: str = "measured") -> Figure:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,9 @@ class Kept:
     """Times the width of the feed-forward."""
     dropout_widths: float = 0.0
     """Times the width more, with dropout."""
+    passing_widths: float = 3.0
+    passing_ffn_widths: float = 1.0
+    """What the backward pass of one layer makes at most while it runs, times both widths."""
 
 
 KEPT = {
@@ -51,6 +54,15 @@ KEPT = {
     "encoder": Kept(widths=8, ffn_widths=2, dropout_widths=2.5),
     "gpt2": Kept(widths=8, ffn_widths=5, dropout_widths=2.5),
 }
+KEPT_FUSED = {
+    # Attention keeps its input, queries, keys and values as one product, the turned queries and keys, and its output;
+    # the feed-forward its input and gate with up. Qwen3 keeps normalised queries and keys on top. While it goes back,
+    # the feed-forward makes the gate's activation, three gradients of width f, and five rows of width h; the last norm
+    # and the head add two.
+    "llama": Kept(widths=8, ffn_widths=2, passing_widths=7, passing_ffn_widths=4),
+    "qwen3": Kept(widths=10, ffn_widths=2, passing_widths=7, passing_ffn_widths=4),
+}
+"""The same of the fused pass (:mod:`hone.model.fused`), by the model types that have it."""
 DROPOUT_MATRICES = 2.5
 """T x T matrices of a head that are kept with dropout inside the attention, which is then not computed in blocks."""
 
@@ -72,6 +84,8 @@ class Size:
     kept: Kept
     how: str
     """Where the count is from, for people."""
+    fused: Kept | None = None
+    """What the fused pass of a CPU keeps instead, where the model's kind has one."""
     per_row: bool = False
     """Whether logits are made once a row instead of once a supervised token."""
     dropout: float = 0.0
@@ -82,9 +96,14 @@ class Size:
         return count(self.tensors.values())
 
     @property
+    def output_values(self) -> int:
+        """Values of the output matrix."""
+        return self.outputs * self.hidden
+
+    @property
     def matrices(self) -> int:
         """Parameters that multiply each token: all matrices, the output one included, without lookups."""
-        tied = self.outputs * self.hidden if self.tied else 0
+        tied = self.output_values if self.tied else 0
         return tied + count(
             shape for name, shape in self.tensors.items() if len(shape) > 1 and not LOOKUPS.search(name)
         )
@@ -93,6 +112,14 @@ class Size:
         """Whether a tensor is a matrix inside the layers or an encoder's head: what Muon moves."""
         output = name.endswith("lm_head.weight")
         return len(self.tensors[name]) == 2 and not LOOKUPS.search(name) and not output
+
+    def without_pooler(self) -> Size:
+        """The same without BERT's layer over the first state, which mean pooling takes out."""
+        kept = {name: shape for name, shape in self.tensors.items() if ".pooler." not in name}
+        left_out = self.parameters - count(kept.values())
+        if not left_out:
+            return self
+        return replace(self, tensors=kept, how=f"{self.how}, without the pooler's {left_out:,}: the mean pools")
 
     def trained(self, frozen: Iterable[str]) -> dict[str, tuple[int, ...]]:
         """Tensors that no pattern of ``frozen`` names (fnmatch)."""
@@ -159,6 +186,7 @@ def _of_decoder(shape: Shape, dropout: float) -> Size:
         outputs=shape.vocab,
         tied=shape.tied,
         kept=KEPT[shape.arch],
+        fused=KEPT_FUSED[shape.arch],
         how=f"{tied} + L*(2*h*h + 2*h*kv + 3*h*f + {gains}) + h with h {h}, f {f}, L {shape.layers}, "
         f"V {shape.vocab:,}, kv {kv}",
         dropout=dropout,
@@ -236,6 +264,7 @@ def _of_base(base: Base) -> Size:
         outputs=labels if encoder and use != "masked-tokens" else vocab,
         tied=tied,
         kept=_kept(tensors, encoder=encoder),
+        fused=KEPT_FUSED.get(str(config.get("model_type"))),
         how=f"counted in the files of {base.reference}{new}{', with the head' if encoder else ''}",
         per_row=use == "classify-sequence",
         dropout=base.opening.dropout if base.opening.dropout is not None else dropout,

@@ -139,7 +139,7 @@ def _estimate(task: Task, data: DataVersion, recipe: Recipe, say: Say) -> tuple[
     if estimated_when_opened(recipe):
         say("estimate: said before the first step of the first attempt, which opens the base")
         return 0.0, 0.0
-    from hone.model.estimate import flops_per_token, parameter_figure, training_memory
+    from hone.model.estimate import MicroBatch, flops_per_token, parameter_figure, training_memory
     from hone.model.presets import shape_of
 
     shape = shape_of(recipe, recipe.vocab_size)
@@ -148,7 +148,7 @@ def _estimate(task: Task, data: DataVersion, recipe: Recipe, say: Say) -> tuple[
     per_row = tokens / max(1, len(lengths))
     flops = flops_per_token(shape, per_row)
     rows = recipe.batch_size if recipe.batch_tokens is None else max(1, recipe.batch_tokens // longest)
-    memory = training_memory(shape, recipe, rows=rows, tokens_per_row=longest)
+    memory = training_memory(shape, recipe, MicroBatch(rows=rows, longest=longest))
     peak = _matmul_flops() * usable_cores()
     seconds = tokens * flops.value / (peak * GEMM_SHARE)
     say(parameter_figure(shape).line())

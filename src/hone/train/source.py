@@ -157,6 +157,15 @@ class BatchSource:
         """Mean tokens that a step of an epoch computes on, padding included."""
         return float(self._epoch(epoch).plan.slots().mean())
 
+    def tokens_of(self, steps: int) -> int:
+        """Tokens that so many steps from the start compute on, padding included; later epochs as large as the first.
+
+        Exact within the first epoch; behind it another order brings a little more or less padding.
+        """
+        slots = self._epoch(0).plan.slots()
+        epochs, rest = divmod(steps, len(slots))
+        return int(epochs * slots.sum() + slots[:rest].sum())
+
     def supervised_tokens(self, epoch: int = 0) -> int:
         """Tokens of an epoch that carry loss."""
         return sum(int(example.supervised.sum()) for example in self._epoch(epoch).content.examples)
