@@ -28,8 +28,8 @@ def scripted(monkeypatch: pytest.MonkeyPatch, subset: list[float], all_rows: lis
     """Scores of the subset and of all rows, in the order in which they are asked for; the rows of each call."""
     asked: list[int] = []
 
-    def score_model(bench: Any, model: Any, rows: Any) -> Evaluation:
-        del model
+    def score_model(bench: Any, model: Any, rows: Any, written: Any = None) -> Evaluation:
+        del model, written
         asked.append(len(rows))
         values = all_rows if len(rows) == len(bench.data.dev) else subset
         score = Score(name=bench.task.metric, mean=values.pop(0), low=0.0, high=1.0, n=len(rows))

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hone.attempts.boxed import Box, Candidate, Plan, cadence, is_enough, of_size, sizes_for, why_this_size
+from hone.attempts.box_plan import Candidate, early_line, is_enough, of_size, sizes_for, why_this_size
+from hone.attempts.boxed import Box, Plan
+from hone.attempts.cadence import cadence, cadence_line
 from hone.attempts.calibrate import Judging, Speed
 from hone.data.task_file import load_task
 from hone.model.presets import parameters, shape_of
@@ -40,16 +42,19 @@ def test_other_tasks_need_half_of_the_epochs_that_gain_anything() -> None:
 @pytest.mark.parametrize("row_s", [0.001, 0.005, 0.01])
 def test_evaluations_and_scoring_take_a_tenth_of_the_box(box_s: float, row_s: float) -> None:
     judging = Judging(loss_s=0.2, row_s=row_s, rows=700)
-    count, rows, line = cadence(judging, box_s)
-    spent = judging.seconds(8) + count * judging.seconds(rows) + min(judging.seconds(700), 0.05 * box_s)
+    found = cadence(judging, box_s)
+    each = judging.seconds(found.rows, loss_share=1.0 if found.whole_loss else found.rows / 700)
+    first = judging.seconds(8, loss_share=1.0 if found.whole_loss else found.rows / 700) if found.first else 0.0
+    spent = first + found.count * each + min(judging.seconds(700), 0.05 * box_s)
     assert spent <= 0.1 * box_s
-    assert f"{spent / box_s:.1%} of the box" in line
+    assert f"{spent / box_s:.1%} of the box" in cadence_line(found, judging, box_s, scratch=True)
 
 
 def test_judging_that_is_too_slow_for_the_box_is_said() -> None:
-    count, _, line = cadence(Judging(loss_s=1.0, row_s=0.2, rows=700), 120.0)
-    assert count == 1
-    assert "over 10%" in line
+    judging = Judging(loss_s=1.0, row_s=0.2, rows=700, fixed_s=15.0)
+    found = cadence(judging, 120.0)
+    assert (found.count, found.first) == (1, False)
+    assert "over 10%" in cadence_line(found, judging, 120.0, scratch=True)
 
 
 def test_a_size_must_fit_the_tasks_device() -> None:
@@ -57,7 +62,7 @@ def test_a_size_must_fit_the_tasks_device() -> None:
     recipe = Recipe(vocab_size=1632)
     fitting = sizes_for(task, recipe)
     largest = parameters(shape_of(recipe.child(base=fitting[-1]), 1632))
-    assert fitting[0] == "scratch:500k"
+    assert fitting[0] == "scratch:tiny"
     assert 34 / 32 * largest <= 5e6, "Q8_0 keeps 32 weights in 34 bytes"
     assert "scratch:15m" not in fitting
 
@@ -98,3 +103,57 @@ def test_the_last_scoring_is_kept_back_as_slow_as_judging_has_become() -> None:
     assert before - box.left_s() == pytest.approx(1.0 + 2.0, abs=0.01)
     box.judging_s = 100.0
     assert before - box.left_s() == pytest.approx(99.0 + 3.0, abs=0.01), "5 % of the box are kept for scoring at most"
+
+
+def test_a_few_rows_cost_nearly_as_much_as_many_where_answers_are_written() -> None:
+    """10 s are left; 20 rows took 2 s, of which 1 s are there for any number of rows: 9 s are left for the others."""
+    box = Box(ends=time.monotonic() + 11.75, seconds=100.0, judging_s=2.0, scoring_s=5.0, after_s=1.0, fixed_s=1.0)
+    assert box.affords(700, 20) == pytest.approx(180, abs=1)
+
+
+def test_evaluations_on_the_way_stay_within_their_share_of_the_box() -> None:
+    """Sixty are due, each of 1 s: of a box of 100 s about ten go by until one would take the tenth that they have."""
+    box = Box(ends=time.monotonic() + 100.0, seconds=100.0, judging_s=1.0, scoring_s=2.0, after_s=1.0)
+    spent, lines = 0.0, []
+    for step in range(10, 610, 10):
+        why = box.leaves_out(step, 10_000, 10)
+        if why is None:
+            box.judged(1.0, trained=True)
+            spent += 1.0
+        lines.append(why)
+    assert 5.0 <= spent + 1.0 + 2.0 <= 10.5, "with the one at the end and the last scoring"
+    told = [line for line in lines if line]
+    assert len(told) == 1, "the first one is told, the others follow from it"
+    assert "1.0 s" in told[0]
+    assert box.leaves_out(600, 600, 10) is None, "the last step is judged whatever was spent"
+
+
+def test_an_evaluation_just_before_the_last_one_is_left_out() -> None:
+    box = Box(ends=time.monotonic() + 100.0, seconds=100.0, judging_s=0.1, scoring_s=0.1, after_s=1.0)
+    assert "step 110" in str(box.leaves_out(100, 110, 100))
+    assert box.leaves_out(100, 190, 100) is None
+
+
+def test_a_machine_that_became_slower_keeps_more_back_for_judging() -> None:
+    box = Box(ends=0.0, seconds=100.0, judging_s=1.0, scoring_s=2.0, after_s=1.0, step_s=0.1)
+    before = box.left_s()
+    for _ in range(20):
+        box.stepped(0.2)
+    assert before - box.left_s() == pytest.approx(1.0 + 2.0, abs=0.01)
+    box.judged(2.0, trained=True)  # as slow as its steps said: nothing more is foreseen
+    assert before - box.left_s() == pytest.approx(1.0 + 2.0, abs=0.01)
+
+
+@pytest.mark.parametrize("left_s", [110.0, 60.0, 30.0, 10.0])
+def test_judging_shrinks_with_what_set_up_has_left_of_the_box(left_s: float) -> None:
+    judging = Judging(loss_s=0.5, row_s=0.02, rows=700, fixed_s=0.4)
+    found = cadence(judging, 120.0, left_s=left_s)
+    spent = found.seconds(judging, 120.0, scratch=True)
+    assert spent <= max(min(12.0, left_s / 4), judging.seconds(8, loss_share=8 / 700) + 6.0)
+
+
+def test_a_box_that_set_up_will_use_is_told_early_with_what_would_do() -> None:
+    assert early_line(10.0, 120.0) == ""
+    line = early_line(45.0, 120.0)
+    assert "45 of 120 s" in line
+    assert "--minutes 4.5" in line

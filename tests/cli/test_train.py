@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import shlex
 import shutil
@@ -12,6 +13,7 @@ import sys
 import pytest
 
 from hone.cli import main
+from hone.errors import FailedError
 from hone.lab.lab import Lab
 from hone.solving.single import Watched, Wish, _Single, found_for
 from hone.task.recipe import Recipe
@@ -153,7 +155,9 @@ def test_a_box_that_is_over_at_once_trains_little_says_so_and_is_planned_once(fo
     words = ["train", "banking", *TINY, "--minutes", "0.02"]
     assert main(words) == 0
     written = capsys.readouterr()
-    assert "nothing will be learned; take a larger box" in written.err
+    assert "of 1 s are used before anything was measured" in written.err, "it is told early"
+    assert re.search(r"hardly of use: --minutes [\d.]+ or more", written.err), "and what to do"
+    assert " -" not in "".join(re.findall(r" -?[\d.]+ s\b", written.err)), "no seconds below zero"
     run = Lab(folder).run(1)
     plan = json.loads((run.folder / "box.json").read_text())
     assert run.result["box"]["seconds"] == pytest.approx(1.2)
@@ -225,3 +229,34 @@ def test_what_several_processes_will_take_is_looked_for_in_one(folder, monkeypat
     found_for(wish, Watched(say=lines.append), what)
     assert asked == [(1, 2)]
     assert f"looking for a {what} in one process; what is suggested is for the 2 of the recipe" in lines
+
+
+@pytest.mark.parametrize("error", [FailedError("process 1 of 2: it died"), KeyboardInterrupt()])
+def test_processes_that_cannot_be_measured_do_not_end_a_box(folder, monkeypatch, error):
+    """A group that fails, or takes longer than its share of the box, is gone on without, with the reason."""
+
+    def launch(name, work, order, count, **more):
+        raise error
+
+    monkeypatch.setattr("hone.solving.single.launch", launch)
+    monkeypatch.setattr("hone.solving.single.usable_cores", lambda: 2)
+    recipe = Recipe(base="scratch:tiny", vocab_size=400, batch_size=8)
+    single = _Single(Wish(folder=folder, recipe=recipe, minutes=5.0), Watched(), forked=True)
+    found = {"tokens_per_second": 100.0, "step_s": 0.5, "device": "cpu"}
+    chosen, step_s, line = single._threads_or_processes(recipe, found, 300.0)
+    assert (chosen, step_s) == (recipe, 0.5)
+    assert "2 processes were not measured: " in line
+    assert ("it died" in line) == isinstance(error, FailedError)
+
+
+def test_processes_are_taken_where_they_are_faster_with_steps_of_their_own_speed(folder, monkeypatch):
+    measured = {"tokens_per_second": 200.0, "step_s": 0.25}
+    monkeypatch.setattr("hone.solving.single.launch", lambda *args, **more: measured)
+    monkeypatch.setattr("hone.solving.single.usable_cores", lambda: 2)
+    recipe = Recipe(base="scratch:tiny", vocab_size=400, batch_size=8, steps=100, eval_every=25)
+    single = _Single(Wish(folder=folder, recipe=recipe, minutes=5.0), Watched(), forked=True)
+    found = {"tokens_per_second": 100.0, "step_s": 0.5, "device": "cpu"}
+    chosen, step_s, _ = single._threads_or_processes(recipe, found, 300.0)
+    assert (chosen.processes, chosen.threads, chosen.steps, chosen.eval_every, step_s) == (2, 1, 200, 50, 0.25)
+    few = single._threads_or_processes(recipe, found, 60.0)
+    assert few[0].processes == 1, "a small box measures none"

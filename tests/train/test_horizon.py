@@ -20,8 +20,8 @@ class Machine:
     def __init__(self, box_s: float, step_s: float, slow_from: float = 1e9, slowdown: float = 1.0) -> None:
         self.time, self.box_s, self.step_s, self.slow_from, self.slowdown = 0.0, box_s, step_s, slow_from, slowdown
 
-    def clock(self) -> Clock:
-        return Clock(left_s=lambda: self.box_s - self.time, evaluation_s=lambda: 2.0, now=lambda: self.time)
+    def clock(self, **more: float) -> Clock:
+        return Clock(left_s=lambda: self.box_s - self.time, evaluation_s=lambda: 2.0, now=lambda: self.time, **more)
 
     def run(self, horizon: BentHorizon, step: int = 0, until: int = UNDECIDED) -> tuple[int, list[float]]:
         factors = []
@@ -115,3 +115,50 @@ def test_time_that_is_over_ends_the_run_though_no_speed_is_known(tmp_path: Path)
     horizon = BentHorizon(RECIPE.child(eval_every=1), tmp_path / "horizon.jsonl", machine.clock())
     step, _ = machine.run(horizon)
     assert step == 3
+
+
+@pytest.mark.parametrize("steps", [4, 6, 9, 14])
+@pytest.mark.parametrize("wrong", [0.7, 1.0, 1.5])
+def test_few_steps_fall_to_their_end_where_their_length_was_measured_beforehand(
+    tmp_path: Path, steps: int, wrong: float
+) -> None:
+    """The line falls by the same amount each step, so that of n falling ones the last has 1/n of the peak."""
+    box = 120.0
+    machine = Machine(box, box / steps)
+    horizon = BentHorizon(RECIPE, tmp_path / "horizon.jsonl", machine.clock(step_s=wrong * box / steps))
+    end, factors = machine.run(horizon)
+    assert horizon.bends, "the decay begins though six steps are never seen"
+    assert end == pytest.approx(steps, abs=1)
+    falling = end - horizon.bends[0].step
+    assert factors[-1] <= 2 / max(2, falling), factors
+
+
+def test_a_machine_that_stands_still_at_the_end_does_not_keep_the_rate_from_its_end(tmp_path: Path) -> None:
+    """One step takes the whole decay; a moment more is granted for a fall, and no longer than that."""
+    ends = {}
+    for landing in (0.0, 2.0):
+        machine = Machine(100.0, 0.1)
+        path = tmp_path / f"horizon-{landing:g}.jsonl"
+        horizon = BentHorizon(RECIPE.child(warmup_steps=1), path, machine.clock(landing_s=landing))
+        step, _ = machine.run(horizon, until=480)
+        machine.time = 100.0  # nothing was computed since
+        _, factors = machine.run(horizon, step)
+        ends[landing] = (machine.time, factors[-1])
+    assert ends[0.0][1] > 0.5, "cut off"
+    assert ends[2.0][1] < 0.2
+    assert ends[2.0][0] <= 102.1
+
+
+def test_an_evaluation_that_was_left_out_makes_its_step_no_shorter(tmp_path: Path) -> None:
+    machine = Machine(1000.0, 5.0)
+    clock = Clock(
+        left_s=lambda: 1000.0 - machine.time,
+        evaluation_s=lambda: 4.0,
+        evaluated_s=lambda: 0.0,
+        now=lambda: machine.time,
+    )
+    horizon = BentHorizon(RECIPE.child(eval_every=2), tmp_path / "horizon.jsonl", clock)
+    for step in range(12):
+        horizon.wish(step)
+        machine.time += 5.0
+    assert horizon.step_s() == pytest.approx(5.0)

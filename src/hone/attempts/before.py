@@ -232,10 +232,14 @@ def memory_line(estimated: int | None, measured: int | None) -> str:
 
 
 def seconds_line(parts: dict[str, float]) -> str:
-    """Where the time went, the largest part first."""
+    """Where the time went, the largest part first; the parts add up to the whole."""
     total = sum(parts.values())
     if total <= 0:
         return ""
     listed = sorted(parts.items(), key=lambda item: -item[1])
-    shares = ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in listed if seconds / total >= 0.005)
-    return f"time: {total:.0f} s of training: {shares}"
+    told = ", ".join(f"{name} {_s(seconds)} ({seconds / total:.0%})" for name, seconds in listed if seconds >= 0.05)
+    return f"time: {_s(total)} from the first step to the last evaluation: {told}; opening and scoring come on top"
+
+
+def _s(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"

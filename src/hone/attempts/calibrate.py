@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hone.attempts.bench import Bench, build_model, prepare_bench, source_of
 from hone.attempts.encoding import objective_of
 from hone.attempts.judging import dev_loss, score_model
+from hone.attempts.rationing import writes
 from hone.processes import Channel
 from hone.task.own_metric import load_metric
 from hone.task.recipe import Recipe
@@ -23,12 +26,17 @@ if TYPE_CHECKING:
     from hone.train.source import BatchSource
 
 SAMPLED_ROWS, SAMPLED_DOCUMENTS = 64, 8
-"""Dev rows that are scored to learn how long scoring takes."""
+"""Dev rows that are scored to learn how long scoring takes, where time allows."""
+FEW_ROWS, FEW_DOCUMENTS, LOSS_ROWS = 4, 1, 64
+"""So many come first: they tell what more of them would take."""
+FIXED_ROWS = 32
+"""Where answers are written, a few rows cost about as much as so many more do on top (24 to 40, measured with the
+presets tiny and 500k): each token is a pass of the whole batch."""
 GUARD_ROWS, GUARD_TOKENS = 4, 512
 GUARD_STEPS, GUARD_S = 60, 20.0
 GUARD_RATE, GUARD_BASE_RATE = 3e-3, 3e-4
-LEAST_STEPS = 8
-"""Steps that a speed is measured over, however long they take."""
+LEAST_STEPS, FEWEST_STEPS = 8, 2
+"""Steps that a speed is measured over; and those that it is where they take long."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +47,8 @@ class Speed:
     tokens_per_second: float
     """Padding included; over all processes."""
     tokens_per_step: float
+    core_share: float = 1.0
+    """CPU seconds over wall seconds and threads: below 1 where others use the cores too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,24 +58,34 @@ class Judging:
     loss_s: float
     """Seconds of the loss on all of dev."""
     row_s: float
-    """Seconds to score one dev row with the task's metric."""
+    """Seconds that one dev row more takes with the task's metric."""
     rows: int
     """Dev rows in all."""
+    fixed_s: float = 0.0
+    """Seconds of the metric however few rows there are."""
 
-    def seconds(self, rows: int) -> float:
-        """Of the loss and the metric on so many rows."""
-        return self.loss_s + self.row_s * min(rows, self.rows)
+    def seconds(self, rows: int, *, loss_share: float = 1.0) -> float:
+        """Of the metric on so many rows, and of the loss on that share of dev."""
+        return loss_share * self.loss_s + self.fixed_s + self.row_s * min(rows, self.rows)
 
 
-def speed_of(bench: Bench, model: nn.Module, source: BatchSource, recipe: Recipe, seconds: float) -> Speed:
+def speed_of(
+    bench: Bench, model: nn.Module, source: BatchSource, recipe: Recipe, seconds: float, most_s: float = math.inf
+) -> Speed:
     """Train ``model`` for so many seconds in a folder that is thrown away; its speed, the first quarter left out.
 
     The model must be made for the bench's objective; ``recipe`` may be another than the bench's, such as another size.
+    Where eight steps take longer than ``most_s``, two are enough.
     """
     from hone.train.engine import fit
 
     steps: list[StepRecord] = []
-    begin = time.monotonic()
+    begin, cpu = time.monotonic(), time.process_time()
+
+    def is_enough() -> bool:
+        passed = time.monotonic() - begin
+        return passed > seconds and len(steps) >= (LEAST_STEPS if passed < most_s else FEWEST_STEPS)
+
     with tempfile.TemporaryDirectory(prefix="hone-") as scratch:
         fit(
             model,
@@ -74,26 +94,46 @@ def speed_of(bench: Bench, model: nn.Module, source: BatchSource, recipe: Recipe
             Path(scratch),
             objective=objective_of(bench, model),
             on_step=steps.append,
-            should_stop=lambda: time.monotonic() - begin > seconds and len(steps) >= LEAST_STEPS,
+            should_stop=is_enough,
         )
+    used = (time.process_time() - cpu) / max(1e-9, (time.monotonic() - begin) * recipe.threads)
     # The first steps pay for memory that the later ones find ready.
     kept = steps[len(steps) // 4 :]
     # The median rate: a moment in which somebody else had the cores is no measure of the next five minutes.
     rate = statistics.median(record.tokens / record.seconds for record in kept)
     tokens = sum(record.tokens for record in kept) / len(kept)
-    return Speed(step_s=tokens / rate, tokens_per_second=rate, tokens_per_step=tokens)
+    return Speed(step_s=tokens / rate, tokens_per_second=rate, tokens_per_step=tokens, core_share=min(1.0, used))
 
 
-def judging_of(bench: Bench, model: nn.Module, rows: int = SAMPLED_ROWS) -> Judging:
-    """Seconds of the loss on dev and of the metric on a few of its rows; an untrained model writes to the end."""
-    language_model = bench.task.kind == "language-model"
-    sample = list(bench.data.dev[: SAMPLED_DOCUMENTS if language_model else rows])
+def judging_of(bench: Bench, model: nn.Module, rows: int = SAMPLED_ROWS, most_s: float = math.inf) -> Judging:
+    """Seconds of the loss on dev and of the metric on its rows; an untrained model writes to the end.
+
+    A few rows come first. More are read only where they would take no longer than ``most_s``.
+    """
+    by_document, dev = bench.task.kind == "language-model", bench.data.dev
+    few, more = (FEW_DOCUMENTS, SAMPLED_DOCUMENTS) if by_document else (FEW_ROWS, rows)
+    few_s = _seconds_of(lambda: score_model(bench, model, dev[:few]))
+    few, more = min(few, len(dev)), min(more, len(dev))
+    fixed_s, row_s = (few_s, few_s / FIXED_ROWS) if writes(bench) else (0.0, few_s / few)
+    if few < more and fixed_s + row_s * more <= most_s:
+        more_s = _seconds_of(lambda: score_model(bench, model, dev[:more]))
+        row_s = max(0.0, more_s - few_s) / (more - few)
+        fixed_s = max(0.0, few_s - row_s * few)
+    loss_s = _loss_seconds(bench, model, most_s)
+    return Judging(loss_s=loss_s, row_s=row_s, rows=len(dev), fixed_s=fixed_s)
+
+
+def _loss_seconds(bench: Bench, model: nn.Module, most_s: float) -> float:
+    """Of all of dev, which is read where that takes no longer than ``most_s``."""
+    few = min(LOSS_ROWS, len(bench.dev))
+    expected = _seconds_of(lambda: dev_loss(model, bench.dev[:few])) * len(bench.dev) / few
+    return _seconds_of(lambda: dev_loss(model, bench.dev)) if expected <= most_s else expected
+
+
+def _seconds_of(work: Callable[[], object]) -> float:
     begin = time.monotonic()
-    dev_loss(model, bench.dev)
-    loss_s = time.monotonic() - begin
-    score_model(bench, model, sample)
-    row_s = (time.monotonic() - begin - loss_s) / max(1, len(sample))
-    return Judging(loss_s=loss_s, row_s=row_s, rows=len(bench.data.dev))
+    work()
+    return time.monotonic() - begin
 
 
 def calibrate(channel: Channel, order: dict[str, Any]) -> dict[str, float]:

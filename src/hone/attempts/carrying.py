@@ -20,6 +20,7 @@ from hone.attempts.encoding import objective_of
 from hone.attempts.judging import Judge
 from hone.attempts.rationing import ration_of
 from hone.attempts.report import AttemptReport
+from hone.attempts.timed_judging import TimedJudge
 from hone.data.prepare import DataVersion
 from hone.lab.locks import waiting_for
 from hone.lab.run import Run
@@ -31,7 +32,7 @@ from hone.task.spec import Task
 if TYPE_CHECKING:
     from torch import nn
 
-    from hone.train.horizon import Horizon
+    from hone.train.horizon import BentHorizon
     from hone.train.records import FitResult, StepRecord
     from hone.train.rehearsal import Rehearsal
     from hone.train.source import BatchSource
@@ -84,12 +85,12 @@ def carry_out(  # noqa: PLR0913  (five things are needed; the others are named a
     source = source_of(bench, base_id=None if base is None else base.id)
     listeners = _Listeners(say=say, say_before=say_before, on_event=on_event, should_stop=should_stop)
     if not first:
-        return _followed(run, _trained(run, bench, model, source, box, until_step, None))
+        return _followed(run, _follow(run, bench, model, source, box, until_step))
     start = Start.of(bench, model, source, say_before, fresh=run.last_step() == 0)
     with run.working():
-        result = _trained(run, bench, model, source, box, until_step, listeners)
+        timed, result = _trained(run, bench, model, source, box, until_step, listeners)
         keep = result.status == "finished" or (result.status == "stopped" and result.step > 0 and time_is_up())
-        report = conclude(run, bench, model, result, on_event, keep=keep, start=start, say=say, box=box)
+        report = conclude(run, bench, model, result, on_event, keep=keep, start=start, say=say, timed=timed)
         if box is not None:
             report = replace(report, box=box.to_json(run.folder))
         if result.status == "finished":
@@ -107,6 +108,30 @@ class _Listeners:
     should_stop: Callable[[], bool]
 
 
+def _follow(
+    run: Run, bench: Bench, model: nn.Module, source: BatchSource, box: Box | None, until_step: int | None
+) -> FitResult:
+    """Train the model in place as one of the other processes of a run.
+
+    It judges nothing, but must come to the evaluations where the first one does.
+    """
+    from hone.train.engine import fit
+    from hone.train.guards.standard import standard_watchers
+
+    recipe = bench.recipe
+    return fit(
+        model,
+        source,
+        recipe,
+        run.folder,
+        evaluate=Judge(bench, run, lambda event: None, ration_of(bench, source.tokens_per_step(0), box)),
+        watchers=standard_watchers(recipe),
+        objective=objective_of(bench, model),
+        until_step=until_step,
+        horizon=None if box is None else box.horizon(recipe, run.folder, first=False),
+    )
+
+
 def _trained(
     run: Run,
     bench: Bench,
@@ -114,45 +139,45 @@ def _trained(
     source: BatchSource,
     box: Box | None,
     until_step: int | None,
-    listeners: _Listeners | None,
-) -> FitResult:
-    """Train the model in place; without listeners as one of the other processes of a run."""
+    listeners: _Listeners,
+) -> tuple[TimedJudge, FitResult]:
+    """Train the model in place, as the only or the first process of a run; also what judged it."""
     from hone.train.engine import fit
     from hone.train.guards.standard import standard_watchers
 
     recipe = bench.recipe
-    horizon = None if box is None else box.horizon(recipe, run.folder, first=listeners is not None)
-    common: dict[str, Any] = {
-        "objective": objective_of(bench, model),
-        "until_step": until_step,
-        "horizon": horizon,
-    }
+    horizon = None if box is None else box.horizon(recipe, run.folder, first=True)
     ration = ration_of(bench, source.tokens_per_step(0), box)
-    if listeners is None:
-        # Who follows judges nothing, but must come to the evaluations where the first one does.
-        judge = Judge(bench, run, lambda event: None, ration)
-        return fit(model, source, recipe, run.folder, evaluate=judge, watchers=standard_watchers(recipe), **common)
-    judge = Judge(bench, run, listeners.on_event, ration)
+    timed = TimedJudge(
+        Judge(bench, run, listeners.on_event, ration),
+        listeners.on_event,
+        listeners.say,
+        lambda: recipe.steps if horizon is None else horizon.end,
+        box,
+    )
     for line in () if run.last_step() else ration.lines:
         listeners.say_before(line)
 
     def tell(event: Mapping[str, Any]) -> None:
         run.guard(**event)
 
-    return fit(
+    result = fit(
         model,
         source,
         recipe,
         run.folder,
-        evaluate=judge if box is None else box.timed(judge),
-        on_step=_Reporter(run, recipe, horizon, box, listeners),
+        evaluate=timed,
+        on_step=_Reporter(run, recipe, horizon, box, timed, listeners),
         on_guard=tell,
         watchers=standard_watchers(recipe, tell),
         should_stop=listeners.should_stop,
         say=listeners.say,
         on_rehearsal=None if box else partial(_say_time, run, bench, source, listeners),
-        **common,
+        objective=objective_of(bench, model),
+        until_step=until_step,
+        horizon=horizon,
     )
+    return timed, result
 
 
 def _say_time(run: Run, bench: Bench, source: BatchSource, listeners: _Listeners, found: Rehearsal) -> None:
@@ -207,17 +232,21 @@ class _Reporter:
         self,
         run: Run,
         recipe: Recipe,
-        horizon: Horizon | None,
+        horizon: BentHorizon | None,
         box: Box | None,
+        timed: TimedJudge,
         listeners: _Listeners,
     ) -> None:
         self.run, self.recipe, self.horizon, self.box, self.listeners = run, recipe, horizon, box, listeners
+        self.timed = timed
         self._said, self._sent = False, 0.0
         self._log_every = 1 if recipe.steps <= LOG_ALL else LOG_EVERY
         self._seconds: deque[float] = deque(maxlen=SPEED_STEPS)
 
     def __call__(self, record: StepRecord) -> None:
         self._seconds.append(record.seconds)
+        if self.box is not None:
+            self.box.stepped(record.seconds)
         if len(self._seconds) == FIRST_STEPS and not self._said and self.box is None:
             self._said = True
             step_s, left = statistics.median(self._seconds), self.recipe.steps - record.step
@@ -236,10 +265,10 @@ class _Reporter:
             self.listeners.on_event({"kind": "step", "steps": steps, "left_s": left_s, **record.to_json()})
 
     def _left(self, step: int) -> tuple[float, int]:
-        """Seconds and steps to the end, evaluations left out where no box counts them."""
+        """Seconds and steps to the end, with what is judged and scored until then."""
         step_s = sum(self._seconds) / len(self._seconds)
         if self.box is None or self.horizon is None:
-            return (self.recipe.steps - step) * step_s, self.recipe.steps
-        left_s = self.box.left_s()
-        steps = step + max(0, int(left_s / max(1e-6, step_s)))
-        return left_s, min(self.horizon.end, max(step, steps))
+            steps = self.recipe.steps
+            return (steps - step) * step_s + self.timed.to_come_s(step, steps), steps
+        fitting = self.horizon.fitting(step) or int(self.box.left_s() / max(1e-6, step_s))
+        return self.box.to_end_s(), min(self.horizon.end, step + max(0, fitting))

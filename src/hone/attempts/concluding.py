@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,19 +11,23 @@ from hone.attempts.before import Start
 from hone.attempts.bench import Bench, Say
 from hone.attempts.boxed import Box
 from hone.attempts.encoding import calibrate_on_dev
-from hone.attempts.judging import dev_loss, score_model
+from hone.attempts.judging import Written, dev_loss, score_model
+from hone.attempts.rationing import writes
 from hone.attempts.report import AttemptReport
 from hone.attempts.saving import save_model
-from hone.data.rows import Row
+from hone.attempts.timed_judging import TimedJudge, stage
 from hone.lab.run import Run
 
 if TYPE_CHECKING:
     from torch import nn
 
     from hone.evaluate.calibration import Calibration
+    from hone.evaluate.scoring import Evaluation
     from hone.train.records import FitResult
 
 OnEvent = Callable[[dict[str, Any]], None]
+WORTH_IT, CAREFUL = 0.4, 0.8
+"""More rows are scored where at least so much of the time of those before is left; and how much of it they may take."""
 FLATTERED = (
     "the score on dev flatters a little, as these were chosen on rows of it: {}; rows on which nothing was chosen, "
     "such as a test set, tell without"
@@ -39,7 +44,7 @@ def conclude(
     keep: bool,
     start: Start,
     say: Say,
-    box: Box | None = None,
+    timed: TimedJudge,
 ) -> AttemptReport:
     """The report of a call of ``fit``; with ``keep`` the best weights are saved first, then scored on all of dev.
 
@@ -51,8 +56,8 @@ def conclude(
         on_event: takes the metric of each dev row.
         keep: whether this is an end.
         start: what was known before the first step.
-        say: takes a line on the calibration of a classifier, and one where a box has no time for all of dev.
-        box: the time that is left for scoring.
+        say: takes a line on a classifier's calibration, and one where a box has no time for all of dev.
+        timed: what judged on the way; it is not asked twice about the same weights.
     """
     from hone.hardware import peak_rss_bytes
 
@@ -61,23 +66,23 @@ def conclude(
     if not keep:
         last = result.evaluations[-1] if result.evaluations else None
         loss = last.numbers.get("dev_loss") if last else None
-        return AttemptReport(
-            **common, score=last.score if last else None, dev_loss=loss, peak_rss_bytes=peak_rss_bytes()
-        )
+        score = last.score if last else None
+        return AttemptReport(**common, score=score, dev_loss=loss, peak_rss_bytes=peak_rss_bytes())
     if line := _load_best(model, result, bench.recipe.base):
         say(line)
+    on_event(stage("calibrating on dev and saving"))
     calibration = calibrate_on_dev(bench, model, say)
     save_model(bench, model, run.model, calibration)
-    chosen = _chosen_on_dev(bench, result, calibration)
-    if chosen:
+    if chosen := _chosen_on_dev(bench, result, calibration):
         say(FLATTERED.format("; ".join(chosen)))
-    evaluation = score_model(bench, model, _scored_rows(bench, box, say))
+    kept_step = result.best.step if result.best is not None and calibration is None else None
+    evaluation, loss = _last_scoring(bench, model, timed, kept_step, say, on_event)
     # What a paired comparison needs: the metric on each row, aligned with the dev rows (or windows of them).
     on_event({"kind": "scored", "values": [answer.value for answer in evaluation.answers]})
     report = AttemptReport(
         **common,
         score=evaluation.scores[evaluation.metric],
-        dev_loss=dev_loss(model, bench.dev),
+        dev_loss=loss,
         scores=dict(evaluation.scores),
         chosen_on_dev=chosen,
         peak_rss_bytes=peak_rss_bytes(),
@@ -86,11 +91,15 @@ def conclude(
         worst=[asdict(item) for item in evaluation.worst[:8]],
         calibration=calibration.to_json() if calibration is not None else {},
     )
+    if start.base is not None:
+        on_event(stage("measuring its distance from the base"))
     return replace(report, diagnosis=_diagnosis(run), distance=_distance(model, start))
 
 
 def _chosen_on_dev(bench: Bench, result: FitResult, calibration: Calibration | None) -> list[str]:
     """What of the kept model was chosen on dev rows."""
+    from hone.train.records import UNDONE
+
     candidates, best = sum(item.candidate for item in result.evaluations), result.best
     chosen = []
     if best is not None and candidates > 1:
@@ -99,20 +108,64 @@ def _chosen_on_dev(bench: Bench, result: FitResult, calibration: Calibration | N
         on = f"all {rows:,} rows" if best.full is not None or judged == rows else f"{judged:,} of {rows:,} rows alone"
         chosen.append(
             f"the weights of step {best.step:,}, the best of {candidates} evaluations by {score.name} on {on} "
-            f"({score.mean:.3g} [{score.low:.3g}, {score.high:.3g}])"
+            f"({score.mean:.3g} [{score.low:.3g}, {score.high:.3g}]{UNDONE if best.undone else ''})"
         )
     if calibration is not None and bench.task.kind == "multi-label":
         chosen.append(f"the threshold {calibration.threshold:.2f}")
     return chosen
 
 
-def _scored_rows(bench: Bench, box: Box | None, say: Say) -> Sequence[Row]:
-    """All of dev; in a box as many rows as there is time for."""
-    rows = bench.data.dev
+def _last_scoring(
+    bench: Bench,
+    model: nn.Module,
+    timed: TimedJudge,
+    kept_step: int | None,
+    say: Say,
+    on_event: OnEvent,
+) -> tuple[Evaluation, float]:
+    """The kept weights scored on all of dev and their loss there; in a box on as many rows as there is time for.
+
+    What was measured on the way is taken where it was on these weights, those of ``kept_step``, and on as many rows.
+    """
+    rows, judge, box = bench.data.dev, timed.judge, timed.box
+    known = judge.last if judge.last is not None and judge.last.step == kept_step else None
+    on_the_way = len(judge.rows_at(kept_step)) if known is not None and kept_step is not None else 0
     count = len(rows) if box is None else box.affords(len(rows), min(len(rows), bench.recipe.eval_rows))
+    if judge.on_all is not None and judge.on_all[0] == kept_step:
+        evaluation = judge.on_all[1]
+    elif known is not None and count <= on_the_way:
+        evaluation, count = known.evaluation, on_the_way
+    else:
+        on_event(stage(f"scoring on {count:,} dev rows", timed.expected_s(count, whole_loss=known is None)))
+        written = Written() if known is None else known.written
+        evaluation, count = _scored(bench, model, box, written, count, count - on_the_way)
     if count < len(rows):
         say(f"scored on {count:,} of {len(rows):,} dev rows: the box has no time for more")
-    return rows[:count]
+    if known is not None and (known.loss_rows == len(bench.dev) or count < len(rows)):
+        return evaluation, known.loss
+    return evaluation, dev_loss(model, bench.dev)
+
+
+def _scored(
+    bench: Bench, model: nn.Module, box: Box | None, written: Written, count: int, new: int
+) -> tuple[Evaluation, int]:
+    """So many dev rows scored, and in a box more of them as long as there is time; with how many there were.
+
+    ``new`` of them are not in ``written``. Only answers that were written are not computed again with more rows.
+    """
+    rows = bench.data.dev
+    while True:
+        begin = time.monotonic()
+        evaluation = score_model(bench, model, rows[:count], written)
+        took = time.monotonic() - begin
+        if box is None or count == len(rows) or not writes(bench):
+            return evaluation, count
+        left = box.scoring_left_s()
+        if left < WORTH_IT * took:
+            return evaluation, count
+        new = max(1, int(new * min(3.0, CAREFUL * left / max(1e-9, took))))
+        new = min(new, len(rows) - count)
+        count += new
 
 
 def _common(run: Run, bench: Bench, result: FitResult, start: Start) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 from hone.attempts.bench import Bench
 from hone.attempts.rationing import Ration
@@ -16,6 +18,7 @@ from hone.task.render import Example
 if TYPE_CHECKING:
     from torch import nn
 
+    from hone.evaluate.generate import Generate, Generation
     from hone.evaluate.scoring import Evaluation
     from hone.task.scores import Score
     from hone.train.records import Judgement
@@ -29,19 +32,43 @@ CONTINUED_IDS = 48
 """Ids of a document that a language model is given, and as many that it writes."""
 
 
-def score_model(bench: Bench, model: nn.Module, rows: Sequence[Row]) -> Evaluation:
-    """Score a torch module on rows with the task's own metric, the way its kind asks."""
+class Written:
+    """What one model's weights have written: each prompt is asked once, also when rows are added to those scored."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, ...], Generation] = {}
+
+    def by(self, generate: Generate) -> Generate:
+        """The same callable, asked only for what is not known."""
+
+        def written(prompts: Sequence[Sequence[int]], **how: Any) -> list[Generation]:
+            missing = [key for key in dict.fromkeys(map(tuple, prompts)) if key not in self._known]
+            if missing:
+                self._known |= zip(missing, generate(missing, **how), strict=True)
+            return [self._known[tuple(prompt)] for prompt in prompts]
+
+        return cast("Generate", written)
+
+
+def score_model(bench: Bench, model: nn.Module, rows: Sequence[Row], written: Written | None = None) -> Evaluation:
+    """Score a torch module on rows with the task's own metric, the way its kind asks.
+
+    ``written`` holds what the same weights have written already.
+    """
     from hone.evaluate.scoring import evaluate
     from hone.evaluate.torch_generate import TorchGenerate, TorchLabels, TorchLogprobs
 
     kind = bench.task.kind
     if isinstance(bench.renderer, EncoderRenderer):
         return evaluate(bench.task, bench.renderer, rows, **_encoder_callables(bench.renderer, model))
+    generate: Generate | None = None
+    if kind in ("extract", "generate"):
+        generate = (written or Written()).by(TorchGenerate(model, bench.renderer.pad_id))
     return evaluate(
         bench.task,
         bench.renderer,
         rows,
-        generate=TorchGenerate(model, bench.renderer.pad_id) if kind in ("extract", "generate") else None,
+        generate=generate,
         labels=TorchLabels(model) if kind == "classify" else None,
         logprobs=TorchLogprobs(model) if kind == "language-model" else None,
         max_new_tokens=bench.longest_answer,
@@ -80,6 +107,20 @@ def dev_loss(model: nn.Module, examples: Sequence[Example]) -> float:
     return total / max(1, tokens)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """An evaluation as it was made, with what it took."""
+
+    step: int
+    evaluation: Evaluation
+    loss: float
+    loss_rows: int
+    """Dev examples (windows of them for language-model) that the loss is of."""
+    loss_s: float
+    metric_s: float
+    written: Written
+
+
 class Judge:
     """The evaluation callback: task metric and loss on fixed parts of dev, a few samples kept.
 
@@ -89,14 +130,36 @@ class Judge:
     def __init__(self, bench: Bench, run: Run, on_event: Callable[[dict[str, Any]], None], ration: Ration) -> None:
         self.bench, self.run, self.on_event, self.ration = bench, run, on_event, ration
         self.rows = list(bench.data.dev[: bench.recipe.eval_rows])
+        self.last: Judged | None = None
+        """The last evaluation of this call."""
+        self.on_all: tuple[int, Evaluation] | None = None
+        """The last one on all of dev, with its step."""
+
+    def rows_at(self, step: int) -> list[Row]:
+        """The dev rows that are scored after so many steps."""
+        return self.rows[:UNTRAINED_ROWS] if self._untrained(step) else self.rows
+
+    def _untrained(self, step: int) -> bool:
+        return step == 0 and self.bench.recipe.base.startswith("scratch")
 
     def __call__(self, model: nn.Module, step: int) -> Judgement:
         """Judge the model after so many steps."""
         from hone.train.records import Judgement
 
+        began, rows = time.monotonic(), self.rows_at(step)
         loss = dev_loss(model, self.bench.dev[: self.ration.loss_rows])
-        untrained = step == 0 and self.bench.recipe.base.startswith("scratch")
-        evaluation = score_model(self.bench, model, self.rows[:UNTRAINED_ROWS] if untrained else self.rows)
+        read = time.monotonic()
+        written = Written()
+        evaluation = score_model(self.bench, model, rows, written)
+        self.last = Judged(
+            step=step,
+            evaluation=evaluation,
+            loss=loss,
+            loss_rows=min(len(self.bench.dev), self.ration.loss_rows),
+            loss_s=read - began,
+            metric_s=time.monotonic() - read,
+            written=written,
+        )
         score = evaluation.scores[evaluation.metric]
         self.run.score(step, evaluation.scores)
         self.run.log(step, dev_loss=loss, **{f"dev_{name}": value.mean for name, value in evaluation.scores.items()})
@@ -104,11 +167,13 @@ class Judge:
             self.run.sample(step, **sample)
         self.on_event({"kind": "evaluated", "step": step, "dev_loss": loss, "score": score.to_json()})
         confirm = functools.partial(self._on_all, model, step) if self.ration.confirms else None
-        return Judgement(score=score, numbers={"dev_loss": loss}, candidate=not untrained, confirm=confirm)
+        return Judgement(score=score, numbers={"dev_loss": loss}, candidate=not self._untrained(step), confirm=confirm)
 
     def _on_all(self, model: nn.Module, step: int) -> Score:
         """The task's metric on all of dev, for a candidate to best."""
-        found = score_model(self.bench, model, self.bench.data.dev).score
+        written = self.last.written if self.last is not None else None
+        evaluation = score_model(self.bench, model, self.bench.data.dev, written)
+        self.on_all, found = (step, evaluation), evaluation.score
         self.run.log(step, **{f"dev_all_{found.name}": found.mean})
         return found
 

@@ -45,9 +45,9 @@ def ration_of(bench: Bench, tokens_per_step: float, box: Box | None = None) -> R
     rows, judged = len(bench.data.dev), _judged(bench)
     if box is not None:
         confirms = judged < rows and box.may_confirm(bench.recipe)
-        return Ration(loss_rows=len(bench.dev), confirms=confirms)
+        return Ration(loss_rows=max(1, round(box.loss_share * len(bench.dev))), confirms=confirms)
     reading = sum(len(example.ids) for example in bench.dev)
-    scoring = reading if not _writes(bench) else _written(bench)
+    scoring = reading if not writes(bench) else _written(bench)
     budget = SHARE * STEP * bench.recipe.eval_every * tokens_per_step
     each = len(bench.dev) / rows  # windows of a document, and rows that fit
     metric = scoring * judged / rows
@@ -66,7 +66,8 @@ def _judged(bench: Bench) -> int:
     return min(len(bench.data.dev), bench.recipe.eval_rows)
 
 
-def _writes(bench: Bench) -> bool:
+def writes(bench: Bench) -> bool:
+    """Whether the task's metric needs answers that are written, token by token."""
     return bench.task.kind in ("extract", "generate") and not isinstance(bench.renderer, EncoderRenderer)
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from hone.solving.show import Clock, Show, TableRow
 
 PLAIN_EVERY_S = 15.0
+PLAIN_WIDTHS = (10, 12, 13, 8, 22, 6, 0)
+"""Columns of a plain line; a longer text pushes those behind it."""
 BAR_WIDTH = 20
 WIDE = 110
 
@@ -24,13 +28,14 @@ def show_for(quiet: bool, stream: Any = None) -> Show:
 
 
 class PlainLines:
-    """One line per event worth keeping; the running attempt at most every 15 s."""
+    """One line per event worth keeping, below a header: each evaluation and stage, the steps at most every 15 s."""
 
     def __init__(self, out: Any) -> None:
         self.out = out
-        self._last: dict[str, tuple[float, str]] = {}
+        self._last: dict[str, tuple[float, TableRow]] = {}
         self._clock: Clock | None = None
         self._target = ""
+        self._metric = "score"
 
     def say(self, line: str) -> None:
         """See :class:`hone.solving.show.Show`."""
@@ -42,17 +47,22 @@ class PlainLines:
 
     def target(self, metric: str, target: float, higher_is_better: bool) -> None:
         """See :class:`hone.solving.show.Show`."""
-        self._target = target_line(metric, target, higher_is_better)
+        self._target, self._metric = target_line(metric, target, higher_is_better), metric
         self.say(self._target)
 
     def row(self, row: TableRow) -> None:
         """See :class:`hone.solving.show.Show`."""
         now = time.monotonic()
-        seen, status = self._last.get(row.name, (-PLAIN_EVERY_S, ""))
-        if status == row.status and now - seen < PLAIN_EVERY_S:
+        seen, before = self._last.get(row.name, (-PLAIN_EVERY_S, None))
+        if before is not None and not _is_news(before, row) and now - seen < PLAIN_EVERY_S:
             return
-        self._last[row.name] = (now, row.status)
-        self.say("  " + "  ".join(part for part in (*cells(row), clock_text(self._clock)) if part))
+        if not self._last:
+            self.say("  " + _columns(("attempt", "what", "steps", "dev loss", self._metric, "time", "status")))
+        self._last[row.name] = (now, row)
+        if row.scored_at not in (None, row.step):  # each score stands on the line of its own step
+            row = replace(row, score=None, dev_loss=None)
+        clock = clock_text(self._clock)
+        self.say("  " + _columns(cells(row)) + (clock and f"  {clock}"))
 
     def clock(self, clock: Clock) -> None:
         """See :class:`hone.solving.show.Show`."""
@@ -60,6 +70,17 @@ class PlainLines:
 
     def close(self) -> None:
         """See :class:`hone.solving.show.Show`."""
+
+
+def _is_news(before: TableRow, row: TableRow) -> bool:
+    """Whether a row is to be printed at once: it was judged, or something else than steps goes on or is done."""
+    if row.score != before.score or row.scored_at != before.scored_at:
+        return row.score is not None
+    return row.status not in ("running", before.status)
+
+
+def _columns(texts: Sequence[str]) -> str:
+    return "  ".join(text.ljust(width) for text, width in zip(texts, PLAIN_WIDTHS, strict=True)).rstrip()
 
 
 class LiveTable:
@@ -130,12 +151,13 @@ def attempts_table(rows: list[TableRow], target: tuple[str, float, bool] | None,
     from rich.table import Table
     from rich.text import Text
 
-    metric = target[0] if target else "score"
+    scored = next((row.score.name for row in rows if row.score is not None), "score")
+    metric = target[0] if target else scored
     # Only "what" gives way on a narrow terminal: its beginning says enough.
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", expand=True)
     table.add_column("attempt", no_wrap=True)
     table.add_column("what", no_wrap=True, overflow="ellipsis", ratio=1)
-    for name in ("steps", "loss"):
+    for name in ("steps", "dev loss"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column(metric, no_wrap=True)
     bars = width >= WIDE
@@ -196,6 +218,8 @@ def cells(row: TableRow) -> tuple[str, str, str, str, str, str, str]:
     steps = f"{row.step:,}/{row.steps:,}" if row.steps else ""
     loss = "" if row.dev_loss is None else f"{row.dev_loss:.3f}"
     score = "" if row.score is None else f"{row.score.mean:.3f} [{row.score.low:.3f}, {row.score.high:.3f}]"
+    if row.score is not None and row.scored_at not in (None, row.step):
+        score += f" at {row.scored_at:,}"
     rate = f" {row.tokens_per_second:,.0f} tok/s" if row.tokens_per_second and row.status == "running" else ""
     left = "" if row.left_s is None or row.status != "running" else f", {_duration(row.left_s)} left"
     return (

@@ -98,8 +98,9 @@ def run(args: argparse.Namespace) -> int:
             wish = _wish(args, folder, recipe, changes)
             if args.find or args.dry_run:
                 return _ask(args, wish, show, pressed)
-            watched = Watched(say=show.say, on_event=_Watch(show, wish.name, recipe.steps), should_stop=pressed.is_set)
-            report = carry(wish, watched, forked=True)
+            watch = _Watch(show, wish.name, wish.started)
+            report = carry(wish, Watched(say=show.say, on_event=watch, should_stop=pressed.is_set), forked=True)
+            watch.end(report)
             if pressed.is_set() and report.status != "finished":
                 raise KeyboardInterrupt(_paused(report))
     finally:
@@ -136,7 +137,7 @@ def _changes(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
 
 
 def _wish(args: argparse.Namespace, folder: Path, recipe: Recipe, changes: Mapping[str, Any]) -> Wish:
-    from hone.attempts.boxed import sizes_for
+    from hone.attempts.box_plan import sizes_for
     from hone.data.task_file import load_task
     from hone.solving.single import Wish
 
@@ -255,21 +256,24 @@ def _change(key: str, start: Recipe, recipe: Recipe) -> str:
 class _Watch:
     """Steps and evaluations as a row of the table."""
 
-    def __init__(self, show: Show, name: str, steps: int) -> None:
+    def __init__(self, show: Show, name: str, began: float) -> None:
         from hone.solving.show import TableRow
 
-        self._show, self._row = show, TableRow(name=name, what="one recipe", steps=steps, status="running")
-        self._begin = time.monotonic()
+        self._show, self._row = show, TableRow(name=name, what="one recipe", steps=1, status="starting")
+        self._began = began
 
     def __call__(self, event: dict[str, Any]) -> None:
         from dataclasses import replace
 
         from hone.task.scores import Score
 
-        row = replace(self._row, seconds=time.monotonic() - self._begin)
-        if event["kind"] == "step":
+        row = replace(self._row, seconds=time.monotonic() - self._began)
+        if event["kind"] == "stage":
+            row = replace(row, status=event["status"], steps=event.get("steps", row.steps), left_s=None)
+        elif event["kind"] == "step":
             row = replace(
                 row,
+                status="running",
                 step=event["step"],
                 steps=event["steps"],
                 tokens_per_second=event["tokens_per_second"],
@@ -277,8 +281,19 @@ class _Watch:
             )
         elif event["kind"] == "evaluated":
             score = Score.from_json(event["score"])
-            row = replace(row, score=score, dev_loss=event["dev_loss"], step=event["step"])
+            at = event["step"]
+            row = replace(row, score=score, dev_loss=event["dev_loss"], scored_at=at, step=at, status="running")
         self._row = row
+        self._show.row(row)
+
+    def end(self, report: AttemptReport) -> None:
+        """The row as it stays."""
+        from dataclasses import replace
+
+        seconds, steps = time.monotonic() - self._began, max(report.step, self._row.steps)
+        row = replace(self._row, status=report.status, step=report.step, steps=steps, seconds=seconds, left_s=None)
+        if report.status == "finished":
+            row = replace(row, score=report.score, dev_loss=report.dev_loss, scored_at=None, steps=report.step)
         self._show.row(row)
 
 
@@ -287,7 +302,7 @@ def _say_report(report: AttemptReport, folder: Path, *, exports: bool) -> None:
         print(_paused(report))
         return
     score = "no score" if report.score is None else f"dev {report.score}"
-    print(f"run {report.run} finished: {score} after {report.step:,} steps, {report.seconds:.0f} s")
+    print(f"run {report.run} finished: {score} after {report.step:,} steps")
     for line in closing_lines(report):
         print(line)
     where = shlex.quote(str(folder))
@@ -298,7 +313,11 @@ def _say_report(report: AttemptReport, folder: Path, *, exports: bool) -> None:
 
 def _paused(report: AttemptReport) -> str:
     why = f" ({report.reason})" if report.reason else ""
-    return f"run {report.run} is paused at step {report.step:,}{why}, saved: repeat the command to go on"
+    box = report.box
+    left = (
+        f"; {max(0.0, box['seconds'] - box['used_s']):.0f} of {box['seconds']:.0f} s of its box are left" if box else ""
+    )
+    return f"run {report.run} is paused at step {report.step:,}{why}, saved: repeat the command to go on{left}"
 
 
 def closing_lines(report: AttemptReport) -> list[str]:

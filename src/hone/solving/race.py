@@ -258,7 +258,10 @@ class Race:
             )
         elif event["kind"] == "evaluated":
             score = Score.from_json(event["score"])
-            self._put(replace(row, score=score, dev_loss=event["dev_loss"], step=event["step"], status="running"))
+            at = event["step"]
+            self._put(replace(row, score=score, dev_loss=event["dev_loss"], scored_at=at, step=at, status="running"))
+        elif event["kind"] == "stage":
+            self._put(replace(row, status=event["status"]))
 
     def _finish(self, entry: Entry, worker: processes.Worker) -> None:
         record = self.state.attempt(entry.name)

@@ -17,6 +17,8 @@ class TableRow:
     """The named change or the kind of baseline."""
     score: Score | None = None
     dev_loss: float | None = None
+    scored_at: int | None = None
+    """The step that score and loss are of; None where they are those of the whole row."""
     step: int = 0
     steps: int = 0
     """0 for baselines, which have no steps."""

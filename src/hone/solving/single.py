@@ -6,21 +6,22 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from hone.attempts import AttemptReport, launch, work
 from hone.attempts.before import costs
 from hone.attempts.bench import base_of
-from hone.attempts.boxed import PLAN_FILE, Plan, group_speed, plan_box
+from hone.attempts.box_plan import early_line, group_speed, plan_box
+from hone.attempts.boxed import MEASURED, PLAN_FILE, Plan
 from hone.attempts.checking import check_recipe
 from hone.attempts.finding import find
 from hone.attempts.shaping import acts_on_parts, check_parts
 from hone.data.making import record
 from hone.data.prepare import DataVersion, prepare
 from hone.data.task_file import load_task
-from hone.errors import InputError
+from hone.errors import HoneError, InputError
 from hone.files import content_hash
 from hone.hardware import usable_cores
 from hone.lab.lab import Lab
@@ -35,8 +36,10 @@ from hone.task.render import task_marks
 from hone.task.spec import Task
 
 Say = Callable[[str], None]
-GROUP_BOX_S = 240.0
-"""A box shorter than this measures no group of processes: the measurement would take more of it than it could gain."""
+GROUP_BOX_S = 200.0
+"""With less than this left of a box no group is measured: that would take more of it than it could gain."""
+GROUP_SHARE = 0.08
+"""Of what is left, how long a group may take to be measured."""
 TRIAL_S = 2.5
 """Seconds of training that a speed is measured over."""
 GROUP_GAIN = 1.05
@@ -209,6 +212,7 @@ class _Single:
             order["box"] = plan.times(self.wish.started)
         if self.joined:
             Group().tell(order)
+        self.watched.on_event({"kind": "stage", "status": "opening the run", "steps": recipe.steps})
         keeper = _TimeKeeper(run, plan, self.wish.started, self.watched)
         try:
             report = self._work("train", work, order, recipe.processes, keeper.watched(self._pause_at()))
@@ -229,8 +233,10 @@ class _Single:
             plan = Plan.read(run.folder)
             assert plan is not None, "it was read a moment ago"
             left = plan.seconds - plan.used_s
+            now_s = time.monotonic() - wish.started
             self.watched.say(
-                f"box: {plan.used_s:.0f} of {plan.seconds:.0f} s are used by earlier calls; {left:.0f} s left"
+                f"box: {plan.used_s:.0f} of {plan.seconds:.0f} s were used by earlier calls and {now_s:.0f} s by this "
+                f"one; {max(0.0, left - now_s):.0f} s are left"
             )
             return run, plan
         plan = self.planned(asked, 60 * wish.minutes)
@@ -267,10 +273,10 @@ class _Single:
     def planned(self, asked: str, seconds: float) -> Plan:
         """Measure and plan a box; what was planned is said."""
         say, wish = self.watched.say, self.wish
-        say(
-            f"box: {seconds:.0f} s from the start of the command; "
-            f"{time.monotonic() - wish.started:.1f} s were used when measuring began"
-        )
+        used_s = time.monotonic() - wish.started
+        say(f"box: {seconds:.0f} s from the start of the command; {used_s:.1f} s were used when measuring began")
+        if too_small := early_line(used_s, seconds):
+            say(too_small)
         order = {
             "recipe": self.recipe,
             "sizes": wish.sizes,
@@ -281,38 +287,63 @@ class _Single:
         }
         found = self._work("measure", plan_box, order, 1, self.watched)
         recipe = Recipe.model_validate(found["recipe"])
-        recipe, line = self._threads_or_processes(recipe, found, seconds)
+        times = {key: found[key] for key in MEASURED}
+        recipe, step_s, line = self._threads_or_processes(recipe, found, seconds)
         lines = [*found["lines"], line]
         for text in lines:
             say(text)
-        times = {key: found[key] for key in ("judging_s", "scoring_s", "after_s")}
-        return Plan(asked=asked, seconds=seconds, recipe=recipe, lines=lines, **times)
+        return Plan(asked=asked, seconds=seconds, recipe=recipe, lines=lines, **{**times, "step_s": step_s})
 
     def measured(self, function: Any, recipe: Recipe, *, processes: int | None = None, **more: Any) -> Any:
         """What ``function`` finds out about a recipe, in as many forks as it has processes by default."""
         order = {"recipe": recipe, "seconds": TRIAL_S, **more}
         return self._work("measure", function, order, processes or recipe.processes, self.watched)
 
-    def _threads_or_processes(self, recipe: Recipe, found: dict[str, Any], box_s: float) -> tuple[Recipe, str]:
-        """Whichever is faster, measured, where nobody has chosen and the box is long enough."""
-        cores, rate = usable_cores(), found["tokens_per_second"]
+    def _threads_or_processes(self, recipe: Recipe, found: dict[str, Any], box_s: float) -> tuple[Recipe, float, str]:
+        """Whichever is faster, measured, where nobody has chosen and there is time; with the seconds of a step."""
+        cores, rate, step_s = usable_cores(), found["tokens_per_second"], found["step_s"]
         chosen = recipe.processes > 1 or {"threads", "processes"} & self.wish.kept
         if chosen or self.joined or found["device"] != "cpu" or cores == 1:
-            return recipe, f"processes: {recipe.processes} of {recipe.threads} threads, as the recipe says"
+            return recipe, step_s, f"processes: {recipe.processes} of {recipe.threads} threads, as the recipe says"
         plain = f"{recipe.threads} threads make {rate:,.0f} tokens/s"
-        if box_s < GROUP_BOX_S:
-            return recipe, f"processes: 1; {plain}; processes are measured from {GROUP_BOX_S / 60:.0f} minutes on"
+        left = max(0.0, self.wish.started + box_s - time.monotonic())
+        if min(box_s, left) < GROUP_BOX_S or not rate:
+            told = f"{left:.0f} s are left, and processes are measured where {GROUP_BOX_S:.0f} s are"
+            return recipe, step_s, f"processes: 1; {told}"
         if recipe.batch_tokens is None and recipe.batch_size % (cores * recipe.accumulate):
-            return recipe, f"processes: 1; {plain}; a batch of {recipe.batch_size} rows does not divide by {cores}"
+            why = f"{plain}; a batch of {recipe.batch_size} rows does not divide by {cores}"
+            return recipe, step_s, f"processes: 1; {why}"
         group = recipe.child(processes=cores, threads=1)
-        measured = self.measured(group_speed, group)
+        measured, why = self._group_speed(group, GROUP_SHARE * left)
+        if measured is None:
+            return recipe, step_s, f"processes: 1; {plain}; {cores} processes were not measured: {why}"
         both = f"{plain}, {cores} processes of 1 thread {measured['tokens_per_second']:,.0f}, measured"
         if measured["tokens_per_second"] < GROUP_GAIN * rate:
-            return recipe, f"processes: 1; {both}"
+            return recipe, step_s, f"processes: 1; {both}"
         steps = max(1, int(recipe.steps * measured["tokens_per_second"] / rate))
         scaled = {"steps": steps, "eval_every": max(1, -(-recipe.eval_every * steps // recipe.steps))}
         changes = {key: value for key, value in scaled.items() if key not in self.wish.kept}
-        return group.child(**changes), f"processes: {cores}; {both}"
+        return group.child(**changes), measured["step_s"], f"processes: {cores}; {both}"
+
+    def _group_speed(self, group: Recipe, most_s: float) -> tuple[dict[str, Any] | None, str]:
+        """The speed of a group of processes; or None and why: a box goes on without, whatever keeps them from it."""
+        until = time.monotonic() + most_s
+
+        def is_over() -> bool:
+            return time.monotonic() > until or self.watched.should_stop()
+
+        self.watched.on_event({"kind": "stage", "status": f"measuring {group.processes} processes"})
+        order = {"recipe": group, "seconds": TRIAL_S}
+        try:
+            return self._work(
+                "measure", group_speed, order, group.processes, replace(self.watched, should_stop=is_over)
+            ), ""
+        except KeyboardInterrupt:
+            if self.watched.should_stop():
+                raise
+            return None, f"they took longer than {most_s:.0f} s"
+        except HoneError as error:
+            return None, str(error).strip().splitlines()[-1]
 
     def _work(self, name: str, function: Any, order: dict[str, Any], processes: int, watched: Watched) -> Any:
         order = {"folder": str(self.wish.folder), "task": self.task, "data": self.data, **order}

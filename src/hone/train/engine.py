@@ -51,7 +51,7 @@ FRESH_HEADS = ("classify-sequence", "tag-tokens")
 class _Caller:
     """What the caller handed in; none of it can change a weight but by stopping or rewinding."""
 
-    evaluate: Callable[[nn.Module, int], Judgement] | None
+    evaluate: Callable[[nn.Module, int], Judgement | None] | None
     on_step: Callable[[StepRecord], None] | None
     on_guard: Callable[[Mapping[str, Any]], None] | None
     should_stop: Callable[[], bool] | None
@@ -67,7 +67,7 @@ def fit(  # noqa: PLR0913  (four things are needed; the others are named and hav
     recipe: Recipe,
     folder: Path,
     *,
-    evaluate: Callable[[nn.Module, int], Judgement] | None = None,
+    evaluate: Callable[[nn.Module, int], Judgement | None] | None = None,
     objective: Objective | None = None,
     until_step: int | None = None,
     save_every: int | None = None,
@@ -87,7 +87,7 @@ def fit(  # noqa: PLR0913  (four things are needed; the others are named and hav
         recipe: everything that decides the result; ``recipe.steps`` is the schedule's horizon.
         folder: the run's folder.
         evaluate: ``(model, steps done) -> judgement``, called in the first process at step 0, each ``eval_every`` steps
-            and at the end, after saving, with the averaged weights where there are, without effect on generators.
+            and at the end, after saving, with the averaged weights if any, without effect on generators; None: not now.
         objective: what is minimised; by default what the model's head is made for.
         until_step: pause after this many steps of the full schedule.
         save_every: steps between states, ``recipe.eval_every`` by default; it does not change the result.

@@ -31,13 +31,17 @@ GAPS, FEWEST = 48, 5
 RECENT = 0.1
 """They are those of the last moments, as long as this share of the time that is left: the nearer the end, the less time
 there is to learn late that the machine has become slower."""
-LEAST_GAPS = 6
+LEAST_GAPS, TRUSTED_GAPS = 6, 2
+"""Steps before the clock is asked where nothing was measured beforehand; and those that say more than such a measure.
+"""
 CHECK_S = 0.4
 """Seconds between two looks at the clock."""
 DRIFT = 0.03
 """Share of the steps left by which the end must be wrong before it is moved."""
 LEAST_SHARE = 0.03
 """A schedule that does not fall decides its end when this share is left."""
+LANDED = 0.1
+"""A rate at or below this share of its peak has come to its end."""
 
 
 class Horizon(Protocol):
@@ -103,11 +107,17 @@ class Clock:
     Attributes:
         left_s: seconds that are left for steps and the evaluations between them.
         evaluation_s: seconds that one evaluation takes.
+        evaluated_s: seconds that the last one took, 0 where it was left out; ``evaluation_s`` by default.
+        step_s: seconds of a step as they were measured beforehand; 0 where they were not.
+        landing_s: how much later a run may end whose rate has not fallen when the time is over.
         now: a clock in seconds.
     """
 
     left_s: Callable[[], float]
     evaluation_s: Callable[[], float]
+    evaluated_s: Callable[[], float] | None = None
+    step_s: float = 0.0
+    landing_s: float = 0.0
     now: Callable[[], float] = time.monotonic
 
 
@@ -155,9 +165,10 @@ class BentHorizon:
         self._took(step, now)
         if self.bends and step < self.bends[-1].step:  # a resumed run repeats what was decided
             return 0
-        if self._clock.left_s() <= 0:
-            return step + 1 if self.end > step + 1 else 0
-        if len(self._gaps) < LEAST_GAPS or now - self._checked < CHECK_S:
+        if (left_s := self._clock.left_s()) <= 0:
+            end = step + self._landing(step, left_s + self._clock.landing_s)
+            return end if self.end > end else 0
+        if (not self._clock.step_s and len(self._gaps) < LEAST_GAPS) or now - self._checked < CHECK_S:
             return 0
         self._checked = now
         fitting = self.fitting(step)
@@ -177,12 +188,20 @@ class BentHorizon:
         self._bend(step, end)
 
     def step_s(self) -> float:
-        """Seconds of a step as it is now; 0 before there are any.
+        """Seconds of a step as it is now; of the first ones, as it was measured beforehand (0 where it was not).
 
         The median of the last ones, and their share of what single steps took beyond three times that: planning an
         epoch, a state that is written.
         """
+        if self._clock is not None and self._clock.step_s and len(self._gaps) < TRUSTED_GAPS:
+            return max(self._clock.step_s, self._usual() if self._gaps else 0.0)
         return self._usual() + self._excess_s / self._steps if self._gaps else 0.0
+
+    def _landing(self, step: int, left_s: float) -> int:
+        """Steps in which a rate comes to its end though the time is over: 1 where it has come there already."""
+        if not self._falls or self.factor(step) <= LANDED or left_s <= 0:
+            return 1
+        return max(1, int(left_s / max(1e-6, self.step_s())) if self.step_s() else 1)
 
     def _usual(self) -> float:
         """The median of the last steps."""
@@ -198,7 +217,7 @@ class BentHorizon:
 
     def fitting(self, step: int) -> int:
         """Steps that fit into the time that is left, at least 1, evaluations on the way counted."""
-        if self._clock is None or not self._gaps:
+        if self._clock is None or not self.step_s():
             return 0
         left, step_s, each = self._clock.left_s(), max(1e-6, self.step_s()), self._clock.evaluation_s()
         every, steps = self._recipe.eval_every, max(1, int(left / max(1e-6, self.step_s())))
@@ -212,7 +231,8 @@ class BentHorizon:
         assert self._clock is not None, "only who has a clock asks"
         judged = step > 0 and step % self._recipe.eval_every == 0
         if self._before is not None and (not judged or self._recipe.eval_every <= LEAST_GAPS):
-            gap = max(0.0, now - self._before - (self._clock.evaluation_s() if judged else 0.0))
+            took = self._clock.evaluated_s or self._clock.evaluation_s
+            gap = max(0.0, now - self._before - (took() if judged else 0.0))
             usual = self._usual() if self._steps >= LEAST_GAPS else gap
             self._steps += 1
             self._excess_s += max(0.0, gap - 3 * usual)

@@ -1,0 +1,342 @@
+"""What a box of minutes is planned to: which size, how many steps, how often judged. Measured on this machine.
+
+Set-up counts: where it has taken most of the box, nothing more is measured, and the smallest there is is planned.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from hone.attempts.bench import Bench, build_model, source_of
+from hone.attempts.boxed import AIM
+from hone.attempts.cadence import (
+    CADENCES,
+    EVALUATION_SHARE,
+    LEAST_ROWS,
+    Cadence,
+    cadence,
+    cadence_line,
+    confirms,
+    last_scoring_s,
+)
+from hone.attempts.calibrate import Judging, Speed, bench_of, judging_of, speed_of
+from hone.hardware import accelerator
+from hone.processes import Channel
+from hone.task.recipe import Recipe
+from hone.task.spec import Task
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hone.train.source import BatchSource
+
+SIZES = ("tiny", "500k", "1m", "2m", "5m", "15m", "30m")
+"""Presets that a box chooses among, where the task says no more than ``scratch``."""
+LAST_RESORT = "scratch:tiny"
+"""Looked at only where no other size makes enough steps."""
+BYTES_PER_PARAMETER = 34 / 32
+"""Of a quantized artifact, Q8_0: 32 weights in 34 bytes."""
+TOKENS_PER_PARAMETER = 20.0
+"""Below this a smaller model is the better use of the same arithmetic (J. Hoffmann et al., arXiv:2203.15556)."""
+EPOCHS_SHARE = 0.5
+"""Share of the most epochs that gain anything which a size must get, for a larger one to be taken."""
+FEW_STEPS = 40
+"""Below so many steps a smaller size is looked for: a rate has hardly risen and fallen in them."""
+JUDGED_ROWS = 32
+"""Dev rows that are scored to learn how long judging takes, in a box, where time allows."""
+MEASURED_FROM = 0.35
+"""Share of the box that must be left for anything to be measured."""
+MEASURING_SHARE = 0.15
+"""Of what is left, how much measuring speeds may take before no other size is begun."""
+LEAST_AFTER_S = 1.0
+"""Saving, the diagnosis and the end of the processes, where nobody else takes the cores."""
+MOST_SLOWER = 5.0
+UNKNOWN_SLOWER = 3.0
+"""How much slower than alone a machine is taken to be that had no time to measure it."""
+UNKNOWN_STEP_S = 0.5
+UNKNOWN_JUDGING = Judging(loss_s=0.5, row_s=0.05, rows=0, fixed_s=1.0)
+"""What judging is taken to cost then."""
+BASE_AGAIN = 3
+"""The distance from a base opens it again and reads a neutral text; about so many times as long as opening it."""
+WRITING_BYTES_PER_S = 100e6
+
+
+def sizes_for(task: Task, recipe: Recipe) -> tuple[str, ...]:
+    """The sizes that a box may choose among, ascending: those whose artifact fits the task's device."""
+    from hone.model.presets import parameters, shape_of
+
+    room = math.inf if task.device.size_mb is None else 1e6 * task.device.size_mb
+    fitting = []
+    for size in SIZES:
+        shape = shape_of(recipe.child(base=f"scratch:{size}"), recipe.vocab_size)
+        if BYTES_PER_PARAMETER * parameters(shape) <= room:
+            fitting.append(f"scratch:{size}")
+    return tuple(fitting) or (LAST_RESORT,)
+
+
+def of_size(recipe: Recipe, base: str, kept: Collection[str] = ()) -> Recipe:
+    """The recipe with another size from scratch; the initial weights shrink with the root of the width."""
+    if base == recipe.base:
+        return recipe
+    from hone.model.presets import DEFAULT_PRESET, preset
+
+    widths = [preset(name.partition(":")[2] or DEFAULT_PRESET).hidden for name in (recipe.base, base)]
+    std = round(recipe.init_std * math.sqrt(widths[0] / widths[1]), 4)
+    return recipe.child(base=base, **({} if "init_std" in kept else {"init_std": std}))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """A size that was measured, and what the box affords with it."""
+
+    base: str
+    parameters: int
+    speed: Speed
+    tokens: float
+    """Tokens, padding included, that the box affords."""
+    epochs: float
+    steps: float = math.inf
+
+    def line(self) -> str:
+        """One line for people."""
+        return (
+            f"  {self.base}: {self.parameters:,} parameters, {self.speed.tokens_per_second:,.0f} tokens/s measured, "
+            f"so {self.tokens / 1e6:,.1f} M tokens = {self.tokens / self.parameters:,.1f} per parameter, "
+            f"{self.epochs:,.1f} epochs"
+        )
+
+
+def is_enough(candidate: Candidate, kind: str, most_epochs: float) -> bool:
+    """Whether the box affords this size what it needs; a larger one is looked at only then."""
+    if kind == "language-model":
+        useful = candidate.tokens * min(1.0, most_epochs / max(1e-9, candidate.epochs))
+        return useful >= TOKENS_PER_PARAMETER * candidate.parameters
+    return candidate.epochs >= EPOCHS_SHARE * most_epochs
+
+
+def why_this_size(chosen: Candidate, measured: Sequence[Candidate], kind: str, most_epochs: float) -> str:
+    """A line that says why a size was taken."""
+    if kind == "language-model":
+        bound = f"{TOKENS_PER_PARAMETER:g} tokens per parameter, of at most {most_epochs:g} epochs"
+    else:
+        bound = f"{EPOCHS_SHARE * most_epochs:g} epochs (half of {most_epochs:g}, beyond which nothing is gained)"
+    if not is_enough(chosen, kind, most_epochs):
+        return f"size: {chosen.base}, the smallest: the box affords none {bound}"
+    larger = [item for item in measured if item.parameters > chosen.parameters]
+    end = "a larger one would not get them" if larger else "no larger one was to be looked at"
+    return f"size: {chosen.base}, the largest that gets {bound}; {end}"
+
+
+def early_line(used_s: float, box_s: float) -> str:
+    """A sentence where a box is likely to be too small, before anything is measured; else empty.
+
+    Opening the workers and making tokens takes about as long as what came before, or longer.
+    """
+    if 2 * used_s <= (1 - MEASURED_FROM) * box_s:
+        return ""
+    return (
+        f"box: {used_s:.0f} of {box_s:.0f} s are used before anything was measured, and opening and tokens take about "
+        "as long again or longer: on this machine as it is now the box will hardly hold a step and an evaluation; "
+        f"--minutes {_minutes(6 * used_s):g} would (tokenizer and tokens are kept for the next command)"
+    )
+
+
+def _minutes(seconds: float) -> float:
+    return math.ceil(seconds / 30) / 2
+
+
+def plan_box(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
+    """Measure sizes and plan a box, in a worker: the recipe as plain values, lines that say how, seconds kept back.
+
+    ``order``: folder, task, data, recipe; ``sizes`` (bases to choose among, ascending; may be empty), ``kept`` (keys
+    of the recipe that are not to be changed), ``box_s``, ``ends`` (by the monotonic clock) and ``most_epochs``.
+    """
+    import torch
+
+    torch.set_num_threads(order["recipe"].threads)
+    bench = bench_of(channel, order)
+    source = source_of(bench)
+    left = order["ends"] - time.monotonic()
+    if left < MEASURED_FROM * order["box_s"]:
+        return _unmeasured(order)
+    measuring = _Measuring(bench, source, order, channel)
+    chosen, why = measuring.size()
+    judging = judging_of(bench, measuring.model, JUDGED_ROWS, most_s=0.02 * left)
+    lines = [item.line() for item in measuring.measured]
+    if order["sizes"]:
+        lines.append(why)
+    recipe = of_size(order["recipe"], chosen.base, order["kept"])
+    slower = min(MOST_SLOWER, 1 / max(1e-9, chosen.speed.core_share))
+    after_s = slower * LEAST_AFTER_S + 8 * chosen.parameters / WRITING_BYTES_PER_S + measuring.opening_s
+    return _planned(order, recipe, chosen.speed, judging, source.num_steps(0), after_s, lines)
+
+
+class _Measuring:
+    """Sizes as they are trained for a moment each, until one is too large or the time for it is over."""
+
+    model: nn.Module
+    """That of the size that was chosen."""
+
+    def __init__(self, bench: Bench, source: BatchSource, order: dict[str, Any], channel: Channel) -> None:
+        self._bench, self._source, self._order, self._channel = bench, source, order, channel
+        left = order["ends"] - time.monotonic()
+        self._until = time.monotonic() + MEASURING_SHARE * left
+        self._trial_s = min(2.5, max(0.8, 0.008 * order["box_s"]))
+        self._most_s = max(self._trial_s, 0.05 * left)
+        self.measured: list[Candidate] = []
+        self.opening_s = 0.0
+
+    def size(self) -> tuple[Candidate, str]:
+        """The size to take, and a line that says why."""
+        kind, most = self._order["task"].kind, self._order["most_epochs"]
+        bases = tuple(self._order["sizes"]) or (self._order["recipe"].base,)
+        usual = [base for base in bases if base != LAST_RESORT] or list(bases)
+        chosen: Candidate | None = None
+        for base in usual:
+            found, model = self._try(base)
+            if chosen is None or is_enough(found, kind, most):
+                chosen, self.model = found, model
+            if not is_enough(found, kind, most) or time.monotonic() > self._until:
+                break
+        assert chosen is not None, "there is one size at least"
+        why = why_this_size(chosen, self.measured, kind, most)
+        if chosen.steps < FEW_STEPS and LAST_RESORT in bases and chosen.base != LAST_RESORT:
+            before = chosen
+            chosen, self.model = self._try(LAST_RESORT)
+            why = (
+                f"size: {chosen.base}: the box affords {before.base} {before.steps:,.0f} steps, and fewer than "
+                f"{FEW_STEPS} teach little"
+            )
+        return chosen, why
+
+    def _try(self, base: str) -> tuple[Candidate, nn.Module]:
+        order, bench = self._order, self._bench
+        self._channel.send({"kind": "stage", "status": f"measuring {base}"})
+        sized = of_size(order["recipe"], base, order["kept"])
+        began = time.monotonic()
+        trial = build_model(sized, bench.tokenizer, bench.data.labels)
+        if not base.startswith("scratch"):
+            self.opening_s = BASE_AGAIN * (time.monotonic() - began) + BASE_AGAIN
+        speed = speed_of(bench, trial, self._source, sized, self._trial_s, self._most_s)
+        left = max(1.0, (order["ends"] - time.monotonic()) * (1 - EVALUATION_SHARE))
+        steps = left / speed.step_s
+        found = Candidate(
+            base=base,
+            parameters=sum(param.numel() for param in trial.parameters()),
+            speed=speed,
+            tokens=left * speed.tokens_per_second,
+            epochs=steps / self._source.num_steps(0),
+            steps=steps,
+        )
+        self.measured.append(found)
+        return found, trial
+
+
+def _unmeasured(order: dict[str, Any]) -> dict[str, Any]:
+    """The smallest plan there is, of a box whose time is nearly over."""
+    base = order["sizes"][0] if order["sizes"] else order["recipe"].base
+    recipe = of_size(order["recipe"], base, order["kept"])
+    left = order["ends"] - time.monotonic()
+    judging = replace(UNKNOWN_JUDGING, rows=len(order["data"].dev))
+    after_s = UNKNOWN_SLOWER * LEAST_AFTER_S
+    steps = max(1, int((left - judging.seconds(LEAST_ROWS) - after_s) / UNKNOWN_STEP_S))
+    found = _values(order, recipe, CADENCES[-1], judging, steps=steps, after_s=after_s)
+    box_s, used_s = order["box_s"], order["box_s"] - left
+    line = (
+        f"box: {used_s:.0f} of {box_s:.0f} s are used, so nothing is measured: {base}, as many steps as the clock "
+        f"allows (one at least), judged once, at the end, on {found['recipe']['eval_rows']} dev rows. That is hardly "
+        f"of use: --minutes {_minutes(2 * used_s):g} or more leaves time to learn"
+    )
+    return {**found, "lines": [line], "step_s": 0.0, "tokens_per_second": 0.0}
+
+
+def _planned(
+    order: dict[str, Any],
+    recipe: Recipe,
+    speed: Speed,
+    judging: Judging,
+    steps_per_epoch: int,
+    after_s: float,
+    lines: list[str],
+) -> dict[str, Any]:
+    box_s: float = order["box_s"]
+    scratch = recipe.base.startswith("scratch")
+    left = max(0.0, order["ends"] - time.monotonic() - (1 - AIM) * box_s - after_s)
+    chosen = cadence(judging, box_s, scratch=scratch, left_s=left)
+    each_s, final_s = chosen.judging_s(judging), last_scoring_s(judging, box_s)
+    judging_line = cadence_line(chosen, judging, box_s, scratch=scratch)
+    for_steps = left - chosen.seconds(judging, box_s, scratch=scratch)
+    if chosen.rows < judging.rows and confirms(chosen.count, each_s, final_s, box_s):
+        for_steps -= chosen.count * final_s
+        judging_line += "; what leads on the way is scored on all rows before it is kept as the best"
+    elif chosen.rows < judging.rows:
+        judging_line += f"; the best is chosen on {chosen.rows:,} rows, as all of them each time would take too long"
+    for_steps = max(0.0, for_steps)
+    found = _values(order, recipe, chosen, judging, steps=max(1, int(for_steps / speed.step_s)), after_s=after_s)
+    recipe = Recipe.model_validate(found["recipe"])
+    epochs = recipe.steps / steps_per_epoch
+    lines = [
+        *lines,
+        (
+            f"steps: about {recipe.steps:,} of {speed.step_s * 1000:,.0f} ms = {epochs:,.1f} epochs in "
+            f"{for_steps:.0f} s; the clock decides in the end"
+        ),
+        _schedule_line(recipe),
+        judging_line,
+    ]
+    if for_steps < FEW_STEPS * speed.step_s:
+        lines.append(
+            f"note: a box of {box_s:.0f} s has {for_steps:.0f} s for steps of {speed.step_s:.1f} s on this machine as "
+            f"it is now, and fewer than {FEW_STEPS} steps teach little; take a larger box"
+        )
+    if epochs > order["most_epochs"]:
+        lines.append(
+            f"note: beyond {order['most_epochs']:g} epochs the default gains nothing; the best weights are kept"
+        )
+    return {**found, "lines": lines, "step_s": speed.step_s, "tokens_per_second": speed.tokens_per_second}
+
+
+def _values(
+    order: dict[str, Any], recipe: Recipe, chosen: Cadence, judging: Judging, *, steps: int, after_s: float
+) -> dict[str, Any]:
+    """The recipe with its plan, and the seconds of what is beside its steps."""
+    changes: dict[str, Any] = {
+        "steps": steps,
+        "warmup_steps": max(1, min(100, steps // 20)),
+        # The last step is judged in any case; a single evaluation is not to come before it where steps are fast.
+        "eval_every": 2 * steps if chosen.count == 1 else -(-steps // chosen.count),
+        "eval_rows": max(1, min(chosen.rows, judging.rows)),
+    }
+    recipe = recipe.child(**{key: value for key, value in changes.items() if key not in order["kept"]})
+    loss_share = chosen.loss_share(judging)
+    return {
+        "recipe": recipe.model_dump(mode="json"),
+        "judging_s": judging.seconds(recipe.eval_rows, loss_share=loss_share),
+        "scoring_s": last_scoring_s(judging, order["box_s"]),
+        "after_s": after_s,
+        "fixed_s": judging.fixed_s + loss_share * judging.loss_s,
+        "loss_share": loss_share,
+        "first": chosen.first,
+        "device": accelerator(),
+    }
+
+
+def group_speed(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
+    """The speed of a recipe of several processes, in each of them; ``order``: folder, task, data, recipe, seconds."""
+    recipe: Recipe = order["recipe"]
+    bench = bench_of(channel, order)
+    model = build_model(recipe, bench.tokenizer, bench.data.labels)
+    return asdict(speed_of(bench, model, source_of(bench), recipe, order["seconds"]))
+
+
+def _schedule_line(recipe: Recipe) -> str:
+    if recipe.schedule == "constant" or not recipe.decay_share:
+        return "schedule: the rate does not fall"
+    return (
+        f"schedule: warmup of {recipe.warmup_steps} steps, then the full rate; it begins to fall when "
+        f"{recipe.decay_share:.0%} of the steps are left by the clock, and is {recipe.least_rate:g} at the end"
+    )

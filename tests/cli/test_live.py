@@ -1,0 +1,56 @@
+"""The lines that are printed off a terminal: each evaluation stands on the line of its own step, below a header."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from hone.cli.live import PlainLines, cells
+from hone.cli.train import _Watch
+from hone.task.scores import Score
+
+
+def score(mean: float) -> dict[str, Any]:
+    return Score(name="accuracy", mean=mean, low=0.0, high=1.0, n=10).to_json()
+
+
+def watched(events: list[dict[str, Any]]) -> list[str]:
+    out = io.StringIO()
+    watch = _Watch(PlainLines(out), "attempt", 0.0)
+    for event in events:
+        watch(event)
+    return out.getvalue().splitlines()
+
+
+def step(number: int) -> dict[str, Any]:
+    return {"kind": "step", "step": number, "steps": 12, "tokens_per_second": 100.0, "left_s": 3.0}
+
+
+def evaluated(number: int, mean: float) -> dict[str, Any]:
+    return {"kind": "evaluated", "step": number, "dev_loss": 2.0, "score": score(mean)}
+
+
+def test_each_evaluation_stands_on_the_line_of_its_own_step_and_on_no_other() -> None:
+    events = [{"kind": "stage", "status": "judging on 8 dev rows"}, evaluated(0, 0.111)]
+    for number in range(1, 13):
+        events += [step(number), *([evaluated(number, 0.2 + number / 100)] if number % 3 == 0 else [])]
+    lines = watched(events)
+    assert lines[0].split()[:3] == ["attempt", "what", "steps"]
+    for number, mean in ((0, "0.111"), (3, "0.230"), (6, "0.260"), (9, "0.290"), (12, "0.320")):
+        (line,) = [line for line in lines if mean in line]
+        assert f" {number}/" in line, line
+
+
+def test_what_goes_on_beside_the_steps_is_printed_at_once() -> None:
+    lines = watched([step(1), step(2), {"kind": "stage", "status": "scoring on 700 dev rows, about 6 s"}])
+    assert lines[-1].endswith("scoring on 700 dev rows, about 6 s")
+    assert " 2/12 " in lines[-1]
+
+
+def test_a_score_of_another_step_is_told_as_such_where_it_stays_in_sight() -> None:
+    from hone.solving.show import TableRow
+
+    here = Score.from_json(score(0.5))
+    row = TableRow(name="a", what="b", score=here, scored_at=3, step=5, steps=12, status="running")
+    assert cells(row)[4].endswith(" at 3")
+    assert cells(TableRow(name="a", what="b", score=here, scored_at=5, step=5, steps=12))[4].endswith("]")
