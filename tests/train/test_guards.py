@@ -24,6 +24,7 @@ from hone.train.guards import (
     check_examples,
     choices,
     first_loss_line,
+    loss_unit,
     overfit_one_batch,
     reproduce,
     stop_non_finite,
@@ -184,6 +185,9 @@ def test_a_batch_is_learned_by_heart_and_the_model_stays_as_it_was() -> None:
 def test_the_first_loss_is_said_beside_a_uniform_guess(tmp_path: Path) -> None:
     assert first_loss_line(6.9, 1024).endswith("ln 1,024 = 6.93")
     assert "more than twice" in first_loss_line(15.0, 1024)
+    assert first_loss_line(4.3, 77, loss_unit("classify-sequence")).startswith("first loss 4.30 nats per row; ")
+    assert loss_unit("classify-sequence", several=True) == "nats per row and class"
+    assert loss_unit("next-token") == "nats per token"
     assert "less than half" in first_loss_line(2.0, 1024)
     said: list[str] = []
     small_fit(tmp_path, say=said.append, until_step=1)

@@ -25,7 +25,7 @@ from hone.train.batches import Batch, PackedRow, collate
 from hone.train.compiling import Compiler, compile_of, first_steps, shapes_vary
 from hone.train.fabric import COLLECT_EVERY, connect, cpu_threads, forward_of, precision_of, undisturbed
 from hone.train.generators import generators_of_a_run
-from hone.train.guards import choices, first_loss_line, stop_non_finite
+from hone.train.guards import choices, first_loss_line, loss_unit, stop_non_finite
 from hone.train.horizon import FixedHorizon, Horizon
 from hone.train.keeping import Keeper
 from hone.train.measuring import PeakMemory, Stopwatch
@@ -323,8 +323,9 @@ class _Run:
         self.last_loss = record.loss
         fresh = self.recipe.base.startswith("scratch") or self.recipe.objective in FRESH_HEADS
         if record.step == 1 and fresh:
-            options = choices(self.trainable.model, self.trainable.objective, several=batches[0].labels is not None)
-            self.caller.say(first_loss_line(record.loss, options))
+            several = batches[0].labels is not None
+            options = choices(self.trainable.model, self.trainable.objective, several=several)
+            self.caller.say(first_loss_line(record.loss, options, loss_unit(self.recipe.objective, several=several)))
         if self.caller.on_step is not None:
             self.caller.on_step(record)
 
