@@ -84,11 +84,46 @@ def test_the_page_is_one_file_without_script_or_network_and_texts_stay_texts(tmp
     assert "default-src 'none'" in str(elements.named("meta")[1]["content"])
     assert "&lt;script&gt;alert(1)" in page
     assert "url(" not in page
-    assert len([one for one in elements.named("svg") if one.get("class") == "curve"]) == 4
+    assert len([one for one in elements.named("svg") if one.get("class") in ("curve", "curve wide")]) == 4
     stop = re.search(r"stop here: (\d+)", page)
     assert stop is not None
     assert 250 <= int(stop[1]) <= 350
     assert "guard: spikes" in page
+
+
+def test_a_run_that_its_rate_threw_off_is_told_so_and_not_that_it_is_done(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, say=lambda line: None)
+    for name, thrown in (("thrown", 1.5), ("calm", 0.0)):
+        run = lab.new_run(Recipe(steps=120, eval_every=10), "task", "data", name=name, metric="field_f1")
+        with run.working():
+            for step in range(1, 121):
+                loss = 4.2 + 2.3 * 0.96**step + thrown * max(0.0, 1 - abs(step - 12) / 12) * 2
+                run.log(step, loss=loss + 0.05 * math.sin(step), learning_rate=0.5, grad_norm=4.0)
+            for step in range(0, 121, 10):
+                run.log(step, dev_loss=5.5 + 1.05 * 0.96**step + 0.02 * math.cos(step))
+        verdict = diagnose_run(run)["verdict"]
+        assert ("learning rate was too high" in verdict["sentence"]) is bool(thrown), verdict["sentence"]
+        assert not thrown or verdict["verdict"] == "underfit"
+
+
+def test_the_page_says_which_way_a_metric_goes_and_gives_each_curve_a_colour(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, say=lambda line: None)
+    run = lab.new_run(Recipe(steps=40), "task", "data", name="bits", metric="bits_per_byte")
+    with run.working():
+        for step in range(1, 41):
+            run.log(step, loss=6 * 0.97**step, learning_rate=0.005, grad_norm=1.0)
+        for step in range(0, 41, 8):
+            run.log(step, dev_loss=6 * 0.97**step)
+            bits = Score(name="bits_per_byte", mean=5 * 0.97**step, low=0, high=9, n=9, higher_is_better=False)
+            run.score(step, [bits])
+    page = page_of(diagnose_run(run))
+    assert "lower is better" in page
+    assert "go on rising" not in page
+    keys = [str(one["class"]) for one in Elements(page).named("span") if str(one.get("class")).startswith("key ")]
+    loss = [key for key in keys if not key.startswith("key part")][:3]
+    assert len(set(loss)) == 3
+    colours = dict(re.findall(r"\.(key \w+)::before \{ background: (var\(--\w+\))", page.replace(".key.", ".key ")))
+    assert len({colours[key] for key in loss}) == 3
 
 
 def test_a_run_without_any_step_and_one_that_blew_up_have_pages_too(tmp_path: Path) -> None:

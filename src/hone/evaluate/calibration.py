@@ -68,9 +68,10 @@ class Calibration:
                 f"{self.nll_before:.3f} nats"
             )
         return (
-            f"calibrated on {self.rows:,} dev rows: temperature {self.temperature:.2f}{chosen}; on halves that it was "
-            f"not fitted on the expected calibration error goes {self.ece_before:.3f} -> {self.ece_after:.3f} ({BINS} "
-            f"bins of equal width) and the loss {self.nll_before:.3f} -> {self.nll_after:.3f} nats"
+            f"probabilities calibrated on {self.rows:,} dev rows: temperature {self.temperature:.2f}{chosen}; on "
+            f"halves that it was not fitted on: expected calibration error {self.ece_before:.3f} -> "
+            f"{self.ece_after:.3f} ({BINS} bins of equal width), loss {self.nll_before:.3f} -> {self.nll_after:.3f} "
+            "nats a row"
         )
 
 

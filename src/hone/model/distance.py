@@ -80,7 +80,7 @@ class Distance:
         if self.new:
             lines[0] += f"; {self.new:,} parameters are new"
         if self.cosine is not None:
-            lines.append(f"  states of neutral text: mean cosine {self.cosine:.3f} with the base's")
+            lines.append(f"  states of neutral text: mean cosine {self.cosine:.3f} with the base's (1: unchanged)")
         if self.forgetting is None:
             lines.append("  forgetting: cannot be told, the base has no head that predicts words")
             return lines

@@ -24,6 +24,8 @@ LEAST_POINTS = 30
 _RISEN = 1.05
 _LOST = 0.3
 """Share of what was gained that may be lost again."""
+_THROWN, _THROWN_POINTS, _STAYED = 1.1, 10, 0.5
+"""A loss that stood so far above that of the untrained model, for so many points, and ended above this share of it."""
 _CLIPPED = 0.9
 _LARGE_UPDATE, _SMALL_UPDATE = 0.1, 5e-4
 _UNLEARNED, _LEAST_UNLEARNED = 0.9, 50
@@ -76,6 +78,34 @@ def judge_rate(curve: RateCurve) -> RateVerdict | None:
     if len(losses) < LEAST_POINTS or not np.isfinite(losses).all():
         return None
     return _too_high(curve, losses) or _too_low(curve, losses)
+
+
+def judge_whole(curve: RateCurve, untrained: float) -> RateVerdict | None:
+    """The verdict on a run that has ended, whose loss before training is known from more rows than one batch.
+
+    Beside what :func:`judge_rate` sees: a loss that stood a tenth above the untrained model's for a while and did not
+    come below half of it was thrown far off by its first steps, even where it has fallen since.
+
+    Args:
+        curve: the run.
+        untrained: loss on dev before the first step.
+    """
+    if found := judge_rate(curve):
+        return found
+    losses = np.asarray(curve.losses, dtype=np.float64)
+    if len(losses) < LEAST_POINTS or not np.isfinite(losses).all():
+        return None
+    blocks = np.lib.stride_tricks.sliding_window_view(losses, _THROWN_POINTS)
+    middles = np.median(blocks, axis=1)
+    at, now = int(np.argmax(middles)), float(np.median(losses[-max(10, len(losses) // 5) :]))
+    top = float(middles[at])
+    if top < _THROWN * untrained or top - untrained < 3 * _error(blocks[at]) or now < _STAYED * untrained:
+        return None
+    told = (
+        f"the loss was {untrained:.3f} before training, stood at {top:.3f} around step "
+        f"{curve.steps[at + _THROWN_POINTS // 2]:,} and at {now:.3f} at the end"
+    )
+    return _high(curve, told, 10)
 
 
 def _too_high(curve: RateCurve, losses: Floats) -> RateVerdict | None:

@@ -27,6 +27,7 @@ class Series:
     """Class of the style sheet: its colour."""
     dots: bool = False
     faint: bool = False
+    """Thin and half transparent."""
     band: Sequence[tuple[float, float, float]] = ()
     """Step, lower and upper end of an interval."""
 
@@ -69,23 +70,28 @@ def line_chart(
         return ""
     low, high = min(*values, level or values[0]), max(*values, level)
     log = may_be_log and low > 0 and high / low >= LOG_FROM
-    right = width - RIGHT
-    x = _scale(0.0, max(1.0, last_step), LEFT, right)
     y = _upwards(low, high, log)
-    parts = [_y_axis(low, high, y, unit, right, log=log), _x_axis(last_step, x, right)]
-    parts += [_span(mark, x) for mark in marks if mark.until is not None]
-    if level:
-        at = f"{y(level):.1f}"
-        parts.append(
-            f'<line class="level" x1="{LEFT}" x2="{right}" y1="{at}" y2="{at}"><title>clipped above '
-            f"{number(level)}</title></line>"
-        )
-    parts += [_drawn(one, x, y) for one in series]
-    parts += [_line(mark, x, right) for mark in marks if mark.until is None]
-    inside = f"<title>{text(label)}</title>" + "".join(parts)
-    picture = tag("svg", inside, viewBox=f"0 0 {width} {HEIGHT}", role="img", aria_label=label, class_="curve")
+
+    def picture(width: int, class_: str) -> str:
+        right = width - RIGHT
+        x = _scale(0.0, max(1.0, last_step), LEFT, right)
+        parts = [_y_axis(low, high, y, unit, right, log=log), _x_axis(last_step, x, right)]
+        parts += [_span(mark, x) for mark in marks if mark.until is not None]
+        if level:
+            at = f"{y(level):.1f}"
+            parts.append(
+                f'<line class="level" x1="{LEFT}" x2="{right}" y1="{at}" y2="{at}"><title>clipped above '
+                f"{number(level)}</title></line>"
+            )
+        parts += [_drawn(one, x, y) for one in series]
+        parts += [_line(mark, x, right) for mark in marks if mark.until is None]
+        inside = f"<title>{text(label)}</title>" + "".join(parts)
+        return tag("svg", inside, viewBox=f"0 0 {width} {HEIGHT}", role="img", aria_label=label, class_=class_)
+
+    # A wide picture would be too small to read on a phone, so that a narrow one takes its place there.
+    both = [(WIDE, "curve wide"), (NARROW, "curve narrow")] if width > NARROW else [(NARROW, "curve")]
     keys = "".join(tag("span", text(one.name), class_=f"key {one.kind}") for one in series if one.name)
-    return tag("div", tag("p", keys, class_="keys") + picture, class_="plot")
+    return tag("div", tag("p", keys, class_="keys") + "".join(picture(*one) for one in both), class_="plot")
 
 
 def _drawn(one: Series, x: Scale, y: Scale) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from hone.attempts.diagnosing.reading import Logged, read_run
 from hone.lab.run import Run
 from hone.train.curves import LEAST_POINTS, smooth
 from hone.train.diagnosis import Points, by_rate, diagnose
-from hone.train.rate_curve import RateCurve, RateVerdict, judge_rate
+from hone.train.rate_curve import RateCurve, RateVerdict, judge_rate, judge_whole
 from hone.train.spending import memory_report, why_slow
 
 FORMAT = 1
@@ -80,26 +79,26 @@ def _rate(logged: Logged, recipe: dict[str, Any]) -> RateVerdict | None:
     if not both or not all(math.isfinite(loss) for _, loss in both):
         return None
     moved = [layer["update"] for look in logged.flow for layer in look["layers"] if layer.get("update")]
-    return judge_rate(
-        RateCurve(
-            steps=[step for step, _ in both],
-            # Logged rows begin at the tenth step: the first loss is that of the untrained model where dev was judged.
-            losses=[loss for _, loss in _with_first(both, logged.curves.dev)],
-            grad_norms=[norms[step] for step, _ in both],
-            clip_norm=float(recipe.get("clip_norm", 1.0)),
-            peak_rate=float(recipe.get("learning_rate", 0.0)),
-            matrix_rate=float(recipe["matrix_learning_rate"]) if recipe.get("optimizer") == "muon" else None,
-            total_steps=int(recipe.get("steps", both[-1][0])),
-            warmup_steps=int(recipe.get("warmup_steps", 0)),
-            update_ratio=sorted(moved)[len(moved) * 3 // 4] if moved else None,
-        )
+    first = _untrained(logged.curves.dev)
+    # Logged rows begin at the tenth step: the first loss is that of the untrained model where dev was judged.
+    losses = [max(both[0][1], first or 0.0), *(loss for _, loss in both[1:])]
+    curve = RateCurve(
+        steps=[step for step, _ in both],
+        losses=losses,
+        grad_norms=[norms[step] for step, _ in both],
+        clip_norm=float(recipe.get("clip_norm", 1.0)),
+        peak_rate=float(recipe.get("learning_rate", 0.0)),
+        matrix_rate=float(recipe["matrix_learning_rate"]) if recipe.get("optimizer") == "muon" else None,
+        total_steps=int(recipe.get("steps", both[-1][0])),
+        warmup_steps=int(recipe.get("warmup_steps", 0)),
+        update_ratio=sorted(moved)[len(moved) * 3 // 4] if moved else None,
     )
+    return judge_rate(curve) if first is None else judge_whole(curve, first)
 
 
-def _with_first(points: Sequence[tuple[int, float]], dev: Points) -> list[tuple[int, float]]:
-    """The first logged loss raised to that of step 0 on dev, where it is known and higher."""
-    first = next((value for step, value in dev if step == 0 and math.isfinite(value)), points[0][1])
-    return [(points[0][0], max(points[0][1], first)), *points[1:]]
+def _untrained(dev: Points) -> float | None:
+    """The loss on dev before the first step, where it was measured."""
+    return next((value for step, value in dev if step == 0 and math.isfinite(value)), None)
 
 
 def _curves(logged: Logged) -> dict[str, list[list[float | None]]]:

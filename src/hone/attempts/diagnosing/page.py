@@ -14,6 +14,12 @@ from hone.data.looking.markup import NONE, chip, fold, note, number, percent, se
 from hone.data.looking.skeleton import whole_page
 
 Json = Mapping[str, Any]
+UNITS = {
+    "classify-sequence": "nats per row or label",
+    "tag-tokens": "nats per tag",
+    "masked-tokens": "nats per masked token",
+}
+"""What the loss of an objective is told in; elsewhere it is nats per token."""
 KINDS = {"good fit": "good", "overfit": "bad", "underfit": "warn", "unclear": "none"}
 
 
@@ -34,7 +40,8 @@ def _style() -> str:
 def _head(document: Json) -> str:
     run = document["run"]
     steps = f"step {run['step']:,}" + (f" of {run['steps']:,}" if run["steps"] else "")
-    said = " · ".join(filter(None, (f"{run['status']}, {steps}", run["created"], run["reason"])))
+    begun = str(run["created"])[:16].replace("T", " ")  # the minute, in UTC
+    said = " · ".join(filter(None, (f"{run['status']}, {steps}", begun and f"begun {begun} UTC", run["reason"])))
     return tag("header", tag("p", "hone runs diagnose", class_="tool") + tag("h1", text(run["name"])) + note(said))
 
 
@@ -42,12 +49,16 @@ def _verdict(document: Json) -> str:
     found = document["verdict"]
     kind = KINDS[found["verdict"]]
     told = str(found["sentence"]).removeprefix(f"{found['verdict']}: ")
-    advice = "".join(tag("li", text(line)) for line in found["advice"])
+    advice = "".join(tag("li", text(_sentence(line))) for line in found["advice"])
     word = tag("p", text(found["verdict"]), class_="word")
-    inside = word + tag("p", text(told[:1].upper() + told[1:] + "."), class_="told")
+    inside = word + tag("p", text(_sentence(told)), class_="told")
     return tag("div", inside, class_=f"verdict {kind}") + section(
-        "change", "What to change", "", tag("ol", advice, class_="advice")
+        "change", "What to do next", "", tag("ol", advice, class_="advice")
     )
+
+
+def _sentence(told: str) -> str:
+    return told[:1].upper() + told[1:].rstrip(".") + "."
 
 
 def _points(curve: Sequence[Sequence[Any]]) -> list[Point]:
@@ -66,7 +77,8 @@ def _marks(document: Json) -> list[Mark]:
         if found["stop_low"] is not None and found["stop_high"] > found["stop_low"]:
             told = f"as low between step {found['stop_low']:,} and {found['stop_high']:,}, as far as noise can tell"
             marks.append(Mark(step=found["stop_low"], until=found["stop_high"], label=told, kind="stop"))
-        marks.append(Mark(step=found["stop_step"], label=f"stop here: {found['stop_step']:,}", kind="stop"))
+        word = "enough" if found["verdict"] == "good fit" else "stop here"
+        marks.append(Mark(step=found["stop_step"], label=f"{word}: {found['stop_step']:,}", kind="stop"))
     return marks
 
 
@@ -81,7 +93,7 @@ def _loss(document: Json) -> str:
     curves = document["curves"]
     few = len(curves["dev"]) < 60
     series = (
-        Series(name="training loss of single steps", points=_points(curves["train"]), kind="train", faint=True),
+        Series(name="training, single steps", points=_points(curves["train"]), kind="single"),
         Series(name="training, smoothed", points=_points(curves["train_smooth"]), kind="train"),
         Series(name="dev loss", points=_points(curves["dev"]), kind="dev", dots=few, faint=not few),
         Series(name="dev, smoothed", points=[] if few else _points(curves["dev_smooth"]), kind="dev"),
@@ -89,7 +101,7 @@ def _loss(document: Json) -> str:
     drawn = [one for one in series if one.points]
     chart = line_chart(
         "training and dev loss over steps",
-        "nats per token",
+        UNITS.get(str(document["recipe"].get("objective")), "nats per token"),
         drawn,
         last_step=_last_step(document),
         marks=[*_marks(document), *_guard_marks(document)],
@@ -109,8 +121,9 @@ def _metric(document: Json) -> str:
         Series(name=f"{metric['name']} on dev, with its interval", points=points, kind="metric", dots=True, band=band)
     ]
     chart = line_chart("task metric over steps", metric["name"], series, last_step=_last_step(document), marks=marks)
-    way = "higher" if metric["higher_is_better"] else "lower"
-    lead = f"What the task is judged by; {way} is better. It may go on rising where the loss has turned."
+    lead = "What the task is judged by; lower is better."
+    if metric["higher_is_better"]:
+        lead = "What the task is judged by; higher is better. It may go on rising where the loss has turned."
     return section("metric", "Task metric", lead, chart)
 
 
@@ -132,13 +145,9 @@ def _rate(document: Json) -> str:
         width=NARROW,
     )
     told = f"{percent(clipped)} of the logged steps had a gradient above clip_norm {number(clip)} and were clipped."
-    found = document["rate"]
-    kept = tag("p", text(found["sentence"]), class_="said") if found else ""
     if not drawn and not gradient:
         return ""
-    return section(
-        "rate", "Learning rate and gradient", "", kept, tag("div", drawn + gradient, class_="two"), note(told)
-    )
+    return section("rate", "Learning rate and gradient", "", tag("div", drawn + gradient, class_="two"), note(told))
 
 
 def _guards(document: Json) -> str:
@@ -223,7 +232,8 @@ def _numbers(document: Json) -> str:
     evidence = document["verdict"]["evidence"]
     rows = [[text(key.replace("_", " ")), number(value, 4)] for key, value in evidence.items()]
     shown = table(["", ""], rows, right=(1,), class_="compact")
-    return section("numbers", "The numbers that decided", "", shown) if rows else ""
+    lead = "Losses are smoothed over their neighbours here, so that no single evaluation decides."
+    return section("numbers", "The numbers that decided", lead, shown) if rows else ""
 
 
 def _recipe(document: Json) -> str:
