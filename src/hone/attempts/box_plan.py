@@ -28,6 +28,7 @@ from hone.hardware import accelerator
 from hone.processes import Channel
 from hone.task.recipe import Recipe
 from hone.task.spec import Task
+from hone.wording import counted
 
 if TYPE_CHECKING:
     from torch import nn
@@ -54,7 +55,7 @@ MEASURING_SHARE = 0.15
 """Of what is left, how much measuring speeds may take before no other size is begun."""
 LEAST_AFTER_S = 1.0
 """Saving, the diagnosis and the end of the processes, where nobody else takes the cores."""
-MOST_SLOWER = 5.0
+MOST_SLOWER = 3.0
 UNKNOWN_SLOWER = 3.0
 """How much slower than alone a machine is taken to be that had no time to measure it."""
 UNKNOWN_STEP_S = 0.5
@@ -127,7 +128,7 @@ def why_this_size(chosen: Candidate, measured: Sequence[Candidate], kind: str, m
     if not is_enough(chosen, kind, most_epochs):
         return f"size: {chosen.base}, the smallest: the box affords none {bound}"
     larger = [item for item in measured if item.parameters > chosen.parameters]
-    end = "a larger one would not get them" if larger else "no larger one was to be looked at"
+    end = "a larger one would not get them" if larger else "no larger one was looked at"
     return f"size: {chosen.base}, the largest that gets {bound}; {end}"
 
 
@@ -313,10 +314,12 @@ def _values(
     }
     recipe = recipe.child(**{key: value for key, value in changes.items() if key not in order["kept"]})
     loss_share = chosen.loss_share(judging)
+    # What is judged on all rows is not scored again, where the last weights are the best.
+    scoring_s = 0.0 if recipe.eval_rows >= judging.rows else last_scoring_s(judging, order["box_s"])
     return {
         "recipe": recipe.model_dump(mode="json"),
         "judging_s": judging.seconds(recipe.eval_rows, loss_share=loss_share),
-        "scoring_s": last_scoring_s(judging, order["box_s"]),
+        "scoring_s": scoring_s,
         "after_s": after_s,
         "fixed_s": judging.fixed_s + loss_share * judging.loss_s,
         "loss_share": loss_share,
@@ -337,6 +340,6 @@ def _schedule_line(recipe: Recipe) -> str:
     if recipe.schedule == "constant" or not recipe.decay_share:
         return "schedule: the rate does not fall"
     return (
-        f"schedule: warmup of {recipe.warmup_steps} steps, then the full rate; it begins to fall when "
+        f"schedule: warmup of {counted(recipe.warmup_steps, 'step')}, then the full rate; it begins to fall when "
         f"{recipe.decay_share:.0%} of the steps are left by the clock, and is {recipe.least_rate:g} at the end"
     )

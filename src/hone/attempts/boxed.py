@@ -29,7 +29,7 @@ LANDING_SHARE = 0.015
 PLAN_FILE, HORIZON_FILE = "box.json", "horizon.jsonl"
 PACE_STEPS = 12
 """Steps whose median is the machine's pace of now."""
-PACE_BOUNDS = (0.5, 4.0)
+PACE_BOUNDS = (0.7, 2.0)
 """The pace of a moment says no more than that about an evaluation."""
 
 
