@@ -157,3 +157,14 @@ def test_a_box_that_set_up_will_use_is_told_early_with_what_would_do() -> None:
     line = early_line(45.0, 120.0)
     assert "45 of 120 s" in line
     assert "--minutes 4.5" in line
+
+
+def test_the_first_evaluation_tells_what_the_others_take_beside_what_it_was_planned_with() -> None:
+    """It was to take 2 s and takes 1 s: an evaluation of 4 s will take 2 s, and the last scoring half, too."""
+    box = Box(ends=0.0, seconds=100.0, judging_s=4.0, scoring_s=3.0, after_s=1.0, step_s=0.1, first_s=2.0)
+    before = box.left_s()
+    box.judged(1.0, trained=False)
+    assert box.left_s() - before == pytest.approx(2.0 + 1.5, abs=0.01)
+    for _ in range(20):
+        box.stepped(0.05)  # steps are as much faster as judging is: that is not to be counted twice
+    assert box.left_s() - before == pytest.approx(2.0 + 1.5, abs=0.01)

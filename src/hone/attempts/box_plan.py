@@ -166,7 +166,7 @@ def plan_box(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
         return _unmeasured(order)
     measuring = _Measuring(bench, source, order, channel)
     chosen, why = measuring.size()
-    judging = judging_of(bench, measuring.model, JUDGED_ROWS, most_s=0.02 * left)
+    judging = judging_of(bench, measuring.model, JUDGED_ROWS, most_s=0.03 * left)
     lines = [item.line() for item in measuring.measured]
     if order["sizes"]:
         lines.append(why)
@@ -324,6 +324,7 @@ def _values(
         "fixed_s": judging.fixed_s + loss_share * judging.loss_s,
         "loss_share": loss_share,
         "first": chosen.first,
+        "first_s": chosen.first_s(judging, scratch=recipe.base.startswith("scratch")),
         "device": accelerator(),
     }
 

@@ -31,6 +31,8 @@ PACE_STEPS = 12
 """Steps whose median is the machine's pace of now."""
 PACE_BOUNDS = (0.7, 2.0)
 """The pace of a moment says no more than that about an evaluation."""
+FIRST_BOUNDS = (0.3, 2.5)
+"""Nor does the first evaluation about the others."""
 
 
 @dataclass(kw_only=True)
@@ -54,6 +56,8 @@ class Box:
     """Share of dev whose loss an evaluation reads."""
     first: bool = True
     """Whether the model is judged before its first step."""
+    first_s: float = 0.0
+    """Seconds of that evaluation as it was planned; 0 where it was not."""
     _planned_judging_s: float = field(init=False)
     _spent_s: float = field(init=False, default=0.0)
     """Seconds of all evaluations so far, of this call."""
@@ -74,13 +78,22 @@ class Box:
     def stepped(self, seconds: float) -> None:
         """Take the time of a step: a machine that has become slower judges more slowly, too."""
         self._steps.append(seconds)
+        if not self._pace_then and len(self._steps) >= PACE_STEPS // 2:
+            self._pace_then = self._pace()
 
     def judged(self, seconds: float, *, trained: bool) -> None:
-        """Take the time of an evaluation; that of an untrained model is another matter, but counts."""
+        """Take the time of an evaluation.
+
+        That of an untrained model is another matter; but beside what it was planned with it tells of the others.
+        """
         self._spent_s += seconds
         self._took_s, self._confirming_s = seconds, 0.0
         if trained:
             self.judging_s, self._pace_then = seconds, self._pace()
+        elif self.first_s:
+            least, most = FIRST_BOUNDS
+            self.judging_s = self._planned_judging_s * min(most, max(least, seconds / self.first_s))
+            self._pace_then = 0.0  # that of the steps which follow
 
     def confirmed(self, seconds: float) -> None:
         """Take the time of an evaluation on all of dev."""
@@ -192,6 +205,7 @@ class Plan:
     step_s: float = 0.0
     loss_share: float = 1.0
     first: bool = True
+    first_s: float = 0.0
     used_s: float = 0.0
     """Seconds of the box that earlier calls have used."""
 
@@ -217,5 +231,5 @@ class Plan:
         }
 
 
-MEASURED = ("judging_s", "scoring_s", "after_s", "fixed_s", "step_s", "loss_share", "first")
+MEASURED = ("judging_s", "scoring_s", "after_s", "fixed_s", "step_s", "loss_share", "first", "first_s")
 """What planning a box finds out about its times."""

@@ -114,7 +114,8 @@ def judging_of(bench: Bench, model: nn.Module, rows: int = SAMPLED_ROWS, most_s:
     few, more = (FEW_DOCUMENTS, SAMPLED_DOCUMENTS) if by_document else (FEW_ROWS, rows)
     few_s = _seconds_of(lambda: score_model(bench, model, dev[:few]))
     few, more = min(few, len(dev)), min(more, len(dev))
-    fixed_s, row_s = (few_s, few_s / FIXED_ROWS) if writes(bench) else (0.0, few_s / few)
+    # Rows of one length are read together: of a few each is likely to be alone.
+    fixed_s, row_s = (few_s, few_s / FIXED_ROWS) if writes(bench) else (few_s / 2, few_s / few / 2)
     if few < more and fixed_s + row_s * more <= most_s:
         more_s = _seconds_of(lambda: score_model(bench, model, dev[:more]))
         row_s = max(0.0, more_s - few_s) / (more - few)
