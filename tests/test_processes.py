@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hone import processes
-from hone.errors import FailedError
+from hone.errors import FailedError, InputError
 from hone.processes import Worker
 from hone.smoke.workers import ready, train
 
@@ -41,6 +41,14 @@ def test_an_error_comes_back_as_a_failed_error_and_a_kill_as_its_signal() -> Non
     assert worker.done
     # It may have answered before the kill came.
     assert worker.error is None or "signal 9" in worker.error
+
+
+def test_all_problems_of_an_input_come_back() -> None:
+    worker = Worker(name="one", process=None, connection=None, started=0.0)  # type: ignore[arg-type]
+    worker.error, worker.error_exit, worker.problems = "2 problems", 2, ("one", "two")
+    with pytest.raises(InputError) as caught:
+        processes.result_of(worker)
+    assert caught.value.problems == ("one", "two")
 
 
 def test_a_file_of_the_current_folder_is_not_run_in_place_of_a_library(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from hone.errors import FailedError, HoneError
+from hone.errors import FailedError, HoneError, InputError
 
 WARM_MODULES = ("hone.warm",)
 """Imported by the fork server; ``hone.warm`` pulls in torch, the Llama class and Fabric."""
@@ -126,6 +126,8 @@ class Worker:
     result: Any = None
     error: str | None = None
     error_exit: int = 3
+    problems: tuple[str, ...] = ()
+    """Of an error that is the input's: one sentence each."""
     done: bool = False
     stop_asked: bool = field(default=False)
 
@@ -207,10 +209,17 @@ def result_of(worker: Worker) -> Any:
         HoneError: the worker's own, or a FailedError when it crashed.
     """
     if worker.error is not None:
-        error: HoneError = FailedError(worker.error)
-        error.exit_code = worker.error_exit
-        raise error
+        raise error_of(worker)
     return worker.result
+
+
+def error_of(worker: Worker, sentence: str = "") -> HoneError:
+    """What a worker that has failed raises here; ``sentence`` stands in the place of its own where it is no input's."""
+    if worker.problems:
+        return InputError(worker.problems)
+    error = FailedError(sentence or worker.error or "")
+    error.exit_code = worker.error_exit
+    return error
 
 
 def _receive(worker: Worker) -> dict[str, Any] | None:
@@ -229,7 +238,7 @@ def _receive(worker: Worker) -> dict[str, Any] | None:
     if kind == "result":
         worker.result = value
     else:
-        worker.error, worker.error_exit = value
+        worker.error, worker.error_exit, worker.problems = value
     worker.done = True
     worker.process.join()
     return None
@@ -247,11 +256,11 @@ def _work(connection: Connection, function: Callable[..., Any], args: tuple[Any,
     try:
         message = ("result", function(Channel(connection), *args))
     except HoneError as error:
-        message = ("error", (str(error), error.exit_code))
+        message = ("error", (str(error), error.exit_code, error.problems if isinstance(error, InputError) else ()))
     except MemoryError:
-        message = ("error", ("out of memory; use a smaller batch_size or preset", 3))
+        message = ("error", ("out of memory; use a smaller batch_size or preset", 3, ()))
     except BaseException:
-        message = ("error", (traceback.format_exc(), 3))
+        message = ("error", (traceback.format_exc(), 3, ()))
     # After a second ctrl-C the parent is gone, and nobody is left to tell.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         connection.send(message)

@@ -30,6 +30,18 @@ def test_a_number_is_not_used_again_after_its_folder_was_deleted(lab, finished):
     assert [run.number for run in lab.runs()] == [1, 3]
 
 
+def test_only_a_run_that_has_kept_nothing_is_discarded_and_its_number_is_not_given_again(lab, finished):
+    done = finished("done", 0.5)
+    paused = lab.new_run(Recipe(), "task0", "data0")
+    with paused.working():
+        paused.log(1, loss=2.0)
+    empty = lab.new_run(Recipe(), "task0", "data0")
+    assert empty.number == 3
+    assert [lab.discard(run) for run in (done, paused, empty)] == [False, False, True]
+    assert [run.number for run in lab.runs()] == [1, 2]
+    assert lab.new_run(Recipe(), "task0", "data0").number == 4
+
+
 def test_the_lab_writes_nothing_before_something_happens(tmp_path):
     lab = Lab(tmp_path / "empty")
     assert (lab.runs(), lab.artifacts(), lab.test_readings()) == ([], [], [])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hone import processes
-from hone.errors import FailedError, HoneError
+from hone.errors import HoneError
 
 Work = Callable[[processes.Channel, dict[str, Any]], Any]
 LOST_NEIGHBOUR = ("Connection closed by peer", "Connection reset by peer", "remote process exited")
@@ -98,11 +98,7 @@ def _failure(workers: Sequence[processes.Worker]) -> HoneError:
         return item[1].error_exit != 2, "before it had a result" not in error, lost
 
     rank, worker = min(((i, worker) for i, worker in enumerate(workers) if worker.error), key=weight)
-    sentence = worker.error or ""
-    if worker.error_exit != 2:
-        sentence = (
-            f"process {rank} of {len(workers)}: {sentence}; the others were ended, the run is as it was last saved"
-        )
-    error: HoneError = FailedError(sentence)
-    error.exit_code = worker.error_exit
-    return error
+    return processes.error_of(
+        worker,
+        f"process {rank} of {len(workers)}: {worker.error}; the others were ended, the run is as it was last saved",
+    )

@@ -10,6 +10,7 @@ times, and what changed is read again.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -112,6 +113,20 @@ class Lab:
             atomic_write(self.runs_folder / ".last-number", f"{header.number}\n")
         self._books.put(rows.run_owner(header.number))
         return self._open(folder)
+
+    def discard(self, run: Run) -> bool:
+        """Remove a run that has kept nothing yet and that nobody works on; its number is not given again.
+
+        Returns:
+            Whether it was removed.
+        """
+        kept = any((run.folder / "checkpoints").glob("*")) or run.last_step() > 0
+        if kept or run.status in ("running", "finished"):
+            return False
+        owner = rows.run_owner(run.number)
+        shutil.rmtree(run.folder)
+        self._books.put(owner)
+        return True
 
     def runs(self) -> list[Run]:
         """All runs by number. A folder that is not a whole run is left out and said."""
