@@ -215,10 +215,17 @@ class _Single:
         self.watched.on_event({"kind": "stage", "status": "opening the run", "steps": recipe.steps})
         keeper = _TimeKeeper(run, plan, self.wish.started, self.watched)
         try:
-            report = self._work("train", work, order, recipe.processes, keeper.watched(self._pause_at()))
+            return AttemptReport.from_json(self._trained(keeper, order, recipe.processes))
+        except InputError:
+            self.lab.discard(run)  # what is wrong with the input leaves no run that has done nothing
+            raise
+
+    def _trained(self, keeper: _TimeKeeper, order: dict[str, Any], processes: int) -> dict[str, Any]:
+        try:
+            report: dict[str, Any] = self._work("train", work, order, processes, keeper.watched(self._pause_at()))
         finally:
             keeper.keep()
-        return AttemptReport.from_json(report)
+        return report
 
     def _run(self) -> tuple[Run, Plan | None]:
         wish = self.wish
