@@ -105,6 +105,14 @@ def test_a_key_that_the_model_has_no_part_for_is_refused_before_tokens_are_made(
     assert Lab(folder).runs() == []
 
 
+def test_a_run_whose_rows_are_refused_is_not_left_behind(folder, capsys):
+    assert main(["train", "banking", *TINY, "--steps", "4", "--set", "context=8", "--json"]) == 2
+    error = json.loads(capsys.readouterr().out.splitlines()[-1])["error"]
+    assert error["type"] == "InputError"
+    assert "longer than the context of 8 tokens" in error["problems"][0]
+    assert Lab(folder).runs() == []
+
+
 def test_a_base_with_another_models_tokenizer_is_refused(folder, capsys, tmp_path):
     transformers = pytest.importorskip("transformers")
     from hone.data.tokenizer import train_tokenizer
