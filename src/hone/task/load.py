@@ -240,7 +240,7 @@ def _keys_of(model: type[Any]) -> list[str]:
 
 _HINTS = {
     "task": "give the task a short name",
-    "kind": "one of classify, extract, generate, language-model",
+    "kind": "one of classify, multi-label, tag, extract, generate, language-model",
     "target": "the value of the metric at which the task counts as solved, such as 0.8",
     "data": "at least data: {train: FILE}",
     "data.train": "the file or folder of training rows",
