@@ -80,11 +80,11 @@ def _longer(found: Lengths, context: int, rule: str) -> Proposal | None:
     count = found.longer_than(context)
     if not count:
         return None
-    are = "is" if count == 1 else "are"
+    are, oldest, fit = ("is", "its", "it fits") if count == 1 else ("are", "their", "they fit")
     rows = f"{count:,} of {counted(len(found.whole), 'row')} {are} longer than {context:,} tokens"
     if rule == "drop-turns":
-        return Proposal(value=rule, why=f"{rows}: the oldest turns of these leave until they fit, never the system's")
-    return Proposal(value=rule, why=f"{rows} and left out, counted; a context of {max(found.whole):,} would keep them")
+        return Proposal(value=rule, why=f"{rows}: {oldest} oldest turns leave until {fit}, never the system's")
+    return Proposal(value=rule, why=f"{rows} and left out, counted; a context of {max(found.whole):,} would keep all")
 
 
 def measure(task: Task, rows: Sequence[Row]) -> Lengths:

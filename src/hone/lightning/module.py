@@ -152,7 +152,8 @@ class TaskModule(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log ``dev_loss`` and the task's metric with those beside it; generation is done by the first process."""
         loss = self._dev.mean(self.trainer.strategy, self.device)
-        self.log("dev_loss", loss, prog_bar=True, rank_zero_only=False)
+        # Equal on all processes already; a Trainer wants to be told to bring them together all the same.
+        self.log("dev_loss", loss, prog_bar=True, sync_dist=True)
         if self.trainer.sanity_checking:
             return
         scores: dict[str, float] = {}
@@ -161,7 +162,7 @@ class TaskModule(LightningModule):
             found = self.parts.score(rows=rows)
             scores = {f"dev_{name}": score.mean for name, score in found.scores.items()}
         for name, value in self.trainer.strategy.broadcast(scores).items():
-            self.log(name, float(value), prog_bar=name == f"dev_{self.parts.task.metric}")
+            self.log(name, float(value), prog_bar=name == f"dev_{self.parts.task.metric}", sync_dist=True)
 
     def test_step(self, *arguments: Any, **named: Any) -> None:
         """Refuse, see :meth:`TaskData.test_dataloader`."""
