@@ -191,7 +191,20 @@ def test_a_rate_is_refuted_where_wild_steps_learn_nothing() -> None:
     assert found is not None
     assert (found.verdict, found.suggested) == ("too high", 1e-4)
     assert judge_rate(curve_of(rests, update_ratio=1e-3)) is None
-    assert judge_rate(curve_of(rests, update_ratio=0.2, grad_norms=[0.5] * 60)) is None
+    # What large steps have killed has small gradients; what has come down a little may yet learn.
+    dead = judge_rate(curve_of(rests, update_ratio=0.2, grad_norms=[0.5] * 60))
+    assert dead is not None
+    assert dead.verdict == "too high"
+    assert judge_rate(curve_of([6.6, *rests], update_ratio=0.2)) is None
+
+
+def test_a_rate_is_refuted_where_nearly_all_losses_jump_about_far_above_the_first_ones() -> None:
+    wild = 1.6 * np.exp(np.random.default_rng(0).normal(1.4, 0.5, 60))
+    found = judge_rate(curve_of([1.6, 1.6, 1.7, *wild], update_ratio=0.05))
+    assert found is not None
+    assert (found.verdict, found.suggested) == ("too high", 1e-4)
+    # A first batch that was an easy one beside two that were not.
+    assert judge_rate(curve_of([1.6, 5.0, 6.5, *wild], update_ratio=0.05)) is None
 
 
 def test_a_rate_is_too_low_where_the_loss_falls_slowly_in_a_line_and_weights_hardly_move() -> None:
@@ -244,6 +257,7 @@ def test_each_part_of_the_time_is_told_with_what_to_change() -> None:
     assert [part.part for part in parts if part.too_much] == ["evaluation"]
     # Evaluating a fourth as often takes 7.5 of 77.5 seconds, less than a tenth; a third would take 10 of 80.
     assert "eval_every to 400 (now 100)" in parts[1].sentence
+    assert "eval_every to 300, the end alone (now 100)" in why_slow(seconds, eval_every=100, steps=300)[1].sentence
     assert why_slow({}) == []
 
 

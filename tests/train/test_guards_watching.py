@@ -296,6 +296,31 @@ def test_a_rate_that_is_far_too_high_is_said_with_another(tmp_path: Path) -> Non
     assert np.median([one.loss for one in steps[-10:]]) > 0.8 * steps[0].loss
 
 
+@pytest.mark.parametrize(
+    ("task", "family", "rate", "seed"), [("class", "bert", 1.0, 226), ("tags", "roberta", 0.1, 225)]
+)
+def test_a_rate_that_is_too_high_is_said_where_the_loss_jumps_far_above_or_never_falls(
+    task: str, family: str, rate: float, seed: int, tmp_path: Path
+) -> None:
+    """The first stands at four times its first loss and jumps by as much; the second is dead, so nothing is clipped."""
+    kind = "classify-sequence" if task == "class" else "tag-tokens"
+    setting = Setting(
+        task=task, seed=seed, family=family, changes={"optimizer": "adamw", "learning_rate": rate, "objective": kind}
+    )
+    events, steps, _ = carried_out(setting, tmp_path, recipe=recipe_of(setting, steps=75))
+    assert np.median([one.loss for one in steps[-20:]]) > 0.99 * steps[0].loss
+    assert ["too high" in event["line"] for event in spoken(events, "rates")] == [True]
+
+
+def test_a_run_of_single_rows_that_learns_slowly_is_left_alone(tmp_path: Path) -> None:
+    """Every gradient is clipped and steps are large: at a tenth of the rate it learns less in 400 steps."""
+    changes = {"optimizer": "muon", "learning_rate": 5e-3, "matrix_learning_rate": 0.02, "batch_size": 1}
+    setting = Setting(task="doubling", seed=112, changes=changes)
+    events, steps, _ = carried_out(setting, tmp_path, recipe=recipe_of(setting, steps=75))
+    assert min(one.grad_norm for one in steps) > 1.0
+    assert spoken(events, "rates") == []
+
+
 @pytest.mark.parametrize("rate", [1e-5, 2e-6])
 def test_a_rate_that_is_far_too_low_is_said_with_another(rate: float, tmp_path: Path) -> None:
     setting = SETTINGS[0]

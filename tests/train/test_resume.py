@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 from pathlib import Path
 
 import pytest
+from compiled_runs import fit_compiled
 from small_runs import (
     RECIPE,
     DiedError,
@@ -66,6 +68,20 @@ def test_ten_steps_are_three_a_pause_and_seven(whole: Outcome, tmp_path: Path) -
     assert apart(fit_and_hash, str(tmp_path), 3) != whole
     assert states(tmp_path) == ["step-00000003"]
     assert apart(fit_and_hash, str(tmp_path)) == whole
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+def test_five_compiled_steps_are_three_a_kill_and_two(tmp_path: Path, backend: str) -> None:
+    """With what was traced run by torch (9 s of CPU a process), and with the programs that a run really has (54 s)."""
+    if backend == "inductor" and shutil.which(os.environ.get("CXX", "g++")) is None:
+        pytest.skip("no C++ compiler is here (g++, or what CXX names), and a CPU's programs are made by one")
+    weights, programs = apart(fit_compiled, str(tmp_path / "whole"), backend)
+    assert programs > 0
+    with pytest.raises(DiedError, match=str(-signal.SIGKILL)):
+        apart(fit_compiled, str(tmp_path / "killed"), backend, 4)
+    assert states(tmp_path / "killed") == ["step-00000003"]
+    assert apart(fit_compiled, str(tmp_path / "killed"), backend)[0] == weights
 
 
 def test_ten_steps_on_two_processes_are_five_a_kill_and_five(tmp_path: Path) -> None:

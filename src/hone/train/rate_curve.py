@@ -1,7 +1,8 @@
 """Is the learning rate too high or too low? What the curve itself says, with the figure and what to set instead.
 
 Too high: the loss is above where it began, or has lost much of what was gained, for a whole block of steps; or it jumps
-about, or rests near its first value, while nearly every gradient is clipped and steps move weights by a tenth. Too low:
+about while nearly every gradient is clipped and steps move weights by a tenth; or it has not come below its first value
+and steps move them by nearly as much. Too low:
 the loss falls in a straight line, little, and steps move weights by less than half of what is usual; or the weights
 would not move by two percent in the whole run. The yardstick is a step that moves weights by about a thousandth of
 their norm (A. Karpathy's rule of thumb); the ratio alone convicts nobody: from scratch it is larger for long.
@@ -21,15 +22,15 @@ from hone.train.curves import Floats
 USUAL_UPDATE = 1e-3
 """Norm of a step's change over the norm of what it changes."""
 LEAST_POINTS = 30
-_RISEN = 1.05
+_RISEN, _FAR_ABOVE = 1.05, 1.5
 _LOST = 0.3
 """Share of what was gained that may be lost again."""
 _THROWN, _THROWN_POINTS, _STAYED = 1.1, 10, 0.5
 """A loss that stood so far above that of the untrained model, for so many points, and ended above this share of it."""
 _CLIPPED = 0.9
 _LARGE_UPDATE, _SMALL_UPDATE = 0.1, 5e-4
-_UNLEARNED, _LEAST_UNLEARNED = 0.9, 50
-"""Share of the first loss at which next to nothing is learned, and from how many points on that counts."""
+_UNLEARNED_UPDATE, _LEAST_UNLEARNED = 0.09, 50
+"""The update that convicts a run that has learned nothing, and from how many points on."""
 _LEAST_WAY = 0.02
 """Way of the weights over a whole run, in a straight line, over their norm."""
 _LEAST_STEPS = 100
@@ -119,17 +120,22 @@ def _too_high(curve: RateCurve, losses: Floats) -> RateVerdict | None:
     if now - _RISEN * start > max(3 * error, 2.5 * _spread(blocks[0])):
         told = f"the loss stands at {now:.3f} at step {step:,}, above the {start:.3f} that it began with"
         return _high(curve, told, 10)
+    # Losses so high jump widely; but nearly all of them lie above each of the first ones, and most far above.
+    highest = max(losses[:3])
+    if now > _FAR_ABOVE * highest and float(np.quantile(blocks[0], 0.1)) > _RISEN * highest:
+        told = f"the loss stands around {now:.3f} at step {step:,}, far above the {start:.3f} that it began with"
+        return _high(curve, told, 10)
     lost = now - best
     if lost > _LOST * (start - best) and lost > 0.1 * best and lost > 4.5 * error:
         told = f"the loss rose again from {best:.3f} to {now:.3f} by step {step:,}, begun at {start:.3f}"
         return _high(curve, told, 3)
     clipped = float(np.mean(np.asarray(curve.grad_norms) > curve.clip_norm))
     jumps = _spread(blocks[0])
-    wild = curve.update_ratio is not None and curve.update_ratio > _LARGE_UPDATE
-    if wild and clipped >= _CLIPPED and now > _UNLEARNED * start and len(losses) >= _LEAST_UNLEARNED:
-        told = f"the loss stands at {now:.3f} at step {step:,}, hardly below the {start:.3f} that it began with"
+    moved = curve.update_ratio or 0.0
+    if moved > _UNLEARNED_UPDATE and now > start and len(losses) >= _LEAST_UNLEARNED:
+        told = f"the loss stands at {now:.3f} at step {step:,}, no lower than the {start:.3f} that it began with"
         return _high(curve, told, 10)
-    if wild and clipped >= _CLIPPED and jumps > 0.1 * start and now > 0.5 * start:
+    if moved > _LARGE_UPDATE and clipped >= _CLIPPED and jumps > 0.1 * start and now > 0.5 * start:
         told = f"the loss jumps by {jumps:.3f} around {now:.3f} at step {step:,}"
         return _high(curve, told, 3)
     return None
