@@ -92,6 +92,12 @@ def mapped_file_bytes() -> int:
     return int(statm.read_text().split()[2]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
 
 
+def threads_to_use() -> int:
+    """CPU threads of a process where nobody sets them: the usable cores, or fewer as ``OMP_NUM_THREADS`` asks."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return min(usable_cores(), int(asked)) if asked.isdecimal() and int(asked) > 0 else usable_cores()
+
+
 def accelerator() -> str:
     """``cuda``, ``mps`` or ``cpu``: the fastest device that torch can use here (imports torch)."""
     import torch

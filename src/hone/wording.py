@@ -6,3 +6,8 @@ from __future__ import annotations
 def counted(count: int, one: str, many: str = "") -> str:
     """``1 word``, ``1,200 words``; where an s at the end is not enough, ``counted(2, "row is", "rows are")``."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def every(count: int, one: str) -> str:
+    """``every step``, ``every 400 steps``."""
+    return f"every {one}" if count == 1 else f"every {counted(count, one)}"

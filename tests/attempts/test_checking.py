@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hone.attempts.checking import check_recipe, is_set, without_idle
+from hone.attempts.checking import acting, check_recipe, is_set, without_idle
 from hone.data.prepare import prepare
 from hone.data.task_file import load_task
 from hone.errors import InputError
@@ -95,3 +95,19 @@ def test_the_default_for_another_base_is_that_bases_own(tmp_path: Path) -> None:
     recipe = default_recipe(BANKING, data, seed=0, threads=1, base="scratch:bert-1m")
     assert (recipe.objective, recipe.optimizer) == ("classify-sequence", "adamw")
     check_recipe(recipe, BANKING)
+
+
+def test_keys_that_act_are_those_that_are_neither_idle_nor_off() -> None:
+    bert = Recipe(base="scratch:bert-tiny", objective="classify-sequence", optimizer="adamw")
+    for recipe, task, without in (
+        (
+            bert,
+            BANKING,
+            {"architecture", "initial", "rope_theta", "matrix_learning_rate", "freeze", "replay"},
+        ),
+        (Recipe(), BANKING, {"layout", "pooling", "class_weights", "random_words", "average"}),
+        (Recipe(base="a/folder"), BANKING, {"vocab_size", "init_std", "initial"}),
+    ):
+        acts = acting(recipe, task)
+        assert without.isdisjoint(acts)
+        assert {"base", "learning_rate", "batch_size", "seed", "steps"} <= set(acts)

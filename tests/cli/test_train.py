@@ -148,6 +148,7 @@ def test_a_run_is_made_repeated_and_shown(folder, capsys):
         "peak rates:",
     ):
         assert f"\n{begin}" in written.err, begin
+    assert f"\ntraining tokens: {document['tokens']:,} = 4 steps" in written.err, "told as they are counted"
     assert "memory: " in written.out
     assert "estimated" in written.out
     assert "diagnosis: " in written.out
@@ -185,6 +186,9 @@ def test_a_dry_run_keeps_nothing(folder, capsys):
     assert "measured" in written.err
     assert "guard: " in written.err, "whether it can learn a batch by heart is said"
     assert document["guard"].startswith("guard: ")
+    assert "\nevaluations: " in written.err
+    assert "\ncheckpoints: " in written.err
+    assert "to start it: hone train banking --steps 4 --set " in written.out, "the next command is the last word"
     assert Lab(folder).runs() == []
 
 

@@ -163,7 +163,7 @@ def test_the_smallest_batch_is_found_from_which_more_rows_hardly_pay() -> None:
 def test_each_trial_is_told_once_as_it_is_made() -> None:
     said: list[str] = []
     found = found_batch(Costly(), most_rows=8, say=said.append)
-    assert [line.split(" rows")[0] for line in said] == ["1", "2", "4", "8"]
+    assert [line.split(" row")[0] for line in said] == ["1", "2", "4", "8"]
     assert all("tokens/s, " in line and line.endswith(" MB") for line in said)
     assert not set(said) & set(found.lines())
     assert [line for line in found.lines() if "tokens):" in line] == []

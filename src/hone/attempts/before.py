@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from hone.attempts.bench import Bench, base_of, build_model, source_of
 from hone.attempts.calibrate import Speed, bench_of, by_heart, how_it_computes, speed_of
+from hone.attempts.rationing import ration_of
 from hone.processes import Channel
 from hone.task.render import task_marks
+from hone.wording import counted, every
 
 if TYPE_CHECKING:
     from torch import nn
@@ -61,8 +63,9 @@ def before_the_start(bench: Bench, model: nn.Module, source: BatchSource, speed:
     values |= {figure.name: figure.value for figure in found}
     supervised, real = source.supervised_tokens(0), sum(len(example.ids) for example in bench.train)
     lines.append(
-        f"supervised tokens: {supervised:,} of {real:,} in the {len(bench.train):,} rows of an epoch "
-        f"({supervised / real:.0%}); {recipe.steps:,} steps are {recipe.steps / source.num_steps(0):.1f} epochs"
+        f"supervised tokens: {supervised:,} of {real:,} without padding in the {_examples(bench)} of an epoch "
+        f"({supervised / real:.0%}); {counted(recipe.steps, 'step is', 'steps are')} "
+        f"{recipe.steps / source.num_steps(0):.1f} epochs"
     )
     advice = rate_by_formula(bench, model, source)
     lines += [source.padding_line(0), *describe(model, recipe)]
@@ -77,6 +80,13 @@ def before_the_start(bench: Bench, model: nn.Module, source: BatchSource, speed:
         "padding_share": source.padding_share(0),
     }
     return Before(lines=lines, values=values)
+
+
+def _examples(bench: Bench) -> str:
+    """What an epoch consists of, in words: a long document is several examples."""
+    made = counted(len(bench.train), "example")
+    documents = counted(len(bench.data.train), "document")
+    return f"{made} (windows of {documents})" if bench.task.kind == "language-model" else made
 
 
 def costs(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
@@ -94,9 +104,31 @@ def costs(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     guard = by_heart(bench, model, source)  # before the model is trained on all rows
     speed = speed_of(bench, model, source, recipe, order["seconds"])
     found = before_the_start(bench, model, source, speed)
-    for line in (*found.lines, guard):
+    for line in (*found.lines, *_on_top(bench, model, source, speed), guard):
         channel.send({"kind": "line", "line": line})
     return {**found.values, "guard": guard}
+
+
+def _on_top(bench: Bench, model: nn.Module, source: BatchSource, speed: Speed) -> list[str]:
+    """What evaluations and checkpoints cost, which a real run says as it goes."""
+    from hone.train.keeping import state_bytes, state_line
+    from hone.train.optimizers import build_optimizers
+
+    recipe, rows = bench.recipe, len(bench.data.dev)
+    ration = ration_of(bench, source.tokens_per_step(0))
+    times = 1 + -(-recipe.steps // recipe.eval_every)
+    training_s = source.tokens_of(recipe.steps) / max(1e-9, speed.tokens_per_second)
+    seconds = times * ration.share * training_s * recipe.eval_every / recipe.steps
+    evaluations = (
+        f"evaluations: {times:,}, at step 0, {every(recipe.eval_every, 'step')} and at the end, on "
+        f"{min(rows, recipe.eval_rows):,} of {counted(rows, 'dev row')}: about {seconds:,.0f} s by their arithmetic; "
+        "the kept weights are scored on all of dev"
+    )
+    parts = build_optimizers(model, recipe)
+    averaged = [param for param in model.parameters() if param.requires_grad] if recipe.average else []
+    weights, state = state_bytes(model, parts, averaged)
+    rewinds = recipe.on_spike == "rewind"
+    return [evaluations, state_line(weights, state, recipe.keep_states + 1 + rewinds)]
 
 
 def time_line(found: Rehearsal, bench: Bench, source: BatchSource, steps: int) -> str:

@@ -49,8 +49,15 @@ def problems_of(recipe: Recipe, task: Task) -> list[str]:
 
 def idle(recipe: Recipe, task: Task) -> dict[str, str]:
     """Keys that are set and would do nothing, each with the reason."""
-    rules = [*_idle_start(recipe), *_idle_objective(recipe, task), *_idle_rates(recipe), *_idle_rows(recipe, task)]
-    return {key: why for keys, why in rules for key in keys if is_set(recipe, key)}
+    return {key: why for keys, why in _idle_rules(recipe, task) for key in keys if is_set(recipe, key)}
+
+
+def acting(recipe: Recipe, task: Task) -> list[str]:
+    """Keys of a recipe that do something in a run: not idle, not off, not None."""
+    without = {key for keys, _ in _idle_rules(recipe, task) for key in keys}
+    off: tuple[Any, ...] = (None, False, 0, "", (), "none", "ignore")
+    values = {key: getattr(recipe, key) for key in type(recipe).model_fields if key not in without}
+    return [key for key, value in values.items() if key == "seed" or value not in off]
 
 
 def without_idle(recipe: Recipe, task: Task, kept: Collection[str]) -> tuple[Recipe, dict[str, str]]:
@@ -93,6 +100,12 @@ def is_set(recipe: Recipe, key: str) -> bool:
 
 Rules = list[tuple[tuple[str, ...], str]]
 """Keys, and why they would do nothing."""
+
+
+def _idle_rules(recipe: Recipe, task: Task) -> Rules:
+    return [*_idle_start(recipe), *_idle_objective(recipe, task), *_idle_rates(recipe), *_idle_rows(recipe, task)]
+
+
 FROM_SCRATCH = ("architecture", "initial", "init_std", "rope_theta", "vocab_size")
 
 

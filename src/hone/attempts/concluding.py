@@ -17,6 +17,7 @@ from hone.attempts.report import AttemptReport
 from hone.attempts.saving import save_model
 from hone.attempts.timed_judging import TimedJudge, stage
 from hone.lab.run import Run
+from hone.wording import counted
 
 if TYPE_CHECKING:
     from torch import nn
@@ -77,6 +78,8 @@ def conclude(
         say(FLATTERED.format("; ".join(chosen)))
     kept_step = result.best.step if result.best is not None and calibration is None else None
     evaluation, loss = _last_scoring(bench, model, timed, kept_step, say, on_event)
+    for note in evaluation.notes:
+        say(f"scored: {note}")
     # What a paired comparison needs: the metric on each row, aligned with the dev rows (or windows of them).
     on_event({"kind": "scored", "values": [answer.value for answer in evaluation.answers]})
     report = AttemptReport(
@@ -91,9 +94,7 @@ def conclude(
         worst=[asdict(item) for item in evaluation.worst[:8]],
         calibration=calibration.to_json() if calibration is not None else {},
     )
-    if start.base is not None:
-        on_event(stage("measuring its distance from the base"))
-    return replace(report, diagnosis=_diagnosis(run), distance=_distance(model, start))
+    return replace(report, diagnosis=_diagnosis(run), distance=_distance(model, start, on_event))
 
 
 def _chosen_on_dev(bench: Bench, result: FitResult, calibration: Calibration | None) -> list[str]:
@@ -105,9 +106,10 @@ def _chosen_on_dev(bench: Bench, result: FitResult, calibration: Calibration | N
     if best is not None and candidates > 1:
         rows, judged = len(bench.data.dev), min(len(bench.data.dev), bench.recipe.eval_rows)
         score = best.score if best.full is None else best.full
-        on = f"all {rows:,} rows" if best.full is not None or judged == rows else f"{judged:,} of {rows:,} rows alone"
+        of_all = counted(rows, "row")
+        on = f"all {of_all}" if best.full is not None or judged == rows else f"{judged:,} of {of_all} alone"
         chosen.append(
-            f"the weights of step {best.step:,}, the best of {candidates} evaluations by {score.name} on {on} "
+            f"the weights of step {best.step:,}, the best of {candidates:,} evaluations by {score.name} on {on} "
             f"({score.mean:.3g} [{score.low:.3g}, {score.high:.3g}]{UNDONE if best.undone else ''})"
         )
     if calibration is not None and bench.task.kind == "multi-label":
@@ -196,12 +198,13 @@ def _diagnosis(run: Run) -> dict[str, Any]:
     return {key: found[key] for key in ("verdict", "rate", "slow", "memory")}
 
 
-def _distance(model: nn.Module, start: Start) -> dict[str, Any] | None:
+def _distance(model: nn.Module, start: Start, on_event: OnEvent) -> dict[str, Any] | None:
     """How far the kept weights are from their base; its files must be those that were opened."""
     if start.base is None:
         return None
     from hone.model.distance import distance
 
+    on_event(stage("measuring its distance from the base"))
     start.base.check_unchanged()
     found = distance(start.base, model)
     return {**found.to_json(), "lines": found.lines()}
@@ -239,6 +242,6 @@ def _load_best(model: nn.Module, result: FitResult, base: str) -> str:
     last = trained[-1]
     return (
         f"training made it worse: the base {base} itself is kept, with {best.score.name} {best.score.mean:.4g} at step "
-        f"0; none of the {len(trained)} evaluations behind it was as good, the last one, at step {last.step:,}, had "
-        f"{last.score.mean:.4g}; a lower learning_rate or fewer steps may help"
+        f"0; none of the {counted(len(trained), 'evaluation')} behind it was as good, the last one, at step "
+        f"{last.step:,}, had {last.score.mean:.4g}; a lower learning_rate or fewer steps may help"
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from hone.attempts.bench import Bench
 from hone.task.encoding import EncoderRenderer
+from hone.wording import counted, every
 
 if TYPE_CHECKING:
     from hone.attempts.boxed import Box
@@ -32,11 +33,13 @@ class Ration:
     Attributes:
         loss_rows: dev rows (windows of them for language-model) whose loss is computed on the way.
         confirms: whether what leads on the first rows is scored on all of dev before it becomes the best.
+        share: of the arithmetic of training; 0 in a box, where seconds were planned.
         lines: how it was decided, for people.
     """
 
     loss_rows: int
     confirms: bool
+    share: float = 0.0
     lines: tuple[str, ...] = ()
 
 
@@ -55,11 +58,9 @@ def ration_of(bench: Bench, tokens_per_step: float, box: Box | None = None) -> R
     loss_rows = min(len(bench.dev), max(round(judged * each), fitting))
     spent = metric + reading * loss_rows / max(1, len(bench.dev))
     confirms = judged < rows and spent + scoring <= budget
-    return Ration(
-        loss_rows=loss_rows,
-        confirms=confirms,
-        lines=_lines(bench, loss_rows, confirms, share=spent / max(1.0, budget / SHARE)),
-    )
+    share = spent / max(1.0, budget / SHARE)
+    lines = _lines(bench, loss_rows, confirms, share=share)
+    return Ration(loss_rows=loss_rows, confirms=confirms, share=share, lines=lines)
 
 
 def _judged(bench: Bench) -> int:
@@ -79,17 +80,17 @@ def _lines(bench: Bench, loss_rows: int, confirms: bool, *, share: float) -> tup
     rows, judged, recipe = len(bench.data.dev), _judged(bench), bench.recipe
     if judged == rows and loss_rows == len(bench.dev) and share <= SHARE:
         return ()
-    line = f"evaluations: every {recipe.eval_every:,} steps on {judged:,} of {rows:,} dev rows"
+    line = f"evaluations: {every(recipe.eval_every, 'step')} on {judged:,} of {counted(rows, 'dev row')}"
     if loss_rows < len(bench.dev):
         line += f", their loss on {loss_rows:,} of {len(bench.dev):,}"
     line += f", about {share:.0%} of the arithmetic of training"
     if share > SHARE:
         line += f" (more than {SHARE:.0%}: set a larger eval_every, or fewer eval_rows)"
     if judged < rows:
+        these = "this row" if judged == 1 else f"these {judged:,} rows"
         line += (
             "; what leads there is scored on all of dev before it is kept as the best"
             if confirms
-            else f"; the best is chosen on these {judged:,} rows alone, as all of dev each time would take more than "
-            f"{SHARE:.0%}"
+            else f"; the best is chosen on {these} alone, as all of dev each time would take more than {SHARE:.0%}"
         )
     return (line,)

@@ -59,7 +59,7 @@ def start_of(
     folder: Path, task: Task, data: DataVersion | None, parent: str | None, changes: Mapping[str, Any]
 ) -> Recipe:
     """The recipe that changes are made to; without data as far as it is known before that is read."""
-    from hone.hardware import usable_cores
+    from hone.hardware import threads_to_use
     from hone.lab.lab import Lab
     from hone.solving.defaults import default_recipe
     from hone.task.recipe import Recipe
@@ -67,4 +67,4 @@ def start_of(
     if parent is not None:
         return Recipe.model_validate(Lab(folder, say=lambda line: None).run(parent).recipe)
     base = changes.get("base")
-    return default_recipe(task, data, seed=0, threads=usable_cores(), base=base if isinstance(base, str) else None)
+    return default_recipe(task, data, seed=0, threads=threads_to_use(), base=base if isinstance(base, str) else None)

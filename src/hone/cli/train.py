@@ -17,12 +17,19 @@ from hone.cli.interrupt import stoppable
 from hone.cli.places import HELP_FOLDER, task_folder
 from hone.cli.refusing import refuse, start_of
 from hone.cli.taking import minutes
+from hone.wording import counted
 
 if TYPE_CHECKING:
     from hone.attempts import AttemptReport
     from hone.solving.show import Show
     from hone.solving.single import Wish
     from hone.task.recipe import Recipe
+
+TOLD = (
+    "base", "objective", "optimizer", "learning_rate", "matrix_learning_rate", "batch_size", "batch_tokens", "context",
+    "schedule", "steps", "warmup_steps", "eval_every", "eval_rows", "processes", "seed",
+)  # fmt: skip
+"""Keys that are named where they are unchanged."""
 
 __all__ = ["WHEN_STOPPED", "add_arguments", "run"]
 
@@ -166,6 +173,7 @@ def _ask(args: argparse.Namespace, wish: Wish, show: Show, pressed: threading.Ev
     watched = Watched(say=show.say, should_stop=pressed.is_set)
     if args.find is None:
         document = costs_of(wish, watched)
+        print(f"nothing was trained; to start it: hone train {_words_with(args, {})}")
     else:
         document = found_for(wish, watched, args.find)
         for line in document["lines"]:
@@ -180,7 +188,7 @@ def _ask(args: argparse.Namespace, wish: Wish, show: Show, pressed: threading.Ev
 def _words_with(args: argparse.Namespace, suggestion: Mapping[str, Any]) -> str:
     """The words of a command line with what was found set in it."""
     own = [word for word in args.changes if word.partition("=")[0].strip().removeprefix("recipe.") not in suggestion]
-    words = [args.folder, *(part for key in ("steps", "seed", "parent") for part in _option(args, key))]
+    words = [args.folder, *(part for key in ("steps", "seed", "parent", "minutes") for part in _option(args, key))]
     words += [part for word in own for part in ("--set", word)]
     words += [part for key, value in suggestion.items() for part in ("--set", f"{key}={value}")]
     return shlex.join(words)
@@ -188,7 +196,7 @@ def _words_with(args: argparse.Namespace, suggestion: Mapping[str, Any]) -> str:
 
 def _option(args: argparse.Namespace, key: str) -> list[str]:
     value = getattr(args, key)
-    return [] if value is None else [f"--{key}", value]
+    return [] if value is None else [f"--{key}", f"{value:g}" if isinstance(value, float) else value]
 
 
 def read_changes(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
@@ -226,7 +234,7 @@ def _number(text: str, otherwise: Any) -> Any:
 
 def _recipe(folder: Path, parent: str | None, changes: Mapping[str, Any]) -> tuple[Recipe, list[str]]:
     """The recipe, and lines that say where each of its values comes from."""
-    from hone.attempts.checking import changed
+    from hone.attempts.checking import acting, changed
     from hone.data.prepare import prepare
     from hone.data.task_file import load_task
     from hone.lab.lab import Lab
@@ -244,8 +252,21 @@ def _recipe(folder: Path, parent: str | None, changes: Mapping[str, Any]) -> tup
     lines += [_change(key, start, recipe) for key in changes]
     lines += [f"{_change(key, start, recipe)} (follows from steps)" for key in derived]
     lines += [f"{_change(key, start, recipe)} ({why})" for key, why in idle.items()]
-    rest = [key for key in type(recipe).model_fields if key not in {*changes, *derived, *idle, "data"}]
-    return recipe, [*lines, "  unchanged: " + ", ".join(f"{key} {getattr(recipe, key)}" for key in rest)]
+    lines += _threads(recipe, changes)
+    rest = [key for key in acting(recipe, task) if key not in {*changes, *derived, *idle, "data"}]
+    told = ", ".join(f"{key} {getattr(recipe, key)}" for key in TOLD if key in rest)
+    more = counted(len(rest) - sum(key in rest for key in TOLD), "other")
+    return recipe, [*lines, f"  unchanged: {told} and {more} that act; all of them: hone runs show RUN"]
+
+
+def _threads(recipe: Recipe, changes: Mapping[str, Any]) -> list[str]:
+    """A line where the environment keeps the CPU threads below the cores."""
+    from hone.hardware import usable_cores
+
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if "threads" in changes or not asked or recipe.threads >= usable_cores():
+        return []
+    return [f"  threads {recipe.threads} (OMP_NUM_THREADS is {asked}; {counted(usable_cores(), 'core')} to use)"]
 
 
 def _change(key: str, start: Recipe, recipe: Recipe) -> str:
@@ -291,7 +312,8 @@ class _Watch:
         from dataclasses import replace
 
         seconds, steps = time.monotonic() - self._began, max(report.step, self._row.steps)
-        row = replace(self._row, status=report.status, step=report.step, steps=steps, seconds=seconds, left_s=None)
+        status = "paused" if report.status == "stopped" else report.status  # as the lab lists it
+        row = replace(self._row, status=status, step=report.step, steps=steps, seconds=seconds, left_s=None)
         if report.status == "finished":
             row = replace(row, score=report.score, dev_loss=report.dev_loss, scored_at=None, steps=report.step)
         self._show.row(row)
@@ -302,7 +324,7 @@ def _say_report(report: AttemptReport, folder: Path, *, exports: bool) -> None:
         print(_paused(report))
         return
     score = "no score" if report.score is None else f"dev {report.score}"
-    print(f"run {report.run} finished: {score} after {report.step:,} steps")
+    print(f"run {report.run} finished: {score} after {counted(report.step, 'step')}")
     for line in closing_lines(report):
         print(line)
     where = shlex.quote(str(folder))

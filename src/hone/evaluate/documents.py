@@ -75,13 +75,13 @@ def score_documents(
     if logprobs is not None:
         lines = logprobs([window.ids for window in windows])
         nats = [-float(np.sum(line[window.first - 1 :])) for window, line in zip(windows, lines, strict=True)]
-        note += f" in {len(windows):,} windows of at most {context:,}, all scored"
+        note += f" in {len(windows):,} windows of at most {context:,} (what n counts), all scored"
         return DocumentScore(score=metric.score(nats, num_bytes), windows=tuple(windows), nats=tuple(nats), note=note)
     if next_logprobs is None:
         raise InputError("scoring a language-model task needs `logprobs` or `next_logprobs`, and neither was given")
     sampled = _sampled_nats(windows, next_logprobs)
     score = metric.score(sampled, [sum(num_bytes) / num_tokens] * len(sampled))
-    note += f"; a sample of {len(sampled):,} token positions was scored"
+    note += f"; a sample of {len(sampled):,} token positions (what n counts) was scored"
     return DocumentScore(score=score, windows=tuple(windows), nats=(), note=note)
 
 

@@ -11,7 +11,7 @@ from hone.data.prepare import DataVersion, prepare
 from hone.data.task_file import load_task
 from hone.errors import InputError
 from hone.files import read_json
-from hone.hardware import machine, usable_cores
+from hone.hardware import machine, threads_to_use, usable_cores
 from hone.model.base import is_encoder_base
 from hone.solving.defaults import MOST_EPOCHS, default_recipe
 from hone.task.layouts import answer_parts, answer_text
@@ -78,7 +78,7 @@ def check(
     ready()
     data = prepare(task, folder, folder / ".hone" / "cache", say)
     _say_answers(task, folder, data, say, whole_schema)
-    recipe = default_recipe(task, data, seed=seed, threads=usable_cores())
+    recipe = default_recipe(task, data, seed=seed, threads=threads_to_use())
     memory, epoch_s = _estimate(task, data, recipe, say)
     return Checked(task=task, data=data, recipe=recipe, memory_bytes=memory, epoch_s=epoch_s)
 

@@ -8,6 +8,7 @@ from hone.data.prepare import DataVersion
 from hone.model.base import is_encoder_base
 from hone.task.recipe import EVALUATIONS, Recipe, of_length
 from hone.task.spec import LISTED, Task
+from hone.wording import counted
 
 FIRST_SHARE = 0.70
 """Share of the box by whose end the first attempt is planned to be done."""
@@ -108,7 +109,9 @@ def _width(base: str) -> int:
 
 def _of(recipe: Recipe) -> str:
     """What a step consists of, for people."""
-    return f"{recipe.batch_size} rows" if recipe.batch_tokens is None else f"at most {recipe.batch_tokens:,} tokens"
+    if recipe.batch_tokens is None:
+        return counted(recipe.batch_size, "row")
+    return f"at most {counted(recipe.batch_tokens, 'token')}"
 
 
 def planned(task: Task, recipe: Recipe, rate: Rate, available_s: float) -> tuple[Recipe, str]:
@@ -122,7 +125,7 @@ def planned(task: Task, recipe: Recipe, rate: Rate, available_s: float) -> tuple
     if fitting < LEAST_STEPS:
         why = f"the least that is worth training; the box has room for {max(0, fitting)}"
     line = (
-        f"plan: {steps:,} steps of {_of(recipe)} = {steps / rate.steps_per_epoch:.1f} epochs, "
+        f"plan: {counted(steps, 'step')} of {_of(recipe)} = {steps / rate.steps_per_epoch:.1f} epochs, "
         f"limited by {why}; "
         f"{rate.step_s * 1000:.0f} ms a step measured, about {steps * rate.step_s:.0f} s"
     )

@@ -209,9 +209,9 @@ class _Solve:
         """The default recipe with its plan, made once."""
         stored = self.state.value("plan")
         if stored is None:
-            from hone.hardware import usable_cores
+            from hone.hardware import threads_to_use
 
-            recipe = default_recipe(self.task, self.data, seed=self.seed, threads=usable_cores())
+            recipe = default_recipe(self.task, self.data, seed=self.seed, threads=threads_to_use())
             order = {"folder": str(self.folder), "task": self.task, "data": self.data, "recipe": recipe}
             measured = run_stage(
                 "calibrate",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -27,9 +26,9 @@ from hone.hardware import usable_cores
 from hone.lab.lab import Lab
 from hone.lab.record import slug
 from hone.lab.run import Run
-from hone.processes import Channel
 from hone.solving.defaults import MOST_EPOCHS
 from hone.solving.joined import Group, started_processes
+from hone.solving.watched import Here, TimeKeeper, Watched
 from hone.task.own_metric import load_metric
 from hone.task.recipe import Recipe
 from hone.task.render import task_marks
@@ -44,7 +43,6 @@ TRIAL_S = 2.5
 """Seconds of training that a speed is measured over."""
 GROUP_GAIN = 1.05
 """How much faster processes must be than threads to be taken."""
-KEEP_EVERY_S = 5.0
 BOXED_SCHEDULES = ("warmup-stable-decay", "constant")
 """Schedules whose end can be moved while they run; the first one is what a box takes."""
 
@@ -92,34 +90,6 @@ class Wish:
             )
         if problems:
             raise InputError(problems)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Watched:
-    """Who is told what happens, and who may ask to stop."""
-
-    say: Say = lambda line: None
-    on_event: Callable[[dict[str, Any]], None] = lambda event: None
-    should_stop: Callable[[], bool] = lambda: False
-
-
-class Here(Channel):
-    """A worker's channel in a process that does the work itself."""
-
-    def __init__(self, watched: Watched) -> None:
-        self._watched = watched
-        self.time_is_up = False
-
-    def send(self, event: dict[str, Any]) -> None:
-        """Lines are said, other events handed on."""
-        if event.get("kind") == "line":
-            self._watched.say(event["line"])
-        else:
-            self._watched.on_event(event)
-
-    def should_stop(self) -> bool:
-        """What the watcher says."""
-        return self._watched.should_stop()
 
 
 def carry(wish: Wish, watched: Watched, *, forked: bool) -> AttemptReport:
@@ -213,14 +183,14 @@ class _Single:
         if self.joined:
             Group().tell(order)
         self.watched.on_event({"kind": "stage", "status": "opening the run", "steps": recipe.steps})
-        keeper = _TimeKeeper(run, plan, self.wish.started, self.watched)
+        keeper = TimeKeeper(run, plan, self.wish.started, self.watched)
         try:
             return AttemptReport.from_json(self._trained(keeper, order, recipe.processes))
         except InputError:
             self.lab.discard(run)  # what is wrong with the input leaves no run that has done nothing
             raise
 
-    def _trained(self, keeper: _TimeKeeper, order: dict[str, Any], processes: int) -> dict[str, Any]:
+    def _trained(self, keeper: TimeKeeper, order: dict[str, Any], processes: int) -> dict[str, Any]:
         try:
             report: dict[str, Any] = self._work("train", work, order, processes, keeper.watched(self._pause_at()))
         finally:
@@ -311,8 +281,8 @@ class _Single:
         cores, rate, step_s = usable_cores(), found["tokens_per_second"], found["step_s"]
         chosen = recipe.processes > 1 or {"threads", "processes"} & self.wish.kept
         if chosen or self.joined or found["device"] != "cpu" or cores == 1:
-            return recipe, step_s, f"processes: {recipe.processes} of {recipe.threads} threads, as the recipe says"
-        plain = f"{recipe.threads} threads make {rate:,.0f} tokens/s"
+            return recipe, step_s, f"processes: {recipe.processes}, threads {recipe.threads}, as the recipe says"
+        plain = f"one with threads {recipe.threads} makes {rate:,.0f} tokens/s"
         left = max(0.0, self.wish.started + box_s - time.monotonic())
         if min(box_s, left) < GROUP_BOX_S or not rate:
             told = f"{left:.0f} s are left, and processes are measured where {GROUP_BOX_S:.0f} s are"
@@ -372,33 +342,3 @@ class _Single:
 
     def _pause_at(self) -> float:
         return math.inf if self.wish.pause_after is None else self.wish.started + 60 * self.wish.pause_after
-
-
-class _TimeKeeper:
-    """Keeps the seconds that a run in a box has used in its folder, so that a call that goes on knows them."""
-
-    def __init__(self, run: Run, plan: Plan | None, started: float, watched: Watched) -> None:
-        self._run, self._plan, self._started, self._watched = run, plan, started, watched
-        self._before = 0.0 if plan is None else plan.used_s
-        self._kept = time.monotonic()
-
-    def watched(self, pause_at: float) -> Watched:
-        """The watcher, with the time kept beside every event and a stop when the pause is due."""
-
-        def on_event(event: dict[str, Any]) -> None:
-            if time.monotonic() - self._kept > KEEP_EVERY_S:
-                self.keep()
-            self._watched.on_event(event)
-
-        def should_stop() -> bool:
-            return time.monotonic() > pause_at or self._watched.should_stop()
-
-        return Watched(say=self._watched.say, on_event=on_event, should_stop=should_stop)
-
-    def keep(self) -> None:
-        """Write down the seconds used so far."""
-        self._kept = time.monotonic()
-        if self._plan is not None:
-            self._plan.used_s = self._before + self._kept - self._started
-            with contextlib.suppress(OSError):
-                self._plan.save(self._run.folder)

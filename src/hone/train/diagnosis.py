@@ -21,6 +21,7 @@ import numpy as np
 
 from hone.train.curves import LEAST_POINTS, Gain, Smooth, Turn, first_as_low, gain_of_doubling, smooth, turn_of
 from hone.train.rate_curve import RateVerdict
+from hone.wording import counted
 
 Class = Literal["underfit", "overfit", "good fit", "unclear"]
 Points = Sequence[tuple[int, float]]
@@ -109,7 +110,8 @@ def diagnose(curves: Curves) -> Diagnosis:
     """
     train = _arrays(curves.train)
     if len(train[0]) < LEAST_POINTS:
-        sentence = f"{len(train[0])} training losses were logged; {LEAST_POINTS} are needed to say anything"
+        logged = counted(len(train[0]), "training loss was", "training losses were")
+        sentence = f"{logged} logged; {LEAST_POINTS} are needed to say anything"
         return Diagnosis(
             verdict="unclear", sentence=sentence, advice=("train longer, or log more often",), stop_step=None
         )
@@ -204,8 +206,8 @@ def _overfit(read: _Read, turn: Turn, evidence: dict[str, float]) -> Diagnosis:
     evidence |= {"train_loss_at_turn": at_turn}
     sentence = (
         f"overfit: dev loss fell to {turn.value:.3f} at step {turn.step:,} (between {turn.low:,} and "
-        f"{turn.high:,}) and rose to {read.end:.3f} by step {read.steps:,}, {turn.rise / max(turn.value, 1e-9):.0%} "
-        f"more, while training loss went from {at_turn:.3f} to {now:.3f}"
+        f"{turn.high:,}) and rose to {read.end:.3f} (both smoothed) by step {read.steps:,}, "
+        f"{turn.rise / max(turn.value, 1e-9):.0%} more, while training loss went from {at_turn:.3f} to {now:.3f}"
     )
     advice = (
         f"stop at step {turn.step:,}: set steps to it, or early_stop to 3 (the best weights are kept anyway)",
@@ -226,8 +228,8 @@ def _overfit(read: _Read, turn: Turn, evidence: dict[str, float]) -> Diagnosis:
 def _flat(read: _Read, fall: float, evidence: dict[str, float]) -> Diagnosis:
     share = fall / max(abs(read.start), 1e-9)
     sentence = (
-        f"underfit: the loss was {read.start:.3f} at first and {read.end:.3f} at the end; it fell by "
-        f"{max(0.0, share):.1%} in {read.steps:,} steps, so next to nothing was learned"
+        f"underfit: the loss was {read.start:.3f} at first and {read.end:.3f} (smoothed) at the end; it fell by "
+        f"{max(0.0, share):.1%} in {counted(read.steps, 'step')}, so next to nothing was learned"
     )
     noisy = read.train.noise > 0.1 * abs(read.end)
     advice = (
@@ -241,14 +243,19 @@ def _flat(read: _Read, fall: float, evidence: dict[str, float]) -> Diagnosis:
 def _falling(read: _Read, evidence: dict[str, float]) -> Diagnosis:
     times = _times(read.gain, read.material)
     sentence = (
-        f"underfit: the loss was still falling at step {read.steps:,}, from {read.start:.3f} to {read.end:.3f}; "
-        f"twice the steps would bring about {read.gain.expected:.3f} more"
+        f"underfit: the loss was still falling at step {read.steps:,}, from {read.start:.3f} to {read.end:.3f} "
+        f"(smoothed); twice the steps would bring about {read.gain.expected:.3f} more"
     )
     advice = (
-        f"train longer: steps {times * read.steps:,} ({times} times as many)",
+        f"train longer: steps {times * read.steps:,}{_how_far(times)}",
         "or a larger preset, where the device has room for it",
     )
     return Diagnosis(verdict="underfit", sentence=sentence, advice=advice, stop_step=None, evidence=evidence)
+
+
+def _how_far(times: int) -> str:
+    """Why that many, where it is more than the doubling that the sentence tells of."""
+    return ", twice as many" if times == 2 else f", {times} times as many: each doubling until then would still count"
 
 
 def _times(gain: Gain, material: float) -> int:
@@ -268,10 +275,10 @@ def _good(read: _Read, evidence: dict[str, float]) -> Diagnosis:
     since = f"level since about step {enough:,} of" if enough < read.steps else "lowest at its end, step"
     noise = f" ± {read.gain.error:.3f}, no more than its noise" if read.gain.expected > read.material else ""
     sentence = (
-        f"good fit: dev loss is {read.end:.3f} (training {float(read.train.values[-1]):.3f}), {since} {read.steps:,}; "
-        f"twice the steps would bring about {read.gain.expected:.3f}{noise}"
+        f"good fit: dev loss is {read.end:.3f} (training {float(read.train.values[-1]):.3f}; smoothed), {since} "
+        f"{read.steps:,}; twice the steps would bring about {read.gain.expected:.3f}{noise}"
     )
-    advice = [f"done: {enough:,} steps are enough" if enough < 0.8 * read.steps else "done"]
+    advice = [f"done: {counted(enough, 'step is', 'steps are')} enough" if enough < 0.8 * read.steps else "done"]
     still = read.train.at(enough) - float(read.train.values[-1])
     if gap > 0.2 * abs(read.end) and still > read.material:
         advice.append(

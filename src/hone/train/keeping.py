@@ -35,8 +35,12 @@ from hone.train.watching import Lookout
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+    from hone.train.optimizers import Part
+
 MOMENTS = {"adamw": 2.0, "muon": 1.0, "adafactor": 0.1}
 """State of an optimizer in sizes of what it trains; Adafactor keeps a row and a column of each matrix."""
+SETS = 2
+"""Sets of best weights on disk at once: one is being written while the old one is still there."""
 
 
 class Keeper:
@@ -302,24 +306,35 @@ class Keeper:
         if not self._fabric.is_global_zero:
             return
         trainable = self._trainable
-        weights = _bytes(model_tensors(trainable.model).values())
-        moments = sum(MOMENTS.get(part.name, 2.0) * _bytes(part.names) for part in trainable.parts)
-        state = weights + moments + (_bytes(trainable.params) if trainable.average is not None else 0)
+        averaged = trainable.params if trainable.average is not None else ()
+        weights, state = state_bytes(trainable.model, trainable.parts, averaged)
         # One state and one set of weights are being written while the old ones are still there.
-        states, sets = self._recipe.keep_states + 1 + self.may_rewind, 2
+        states, sets = self._recipe.keep_states + 1 + self.may_rewind, SETS
         there = self._checkpoints.bytes()
         need = max(states * state + sets * weights - there, state + weights)
         free = shutil.disk_usage(self._checkpoints.folder).free
-        self._say(
-            f"checkpoints: {state / 1e6:,.1f} MB each (weights, moments, the average where there is one), "
-            f"at most {states} at a time, and {sets} sets of weights of {weights / 1e6:,.1f} MB"
-        )
+        self._say(state_line(weights, state, states))
         if free < need:
             raise FailedError(
                 f"{self._checkpoints.folder} has {free / 1e6:,.0f} MB free, and {states} states of "
                 f"{state / 1e6:,.0f} MB with {sets} sets of weights need {need / 1e6:,.0f} MB more than is there; free "
                 f"some space first, or lower keep_states (now {self._recipe.keep_states})"
             )
+
+
+def state_bytes(model: nn.Module, parts: Iterable[Part], averaged: Iterable[Tensor] = ()) -> tuple[int, int]:
+    """Bytes of a set of weights, and of a whole state with the optimizers' moments and the averaged weights."""
+    weights = _bytes(model_tensors(model).values())
+    moments = sum(MOMENTS.get(part.name, 2.0) * _bytes(part.names) for part in parts)
+    return weights, round(weights + moments + _bytes(averaged))
+
+
+def state_line(weights: int, state: int, states: int) -> str:
+    """What the states of a run take on disk."""
+    return (
+        f"checkpoints: {state / 1e6:,.1f} MB each (weights, moments, the average where there is one), "
+        f"at most {states} at a time, and {SETS} sets of weights of {weights / 1e6:,.1f} MB"
+    )
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hone.task.scores import Score
+from hone.wording import counted
 
 Status = Literal["finished", "paused", "stopped"]
 
@@ -192,4 +193,5 @@ def early_stop_line(step: int, best: Evaluated | None, patience: int) -> str:
     """A sentence on a run that its evaluations ended."""
     named = f"; the best is that of step {best.step:,} with {best.score.name} {best.score.mean:.4g}" if best else ""
     named += UNDONE if best is not None and best.undone else ""
-    return f"ended at step {step:,}: {patience} evaluations in a row were not better than the best{named}"
+    stale = counted(patience, "evaluation was", "evaluations in a row were")
+    return f"ended at step {step:,}: {stale} not better than the best{named}"

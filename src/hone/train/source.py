@@ -21,6 +21,7 @@ from hone.task.render import Example
 from hone.train.batches import PackedRow
 from hone.train.guards import check_examples
 from hone.train.plans import Ints, Plan, plan_epoch
+from hone.wording import counted
 
 ExamplesForEpoch = Callable[[int, int], Sequence[Example]]
 """``(seed, epoch) -> examples``: augmentation, deterministic in its two numbers."""
@@ -139,7 +140,7 @@ class BatchSource:
         """The rows of the step at ``cursor``, and the cursor behind it."""
         epoch, steps = self._epoch(cursor.epoch), self.num_steps(cursor.epoch)
         if cursor.index >= steps:
-            raise InputError(f"epoch {cursor.epoch} has {steps:,} steps; there is no step {cursor.index:,}")
+            raise InputError(f"epoch {cursor.epoch} has {counted(steps, 'step')}; there is no step {cursor.index:,}")
         last = cursor.index + 1 == steps
         return epoch.step(cursor.index), Cursor(cursor.epoch + 1, 0) if last else Cursor(cursor.epoch, cursor.index + 1)
 
@@ -182,11 +183,12 @@ class BatchSource:
         """What an epoch consists of and how much of it is padding, in one sentence."""
         plan = self._epoch(epoch).plan
         rows, slots = len(plan.row_ends), int(plan.slots().sum())
-        packed = f" in {rows:,} sequences" if self.packing else ""
-        size = f"{self.batch_size:,} rows" if self.batch_tokens is None else f"{self.batch_tokens:,} tokens"
+        packed = f" in {counted(rows, 'sequence')}" if self.packing else ""
+        size = counted(self.batch_size, "row") if self.batch_tokens is None else counted(self.batch_tokens, "token")
+        items, steps = counted(len(plan.items), "example"), counted(len(plan.step_ends), "step")
         return (
-            f"an epoch: {len(plan.items):,} examples{packed}, {len(plan.step_ends):,} steps of at most {size}, "
-            f"{plan.row_lengths.sum():,} tokens in {slots:,} slots: {self.padding_share(epoch):.1%} padding"
+            f"an epoch: {items}{packed}, {steps} of at most {size}, {plan.row_lengths.sum():,} tokens in {slots:,} "
+            f"slots: {self.padding_share(epoch):.1%} padding"
         )
 
     def _epoch(self, number: int) -> _Epoch:

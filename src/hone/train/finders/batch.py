@@ -17,6 +17,7 @@ from hone.train.finders.trial import Memory, Trial, tried
 from hone.train.objectives import Objective
 from hone.train.rehearsal import is_out_of_memory
 from hone.train.source import BatchSource
+from hone.wording import counted
 
 GROWTH = 1.05
 """Twice the rows have to give this times the tokens a second, else they are not worth it."""
@@ -42,7 +43,7 @@ class BatchTrial:
     def line(self) -> str:
         """What it took, for a person."""
         return (
-            f"{self.rows:,} rows ({self.tokens:,} tokens): {self.tokens_per_second:,.0f} tokens/s, "
+            f"{counted(self.rows, 'row')} ({counted(self.tokens, 'token')}): {self.tokens_per_second:,.0f} tokens/s, "
             f"{self.peak_bytes / 1e6:,.0f} MB"
         )
 
@@ -66,11 +67,11 @@ class FoundBatch:
         """What follows from the trials, for a person; they themselves were said as they were made."""
         if not self.largest_rows:
             return [f"not one row fits: {self.stopped}; lower the context, or take a smaller model"]
-        lines = [f"{self.largest_rows:,} rows fit in one micro-batch; {self.stopped}"]
+        lines = [f"{counted(self.largest_rows, 'row fits', 'rows fit')} in one micro-batch; {self.stopped}"]
         if self.enough_rows is None:
-            lines.append(f"tokens/s were still growing at {self.largest_rows:,} rows")
+            lines.append(f"tokens/s were still growing at {counted(self.largest_rows, 'row')}")
         else:
-            lines.append(f"from {self.enough_rows:,} rows on, twice as many give less than 5 % more tokens/s")
+            lines.append(f"from {counted(self.enough_rows, 'row')} on, twice as many give less than 5 % more tokens/s")
         return [*lines, "suggested: " + " ".join(f"{key}={value}" for key, value in self.suggestion.items())]
 
     def to_json(self) -> dict[str, Any]:
