@@ -258,6 +258,7 @@ def test_each_part_of_the_time_is_told_with_what_to_change() -> None:
     # Evaluating a fourth as often takes 7.5 of 77.5 seconds, less than a tenth; a third would take 10 of 80.
     assert "eval_every to 400 (now 100)" in parts[1].sentence
     assert "eval_every to 300, the end alone (now 100)" in why_slow(seconds, eval_every=100, steps=300)[1].sentence
+    assert "eval_every to 300, the end alone (now 100)" in why_slow(seconds, eval_every=100, steps=300)[1].sentence
     assert why_slow({}) == []
 
 

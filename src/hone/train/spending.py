@@ -28,13 +28,19 @@ class Spent:
 
 
 def why_slow(
-    seconds: Mapping[str, float], *, eval_every: int = 0, padding_share: float | None = None, packing: bool = False
+    seconds: Mapping[str, float],
+    *,
+    eval_every: int = 0,
+    steps: int = 0,
+    padding_share: float | None = None,
+    packing: bool = False,
 ) -> list[Spent]:
     """A sentence on each part of a run's time, the largest first: what it is, and what to change where it is too much.
 
     Args:
         seconds: by part: ``data``, ``compute``, ``evaluation``, ``saving``, ``start``, ``other``.
         eval_every: steps between evaluations, for the number to set instead.
+        steps: of the whole run, which that number cannot exceed; 0 where they are not known.
         padding_share: share of computed tokens that are padding, where it is known.
         packing: whether rows are packed already.
     """
@@ -45,20 +51,22 @@ def why_slow(
     for part, spent in sorted(seconds.items(), key=lambda item: -item[1]):
         share = spent / total
         limit = MOST.get(part, 0.85)
-        told = _told(part, share, limit, eval_every)
+        told = _told(part, share, limit, eval_every, steps)
         if part == "compute":
             told = _compute(share, padding_share, packing)
         found.append(Spent(part=part, seconds=spent, share=share, too_much=share > limit, sentence=told))
     return found
 
 
-def _told(part: str, share: float, limit: float, eval_every: int) -> str:
+def _told(part: str, share: float, limit: float, eval_every: int, steps: int) -> str:
     if share <= limit:
         return f"within its {limit:.0%}"
     times = math.ceil(share / limit * (1 - limit) / max(1e-9, 1 - share))
     every = (
         f"eval_every to {times * eval_every:,} (now {eval_every:,})" if eval_every else f"eval_every {times} times up"
     )
+    if steps and eval_every and times * eval_every > steps:
+        every = f"eval_every to {steps:,}, the end alone (now {eval_every:,})"
     return {
         "data": "rows are made while the model waits; what is made anew in each epoch (swap_values) costs most",
         "evaluation": f"judging on the way takes more than a tenth: set {every}, or fewer eval_rows",

@@ -49,6 +49,7 @@ def diagnose_run(run: Run) -> dict[str, Any]:
             for part in why_slow(
                 logged.seconds,
                 eval_every=int(recipe.get("eval_every", 0)),
+                steps=int(recipe.get("steps", 0)),
                 padding_share=logged.padding_share,
                 packing=bool(recipe.get("packing")),
             )
