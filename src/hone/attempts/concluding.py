@@ -76,7 +76,7 @@ def conclude(
     save_model(bench, model, run.model, calibration)
     if chosen := _chosen_on_dev(bench, result, calibration):
         say(FLATTERED.format("; ".join(chosen)))
-    kept_step = result.best.step if result.best is not None and calibration is None else None
+    kept_step = result.best.step if result.best is not None and not result.best.undone and calibration is None else None
     evaluation, loss = _last_scoring(bench, model, timed, kept_step, say, on_event)
     for note in evaluation.notes:
         say(f"scored: {note}")
