@@ -92,7 +92,8 @@ def attempt(  # noqa: PLR0913  (two things are needed; the others are named and 
     Raises:
         InputError: wrong task, data or recipe. FailedError: non-finite values, a full disk. BusyError.
     """
-    from hone.solving.single import Watched, Wish, carry
+    from hone.solving.single import Wish, carry
+    from hone.solving.watched import Watched
 
     wish = Wish(
         folder=Path(folder),
@@ -125,7 +126,7 @@ def export(folder: str | Path, run: int | str = "best", weights: str = "q8_0", *
     from hone.deploy.weights import weight_format
     from hone.lab.lab import Lab
     from hone.solving.artifact import work
-    from hone.solving.single import Here, Watched
+    from hone.solving.watched import Here, Watched
 
     folder, tell = Path(folder), say or _unsaid
     chosen_format = weight_format(weights)  # an unknown one is said before anything is computed

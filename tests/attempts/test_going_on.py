@@ -10,7 +10,8 @@ import pytest
 
 import hone
 from hone.errors import InputError
-from hone.solving.single import Watched, Wish, carry
+from hone.solving.single import Wish, carry
+from hone.solving.watched import Watched
 from hone.task.recipe import Recipe
 from hone.train.source import identity, other_identity
 

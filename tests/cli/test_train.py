@@ -15,7 +15,8 @@ import pytest
 from hone.cli import main
 from hone.errors import FailedError
 from hone.lab.lab import Lab
-from hone.solving.single import Watched, Wish, _Single, found_for
+from hone.solving.single import Wish, _Single, found_for
+from hone.solving.watched import Watched
 from hone.task.recipe import Recipe
 
 TINY = ["--set", "base=scratch:tiny", "--set", "vocab_size=400", "--set", "batch_size=8", "--set", "eval_rows=8"]

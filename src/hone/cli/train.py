@@ -94,7 +94,8 @@ def run(args: argparse.Namespace) -> int:
         warm_up()  # importing runs beside reading the data
     from hone.cli.live import show_for
     from hone.lab.lab import Lab
-    from hone.solving.single import Watched, carry
+    from hone.solving.single import carry
+    from hone.solving.watched import Watched
 
     recipe, lines = _recipe(folder, args.parent, changes)
     show = show_for(args.quiet)
@@ -168,7 +169,8 @@ def _wish(args: argparse.Namespace, folder: Path, recipe: Recipe, changes: Mappi
 
 def _ask(args: argparse.Namespace, wish: Wish, show: Show, pressed: threading.Event) -> int:
     """Measure, print and end: what the run would cost, or a rate or batch size."""
-    from hone.solving.single import Watched, costs_of, found_for
+    from hone.solving.single import costs_of, found_for
+    from hone.solving.watched import Watched
 
     watched = Watched(say=show.say, should_stop=pressed.is_set)
     if args.find is None:

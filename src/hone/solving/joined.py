@@ -70,7 +70,7 @@ def follow(folder: Path) -> None:
     from hone.attempts import work
     from hone.data.prepare import prepare
     from hone.data.task_file import load_task
-    from hone.solving.single import Here, Watched
+    from hone.solving.watched import Here, Watched
 
     order = Group().hear()
     task = load_task(folder)
