@@ -184,6 +184,7 @@ def test_what_comes_and_goes_is_the_larger_of_the_moments_of_a_step() -> None:
     assert coming_and_going(80, 0, 100) == 80 + small  # gradients lie where activations were, and beside them
     assert coming_and_going(1000, 0, 100) == 1.25 * 1000 - 100 + small  # the start of the way back
     assert coming_and_going(1000, 0, 100, accumulated=True) == 1.75 * 1000 + small  # they are there, and in the way
+    assert coming_and_going(1000, 50, 100) == 1.25 * 1000 - 100 + 0.4 * 50 + small  # what an update left behind
     assert coming_and_going(80, 400, 0) == 0.5 * 80 + 1.5 * 400 + small  # the update
     assert coming_and_going(80, 400, 0, on_cpu=False) == 400
 

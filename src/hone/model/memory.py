@@ -29,6 +29,8 @@ large blocks no longer fit between them. Measured 1.57 at 1 and 1.96 at 5 millio
 UPDATE_SHARES = (0.5, 1.5)
 """Of the pass's bytes and of the update's: what both take together where the update decides. Muon's working copies are
 larger than most of the freed places; fitted to seven models of 0.15 to 15 million parameters."""
+UPDATE_LEFT = 0.4
+"""Of the update's bytes, what its places add where the pass decides: moments that stay lie between them."""
 SMALL_THINGS = 1_000_000
 """Batches, logged values and Python's own objects: what a model of 150,000 parameters takes on top of its tensors."""
 
@@ -170,7 +172,8 @@ def coming_and_going(
     of_pass, of_update = UPDATE_SHARES
     beside = of_pass * forward_backward + of_update * update if update else 0.0
     holes = ACCUMULATED_HOLES if accumulated else HOLES
-    return max(holes * forward_backward - late, forward_backward, beside) + SMALL_THINGS
+    start = holes * forward_backward - late + UPDATE_LEFT * update
+    return max(start, forward_backward, beside) + SMALL_THINGS
 
 
 def _kept(size: Size, *, fused: bool) -> Kept:
