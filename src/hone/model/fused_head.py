@@ -15,9 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-PIECE_NUMBERS = 1 << 18
-"""Logits of one piece: 1 MB in float32."""
-LEAST_ROWS = 64
+from hone.model.memory import LEAST_PIECE_ROWS, PIECE_LOGITS
 
 
 def head_loss(
@@ -50,7 +48,7 @@ class _HeadLoss(torch.autograd.Function):
         d_hidden = torch.zeros_like(hidden) if need_hidden else None
         d_weight = torch.zeros_like(weight) if need_weight else None
         total = hidden.new_zeros(())
-        piece_rows = max(LEAST_ROWS, PIECE_NUMBERS // weight.size(0))
+        piece_rows = max(LEAST_PIECE_ROWS, PIECE_LOGITS // weight.size(0))
         for begin in range(0, len(rows), piece_rows):
             piece, answers = rows[begin : begin + piece_rows], targets[begin : begin + piece_rows]
             states = hidden.index_select(0, piece)
