@@ -26,8 +26,9 @@ def timed(*, steps: int, eval_every: int, rows: int, judged: int, loss_rows: int
     return TimedJudge(judge, lambda event: None, lambda line: None, lambda: steps)
 
 
-@pytest.mark.parametrize(("step", "left"), [(0, 4), (3, 3), (4, 3), (11, 1), (12, 0)])
+@pytest.mark.parametrize(("step", "left"), [(0, 4), (3, 4), (4, 3), (9, 2), (11, 1), (12, 1)])
 def test_the_time_left_counts_the_evaluations_and_the_last_scoring_to_come(step: int, left: int) -> None:
+    """It is asked behind a step, before its evaluation: that of the last step is still to come then."""
     here = timed(steps=12, eval_every=3, rows=100, judged=20, loss_rows=50)
     # 3 s each; all 100 rows at the end: twice the loss, five times the metric.
     assert here.to_come_s(step, 12) == pytest.approx(3.0 * left + 2.0 + 10.0)
@@ -35,6 +36,7 @@ def test_the_time_left_counts_the_evaluations_and_the_last_scoring_to_come(step:
 
 def test_an_end_between_two_evaluations_is_judged_too() -> None:
     here = timed(steps=13, eval_every=3, rows=20, judged=20, loss_rows=20)
+    assert here.to_come_s(13, 13) == pytest.approx(3.0)
     assert here.to_come_s(0, 13) == pytest.approx(5 * 3.0), "and what was judged on all rows is not scored again"
 
 

@@ -93,9 +93,12 @@ class TimedJudge:
         return loss_s + last.metric_s * (fixed + rows) / (fixed + max(1, last.evaluation.n))
 
     def to_come_s(self, step: int, steps: int) -> float:
-        """Seconds of the evaluations that are left, and of the last scoring, of a run that ends at ``steps``."""
+        """Seconds of the evaluations that are left, and of the last scoring, of a run that ends at ``steps``.
+
+        Asked behind step ``step``, before its own evaluation, which is among them.
+        """
         recipe, rows = self.judge.bench.recipe, len(self.judge.bench.data.dev)
         each = self.expected_s(len(self.judge.rows)) or 0.0
-        evaluations = -(-steps // recipe.eval_every) - step // recipe.eval_every if step < steps else 0
+        evaluations = -(-steps // recipe.eval_every) - max(0, step - 1) // recipe.eval_every
         last_s = 0.0 if len(self.judge.rows) == rows else self.expected_s(rows, whole_loss=True) or 0.0
         return evaluations * each + last_s
