@@ -258,8 +258,18 @@ def test_each_part_of_the_time_is_told_with_what_to_change() -> None:
     # Evaluating a fourth as often takes 7.5 of 77.5 seconds, less than a tenth; a third would take 10 of 80.
     assert "eval_every to 400 (now 100)" in parts[1].sentence
     assert "eval_every to 300, the end alone (now 100)" in why_slow(seconds, eval_every=100, steps=300)[1].sentence
-    assert "eval_every to 300, the end alone (now 100)" in why_slow(seconds, eval_every=100, steps=300)[1].sentence
     assert why_slow({}) == []
+
+
+@pytest.mark.parametrize("how", [{"eval_every": 1000, "steps": 500}, {"eval_every": 100, "steps": 500, "in_box": True}])
+@pytest.mark.parametrize(("part", "instead"), [("evaluation", "set fewer eval_rows"), ("saving", "a faster disk")])
+def test_who_judges_the_end_alone_or_is_in_a_box_is_not_told_to_set_eval_every(
+    how: dict[str, Any], part: str, instead: str
+) -> None:
+    """A box plans how often is judged, and nothing is judged less often than once."""
+    sentence = why_slow({"compute": 50.0, part: 20.0}, **how)[1].sentence
+    assert instead in sentence
+    assert "eval_every" not in sentence
 
 
 def test_the_estimate_stands_beside_the_peak_with_its_error() -> None:

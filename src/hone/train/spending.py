@@ -32,6 +32,7 @@ def why_slow(
     *,
     eval_every: int = 0,
     steps: int = 0,
+    in_box: bool = False,
     padding_share: float | None = None,
     packing: bool = False,
 ) -> list[Spent]:
@@ -41,6 +42,7 @@ def why_slow(
         seconds: by part: ``data``, ``compute``, ``evaluation``, ``saving``, ``start``, ``other``.
         eval_every: steps between evaluations, for the number to set instead.
         steps: of the whole run, which that number cannot exceed; 0 where they are not known.
+        in_box: whether a box of minutes has planned how often is judged, so that no such number is told.
         padding_share: share of computed tokens that are padding, where it is known.
         packing: whether rows are packed already.
     """
@@ -51,26 +53,36 @@ def why_slow(
     for part, spent in sorted(seconds.items(), key=lambda item: -item[1]):
         share = spent / total
         limit = MOST.get(part, 0.85)
-        told = _told(part, share, limit, eval_every, steps)
+        every = "" if in_box else _less_often(share, limit, eval_every, steps)
+        told = _told(part, share, limit, every)
         if part == "compute":
             told = _compute(share, padding_share, packing)
         found.append(Spent(part=part, seconds=spent, share=share, too_much=share > limit, sentence=told))
     return found
 
 
-def _told(part: str, share: float, limit: float, eval_every: int, steps: int) -> str:
+def _less_often(share: float, limit: float, eval_every: int, steps: int) -> str:
+    """What to set so that the part keeps to its share; empty where the end alone is judged as it is."""
+    times = math.ceil(share / limit * (1 - limit) / max(1e-9, 1 - share))
+    if not eval_every:
+        return f"eval_every {times} times up"
+    if steps and eval_every >= steps:
+        return ""
+    if steps and times * eval_every > steps:
+        return f"eval_every to {steps:,}, the end alone (now {eval_every:,})"
+    return f"eval_every to {times * eval_every:,} (now {eval_every:,})"
+
+
+def _told(part: str, share: float, limit: float, every: str) -> str:
     if share <= limit:
         return f"within its {limit:.0%}"
-    times = math.ceil(share / limit * (1 - limit) / max(1e-9, 1 - share))
-    every = (
-        f"eval_every to {times * eval_every:,} (now {eval_every:,})" if eval_every else f"eval_every {times} times up"
-    )
-    if steps and eval_every and times * eval_every > steps:
-        every = f"eval_every to {steps:,}, the end alone (now {eval_every:,})"
+    saving = "states take long to write: a faster disk under the run's folder, or a longer run"
+    if every:
+        saving = f"states are written often, or to a slow disk: set {every}; each evaluation saves first"
     return {
         "data": "rows are made while the model waits; what is made anew in each epoch (swap_values) costs most",
-        "evaluation": f"judging on the way takes more than a tenth: set {every}, or fewer eval_rows",
-        "saving": f"states are written often, or to a slow disk: set {every}; each evaluation saves first",
+        "evaluation": f"judging takes more than a tenth: set {every and f'{every}, or '}fewer eval_rows",
+        "saving": saving,
         "start": "the run is short beside its own beginning (opening, rehearsal, compiling); a longer one is not",
         "other": "recording takes long: fewer trackers, or a faster disk under the run's folder",
     }.get(part, "more than its part")

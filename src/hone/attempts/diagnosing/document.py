@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from hone.attempts.boxed import PLAN_FILE
 from hone.attempts.diagnosing.reading import Logged, read_run
 from hone.lab.run import Run
 from hone.train.curves import LEAST_POINTS, smooth
@@ -50,6 +51,7 @@ def diagnose_run(run: Run) -> dict[str, Any]:
                 logged.seconds,
                 eval_every=int(recipe.get("eval_every", 0)),
                 steps=int(recipe.get("steps", 0)),
+                in_box=(run.folder / PLAN_FILE).exists(),
                 padding_share=logged.padding_share,
                 packing=bool(recipe.get("packing")),
             )
