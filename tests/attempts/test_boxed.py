@@ -160,6 +160,22 @@ def test_judging_shrinks_with_what_set_up_has_left_of_the_box(left_s: float) -> 
     assert spent <= max(min(12.0, left_s / 4), judging.seconds(8, loss_share=8 / 700) + 6.0)
 
 
+@pytest.mark.parametrize("box_s", [120.0, 600.0])
+@pytest.mark.parametrize("parameters", [200_000, 30_000_000, 500_000_000])
+def test_a_kill_costs_an_eighth_of_a_box_unless_writing_states_would_cost_a_twentieth(
+    box_s: float, parameters: int
+) -> None:
+    """Weights and two moments of four bytes, at 100 MB a second; judged once, at the end, as many boxes are."""
+    box = Box(ends=NOW + box_s, seconds=box_s, judging_s=1.0, scoring_s=1.0, after_s=1.0)
+    recipe = Recipe(steps=1000, eval_every=2000)
+    every = box.save_every(recipe, parameters)
+    state_s = 12 * parameters / 100e6
+    assert 125 <= every <= 1000
+    assert every == 1000 or 1000 / every * state_s <= 0.05 * box_s
+    assert every == 125 or (round(1000 / every) + 1) * state_s > 0.05 * box_s, "no fewer than there is time for"
+    assert box.save_every(Recipe(steps=3), parameters) <= 3
+
+
 def test_a_box_that_set_up_will_use_is_told_early_with_what_would_do() -> None:
     assert early_line(10.0, 120.0) == ""
     line = early_line(45.0, 120.0)

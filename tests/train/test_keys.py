@@ -20,6 +20,7 @@ from hone.model.presets import from_scratch
 from hone.task.scores import Score
 from hone.train import compiling, fabric, measuring
 from hone.train.engine import fit
+from hone.train.horizon import FixedHorizon
 from hone.train.measuring import PARTS, Stopwatch
 from hone.train.objectives import NextToken
 from hone.train.overseeing import MOST_REWINDS
@@ -68,6 +69,27 @@ def test_so_many_states_are_kept_and_the_fixed_one_that_a_rewind_needs(tmp_path:
     assert steps(tmp_path / "three") == [8, 9, 10]
     small_fit(tmp_path / "one", RECIPE.child(keep_states=1, on_spike="rewind"), save_every=1, until_step=8)
     assert steps(tmp_path / "one") == [5, 8]
+
+
+class Decides(FixedHorizon):
+    """Decides in the third step to end at the eighth, and to stay with it."""
+
+    end, decided_at = 10_000, -1
+
+    def wish(self, step: int) -> int:
+        return 8 if step == 2 else 0
+
+    def settle(self, step: int, end: int) -> None:
+        self.decided_at, self.end = step, end
+
+
+def test_the_step_at_which_an_end_is_decided_is_saved_and_so_is_each_interval_that_is_never_judged(
+    tmp_path: Path,
+) -> None:
+    """A run that goes on repeats what it had decided; judged at its end alone, it would begin at its first step."""
+    recipe = RECIPE.child(eval_every=1000, keep_states=9)
+    small_fit(tmp_path, recipe, save_every=5, horizon=Decides(recipe))
+    assert steps(tmp_path) == [3, 5, 8]
 
 
 def steps(folder: Path) -> list[int]:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hone.attempts.bench import Bench, build_model, source_of
-from hone.attempts.boxed import AIM
+from hone.attempts.boxed import AIM, WRITING_BYTES_PER_S
 from hone.attempts.cadence import (
     CADENCES,
     EVALUATION_SHARE,
@@ -63,7 +63,6 @@ UNKNOWN_JUDGING = Judging(loss_s=0.5, row_s=0.05, rows=0, fixed_s=1.0)
 """What judging is taken to cost then."""
 BASE_AGAIN = 3
 """The distance from a base opens it again and reads a neutral text; about so many times as long as opening it."""
-WRITING_BYTES_PER_S = 100e6
 
 
 def sizes_for(task: Task, recipe: Recipe) -> tuple[str, ...]:

@@ -33,6 +33,11 @@ PACE_BOUNDS = (0.7, 2.0)
 """The pace of a moment says no more than that about an evaluation."""
 FIRST_BOUNDS = (0.3, 2.5)
 """Nor does the first evaluation about the others."""
+STATES, STATES_SHARE = 8, 0.05
+"""States that are written on the way of a box, and the share of it that writing them may take."""
+STATE_BYTES_PER_PARAMETER = 12
+"""Weights and two moments."""
+WRITING_BYTES_PER_S = 100e6
 
 
 @dataclass(kw_only=True)
@@ -146,6 +151,15 @@ class Box:
         """
         count = -(-recipe.steps // recipe.eval_every)
         return confirms(count, self._planned_judging_s, self.scoring_s, self.seconds)
+
+    def save_every(self, recipe: Recipe, parameters: int) -> int:
+        """Steps between states: what a kill may cost, however seldom the box is judged.
+
+        It follows from the plan, and not from the clock, so that all processes of a run save at the same steps.
+        """
+        state_s = STATE_BYTES_PER_PARAMETER * parameters / WRITING_BYTES_PER_S
+        states = min(STATES, max(1, int(STATES_SHARE * self.seconds / max(1e-9, state_s))))
+        return max(1, -(-recipe.steps // states))
 
     def scoring_left_s(self) -> float:
         """Seconds that are left for the last scoring."""

@@ -128,6 +128,7 @@ def _follow(
         watchers=standard_watchers(recipe),
         objective=objective_of(bench, model),
         until_step=until_step,
+        save_every=_save_every(model, recipe, box),
         horizon=None if box is None else box.horizon(recipe, run.folder, first=False),
     )
 
@@ -175,9 +176,15 @@ def _trained(
         on_rehearsal=None if box else partial(_say_time, run, bench, source, listeners),
         objective=objective_of(bench, model),
         until_step=until_step,
+        save_every=_save_every(model, recipe, box),
         horizon=horizon,
     )
     return timed, result
+
+
+def _save_every(model: nn.Module, recipe: Recipe, box: Box | None) -> int | None:
+    """Steps between states; None leaves it to the evaluations."""
+    return None if box is None else box.save_every(recipe, sum(param.numel() for param in model.parameters()))
 
 
 def _say_time(run: Run, bench: Bench, source: BatchSource, listeners: _Listeners, found: Rehearsal) -> None:

@@ -90,7 +90,8 @@ def fit(  # noqa: PLR0913  (four things are needed; the others are named and hav
             and at the end, after saving, with the averaged weights if any, without effect on generators; None: not now.
         objective: what is minimised; by default what the model's head is made for.
         until_step: pause after this many steps of the full schedule.
-        save_every: steps between states, ``recipe.eval_every`` by default; it does not change the result.
+        save_every: steps between states, ``recipe.eval_every`` by default; it does not change the result. A state is
+            written with each evaluation too, and where the end of a horizon is first decided.
         on_step: takes one record per step, in the first process.
         on_guard: takes each rewind as plain values, in the first process.
         should_stop: asked before each step, in the first process; when it says so the run ends after that step, saved.
@@ -290,7 +291,9 @@ class _Run:
             self.keeper.save(self.progress)
 
     def _is_due(self, every: int) -> bool:
-        return self.progress.step % every == 0 or self._evaluation_is_due()
+        """A run that goes on repeats its steps up to the last bend of its horizon, so the first one is saved at."""
+        step = self.progress.step
+        return step % every == 0 or step == self.caller.horizon.decided_at or self._evaluation_is_due()
 
     def _evaluation_is_due(self) -> bool:
         """Evaluations fall on fixed steps of the schedule, wherever the run is paused or stopped."""

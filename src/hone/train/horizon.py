@@ -52,6 +52,11 @@ class Horizon(Protocol):
         """The step at which the run is finished, as far as it is decided."""
         ...
 
+    @property
+    def decided_at(self) -> int:
+        """The step at which the end was first decided; -1 where it was not, or is the recipe's."""
+        ...
+
     def factor(self, step: int) -> float:
         """Factor of the peak rates for the update of step ``step``, counted from 0."""
         ...
@@ -75,6 +80,11 @@ class FixedHorizon:
     def end(self) -> int:
         """The recipe's steps."""
         return self._recipe.steps
+
+    @property
+    def decided_at(self) -> int:
+        """Never."""
+        return -1
 
     def factor(self, step: int) -> float:
         """The recipe's schedule."""
@@ -145,6 +155,11 @@ class BentHorizon:
     def end(self) -> int:
         """The last end that was decided, or :data:`UNDECIDED`."""
         return self.bends[-1].end if self.bends else UNDECIDED
+
+    @property
+    def decided_at(self) -> int:
+        """The step of the first bend, or -1."""
+        return self.bends[0].step if self.bends else -1
 
     def factor(self, step: int) -> float:
         """Warmup, 1, then the line of the last bend at or before ``step``."""
