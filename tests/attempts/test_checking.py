@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hone.attempts.checking import acting, check_recipe, is_set, without_idle
+from hone.attempts.checking import acting, changed, check_recipe, is_set, without_idle
 from hone.data.prepare import prepare
 from hone.data.task_file import load_task
 from hone.errors import InputError
@@ -111,3 +111,10 @@ def test_keys_that_act_are_those_that_are_neither_idle_nor_off() -> None:
         acts = acting(recipe, task)
         assert without.isdisjoint(acts)
         assert {"base", "learning_rate", "batch_size", "seed", "steps"} <= set(acts)
+
+
+@pytest.mark.parametrize("steps", [200, 200.0, "200"])
+def test_what_follows_from_the_steps_follows_from_what_the_recipe_reads(steps: Any) -> None:
+    recipe, follows, _ = changed(Recipe(), {"steps": steps}, VOICE)
+    assert (recipe.steps, recipe.warmup_steps, recipe.eval_every) == (200, 10, 50)
+    assert follows == {"warmup_steps": 10, "eval_every": 50}

@@ -106,6 +106,36 @@ def test_a_run_that_its_rate_threw_off_is_told_so_and_not_that_it_is_done(tmp_pa
         assert not thrown or verdict["verdict"] == "underfit"
 
 
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({}, True),
+        ({"label_smoothing": 0.1}, False),
+        ({"class_weights": "balanced", "objective": "classify-sequence", "dropout": 0.0}, False),
+        ({"replay": "old.txt", "replay_share": 0.5}, False),
+        ({"swap_values": 0.5}, False),
+        ({"dropout": 0.1}, False),
+        ({"objective": "masked-tokens"}, False),
+        ({"objective": "masked-tokens", "dropout": 0.0}, True),
+        ({"base": "scratch:1m", "swap_values": 0.5}, True),
+        ({"base": "scratch:1m", "label_smoothing": 0.1}, False),
+    ],
+)
+def test_only_a_loss_of_devs_kind_is_held_against_that_of_the_untrained_model(
+    changes: dict[str, Any], same: bool, tmp_path: Path
+) -> None:
+    # The training loss stands half above dev's: that is its kind (a smoothed one, of other rows), or its rate.
+    lab = Lab(tmp_path, say=lambda line: None)
+    run = lab.new_run(Recipe(**{"base": "some/base", "steps": 400, **changes}), "task", "data", name="base")
+    with run.working():
+        for step in range(1, 401):
+            loss = 2.2 + 0.8 * 0.975**step + 0.03 * math.sin(7 * step)
+            run.log(step, loss=loss, learning_rate=1e-4, grad_norm=0.5)
+        for step in range(0, 401, 100):
+            run.log(step, dev_loss=1.2 + 0.8 * 0.99**step)
+    assert (diagnose_run(run)["rate"] is not None) is same
+
+
 def test_the_page_says_which_way_a_metric_goes_and_gives_each_curve_a_colour(tmp_path: Path) -> None:
     lab = Lab(tmp_path, say=lambda line: None)
     run = lab.new_run(Recipe(steps=40), "task", "data", name="bits", metric="bits_per_byte")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,3 +55,20 @@ def test_what_is_said_of_the_cost_has_its_formula(tmp_path: Path) -> None:
     assert checked.epoch_s > 0
     assert any(line.startswith("parameters:") and "V*h" in line for line in lines)
     assert any(line.startswith("time: about") and "GFLOP/s" in line for line in lines)
+
+
+def test_memory_is_that_of_the_device_that_will_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hone.model.estimate import training_memory
+
+    shutil.copytree(VOICE, tmp_path / "voice")
+    asked: dict[str, bool] = {}
+    for device in ("cpu", "cuda", "mps"):
+
+        def remember(*what: Any, on_cpu: bool, device: str = device) -> Any:
+            asked[device] = on_cpu
+            return training_memory(*what, on_cpu=on_cpu)
+
+        monkeypatch.setattr("hone.solving.check.accelerator", lambda device=device: device)
+        monkeypatch.setattr("hone.model.estimate.training_memory", remember)
+        check(tmp_path / "voice", 0, lambda line: None)
+    assert asked == {"cpu": True, "cuda": False, "mps": False}

@@ -55,6 +55,7 @@ def test_all_problems_come_at_once_also_the_rules_between_keys() -> None:
         (("target: 0.8", "target: 1.2"), "out of reach"),
         (("kind: extract", "kind: extrakt"), "extrakt"),
         (("metric: field_f1", "metric: acuracy"), "acuracy"),
+        (("task: voice", "task: 2024"), "task: must be a text; got 2024"),
         (("metric: field_f1", "metric: bits_per_byte"), "does not score a task of kind extract"),
         (('input: "{text}"\n', ""), "input: missing"),
         (('"{text}"', '"{text"'), "template"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hone.errors import InputError
 from hone.task.expected import expected
 from hone.task.recipe import Recipe
 from hone.task.schema import infer_schema
+from hone.task.spec import Clean, Data, Device, Message, RuleWish, Task
 
 
 def test_equal_recipes_have_equal_ids_and_any_change_another() -> None:
@@ -68,6 +70,12 @@ def test_a_wrong_value_is_said_with_what_is_expected_and_what_was_given(key: str
 
 def test_every_key_says_what_it_takes() -> None:
     assert [key for key in Recipe.model_fields if not expected(Recipe, key)] == []
+
+
+def test_what_a_key_takes_is_never_said_with_a_default_that_there_is_not() -> None:
+    for section in (Recipe, Task, Data, Clean, Device, Message, RuleWish):
+        for key in section.model_fields:
+            assert not re.search("Undefined|None", expected(section, key)), key
 
 
 def test_an_unknown_key_hides_no_wrong_value_and_that_no_rule_between_keys() -> None:

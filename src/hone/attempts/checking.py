@@ -81,9 +81,11 @@ def changed(start: Recipe, changes: Mapping[str, Any], task: Task) -> tuple[Reci
     Raises:
         InputError: for changes that are not a recipe's, and those that cannot act together, all at once.
     """
-    steps = changes.get("steps")
-    follows = of_length(steps) if isinstance(steps, int) else {}
-    follows = {key: value for key, value in follows.items() if key not in changes}
+    follows: dict[str, int] = {}
+    if "steps" in changes:
+        # As the recipe reads it: 2e2 is 200.
+        length = start.tried({"steps": changes["steps"]})[0].steps
+        follows = {key: value for key, value in of_length(length).items() if key not in changes}
     recipe, problems = start.tried({**follows, **changes})
     recipe, reasons = without_idle(recipe, task, changes)
     problems += problems_of(recipe, task)

@@ -11,7 +11,7 @@ from hone.data.prepare import DataVersion, prepare
 from hone.data.task_file import load_task
 from hone.errors import InputError
 from hone.files import read_json
-from hone.hardware import machine, threads_to_use, usable_cores
+from hone.hardware import accelerator, machine, threads_to_use, usable_cores
 from hone.model.base import is_encoder_base
 from hone.solving.defaults import MOST_EPOCHS, default_recipe
 from hone.task.layouts import answer_parts, answer_text
@@ -148,7 +148,8 @@ def _estimate(task: Task, data: DataVersion, recipe: Recipe, say: Say) -> tuple[
     per_row = tokens / max(1, len(lengths))
     flops = flops_per_token(shape, per_row)
     rows = recipe.batch_size if recipe.batch_tokens is None else max(1, recipe.batch_tokens // longest)
-    memory = training_memory(shape, recipe, MicroBatch(rows=rows, longest=longest))
+    on_cpu = accelerator() == "cpu"
+    memory = training_memory(shape, recipe, MicroBatch(rows=rows, longest=longest), on_cpu=on_cpu)
     peak = _matmul_flops() * usable_cores()
     seconds = tokens * flops.value / (peak * GEMM_SHARE)
     say(parameter_figure(shape).line())

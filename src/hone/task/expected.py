@@ -26,7 +26,7 @@ def expected(model: type[BaseModel], key: str) -> str:
         words = ["true", "false", *words]
     if words and not {str, int, float} & set(kinds):
         return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
-    default = field.default
+    default = None if field.is_required() else field.get_default(call_default_factory=True)
     if {int, float} & set(kinds) and str not in kinds:
         bounds = {name: getattr(rule, name) for rule in field.metadata for name, _ in _BOUNDS if hasattr(rule, name)}
         told = " and ".join(f"{word} {bounds[name]:g}" for name, word in _BOUNDS if name in bounds)
@@ -34,7 +34,7 @@ def expected(model: type[BaseModel], key: str) -> str:
         such = f", such as {default:g}" if isinstance(default, int | float) else ""
         return f"{what}{such}{' (or nothing)' if NoneType in kinds else ''}"
     if {int, float} & set(kinds) and set(kinds) <= {int, float, str, NoneType}:
-        return f"a number or a text, such as {default}"
+        return "a number or a text" + ("" if default is None else f", such as {default}")
     if any(get_origin(kind) is tuple for kind in kinds):
         return "a list of texts, such as [a, b]"
     if set(kinds) <= {str, NoneType}:

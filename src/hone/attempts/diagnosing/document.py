@@ -82,7 +82,7 @@ def _rate(logged: Logged, recipe: dict[str, Any]) -> RateVerdict | None:
     if not both or not all(math.isfinite(loss) for _, loss in both):
         return None
     moved = [layer["update"] for look in logged.flow for layer in look["layers"] if layer.get("update")]
-    first = _untrained(logged.curves.dev)
+    first = _untrained(logged.curves.dev) if _trains_on_devs_loss(recipe) else None
     # Logged rows begin at the tenth step: the first loss is that of the untrained model where dev was judged.
     losses = [max(both[0][1], first or 0.0), *(loss for _, loss in both[1:])]
     curve = RateCurve(
@@ -97,6 +97,22 @@ def _rate(logged: Logged, recipe: dict[str, Any]) -> RateVerdict | None:
         update_ratio=sorted(moved)[len(moved) * 3 // 4] if moved else None,
     )
     return judge_rate(curve) if first is None else judge_whole(curve, first)
+
+
+def _trains_on_devs_loss(recipe: dict[str, Any]) -> bool:
+    """Whether the loss of training may be held against dev's before training: of one measure, on one kind of rows.
+
+    Dev is judged without label smoothing, class weights and dropout, and on its own rows alone. A model from scratch
+    takes all rows for equally unlikely; a base does not, and an encoder's own dropout is not on record.
+    """
+    if recipe.get("label_smoothing") or recipe.get("class_weights", "none") != "none":
+        return False
+    if str(recipe.get("base", "")).startswith("scratch"):
+        return True
+    encoder = recipe.get("objective", "next-token") != "next-token"
+    if encoder and recipe.get("dropout") is None:
+        return False
+    return not any(recipe.get(key) for key in ("dropout", "replay_share", "swap_values", "random_words"))
 
 
 def _untrained(dev: Points) -> float | None:
