@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,14 @@ def test_only_who_leads_is_asked_for_more_rows_and_they_decide(tmp_path: Path) -
     assert (result.best.step, result.best.full) == (8, score(0.7))
     assert [item.full is not None for item in result.evaluations] == [True, True, True, False, True, False]
     assert Evaluated.from_json(result.best.to_json()) == result.best
+
+
+def test_an_evaluation_read_again_is_the_same_also_where_its_loss_is_no_number() -> None:
+    for loss in (2.5, math.nan, math.inf):
+        one = Evaluated(step=4, score=score(math.nan if math.isnan(loss) else 0.5), numbers={"dev_loss": loss})
+        read = [Evaluated.from_json(one.to_json()) for _ in range(2)]
+        assert read[0].same_as(replace(read[1], undone=True))
+        assert not read[0].same_as(replace(read[1], step=5))
 
 
 def test_a_resumed_run_keeps_the_same_best(tmp_path: Path) -> None:

@@ -82,7 +82,8 @@ class Evaluated:
 
     def same_as(self, other: Evaluated) -> bool:
         """Whether both are one evaluation, whether or not its step was undone since."""
-        return replace(self, undone=other.undone) == other
+        # As they are written: a loss that is no number is then equal to itself.
+        return replace(self, undone=other.undone).to_json() == other.to_json()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; :meth:`from_json` is the inverse."""
