@@ -162,7 +162,7 @@ def plan_box(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     source = source_of(bench)
     left = order["ends"] - time.monotonic()
     if left < MEASURED_FROM * order["box_s"]:
-        return _unmeasured(order)
+        return {**_unmeasured(order), "device": accelerator()}
     measuring = _Measuring(bench, source, order, channel)
     chosen, why = measuring.size()
     judging = judging_of(bench, measuring.model, JUDGED_ROWS, most_s=0.03 * left)
@@ -172,7 +172,22 @@ def plan_box(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     recipe = of_size(order["recipe"], chosen.base, order["kept"])
     slower = min(MOST_SLOWER, 1 / max(1e-9, chosen.speed.core_share))
     after_s = slower * LEAST_AFTER_S + 8 * chosen.parameters / WRITING_BYTES_PER_S + measuring.opening_s
-    return _planned(order, recipe, chosen.speed, judging, source.num_steps(0), after_s, lines)
+    found = _planned(order, recipe, chosen.speed, judging, source.num_steps(0), after_s, lines)
+    return {**found, "device": accelerator(), "size_lines": lines, "steps_per_epoch": source.num_steps(0)}
+
+
+def plan_group(order: dict[str, Any], alone: dict[str, Any], group: Recipe, measured: dict[str, Any]) -> dict[str, Any]:
+    """The plan of a box again, for the group of processes that will carry it out; imports no torch.
+
+    Args:
+        order: as :func:`plan_box` had it.
+        alone: what that planned for one process.
+        group: that recipe with its processes and threads.
+        measured: by :func:`group_speed`; its first process judges, with threads of its own number.
+    """
+    speed, judging = Speed(**measured["speed"]), Judging(**measured["judging"])
+    again = _planned(order, group, speed, judging, alone["steps_per_epoch"], alone["after_s"], alone["size_lines"])
+    return {**alone, **again}
 
 
 class _Measuring:
@@ -244,11 +259,13 @@ def _unmeasured(order: dict[str, Any]) -> dict[str, Any]:
     judging = replace(UNKNOWN_JUDGING, rows=len(order["data"].dev))
     after_s = UNKNOWN_SLOWER * LEAST_AFTER_S
     steps = max(1, int((left - judging.seconds(LEAST_ROWS) - after_s) / UNKNOWN_STEP_S))
-    found = _values(order, recipe, CADENCES[-1], judging, steps=steps, after_s=after_s)
+    chosen = _with_rewinds(recipe, CADENCES[-1])
+    found = _values(order, recipe, chosen, judging, steps=steps, after_s=after_s)
     box_s, used_s = order["box_s"], order["box_s"] - left
     line = (
         f"box: {used_s:.0f} of {box_s:.0f} s are used, so nothing is measured: {base}, as many steps as the clock "
-        f"allows (one at least), judged once, at the end, on {found['recipe']['eval_rows']} dev rows. That is hardly "
+        f"allows (one at least), judged {'once, at the end,' if chosen.count == 1 else 'at most twice'} on "
+        f"{found['recipe']['eval_rows']} dev rows. That is hardly "
         f"of use: --minutes {_minutes(2 * used_s):g} or more leaves time to learn"
     )
     return {**found, "lines": [line], "step_s": 0.0, "tokens_per_second": 0.0}
@@ -266,7 +283,7 @@ def _planned(
     box_s: float = order["box_s"]
     scratch = recipe.base.startswith("scratch")
     left = max(0.0, order["ends"] - time.monotonic() - (1 - AIM) * box_s - after_s)
-    chosen = cadence(judging, box_s, scratch=scratch, left_s=left)
+    chosen = _with_rewinds(recipe, cadence(judging, box_s, scratch=scratch, left_s=left))
     each_s, final_s = chosen.judging_s(judging), last_scoring_s(judging, box_s)
     judging_line = cadence_line(chosen, judging, box_s, scratch=scratch)
     for_steps = left - chosen.seconds(judging, box_s, scratch=scratch)
@@ -300,10 +317,19 @@ def _planned(
     return {**found, "lines": lines, "step_s": speed.step_s, "tokens_per_second": speed.tokens_per_second}
 
 
+def _with_rewinds(recipe: Recipe, chosen: Cadence) -> Cadence:
+    """A rewind goes back to the step of an evaluation, so that one must come before the end.
+
+    Its state is written even where the box leaves the evaluation itself out.
+    """
+    return replace(chosen, count=max(2, chosen.count)) if recipe.on_spike == "rewind" else chosen
+
+
 def _values(
     order: dict[str, Any], recipe: Recipe, chosen: Cadence, judging: Judging, *, steps: int, after_s: float
 ) -> dict[str, Any]:
     """The recipe with its plan, and the seconds of what is beside its steps."""
+    steps = max(steps, 2 if recipe.on_spike == "rewind" else 1)
     changes: dict[str, Any] = {
         "steps": steps,
         "warmup_steps": max(1, min(100, steps // 20)),
@@ -324,16 +350,26 @@ def _values(
         "loss_share": loss_share,
         "first": chosen.first,
         "first_s": chosen.first_s(judging, scratch=recipe.base.startswith("scratch")),
-        "device": accelerator(),
     }
 
 
 def group_speed(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
-    """The speed of a recipe of several processes, in each of them; ``order``: folder, task, data, recipe, seconds."""
+    """The speed of a recipe of several processes, in each of them, and of judging, which the first one does.
+
+    ``order``: folder, task, data, recipe; ``seconds`` to train for, and ``most_s`` for a closer look at judging.
+    """
+    import torch
+
+    from hone.train.launch import my_rank
+
     recipe: Recipe = order["recipe"]
+    torch.set_num_threads(recipe.threads)
     bench = bench_of(channel, order)
     model = build_model(recipe, bench.tokenizer, bench.data.labels)
-    return asdict(speed_of(bench, model, source_of(bench), recipe, order["seconds"]))
+    found = {"speed": asdict(speed_of(bench, model, source_of(bench), recipe, order["seconds"]))}
+    if my_rank() == 0:
+        found["judging"] = asdict(judging_of(bench, model, JUDGED_ROWS, most_s=order["most_s"]))
+    return found
 
 
 def _schedule_line(recipe: Recipe) -> str:

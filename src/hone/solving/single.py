@@ -12,7 +12,7 @@ from typing import Any
 from hone.attempts import AttemptReport, launch, work
 from hone.attempts.before import costs
 from hone.attempts.bench import base_of
-from hone.attempts.box_plan import early_line, group_speed, plan_box
+from hone.attempts.box_plan import early_line, group_speed, plan_box, plan_group
 from hone.attempts.boxed import MEASURED, PLAN_FILE, Plan
 from hone.attempts.checking import check_recipe
 from hone.attempts.finding import find
@@ -263,44 +263,42 @@ class _Single:
             "most_epochs": MOST_EPOCHS.get(self.task.kind, MOST_EPOCHS["classify"]),
         }
         found = self._work("measure", plan_box, order, 1, self.watched)
-        recipe = Recipe.model_validate(found["recipe"])
-        times = {key: found[key] for key in MEASURED}
-        recipe, step_s, line = self._threads_or_processes(recipe, found, seconds)
+        found, line = self._threads_or_processes(order, found)
+        recipe, times = Recipe.model_validate(found["recipe"]), {key: found[key] for key in MEASURED}
         lines = [*found["lines"], line]
         for text in lines:
             say(text)
-        return Plan(asked=asked, seconds=seconds, recipe=recipe, lines=lines, **{**times, "step_s": step_s})
+        return Plan(asked=asked, seconds=seconds, recipe=recipe, lines=lines, **times)
 
     def measured(self, function: Any, recipe: Recipe, *, processes: int | None = None, **more: Any) -> Any:
         """What ``function`` finds out about a recipe, in as many forks as it has processes by default."""
         order = {"recipe": recipe, "seconds": TRIAL_S, **more}
         return self._work("measure", function, order, processes or recipe.processes, self.watched)
 
-    def _threads_or_processes(self, recipe: Recipe, found: dict[str, Any], box_s: float) -> tuple[Recipe, float, str]:
-        """Whichever is faster, measured, where nobody has chosen and there is time; with the seconds of a step."""
-        cores, rate, step_s = usable_cores(), found["tokens_per_second"], found["step_s"]
+    def _threads_or_processes(self, order: dict[str, Any], found: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        """The plan of whichever is faster, measured, where nobody has chosen and there is time; with a line on it."""
+        cores, rate, box_s = usable_cores(), found["tokens_per_second"], order["box_s"]
+        recipe = Recipe.model_validate(found["recipe"])
         chosen = recipe.processes > 1 or {"threads", "processes"} & self.wish.kept
         if chosen or self.joined or found["device"] != "cpu" or cores == 1:
-            return recipe, step_s, f"processes: {recipe.processes}, threads {recipe.threads}, as the recipe says"
+            return found, f"processes: {recipe.processes}, threads {recipe.threads}, as the recipe says"
         plain = f"one with threads {recipe.threads} makes {rate:,.0f} tokens/s"
         left = max(0.0, self.wish.started + box_s - time.monotonic())
         if min(box_s, left) < GROUP_BOX_S or not rate:
             told = f"{left:.0f} s are left, and processes are measured where {GROUP_BOX_S:.0f} s are"
-            return recipe, step_s, f"processes: 1; {told}"
+            return found, f"processes: 1; {told}"
         if recipe.batch_tokens is None and recipe.batch_size % (cores * recipe.accumulate):
             why = f"{plain}; a batch of {recipe.batch_size} rows does not divide by {cores}"
-            return recipe, step_s, f"processes: 1; {why}"
+            return found, f"processes: 1; {why}"
         group = recipe.child(processes=cores, threads=1)
         measured, why = self._group_speed(group, GROUP_SHARE * left)
         if measured is None:
-            return recipe, step_s, f"processes: 1; {plain}; {cores} processes were not measured: {why}"
-        both = f"{plain}, {cores} processes of 1 thread {measured['tokens_per_second']:,.0f}, measured"
-        if measured["tokens_per_second"] < GROUP_GAIN * rate:
-            return recipe, step_s, f"processes: 1; {both}"
-        steps = max(1, int(recipe.steps * measured["tokens_per_second"] / rate))
-        scaled = {"steps": steps, "eval_every": max(1, -(-recipe.eval_every * steps // recipe.steps))}
-        changes = {key: value for key, value in scaled.items() if key not in self.wish.kept}
-        return group.child(**changes), measured["step_s"], f"processes: {cores}; {both}"
+            return found, f"processes: 1; {plain}; {cores} processes were not measured: {why}"
+        group_rate = measured["speed"]["tokens_per_second"]
+        both = f"{plain}, {cores} processes of 1 thread {group_rate:,.0f}, measured"
+        if group_rate < GROUP_GAIN * rate:
+            return found, f"processes: 1; {both}"
+        return plan_group(order, found, group, measured), f"processes: {cores}; {both}"
 
     def _group_speed(self, group: Recipe, most_s: float) -> tuple[dict[str, Any] | None, str]:
         """The speed of a group of processes; or None and why: a box goes on without, whatever keeps them from it."""
@@ -310,7 +308,7 @@ class _Single:
             return time.monotonic() > until or self.watched.should_stop()
 
         self.watched.on_event({"kind": "stage", "status": f"measuring {group.processes} processes"})
-        order = {"recipe": group, "seconds": TRIAL_S}
+        order = {"recipe": group, "seconds": TRIAL_S, "most_s": most_s / 4}
         try:
             return self._work(
                 "measure", group_speed, order, group.processes, replace(self.watched, should_stop=is_over)
