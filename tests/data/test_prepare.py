@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from hone.data.held_out import TEST_SHARE
 from hone.data.ledger import DUPLICATE, EMPTY, IN_DEV, IN_TEST, Ledger
 from hone.data.patches import add
-from hone.data.prepare import DataVersion, prepare
+from hone.data.prepare import DataVersion, check_answers, prepare
 from hone.data.read import read
 from hone.data.rows import Row, fingerprint
 from hone.data.split import position
@@ -257,3 +258,31 @@ def test_an_edit_by_hand_moves_no_row_into_the_test_that_is_hashed_out_of_train(
     after, _ = make(classify(train="train.jsonl"), tmp_path)
     assert after.test.digest == before.test.digest
     assert {"text": typed, "label": row.fields["label"]} in [other.fields for other in (*after.train, *after.dev)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "same", "other"),
+    [("classify", "x", "y"), ("multi-label", ["x", "y"], ["y"]), ("tag", [], [{"type": "x", "start": 0, "end": 3}])],
+)
+def test_answers_that_are_all_the_same_teach_nothing_and_one_other_is_enough(
+    tmp_path: Path, kind: str, same: Any, other: Any
+) -> None:
+    lines(tmp_path / "rows.jsonl", [{"text": f"row {n}", "label": same} for n in range(20)])
+    values = {"task": "t", "kind": kind, "data": {"train": "rows.jsonl", "dev": 4}, "input": "{text}"}
+    task = Task.model_validate({**values, "output": "{label}", "target": 0.5})
+    version, _ = make(task, tmp_path)
+    with pytest.raises(InputError, match=rf"nothing can be learned.*all {len(version.train)} training rows"):
+        check_answers(task, version)
+    more = Row(id="rows.jsonl:21", fields={"text": "row 20", "label": other})
+    check_answers(task, replace(version, train=(*version.train, more)))
+
+
+def test_a_dev_split_that_proves_less_than_a_coin_is_named_with_its_rows(tmp_path: Path) -> None:
+    lines(tmp_path / "train.jsonl", labelled(20))
+    for count in (1, 3, 4):
+        lines(tmp_path / "dev.jsonl", labelled(count, word="other"))
+        _, said = make(classify(train="train.jsonl", dev="dev.jsonl"), tmp_path)
+        found = [line for line in said if line.startswith("dev has only")]
+        # Wilson's interval of n right out of n begins at n / (n + 1.96 ** 2): 0.51 of four rows.
+        low = count / (count + 1.96**2)
+        assert [f" {low:.2f} or more" in line for line in found] == [True] * (low < 0.5)

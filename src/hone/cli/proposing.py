@@ -8,7 +8,7 @@ from hone.cli.columns import Looked, Proposal
 from hone.data.rows import Row, fingerprint
 from hone.data.split import position
 from hone.errors import InputError
-from hone.task.render import task_prompt
+from hone.task.render import task_prompt, task_reference
 from hone.task.spec import Task
 
 TARGET_SHARE = 0.2
@@ -48,6 +48,8 @@ def propose_target(make: Callable[[float], Task], looked: Looked) -> Proposal:
     nearest = found["nearest"]
     value = min(0.99, _floor(nearest.mean + (1 - nearest.mean) / 2))
     why = f"half the way from the most similar training row's answer ({task.metric} {nearest.mean:.3f} {rows}) to 1"
+    if len({str(task_reference(task, row.fields)) for row in learned}) == 1:
+        why += "; every row has the same answer, so there is nothing to learn yet"
     return Proposal(value=value, why=why)
 
 

@@ -18,14 +18,17 @@ from hone.data.sealed import SealedTest
 from hone.data.split import choose
 from hone.data.split_by import group_of, grouped_keys, how, places
 from hone.data.versions import ledger_path
-from hone.data.wording import counted
 from hone.errors import InputError
 from hone.files import content_hash
 from hone.task.render import labels_in, task_reference
+from hone.task.scores import wilson
 from hone.task.spec import Task
+from hone.wording import counted
 
 STEP = "prepare-3"
 NAMED = 5
+FEW_DEV_ROWS = 4
+"""With fewer, all of them right is what tossing a coin may give: the 95 % interval begins below a half."""
 Say = Callable[[str], None]
 
 
@@ -151,6 +154,25 @@ def labels_of(task: Task, rows: Iterable[Row]) -> list[str]:
     return sorted({label for row in rows for label in labels_in(task.kind, task_reference(task, row.fields))})
 
 
+def check_answers(task: Task, version: DataVersion) -> None:
+    """Refuse training rows from which nothing can be learned: all of one class or the same labels, or no entity.
+
+    Raises:
+        InputError: with the one answer and the number of rows that have it.
+    """
+    if task.kind not in ("classify", "multi-label", "tag") or not version.train:
+        return
+    answers = {frozenset(labels_in(task.kind, task_reference(task, row.fields))) for row in version.train}
+    if len(answers) > 1 or (task.kind == "tag" and answers != {frozenset()}):
+        return  # entities of one type lie in different places
+    named = ", ".join(f'"{label}"' for label in sorted(answers.pop())) or "no label"
+    rows = "the only training row" if len(version.train) == 1 else f"all {len(version.train):,} training rows"
+    raise InputError(
+        f"nothing can be learned from {task.data.train}: the answer of {rows} is {named}; "
+        f"add rows with another answer, or look at output ({task.output})"
+    )
+
+
 def _ledger(
     task: Task,
     loaded: sources.Loaded,
@@ -174,6 +196,11 @@ def _say_version(version: DataVersion, say: Say) -> None:
             named = ", ".join(f'"{label}"' for label in labels[:NAMED]) + (", ..." if len(labels) > NAMED else "")
             say(f"labels that only {split} has, so no model can learn them: {len(labels)} ({named})")
     _say_like_labels(version, say)
+    if version.labels and 0 < (n := len(version.dev)) < FEW_DEV_ROWS:
+        say(
+            f"dev has only {counted(n, 'row')}: {n} of {n} right is an accuracy of {wilson(n, n)[0]:.2f} or more, and "
+            "no choice can rest on it; name a dev file, or a larger data.dev"
+        )
 
 
 def _say_books(version: DataVersion, place: Path, say: Say) -> None:

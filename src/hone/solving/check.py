@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hone.data.prepare import DataVersion, prepare
+from hone.data.prepare import DataVersion, check_answers, prepare
 from hone.data.task_file import load_task
 from hone.errors import InputError
 from hone.files import read_json
@@ -77,6 +77,7 @@ def check(
     say(f"machine: {machine().line()}")
     ready()
     data = prepare(task, folder, folder / ".hone" / "cache", say)
+    check_answers(task, data)
     _say_answers(task, folder, data, say, whole_schema)
     recipe = default_recipe(task, data, seed=seed, threads=threads_to_use())
     memory, epoch_s = _estimate(task, data, recipe, say)

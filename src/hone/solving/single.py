@@ -18,7 +18,7 @@ from hone.attempts.checking import check_recipe
 from hone.attempts.finding import find
 from hone.attempts.shaping import acts_on_parts, check_parts
 from hone.data.making import record
-from hone.data.prepare import DataVersion, prepare
+from hone.data.prepare import DataVersion, check_answers, prepare
 from hone.data.task_file import load_task
 from hone.errors import HoneError, InputError
 from hone.files import content_hash
@@ -142,6 +142,7 @@ def task_and_id(folder: Path) -> tuple[Task, str]:
 def recorded_data(task: Task, folder: Path, say: Say) -> DataVersion:
     """The data, kept as a version in the task folder."""
     data = prepare(task, folder, folder / ".hone" / "cache", say, recorded=True)
+    check_answers(task, data)
     record(folder, data, say)
     return data
 
