@@ -121,6 +121,15 @@ def test_memory_counts_what_is_frozen_sharded_and_kept_by_each_optimizer() -> No
     assert half - plain == 2 * matrix_parameters(PRESETS["1m"])
 
 
+def test_of_a_sharded_gradient_only_ones_own_part_is_still_to_come() -> None:
+    # Where activations decide, gradients that are held and not there yet leave them room: those of this process.
+    many, table = MicroBatch(rows=64, longest=256), 1024 * 128
+    total, recipe = size_of(PRESETS["1m"]).parameters, Recipe(optimizer="adamw", batch_size=256)
+    sharded = recipe.child(processes=4, strategy="fsdp")
+    one, part = (training_memory(PRESETS["1m"], each, many, on_cpu=False).value for each in (recipe, sharded))
+    assert one - part == pytest.approx(16 * total * 3 / 4 - 4 * (total - table) * 3 / 4)
+
+
 def test_checkpointing_keeps_a_layers_input_and_one_layer() -> None:
     size, logits = size_of(PRESETS["1m"]), 2 * 1024 * 4
     plain = activation_bytes(size, rows=1, tokens_per_row=1) - logits

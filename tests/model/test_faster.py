@@ -119,8 +119,8 @@ def test_the_gradients_are_those_of_finite_differences():
 
 
 def test_logits_in_pieces_come_to_the_loss_of_all_at_once(monkeypatch):
-    monkeypatch.setattr("hone.model.fused_head.PIECE_LOGITS", 1)
-    monkeypatch.setattr("hone.model.fused_head.LEAST_PIECE_ROWS", 2)
+    monkeypatch.setattr("hone.model.fused_sizes.PIECE_LOGITS", 1)
+    monkeypatch.setattr("hone.model.fused_sizes.LEAST_PIECE_ROWS", 2)
     torch.manual_seed(0)
     hidden, weight = torch.randn(7, 6, dtype=torch.float64), torch.randn(9, 6, dtype=torch.float64)
     rows, targets = torch.arange(7), torch.arange(7)

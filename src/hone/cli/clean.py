@@ -13,8 +13,8 @@ from typing import Any
 from hone.cli import wishing
 from hone.cli.places import check_there, is_task_folder, task_folder
 from hone.cli.taking import folder_given
-from hone.data.wording import counted
 from hone.errors import InputError
+from hone.wording import counted
 
 MOST_RULES = 8
 """Rules that get a line of their own."""

@@ -15,8 +15,8 @@ from hone.cli import editing
 from hone.cli.editing import exactly
 from hone.cli.places import is_task_folder, no_folder
 from hone.cli.taking import refuse_untaken
-from hone.data.wording import counted
 from hone.errors import InputError, nearest
+from hone.wording import counted
 
 if TYPE_CHECKING:
     from hone.data.diffing import Diff

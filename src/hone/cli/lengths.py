@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from hone.cli.columns import Looked, Proposal
 from hone.data.rendered_with import renderer_trained_on
 from hone.data.rows import Row
-from hone.data.wording import counted
 from hone.task.encoding import EncoderRenderer
 from hone.task.layouts import answer_text
 from hone.task.render import Renderer, task_prompt, task_reference
 from hone.task.spec import LISTED, Task
+from hone.wording import counted
 
 CONTEXTS = (256, 512, 1024, 2048)
 """Contexts that are proposed without asking what they cost."""

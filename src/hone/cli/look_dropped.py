@@ -20,8 +20,8 @@ from hone.data.looking.figures import Figures
 from hone.data.looking.removal import marks_of
 from hone.data.looking.samples import excerpt, masked
 from hone.data.rules import Rule, evidence
-from hone.data.wording import counted
 from hone.errors import InputError, nearest
+from hone.wording import counted
 
 BAD_ROWS = ("bad-rows", "bad-row", BAD)
 """What people and ledgers call rows that could not be used."""

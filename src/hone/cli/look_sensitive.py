@@ -19,9 +19,9 @@ import pyarrow as pa
 
 from hone.cli.interrupt import ENDING, endable, handled_by
 from hone.data.rules import Rule, evidence
-from hone.data.wording import counted
 from hone.errors import BusyError
 from hone.files import locked
+from hone.wording import counted
 
 _PREFIX = "hone-sensitive-"
 _LOCK = ".lock"

@@ -19,8 +19,8 @@ from hone.cli.places import TASK_FILE, check_there, is_task_folder, task_folder
 from hone.data.looking.figures import LookOptions
 from hone.data.signals import language
 from hone.data.survey import Survey
-from hone.data.wording import counted
 from hone.errors import InputError
+from hone.wording import counted
 
 CLEAN = "clean"
 """The folder that a proposed command writes cleaned files to."""

@@ -17,9 +17,9 @@ from hone.data.readers.addresses import without_secrets
 from hone.data.rows import Bad, told
 from hone.data.split import position
 from hone.data.view import View, view_of_rows
-from hone.data.wording import counted
 from hone.errors import InputError, nearest
 from hone.files import file_hash
+from hone.wording import counted
 
 SHOWN = 3
 SPLIT = "train"

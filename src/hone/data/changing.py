@@ -12,7 +12,7 @@ from hone.data.patches import Patches
 from hone.data.rows import Bad, Row
 from hone.data.transforms.base import OfTexts, Transform
 from hone.data.view import transformed
-from hone.data.wording import counted
+from hone.wording import counted
 
 _EDITS = "edits"
 _ROUNDS = 8

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from hone.data.rows import Bad, Row, kind_of, told
-from hone.data.wording import counted
 from hone.errors import nearest
 from hone.task.conversation import EXPECTED, conversation_problem
 from hone.task.entities import problem_of
 from hone.task.spec import LISTED, Task
 from hone.task.templates import columns
+from hone.wording import counted
 
 SHOWN = 3
 _JSON = (str, int, float, bool, type(None))

@@ -18,10 +18,10 @@ from hone.data.rows import Row, canonical
 from hone.data.rules import Decisions, Rule, evidence
 from hone.data.sources import Loaded
 from hone.data.versions import row_digest
-from hone.data.wording import counted
 from hone.errors import InputError
 from hone.task.render import task_prompt, task_reference
 from hone.task.spec import Clean, Task
+from hone.wording import counted
 
 NAMED = 3
 PREVIEW_CHARS = 80

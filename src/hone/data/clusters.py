@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 from hone.data.kernels.bands import Pairs
 from hone.data.kernels.jaccard import Floats
 from hone.data.kernels.words import Ints
-from hone.data.wording import counted
 from hone.errors import InputError, nearest
+from hone.wording import counted
 
 SURVIVORS = {
     "first": "the first row in the order of the data",

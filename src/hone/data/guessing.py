@@ -21,7 +21,7 @@ from hone.data.columns import (
     is_beside,
     is_id,
 )
-from hone.data.wording import counted
+from hone.wording import counted
 
 TEXT_NAMES = (
     ("text",),

@@ -25,10 +25,11 @@ from hone.data.transforms.base import Transform
 from hone.data.version_record import Version
 from hone.data.versions import row_digest, stored_columns, survey_versions, version_ledger, version_rows
 from hone.data.view import view_of_task
-from hone.data.wording import counted, shortened
+from hone.data.wording import shortened
 from hone.errors import FailedError, InputError
 from hone.files import file_hash
 from hone.task.spec import Task
+from hone.wording import counted
 
 SHOWN_CHARS = 300
 EXAMPLES = 3

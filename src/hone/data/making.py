@@ -15,10 +15,10 @@ from hone.data.patches import Patches
 from hone.data.rows import Row
 from hone.data.version_record import SourceRecord, Version, load_version
 from hone.data.versions import find_version, head, save_version, stored_columns
-from hone.data.wording import counted
 from hone.errors import FailedError, InputError
 from hone.files import content_hash, file_hash
 from hone.task.spec import Clean, Task
+from hone.wording import counted
 
 if TYPE_CHECKING:
     from hone.data.judged import Judged, Opened

@@ -17,10 +17,11 @@ from typing import Any, Literal
 
 from hone.data.patch_record import FILE, Patch, read_patches
 from hone.data.rows import Row, canonical
-from hone.data.wording import counted, shortened
+from hone.data.wording import shortened
 from hone.errors import InputError
 from hone.files import atomic_write, content_hash
 from hone.lab.locks import waiting_for
+from hone.wording import counted
 
 LOCK = Path(".hone") / "patches.lock"
 SHOWN = 3

@@ -19,9 +19,9 @@ from hone.data.patch_record import FILE, Patch
 from hone.data.patches import Fit, Patches, content_over
 from hone.data.read import Found, find, read
 from hone.data.rows import Bad, Row
-from hone.data.wording import counted
 from hone.errors import InputError
 from hone.task.spec import Task
+from hone.wording import counted
 
 SHOWN = 3
 Say = Callable[[str], None]

@@ -18,9 +18,9 @@ from hone.data.rendered_with import renderer_to_look_with
 from hone.data.rows import Row
 from hone.data.split import position
 from hone.data.tokenizer import TextTokenizer
-from hone.data.wording import counted
 from hone.task.render import Example, Renderer, task_prompt, task_reference
 from hone.task.spec import Task
+from hone.wording import counted
 
 Say = Callable[[str], None]
 PROMPT_SHOWN, ANSWER_SHOWN = 300, 300

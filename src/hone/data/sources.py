@@ -19,11 +19,11 @@ from hone.data.readers.addresses import without_secrets
 from hone.data.readers.progress import Progress
 from hone.data.rows import Bad, Row, fingerprint
 from hone.data.sealed import Digest, SealedTest
-from hone.data.wording import counted
 from hone.errors import InputError, nearest
 from hone.files import atomic_write, content_hash
 from hone.task.render import labels_in, task_prompt, task_reference
 from hone.task.spec import Clean, Task
+from hone.wording import counted
 
 if TYPE_CHECKING:
     from hone.data.fingerprints import Fingerprints

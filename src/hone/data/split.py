@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hone.data.wording import counted
 from hone.errors import InputError
+from hone.wording import counted
 
 _RANGE = 2**64
 

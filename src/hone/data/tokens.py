@@ -18,11 +18,11 @@ from hone.data import token_file
 from hone.data.ledger import OVERLONG, UNKNOWN_LABEL, Entry, Ledger, Reason
 from hone.data.rows import Row, rows_digest
 from hone.data.tokenizer import TextTokenizer
-from hone.data.wording import counted
 from hone.errors import FailedError, InputError
 from hone.files import content_hash
 from hone.task.render import Example, Renderer
 from hone.task.spec import Overlong
+from hone.wording import counted
 
 STEP = "tokens-1"
 SHOWN = 3

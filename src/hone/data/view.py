@@ -17,13 +17,13 @@ from hone.data.guessing import guess_label, guess_texts
 from hone.data.parts import Joined, Of
 from hone.data.rows import NOT_SHOWN, Bad, Row, canonical
 from hone.data.table import TextRow
-from hone.data.wording import counted
 from hone.errors import InputError, nearest
 from hone.task.conversation import form_of
 from hone.task.render import prompt_text, reference
 from hone.task.spec import Task
 from hone.task.templates import columns as template_columns
 from hone.task.templates import fill
+from hone.wording import counted
 
 BETWEEN = "\n\n"
 BETWEEN_VALUES = "\n"

@@ -1,10 +1,6 @@
-"""Counts and texts in sentences."""
+"""Texts in sentences."""
 
 from __future__ import annotations
-
-from hone.wording import counted
-
-__all__ = ["counted", "shortened"]
 
 
 def shortened(text: str, most_chars: int) -> str:

@@ -150,7 +150,7 @@ def training_memory(model: Model, recipe: Recipe, batch: MicroBatch, *, on_cpu: 
     passing = passing_bytes(size, tokens, fused=fused, supervised=supervised, precision=recipe.precision)
     update = update_bytes(size, recipe)
     # The output matrix's gradient is made on the way forward, the others on the way back.
-    late = max(0, 4 * (count(size.trained(recipe.freeze).values()) - size.output_values))
+    late = max(0, 4 * (count(size.trained(recipe.freeze).values()) - size.output_values)) / shards
     several = recipe.accumulate > 1
     moving = coming_and_going(activations + passing, update, late, accumulated=several, on_cpu=on_cpu)
     again = "; layers are computed again" if recipe.gradient_checkpointing else ""

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hone.model.fused import AttentionPlan, Group, attention_half, feed_forward_half, rms_norm
+from hone.model.fused_sizes import MOST_WANTED
 
 ARCHITECTURES = frozenset({"llama", "qwen3"})
 KNOWN_CLASSES = (
@@ -37,8 +38,6 @@ KNOWN_CLASSES = (
 """Where the classes of a decoder's parts may come from."""
 WASTE = 0.02
 """Share of padding from which a batch is computed without it: below, the moving costs more."""
-MOST_WANTED = 0.9
-"""Share of the tokens from which all of them go through the whole last layer: choosing costs as much then."""
 FITS = 0.6
 """Documents attend side by side when the shortest has at least this share of the longest one's tokens."""
 

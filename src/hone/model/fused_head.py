@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from hone.model.memory import LEAST_PIECE_ROWS, PIECE_LOGITS
+from hone.model.fused_sizes import piece_rows
 
 
 def head_loss(
@@ -48,9 +48,9 @@ class _HeadLoss(torch.autograd.Function):
         d_hidden = torch.zeros_like(hidden) if need_hidden else None
         d_weight = torch.zeros_like(weight) if need_weight else None
         total = hidden.new_zeros(())
-        piece_rows = max(LEAST_PIECE_ROWS, PIECE_LOGITS // weight.size(0))
-        for begin in range(0, len(rows), piece_rows):
-            piece, answers = rows[begin : begin + piece_rows], targets[begin : begin + piece_rows]
+        most = piece_rows(weight.size(0))
+        for begin in range(0, len(rows), most):
+            piece, answers = rows[begin : begin + most], targets[begin : begin + most]
             states = hidden.index_select(0, piece)
             logits = states @ weight.T
             total += _cross_entropy_in_place(logits, answers, smoothing, differentiate)
@@ -58,6 +58,7 @@ class _HeadLoss(torch.autograd.Function):
                 d_weight.addmm_(logits.T, states)
             if d_hidden is not None:
                 d_hidden.index_copy_(0, piece, logits @ weight)
+            del logits  # or the next piece's stand beside them
         ctx.save_for_backward(d_hidden, d_weight)
         return total
 

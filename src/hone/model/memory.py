@@ -12,15 +12,10 @@ from __future__ import annotations
 from collections import Counter
 from math import prod
 
+from hone.model.fused_sizes import MOST_WANTED, piece_rows
 from hone.model.sizes import DROPOUT_MATRICES, Kept, Size, Tensors, count
 from hone.task.recipe import Recipe
 
-MOST_WANTED = 0.9
-"""Share of the tokens that predict something, from which all go through the last layer (:mod:`hone.model.faster`)."""
-PIECE_LOGITS = 1 << 18
-LEAST_PIECE_ROWS = 256
-"""Logits that :mod:`hone.model.fused_head` holds at once (1 MB), and rows at least: products of fewer are slower, and
-the gradient of the output matrix is read and written once a piece."""
 HOLES = 1.25
 """What glibc's heap takes for what a forward and backward pass keeps and makes, over its bytes: places that are freed
 are not filled to the last one. Measured 1.18 to 1.34 for models of 0.5 to 30 million parameters."""
@@ -104,7 +99,7 @@ def activation_bytes(
     layers = size.layers * size.hidden + layer if checkpointing else size.layers * layer
     layers -= layer - _last_layer(size, supervised) if fused else 0.0
     predicting = rows if size.per_row else tokens * supervised
-    piece = min(predicting, max(LEAST_PIECE_ROWS, PIECE_LOGITS // size.outputs))
+    piece = min(predicting, piece_rows(size.outputs))
     logits = size.outputs * (piece if fused else 2 * predicting)
     return round(tokens * layers * (2 if precision == "bf16-mixed" else 4) + 4 * logits)
 

@@ -19,7 +19,7 @@ from hone.solving.defaults import MOST_EPOCHS, Rate
 from hone.solving.propose import Proposal, proposals
 from hone.solving.race import Entry, Race
 from hone.sweep.halving import Report, halve, rung_steps
-from hone.task.recipe import Recipe
+from hone.task.recipe import Recipe, of_length
 
 RUNGS = 3
 MOST_CHILDREN = (8, 4, 2)
@@ -119,7 +119,7 @@ def _untried(race: Race, parent: Recipe, report: AttemptReport, rate: Rate, over
 
 def _entry(race: Race, proposal: Proposal, parent: Recipe, record: dict[str, Any]) -> dict[str, Any]:
     child = proposal.recipe(parent)
-    child = child.child(threads=1, eval_every=max(1, child.steps // 4))
+    child = child.child(threads=1, eval_every=of_length(child.steps)["eval_every"])
     taken = {item["name"] for item in race.state.attempts}
     names = [proposal.name, *(f"{proposal.name}-{number}" for number in range(2, len(taken) + 3))]
     return {

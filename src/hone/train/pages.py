@@ -15,7 +15,8 @@ from collections.abc import Iterator
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
 KEPT_BYTES = 1 << 30
-"""So much may lie free at the end of the heap, and so large may a block on it be."""
+"""So much may lie free at the end of the heap, and so large may a block on it be where the library takes that: its
+manual page allows 32 MB."""
 DYNAMIC_MMAP_BYTES = 32 << 20
 """Where glibc's own thresholds end up in a process that has freed a large block; they cannot be made to move again."""
 
@@ -27,7 +28,10 @@ def kept_pages() -> Iterator[None]:
     if library is None:
         yield
         return
-    library.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
+    # A library that refuses leaves its thresholds moving, and any other call would stop them where they are: too low.
+    if not any(library.mallopt(M_MMAP_THRESHOLD, most) for most in (KEPT_BYTES, DYNAMIC_MMAP_BYTES)):
+        yield
+        return
     library.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
     try:
         yield

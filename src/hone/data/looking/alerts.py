@@ -16,7 +16,7 @@ from hone.data.looking.figures import LookOptions
 from hone.data.looking.markup import file_name, percent
 from hone.data.looking.sampling import Estimate, at_most, repeats, share, told_rows
 from hone.data.pii.find import KINDS
-from hone.data.wording import counted
+from hone.wording import counted
 
 Alert = dict[str, Any]
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from hone.data.looking.markup import fold, interval_told, number, percent, short, tag, text
-from hone.data.wording import counted
+from hone.wording import counted
 
 Json = Mapping[str, Any]
 WIDTH, HEIGHT = 520, 182

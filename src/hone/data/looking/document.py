@@ -24,7 +24,7 @@ from hone.data.looking.searched import searched
 from hone.data.looking.spoken_of import bias
 from hone.data.measure import Measured, OnProgress
 from hone.data.rules import Decisions, Rule
-from hone.data.wording import counted
+from hone.wording import counted
 
 SCHEMA = "hone.look/1"
 """Raised when a key of the document changes its meaning."""

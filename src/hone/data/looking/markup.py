@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from hone.data.wording import counted
+from hone.wording import counted
 
 Json = Mapping[str, Any]
 Row = Sequence[str]

@@ -24,7 +24,7 @@ from hone.data.looking.markup import (
     tag,
     text,
 )
-from hone.data.wording import counted
+from hone.wording import counted
 
 Json = Mapping[str, Any]
 

@@ -19,7 +19,7 @@ from hone.data.looking.markup import (
     tag,
     text,
 )
-from hone.data.wording import counted
+from hone.wording import counted
 
 Json = Mapping[str, Any]
 _TITLES = {"exact": "Exact, case and punctuation aside", "near": "Nearly the same"}

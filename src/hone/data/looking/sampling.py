@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from hone.data.split import position
-from hone.data.wording import counted
 from hone.task.scores import Z_95, wilson
+from hone.wording import counted
 
 UNKNOWN = math.nan
 CONSTANT = "not estimated: constant in the sample"

@@ -9,9 +9,9 @@ from itertools import takewhile
 from pathlib import Path
 
 from hone.data.patch_record import FILE as PATCHES
-from hone.data.wording import counted
 from hone.lab.bookkeeping import ARTIFACTS_PATH, READINGS_PATH
 from hone.lab.record import HEADER
+from hone.wording import counted
 
 _CACHE = ".hone"
 _TASK = "hone.yaml"

@@ -13,7 +13,7 @@ from hone.data.readers.opening import BLOCK_BYTES, LONGEST_ROW_BYTES, DataFile, 
 from hone.data.readers.progress import Progress
 from hone.data.readers.utf8 import decode, to_text
 from hone.data.rows import Bad, Row
-from hone.data.wording import counted
+from hone.wording import counted
 
 SECTION_CHARS = 2_000
 LONGEST_SECTION_CHARS = 8_000
