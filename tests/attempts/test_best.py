@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 
 import hone
-from hone.attempts import concluding, judging, rationing
+from hone.attempts import judging, last_scoring, rationing
+from hone.attempts.carrying import carry_out
+from hone.data.prepare import prepare
+from hone.data.task_file import load_task
 from hone.evaluate.scoring import Evaluation
+from hone.lab.lab import Lab
 from hone.task.recipe import Recipe
 from hone.task.scores import Score
 
@@ -36,7 +40,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, subset: list[float], all_rows: lis
         return Evaluation(metric=score.name, scores={score.name: score}, n=len(rows), seconds=0.0, answers=())
 
     monkeypatch.setattr(judging, "score_model", score_model)
-    monkeypatch.setattr(concluding, "score_model", score_model)
+    monkeypatch.setattr(last_scoring, "score_model", score_model)
     return asked
 
 
@@ -75,12 +79,62 @@ def test_what_leads_on_some_rows_is_scored_on_all_and_that_decides(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rationing, "SHARE", 1e9)
-    asked = scripted(monkeypatch, [0.9, 0.2, 0.3, 0.1], [0.25, 0.15, 0.25])
+    asked = scripted(monkeypatch, [0.9, 0.2, 0.3, 0.1], [0.25, 0.15])
     lines: list[str] = []
     report = hone.attempt(folder, TINY, say=lines.append)
     rows = max(asked)
     assert rows > 12
-    assert asked == [8, 12, rows, 12, rows, 12, rows]
+    assert asked == [8, 12, rows, 12, rows, 12], "and what was scored on all of them is not scored again at the end"
+    assert report.score is not None
+    assert report.score.mean == 0.25
     assert kept(folder) == ["best-00000002"]
     assert any(f"step 2, the best of 3 evaluations by accuracy on all {rows} rows (0.25" in line for line in lines)
     assert len(report.chosen_on_dev) == 1
+
+
+def test_the_score_of_an_earlier_evaluation_on_all_of_dev_is_that_of_the_kept_weights(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = scripted(monkeypatch, [0.1], [0.9, 0.2, 0.3])
+    report = hone.attempt(folder, TINY.child(eval_rows=10_000))
+    rows = max(asked)
+    assert asked == [8, rows, rows, rows], "and none of them again at the end"
+    assert kept(folder) == ["best-00000002"]
+    assert report.score is not None
+    assert report.score.mean == 0.9
+    assert report.dev_loss is not None
+    losses = {row["step"]: row["dev_loss"] for row in Lab(folder).run(1).metrics() if "dev_loss" in row}
+    assert report.dev_loss == losses[2]
+
+
+def test_weights_that_nobody_judged_get_no_score_of_those_before(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time is up before the first evaluation of a base's training: its last weights are kept, and scored."""
+    with monkeypatch.context() as patch:
+        scripted(patch, [0.1] * 4, [0.1])
+        base = hone.attempt(folder, TINY).model
+    asked = scripted(monkeypatch, [], [0.9, 0.4])
+    task = load_task(folder)
+    data = prepare(task, folder, folder / ".hone" / "cache", lambda line: None)
+    recipe = Recipe(base=str(base), **COMMON).child(data=data.id, eval_rows=10_000, eval_every=6)
+    run = Lab(folder).new_run(recipe, task.name, data.id)
+    steps: list[int] = []
+
+    def note(event: dict[str, Any]) -> None:
+        if event["kind"] == "step":
+            steps.append(event["step"])
+
+    report = carry_out(
+        run,
+        task,
+        data,
+        recipe,
+        folder / ".hone" / "cache",
+        on_event=note,
+        should_stop=lambda: bool(steps),
+        time_is_up=lambda: True,
+    )
+    assert (report.status, len(asked)) == ("stopped", 2)
+    assert report.score is not None
+    assert report.score.mean == 0.4, "0.9 was that of the base"
+    assert report.distance is not None
+    assert report.distance["relative"] > 0

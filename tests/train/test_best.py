@@ -84,6 +84,17 @@ def test_only_who_leads_is_asked_for_more_rows_and_they_decide(tmp_path: Path) -
     assert Evaluated.from_json(result.best.to_json()) == result.best
 
 
+def test_who_judged_is_told_of_each_that_becomes_the_best_and_of_no_other(tmp_path: Path) -> None:
+    told: list[int] = []
+    evaluate, _ = judged([0.1, 0.5, 0.7, 0.2, 0.6, 0.6], [0.1, 0.6, 0.4, 9.0, 0.7, 9.0])
+
+    def telling(module: nn.Module, step: int) -> Judgement:
+        return replace(evaluate(module, step), on_kept=lambda: told.append(step))
+
+    small_fit(tmp_path, EACH, evaluate=telling)
+    assert told == [0, 2, 8]
+
+
 def test_an_evaluation_read_again_is_the_same_also_where_its_loss_is_no_number() -> None:
     for loss in (2.5, math.nan, math.inf):
         one = Evaluated(step=4, score=score(math.nan if math.isnan(loss) else 0.5), numbers={"dev_loss": loss})
@@ -127,18 +138,23 @@ def test_the_best_stays_when_its_step_is_undone_and_the_record_says_so(tmp_path:
     recipe = EACH.child(on_spike="rewind")
     first, second = judged([0.1, 0.2, 0.3, 0.9, 0.5, 0.6])[0], judged([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])[0]
     gone: list[int] = []
+    kept: list[float] = []
 
     def evaluate(module: nn.Module, step: int) -> Judgement:
+        found: Judgement
         if step == 6 and not gone:
             gone.append(step)
             shutil.rmtree(tmp_path / "checkpoints" / "step-00000006")
-            return first(module, step)  # type: ignore[no-any-return]
-        return second(module, step)  # type: ignore[no-any-return]
+            found = first(module, step)
+        else:
+            found = second(module, step)
+        return replace(found, on_kept=lambda: kept.append(found.score.mean))
 
     watcher = Planted(cursor_of(8, recipe))
     _, paused = small_fit(tmp_path, recipe, evaluate=evaluate, watchers=[watcher], until_step=8)
     _, result = small_fit(tmp_path, recipe, evaluate=evaluate, watchers=[watcher])
     assert result.passed_over[0].back_to == 4
+    assert kept == [0.1, 0.2, 0.3, 0.9], "who judged is told of nothing else behind it"
     for one in (paused, result):
         assert one.best is not None
         assert (one.best.step, one.best.score, one.best.undone) == (6, score(0.9), True)

@@ -22,6 +22,7 @@ from hone.attempts.cadence import (
     cadence_line,
     confirms,
     last_scoring_s,
+    planned_scoring_s,
 )
 from hone.attempts.calibrate import Judging, Speed, bench_of, judging_of, speed_of
 from hone.hardware import accelerator
@@ -339,12 +340,10 @@ def _values(
     }
     recipe = recipe.child(**{key: value for key, value in changes.items() if key not in order["kept"]})
     loss_share = chosen.loss_share(judging)
-    # What is judged on all rows is not scored again, where the last weights are the best.
-    scoring_s = 0.0 if recipe.eval_rows >= judging.rows else last_scoring_s(judging, order["box_s"])
     return {
         "recipe": recipe.model_dump(mode="json"),
         "judging_s": judging.seconds(recipe.eval_rows, loss_share=loss_share),
-        "scoring_s": scoring_s,
+        "scoring_s": planned_scoring_s(recipe, judging, order["box_s"]),
         "after_s": after_s,
         "fixed_s": judging.fixed_s + loss_share * judging.loss_s,
         "loss_share": loss_share,

@@ -237,12 +237,14 @@ class Plan:
         return cls(**{**values, "recipe": Recipe.model_validate(values["recipe"])})
 
     def times(self, started: float) -> dict[str, Any]:
-        """What makes the :class:`Box` of a call that began at ``started``."""
-        return {
-            "ends": started + self.seconds - self.used_s,
-            "seconds": self.seconds,
-            **{key: getattr(self, key) for key in MEASURED},
-        }
+        """What makes the :class:`Box` of a call that began at ``started``.
+
+        A call that goes on may keep weights that an earlier one judged: they are scored anew, and that has its time.
+        """
+        values = {key: getattr(self, key) for key in MEASURED}
+        if self.used_s and not self.scoring_s:
+            values["scoring_s"] = self.judging_s
+        return {"ends": started + self.seconds - self.used_s, "seconds": self.seconds, **values}
 
 
 MEASURED = ("judging_s", "scoring_s", "after_s", "fixed_s", "step_s", "loss_share", "first", "first_s")

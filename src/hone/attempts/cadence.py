@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from hone.attempts.calibrate import Judging
 from hone.attempts.judging import UNTRAINED_ROWS
+from hone.task.recipe import Recipe
 
 EVALUATION_SHARE = 0.10
 EVALUATION_SHARE_LEFT = 0.25
@@ -64,6 +65,15 @@ CADENCES = (
 def last_scoring_s(judging: Judging, box_s: float) -> float:
     """Seconds that are kept for the last scoring."""
     return min(judging.seconds(judging.rows), SCORING_SHARE * box_s)
+
+
+def planned_scoring_s(recipe: Recipe, judging: Judging, box_s: float) -> float:
+    """Seconds that a plan keeps for the last scoring: none where each evaluation is on all of dev and stands for it.
+
+    A classifier's does not: it is calibrated behind the last one, and scored as it is kept.
+    """
+    stands = recipe.eval_rows >= judging.rows and recipe.objective != "classify-sequence"
+    return 0.0 if stands else last_scoring_s(judging, box_s)
 
 
 def cadence(judging: Judging, box_s: float, *, scratch: bool = True, left_s: float | None = None) -> Cadence:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from hone.attempts.before import Start
 from hone.attempts.bench import Bench, Say
-from hone.attempts.boxed import Box
 from hone.attempts.encoding import calibrate_on_dev
-from hone.attempts.judging import Written, dev_loss, score_model
-from hone.attempts.rationing import writes
+from hone.attempts.last_scoring import last_scoring
 from hone.attempts.report import AttemptReport
 from hone.attempts.saving import save_model
-from hone.attempts.timed_judging import TimedJudge, stage
+from hone.attempts.timed_judging import OnEvent, TimedJudge, stage
 from hone.lab.run import Run
 from hone.wording import counted
 
@@ -23,12 +19,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from hone.evaluate.calibration import Calibration
-    from hone.evaluate.scoring import Evaluation
-    from hone.train.records import FitResult
+    from hone.train.records import Evaluated, FitResult
 
-OnEvent = Callable[[dict[str, Any]], None]
-WORTH_IT, CAREFUL = 0.4, 0.8
-"""More rows are scored where at least so much of the time of those before is left; and how much of it they may take."""
 FLATTERED = (
     "the score on dev flatters a little, as these were chosen on rows of it: {}; rows on which nothing was chosen, "
     "such as a test set, tell without"
@@ -69,15 +61,17 @@ def conclude(
         loss = last.numbers.get("dev_loss") if last else None
         score = last.score if last else None
         return AttemptReport(**common, score=score, dev_loss=loss, peak_rss_bytes=peak_rss_bytes())
-    if line := _load_best(model, result, bench.recipe.base):
+    loaded = _load_best(model, result)
+    if loaded and (line := _worse_line(result, bench.recipe.base)):
         say(line)
     on_event(stage("calibrating on dev and saving"))
     calibration = calibrate_on_dev(bench, model, say)
     save_model(bench, model, run.model, calibration)
     if chosen := _chosen_on_dev(bench, result, calibration):
         say(FLATTERED.format("; ".join(chosen)))
-    kept_step = result.best.step if result.best is not None and not result.best.undone and calibration is None else None
-    evaluation, loss = _last_scoring(bench, model, timed, kept_step, say, on_event)
+    # What was measured on the way is of other weights where the last are kept, and of other answers once calibrated.
+    known = timed.judge.best if loaded and calibration is None else None
+    evaluation, loss = last_scoring(bench, model, timed, known, say, on_event)
     for note in evaluation.notes:
         say(f"scored: {note}")
     # What a paired comparison needs: the metric on each row, aligned with the dev rows (or windows of them).
@@ -115,59 +109,6 @@ def _chosen_on_dev(bench: Bench, result: FitResult, calibration: Calibration | N
     if calibration is not None and bench.task.kind == "multi-label":
         chosen.append(f"the threshold {calibration.threshold:.2f}")
     return chosen
-
-
-def _last_scoring(
-    bench: Bench,
-    model: nn.Module,
-    timed: TimedJudge,
-    kept_step: int | None,
-    say: Say,
-    on_event: OnEvent,
-) -> tuple[Evaluation, float]:
-    """The kept weights scored on all of dev and their loss there; in a box on as many rows as there is time for.
-
-    What was measured on the way is taken where it was on these weights, those of ``kept_step``, and on as many rows.
-    """
-    rows, judge, box = bench.data.dev, timed.judge, timed.box
-    known = judge.last if judge.last is not None and judge.last.step == kept_step else None
-    on_the_way = len(judge.rows_at(kept_step)) if known is not None and kept_step is not None else 0
-    count = len(rows) if box is None else box.affords(len(rows), min(len(rows), bench.recipe.eval_rows))
-    if judge.on_all is not None and judge.on_all[0] == kept_step:
-        evaluation = judge.on_all[1]
-    elif known is not None and count <= on_the_way:
-        evaluation, count = known.evaluation, on_the_way
-    else:
-        on_event(stage(f"scoring on {count:,} dev rows", timed.expected_s(count, whole_loss=known is None)))
-        written = Written() if known is None else known.written
-        evaluation, count = _scored(bench, model, box, written, count, count - on_the_way)
-    if count < len(rows):
-        say(f"scored on {count:,} of {len(rows):,} dev rows: the box has no time for more")
-    if known is not None and (known.loss_rows == len(bench.dev) or count < len(rows)):
-        return evaluation, known.loss
-    return evaluation, dev_loss(model, bench.dev)
-
-
-def _scored(
-    bench: Bench, model: nn.Module, box: Box | None, written: Written, count: int, new: int
-) -> tuple[Evaluation, int]:
-    """So many dev rows scored, and in a box more of them as long as there is time; with how many there were.
-
-    ``new`` of them are not in ``written``. Only answers that were written are not computed again with more rows.
-    """
-    rows = bench.data.dev
-    while True:
-        begin = time.monotonic()
-        evaluation = score_model(bench, model, rows[:count], written)
-        took = time.monotonic() - begin
-        if box is None or count == len(rows) or not writes(bench):
-            return evaluation, count
-        left = box.scoring_left_s()
-        if left < WORTH_IT * took:
-            return evaluation, count
-        new = max(1, int(new * min(3.0, CAREFUL * left / max(1e-9, took))))
-        new = min(new, len(rows) - count)
-        count += new
 
 
 def _common(run: Run, bench: Bench, result: FitResult, start: Start) -> dict[str, Any]:
@@ -227,16 +168,21 @@ def _recent_loss(run: Run, last: float | None, steps: int = 10) -> float | None:
     return sum(losses) / len(losses) if losses else last
 
 
-def _load_best(model: nn.Module, result: FitResult, base: str) -> str:
-    """Put the best weights into the model; a sentence where they are those that the training began with."""
+def _load_best(model: nn.Module, result: FitResult) -> bool:
+    """Put the best weights into the model; whether they are there now, as otherwise the last ones are kept."""
     best = result.best
-    trained = [item for item in result.evaluations if item.step > 0]
     # Nothing was judged after step 0 where the time was up early: the last weights are the better guess then.
-    if result.best_weights is None or (best is not None and best.step == 0 < result.step and not trained):
-        return ""
+    if result.best_weights is None or (best is not None and best.step == 0 < result.step and not _trained(result)):
+        return False
     from hone.train.checkpoints import load_weights
 
     load_weights(model, result.best_weights)
+    return True
+
+
+def _worse_line(result: FitResult, base: str) -> str:
+    """A sentence where the best weights are those that the training began with, else empty."""
+    best, trained = result.best, _trained(result)
     if best is None or best.step > 0 or not trained:
         return ""
     last = trained[-1]
@@ -245,3 +191,8 @@ def _load_best(model: nn.Module, result: FitResult, base: str) -> str:
         f"0; none of the {counted(len(trained), 'evaluation')} behind it was as good, the last one, at step "
         f"{last.step:,}, had {last.score.mean:.4g}; a lower learning_rate or fewer steps may help"
     )
+
+
+def _trained(result: FitResult) -> list[Evaluated]:
+    """The evaluations behind the first step."""
+    return [item for item in result.evaluations if item.step > 0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from hone.attempts.bench import Bench
@@ -119,6 +119,8 @@ class Judged:
     loss_s: float
     metric_s: float
     written: Written
+    on_all: Evaluation | None = None
+    """On all of dev, where it led and was confirmed there."""
 
 
 class Judge:
@@ -132,8 +134,8 @@ class Judge:
         self.rows = list(bench.data.dev[: bench.recipe.eval_rows])
         self.last: Judged | None = None
         """The last evaluation of this call."""
-        self.on_all: tuple[int, Evaluation] | None = None
-        """The last one on all of dev, with its step."""
+        self.best: Judged | None = None
+        """That of the weights which are kept as the best; None where no evaluation of this call is."""
 
     def rows_at(self, step: int) -> list[Row]:
         """The dev rows that are scored after so many steps."""
@@ -151,7 +153,7 @@ class Judge:
         read = time.monotonic()
         written = Written()
         evaluation = score_model(self.bench, model, rows, written)
-        self.last = Judged(
+        self.last = judged = Judged(
             step=step,
             evaluation=evaluation,
             loss=loss,
@@ -166,16 +168,23 @@ class Judge:
         for sample in self._samples(model, evaluation):
             self.run.sample(step, **sample)
         self.on_event({"kind": "evaluated", "step": step, "dev_loss": loss, "score": score.to_json()})
-        confirm = functools.partial(self._on_all, model, step) if self.ration.confirms else None
-        return Judgement(score=score, numbers={"dev_loss": loss}, candidate=not self._untrained(step), confirm=confirm)
+        return Judgement(
+            score=score,
+            numbers={"dev_loss": loss},
+            candidate=not self._untrained(step),
+            confirm=functools.partial(self._on_all, model, judged) if self.ration.confirms else None,
+            on_kept=self._keep,
+        )
 
-    def _on_all(self, model: nn.Module, step: int) -> Score:
+    def _on_all(self, model: nn.Module, judged: Judged) -> Score:
         """The task's metric on all of dev, for a candidate to best."""
-        written = self.last.written if self.last is not None else None
-        evaluation = score_model(self.bench, model, self.bench.data.dev, written)
-        self.on_all, found = (step, evaluation), evaluation.score
-        self.run.log(step, **{f"dev_all_{found.name}": found.mean})
+        evaluation = score_model(self.bench, model, self.bench.data.dev, judged.written)
+        self.last, found = replace(judged, on_all=evaluation), evaluation.score
+        self.run.log(judged.step, **{f"dev_all_{found.name}": found.mean})
         return found
+
+    def _keep(self) -> None:
+        self.best = self.last
 
     def _samples(self, model: nn.Module, evaluation: Evaluation) -> list[dict[str, Any]]:
         """A few dev prompts with what the model answers; a language model continues the beginnings of documents."""

@@ -77,6 +77,7 @@ class Keeper:
         self.evaluations: list[Evaluated] = []
         self.best: Evaluated | None = None
         self.best_weights: Path | None = None
+        self._on_kept: Callable[[], None] | None = None
 
     def restore(self) -> Progress:
         """Put the run back into the newest whole state; the counters, at zero when there is none.
@@ -199,6 +200,8 @@ class Keeper:
             self.evaluations.append(evaluated)
             if better:
                 self._keep_best(evaluated, step, model)
+                if self._on_kept is not None:
+                    self._on_kept()
         if self._fabric.is_global_zero:
             self._checkpoints.save_evaluations(self.evaluations)
         return evaluated
@@ -271,6 +274,7 @@ class Keeper:
                 judgement = evaluate(model, step)
                 if judgement is None:
                     return None
+                self._on_kept = judgement.on_kept
                 found = Evaluated(
                     step=step,
                     score=judgement.score,

@@ -47,6 +47,8 @@ class Judgement:
     """Whether these weights may be kept as the best; the score of one that may not is on record alone."""
     confirm: Callable[[], Score] | None = None
     """Gives the score on more rows; called only where ``score`` is ahead of the best so far, and it decides then."""
+    on_kept: Callable[[], None] | None = None
+    """Called, in the first process, once these weights are on the disk as the best."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
