@@ -11,7 +11,6 @@ from typing import Any
 
 from small_runs import RECIPE, Outcome, Rank, judge, outcome, small_fit
 
-from hone.task.recipe import Recipe
 from hone.train import checkpoints, keeping, launch, state
 from hone.train.records import StepRecord
 
@@ -90,18 +89,13 @@ def die() -> None:
 # On two processes, as whole copies and as shards.
 
 
-def recipe_of_two(strategy: str) -> Recipe:
-    """A run that every kill of a test leaves something to do of."""
-    return LONG.child(processes=2, strategy=strategy, steps=45, eval_every=6)
-
-
-def fit_long_rank(rank: int, folder: str, strategy: str, killed: int | None, act: int) -> Outcome:
+def fit_long_rank(rank: int, folder: str, strategy: str, steps: int, killed: int | None, act: int) -> Outcome:
     """One of two processes; the one that is to be killed dies in the ``act``-th act of its part in saving."""
     if rank == killed == 0:
         _die_among_files(act)
     elif rank == killed:
         _die_beside_files(act)
-    recipe = recipe_of_two(strategy)
+    recipe = LONG.child(processes=2, strategy=strategy, steps=steps, eval_every=6)
     return outcome(small_fit(Path(folder), recipe, save_every=SAVE_EVERY, evaluate=judge))
 
 
@@ -113,6 +107,6 @@ def _die_beside_files(act: int) -> None:
     state.whole = counted(state.whole)
 
 
-def long_two(folder: str, strategy: str, killed: int | None = None, act: int = 0) -> list[Outcome]:
+def long_two(folder: str, strategy: str, steps: int, killed: int | None = None, act: int = 0) -> list[Outcome]:
     """:func:`fit_long_rank` in both."""
-    return launch.run(Rank(fit_long_rank, folder, strategy, killed, act), 2, start="fork")
+    return launch.run(Rank(fit_long_rank, folder, strategy, steps, killed, act), 2, start="fork")
