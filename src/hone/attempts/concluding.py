@@ -61,9 +61,7 @@ def conclude(
         loss = last.numbers.get("dev_loss") if last else None
         score = last.score if last else None
         return AttemptReport(**common, score=score, dev_loss=loss, peak_rss_bytes=peak_rss_bytes())
-    loaded = _load_best(model, result)
-    if loaded and (line := _worse_line(result, bench.recipe.base)):
-        say(line)
+    loaded = _load_best(model, result, bench.recipe.base, say)
     on_event(stage("calibrating on dev and saving"))
     calibration = calibrate_on_dev(bench, model, say)
     save_model(bench, model, run.model, calibration)
@@ -168,7 +166,7 @@ def _recent_loss(run: Run, last: float | None, steps: int = 10) -> float | None:
     return sum(losses) / len(losses) if losses else last
 
 
-def _load_best(model: nn.Module, result: FitResult) -> bool:
+def _load_best(model: nn.Module, result: FitResult, base: str, say: Say) -> bool:
     """Put the best weights into the model; whether they are there now, as otherwise the last ones are kept."""
     best = result.best
     # Nothing was judged after step 0 where the time was up early: the last weights are the better guess then.
@@ -177,6 +175,8 @@ def _load_best(model: nn.Module, result: FitResult) -> bool:
     from hone.train.checkpoints import load_weights
 
     load_weights(model, result.best_weights)
+    if line := _worse_line(result, base):
+        say(line)
     return True
 
 
