@@ -148,6 +148,10 @@ class BatchSource:
         """The step of an epoch that computes on the most tokens, padding included: its first one."""
         return self._epoch(epoch).step(0)
 
+    def num_rows(self, epoch: int = 0) -> int:
+        """Rows of an epoch: packed ones where it packs."""
+        return len(self._epoch(epoch).plan.row_lengths)
+
     def longest_rows(self, count: int, epoch: int = 0) -> list[PackedRow]:
         """The longest rows of an epoch, longest first, from the start again where it has fewer."""
         planned = self._epoch(epoch)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
+import math
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -22,7 +23,8 @@ from hone.wording import counted
 GROWTH = 1.05
 """Twice the rows have to give this times the tokens a second, else they are not worth it."""
 REPEATS = 3
-"""Steps that are timed; the fastest counts, for others may use the machine."""
+"""Steps that are timed: others may use the machine, so the middle one of a larger trial is held against the fastest of
+a smaller one."""
 MEMORY_SHARE = 0.8
 """Share of the free memory that a trial may be expected to need: a CPU's system kills who takes more than all."""
 
@@ -36,7 +38,10 @@ class BatchTrial:
     """Tokens of the micro-batch, padding included."""
     seconds: float
     """Of the fastest step."""
+    middle_seconds: float
+    """Of the middle one: with noise it is longer."""
     tokens_per_second: float
+    """By the fastest step."""
     peak_bytes: int
     """Memory on top of model and optimizer as they were before."""
 
@@ -59,9 +64,11 @@ class FoundBatch:
     """Why no larger one was tried."""
     limited_by_memory: bool
     enough_rows: int | None
-    """The smallest rows whose double gives less than 5 % more tokens a second; None while it was still growing."""
+    """The smallest rows behind which no doubling gives 5 % more tokens a second; None while it was still growing."""
+    own_rows: int
+    """Rows of a micro-batch of the recipe as it is."""
     suggestion: dict[str, int]
-    """Keys of the recipe with the values to set."""
+    """Keys of the recipe with the values to set; empty where its own rows fit and are as fast."""
 
     def lines(self) -> list[str]:
         """What follows from the trials, for a person; they themselves were said as they were made."""
@@ -71,8 +78,14 @@ class FoundBatch:
         if self.enough_rows is None:
             lines.append(f"tokens/s were still growing at {counted(self.largest_rows, 'row')}")
         else:
-            lines.append(f"from {counted(self.enough_rows, 'row')} on, twice as many give less than 5 % more tokens/s")
-        return [*lines, "suggested: " + " ".join(f"{key}={value}" for key, value in self.suggestion.items())]
+            lines.append(
+                f"from {counted(self.enough_rows, 'row')} on, a doubling gives less than 5 % more tokens/s beyond noise"
+            )
+        own = f"the recipe's own {counted(self.own_rows, 'row')} in a micro-batch"
+        if not self.suggestion:
+            return [*lines, f"{own} fit and are as fast: nothing to change"]
+        suggested = "suggested: " + " ".join(f"{key}={value}" for key, value in self.suggestion.items())
+        return [*lines, f"{suggested} (instead of {own}); another batch wants another rate: --find rate with it set"]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -101,7 +114,7 @@ def find_batch(
         recipe: optimizer, precision and frozen parameters.
         objective: what fits the model's outputs by default.
         seconds: no larger trial begins after these, nor one that would end after twice as many.
-        most_rows: no trial is larger.
+        most_rows: no trial is larger, nor larger than an epoch.
         say: takes a line for each trial.
         clock: seconds that pass.
     """
@@ -111,6 +124,7 @@ def find_batch(
         # Optimizers make their state in the first step, which belongs to no number of rows.
         memory = Memory(trial.device)
         rows, stopped, limited = 1, "", False
+        in_epoch = source.num_rows() // recipe.processes
         side_by_side = recipe.processes if trial.device.type == "cpu" else 1  # in the same memory
         while not stopped:
             try:
@@ -127,18 +141,31 @@ def find_batch(
                 stopped, limited = f"{rows:,} would need about {needed / 1e9:,.1f} GB, more than is free", True
             elif rows > most_rows:
                 stopped = f"more than {most_rows:,} were not tried"
+            elif rows > in_epoch:
+                each = f" for each of {recipe.processes} processes" if recipe.processes > 1 else ""
+                stopped = f"the next, {rows:,}, is more than the {counted(in_epoch, 'row')} of an epoch{each}"
             elif (spent := clock() - began) > seconds or spent + 2 * (REPEATS + 1) * trials[-1].seconds > 2 * seconds:
-                stopped = f"more were not tried in {seconds:g} s"
+                stopped = f"no larger one was begun after {spent:,.0f} s (the search has about {seconds:g} s)"
     largest = trials[-1].rows if trials else 0
-    enough = next((a.rows for a, b in itertools.pairwise(trials) if _saturated(a, b)), None)
+    enough = next((trial.rows for at, trial in enumerate(trials[:-1]) if _is_enough(trial, trials[at + 1 :])), None)
+    own = _own_rows(recipe, trials)
     return FoundBatch(
         trials=tuple(trials),
         largest_rows=largest,
         stopped=stopped,
         limited_by_memory=limited,
         enough_rows=enough,
-        suggestion=_suggestion(recipe, trials, enough or largest),
+        own_rows=own,
+        suggestion={} if (enough or largest) <= own <= largest else _suggestion(recipe, trials, enough or largest),
     )
+
+
+def _own_rows(recipe: Recipe, trials: list[BatchTrial]) -> int:
+    """Rows of a micro-batch of the recipe: of so many tokens, as many of the longest rows as they hold."""
+    parts = recipe.processes * recipe.accumulate
+    if recipe.batch_tokens is None:
+        return max(1, recipe.batch_size // parts)
+    return max(1, recipe.batch_tokens // parts // trials[0].tokens) if trials else 0
 
 
 def _suggestion(recipe: Recipe, trials: list[BatchTrial], rows: int) -> dict[str, int]:
@@ -168,6 +195,7 @@ def _measure(trial: Trial, rows: list[PackedRow], memory: Memory, clock: Callabl
         rows=len(rows),
         tokens=tokens,
         seconds=fastest,
+        middle_seconds=statistics.median(times),
         tokens_per_second=tokens / fastest if fastest > 0 else float("inf"),
         peak_bytes=memory.peak_bytes(),
     )
@@ -180,5 +208,10 @@ def _foreseen(trials: list[BatchTrial]) -> float:
     return last.peak_bytes + 2 * max(0, last.peak_bytes - before)
 
 
-def _saturated(trial: BatchTrial, twice: BatchTrial) -> bool:
-    return twice.tokens_per_second < GROWTH * trial.tokens_per_second
+def _is_enough(trial: BatchTrial, larger: list[BatchTrial]) -> bool:
+    """Whether no larger trial computes beyond noise 5 % more tokens a second for each doubling."""
+    return not any(
+        other.tokens / max(1e-9, other.middle_seconds)
+        >= trial.tokens_per_second * GROWTH ** math.log2(other.rows / trial.rows)
+        for other in larger
+    )

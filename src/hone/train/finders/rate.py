@@ -32,6 +32,9 @@ LOST = 0.5
 """The loss has diverged when this share of what was gained is lost again..."""
 RISE = 1.2
 """...or when it is above this times the loss of the beginning..."""
+SHOWN = 12
+"""Rates of the curve that are printed."""
+BAR_WIDTH = 24
 NOISE = 6.0
 """...either by so many standard deviations at least; and it has fallen when it is below the beginning by as many."""
 
@@ -68,10 +71,24 @@ class FoundRate:
         head = f"tried {len(self.points)} learning rates from {low:.2g} to {high:.2g}: "
         end = f"diverged at {self.diverged_at:.2g}" if self.diverged_at else "did not diverge"
         if self.steepest is None:
-            return [head + f"the loss never fell clearly, and {end}; try a lower range, or more steps"]
+            never = f"the loss never fell clearly, and {end}; try a lower range, or more steps"
+            return [*self.curve(), head + never]
         found = head + f"the loss fell steepest at {self.steepest:.2g} and {end}"
         settings = " ".join(f"{key}={value:g}" for key, value in self.suggestion.items())
-        return [found, f"suggested: {settings} (the smaller of the steepest and a tenth of divergence)"]
+        return [*self.curve(), found, f"suggested: {settings} (the smaller of the steepest and a tenth of divergence)"]
+
+    def curve(self) -> list[str]:
+        """The smoothed loss at a dozen rates and at the one where it falls steepest, a line each, with a bar."""
+        at = {round(place) for place in np.linspace(0, len(self.points) - 1, min(SHOWN, len(self.points))).tolist()}
+        at |= {place for place, point in enumerate(self.points) if point.rate == self.steepest}
+        shown = [self.points[place] for place in sorted(at)]
+        low, high = min(point.smoothed for point in shown), max(point.smoothed for point in shown)
+        lines = [f"{'rate':>9}  {'loss':>8}  (smoothed; bars from {low:.4g} to {high:.4g})"]
+        for point in shown:
+            bar = "#" * round(BAR_WIDTH * (point.smoothed - low) / max(1e-12, high - low))
+            mark = "steepest" if point.rate == self.steepest else ""
+            lines.append(f"{point.rate:9.2e}  {point.smoothed:8.4g}  {bar:<{BAR_WIDTH}}  {mark}".rstrip())
+        return lines
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
