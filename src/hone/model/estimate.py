@@ -16,6 +16,7 @@ from hone.model.memory import (
     is_fused,
     moments,
     passing_bytes,
+    piece_bytes,
     update_bytes,
 )
 from hone.model.presets import Shape
@@ -151,8 +152,15 @@ def training_memory(model: Model, recipe: Recipe, batch: MicroBatch, *, on_cpu: 
     update = update_bytes(size, recipe)
     # The output matrix's gradient is made on the way forward, the others on the way back.
     late = max(0, 4 * (count(size.trained(recipe.freeze).values()) - size.output_values)) / shards
-    several = recipe.accumulate > 1
-    moving = coming_and_going(activations + passing, update, late, accumulated=several, on_cpu=on_cpu)
+    moving = coming_and_going(
+        activations + passing,
+        update,
+        late,
+        accumulated=recipe.accumulate > 1,
+        on_cpu=on_cpu,
+        piece=piece_bytes(size, tokens, supervised) if fused else 0.0,
+        matrix=4 * size.output_values if fused else 0.0,
+    )
     again = "; layers are computed again" if recipe.gradient_checkpointing else ""
     terms = [f"activations {activations / 1e6:,.1f} MB{again}", f"their way back {passing / 1e6:,.1f} MB"]
     terms += [f"an update {update / 1e6:,.1f} MB"] if update else []

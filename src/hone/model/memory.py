@@ -22,6 +22,9 @@ are not filled to the last one. Measured 1.18 to 1.34 for models of 0.5 to 30 mi
 ACCUMULATED_HOLES = 1.75
 """The same from the second micro-batch of a step on: the gradients of the first lie in the places that it left, and
 large blocks no longer fit between them. Measured 1.57 at 1 and 1.96 at 5 million parameters."""
+OUTPUT_MATRICES, ACCUMULATED_OUTPUT_MATRICES = 1, 3
+"""Gradients as large as the output matrix that the fused pass makes beside those that are held: the embedding's; from
+the second micro-batch on also the head's own, and the sum of both. Measured for vocabularies up to 65,536."""
 UPDATE_SHARES = (0.5, 1.5)
 """Of the pass's bytes and of the update's: what both take together where the update decides. Muon's working copies are
 larger than most of the freed places; fitted to seven models of 0.15 to 15 million parameters."""
@@ -99,9 +102,13 @@ def activation_bytes(
     layers = size.layers * size.hidden + layer if checkpointing else size.layers * layer
     layers -= layer - _last_layer(size, supervised) if fused else 0.0
     predicting = rows if size.per_row else tokens * supervised
-    piece = min(predicting, piece_rows(size.outputs))
-    logits = size.outputs * (piece if fused else 2 * predicting)
-    return round(tokens * layers * (2 if precision == "bf16-mixed" else 4) + 4 * logits)
+    logits = piece_bytes(size, tokens, supervised) if fused else 8 * size.outputs * predicting
+    return round(tokens * layers * (2 if precision == "bf16-mixed" else 4) + logits)
+
+
+def piece_bytes(size: Size, tokens: int, supervised: float = 1.0) -> float:
+    """Bytes of the logits that the fused head holds at once."""
+    return 4 * size.outputs * min(tokens * supervised, piece_rows(size.outputs))
 
 
 def passing_bytes(size: Size, tokens: int, *, fused: bool, supervised: float = 1.0, precision: str = "32-true") -> int:
@@ -147,7 +154,14 @@ def _orthogonalised(rows: int, columns: int) -> int:
 
 
 def coming_and_going(
-    forward_backward: float, update: float, gradients: float, *, accumulated: bool = False, on_cpu: bool = True
+    forward_backward: float,
+    update: float,
+    gradients: float,
+    *,
+    accumulated: bool = False,
+    on_cpu: bool = True,
+    piece: float = 0.0,
+    matrix: float = 0.0,
 ) -> float:
     """Bytes on top of what is held between updates, gradients included, at the moment where a step takes most.
 
@@ -161,14 +175,16 @@ def coming_and_going(
         gradients: bytes that are held and not there yet when the backward pass begins.
         accumulated: whether a step has several micro-batches.
         on_cpu: whether the C library's heap holds it.
+        piece: of ``forward_backward``, bytes of the fused head's logits: one block, which has no holes.
+        matrix: bytes of the output matrix of a fused pass.
     """
     late = 0.0 if accumulated else gradients
     if not on_cpu:
         return max(forward_backward - late, update)
     of_pass, of_update = UPDATE_SHARES
     beside = of_pass * forward_backward + of_update * update if update else 0.0
-    holes = ACCUMULATED_HOLES if accumulated else HOLES
-    start = holes * forward_backward - late + UPDATE_LEFT * update
+    holes, matrices = (ACCUMULATED_HOLES, ACCUMULATED_OUTPUT_MATRICES) if accumulated else (HOLES, OUTPUT_MATRICES)
+    start = holes * (forward_backward - piece) + piece + matrices * matrix - late + UPDATE_LEFT * update
     return max(start, forward_backward, beside) + SMALL_THINGS
 
 
