@@ -27,7 +27,7 @@ from hone.attempts.cadence import (
 from hone.attempts.calibrate import Judging, Speed, bench_of, judging_of, speed_of
 from hone.hardware import accelerator
 from hone.processes import Channel
-from hone.task.recipe import Recipe
+from hone.task.recipe import Recipe, of_length
 from hone.task.spec import Task
 from hone.wording import counted
 
@@ -333,11 +333,12 @@ def _values(
     steps = max(steps, 2 if recipe.on_spike == "rewind" else 1)
     changes: dict[str, Any] = {
         "steps": steps,
-        "warmup_steps": max(1, min(100, steps // 20)),
-        # The last step is judged in any case; a single evaluation is not to come before it where steps are fast.
-        "eval_every": 2 * steps if chosen.count == 1 else -(-steps // chosen.count),
+        **of_length(steps, chosen.count),
         "eval_rows": max(1, min(chosen.rows, judging.rows)),
     }
+    if chosen.count == 1:
+        # The last step is judged in any case; a single evaluation is not to come before it where steps are fast.
+        changes["eval_every"] = 2 * steps
     recipe = recipe.child(**{key: value for key, value in changes.items() if key not in order["kept"]})
     loss_share = chosen.loss_share(judging)
     return {
