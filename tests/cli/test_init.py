@@ -269,3 +269,24 @@ def test_lists_of_labels_and_entities_are_found_and_their_kind_is_named(here, ca
         capsys, "u", "--data", "rows.jsonl", "--kind", {"tag": "multi-label", "multi-label": "tag"}[kind]
     )
     assert "no column holds lists of" in said
+
+
+def test_kind_metric_and_target_that_are_wrong_are_named_at_once(here, fixtures, capsys):
+    data = ["--data", fixtures / "banking/train.csv"]
+    found = problems(capsys, "t", *data, "--kind", "clasify", "--metric", "acurracy", "--target", "5")
+    assert [problem.split()[0].strip(":") for problem in found] == ["--kind", "--metric", "--target"]
+    assert all("did you mean" in problem for problem in found)
+
+
+def test_data_that_cannot_be_read_is_the_only_problem_of_data(here, capsys):
+    found = problems(capsys, "t", "--data", "nosuch.csv")
+    assert len(found) == 1
+    assert "nosuch.csv" in found[0]
+
+
+def test_rows_that_cannot_be_used_are_named_where_too_few_are_left(here, capsys):
+    (here / "bad.jsonl").write_text('{"text": "one", "label": "a"}\n{"text": \n{"text": "three"}\n')
+    words = ["--kind", "classify", "--input", "text", "--output", "label"]
+    found = problems(capsys, "t", "--data", "bad.jsonl", *words)
+    assert "1 different row is too few" in found[0]
+    assert [any(f"bad.jsonl:{line}" in problem for problem in found) for line in (2, 3)] == [True, True]

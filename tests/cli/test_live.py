@@ -54,3 +54,16 @@ def test_a_score_of_another_step_is_told_as_such_where_it_stays_in_sight() -> No
     row = TableRow(name="a", what="b", score=here, scored_at=3, step=5, steps=12, status="running")
     assert cells(row)[4].endswith(" at 3")
     assert cells(TableRow(name="a", what="b", score=here, scored_at=5, step=5, steps=12))[4].endswith("]")
+
+
+def test_a_long_name_leaves_the_figures_under_their_heads() -> None:
+    from hone.solving.show import TableRow
+
+    out = io.StringIO()
+    lines = PlainLines(out)
+    for name in ("attempt", "base-eval_every-eval_rows-steps"):
+        lines.row(TableRow(name=name, what="one recipe", step=3, steps=12, dev_loss=2.345, status="paused"))
+    head, *rows = out.getvalue().splitlines()
+    for row in rows:
+        assert row.index("3/12") == head.index("steps")
+        assert row.index("2.345") == head.index("dev loss")

@@ -76,6 +76,7 @@ def test_wrong_input_is_told_with_what_to_do(folder, capsys, words, sentences):
         ),
         (["--set", "base=scratch:7m", "--seed", "one", "--minutes", "2", "--set", "schedule=warmup-cosine"], 3),
         (["--set", "preset=nonsense", "--parent", "9", "--minutes", "2", "--steps", "3"], 3),
+        (["--minutes", "-1", "--pause-after", "soon", "--set", "batch_size=0", "--tracker", "foo"], 4),
     ],
 )
 def test_what_the_words_alone_show_is_refused_at_once_before_anything_is_read(

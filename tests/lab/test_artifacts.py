@@ -68,6 +68,6 @@ def test_a_folder_is_hashed_by_names_and_contents(tmp_path):
 def test_what_is_not_there_cannot_be_recorded(lab, artifact):
     with pytest.raises(InputError, match=r"no artifact at .*nothing\.gguf"):
         lab.record_artifact(artifact.with_name("nothing.gguf"), 1)
-    with pytest.raises(InputError, match='no run "5"'):
+    with pytest.raises(InputError, match="no run 5 "):
         lab.record_artifact(artifact, 5)
     assert lab.artifacts() == []

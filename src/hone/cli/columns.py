@@ -30,6 +30,7 @@ from hone.data.rows import Bad, Row
 from hone.errors import InputError
 from hone.task.entities import problem_of
 from hone.task.spec import LISTED
+from hone.wording import counted
 
 LISTS = {
     "multi-label": ("lists of labels", '["billing", "login"]'),
@@ -60,7 +61,7 @@ class Looked:
 
     def count(self) -> str:
         """How many rows were looked at, for people."""
-        return f"{'the first ' if self.more else ''}{len(self.rows):,} rows"
+        return f"{'the first ' if self.more else ''}{counted(len(self.rows), 'row')}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

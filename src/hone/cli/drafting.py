@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import re
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from hone.task.metrics import DEFAULT_METRIC, METRICS
 from hone.task.spec import Kind, Task
 from hone.task.templates import columns as columns_of
 from hone.task.templates import template_problems
+from hone.wording import counted
 
 Ask = Callable[[str, str], str]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -109,7 +111,7 @@ def _usable(desk: _Desk, looked: Looked) -> Looked:
         return looked
     if not rows:
         raise InputError(checker.problems())
-    of = f"{'the first ' if looked.more else ''}{checker.rows:,} rows"
+    of = f"{'the first ' if looked.more else ''}{counted(checker.rows, 'row')}"
     desk.put("bad_rows", "drop", f"{wrong:,} of {of} cannot be used: left out, where error would refuse")
     desk.said += checker.problems()
     return replace(looked, rows=tuple(rows))
@@ -162,6 +164,8 @@ def _kind(desk: _Desk, looked: Looked | None) -> None:
         elif guess is not None and desk.args.yes:
             given, why = guess.value, guess.why
         else:
+            if looked is None and desk.args.data:
+                return  # it follows from the data, which could not be read
             hint = f"; this data looks like {guess.value} ({guess.why})" if guess else ""
             desk.problems.append(f"--kind is missing: one of {', '.join(KINDS)}{hint}")
             return
@@ -272,18 +276,22 @@ def _read_output(text: str, kind: str, looked: Looked) -> Any:
 
 def _metric(desk: _Desk) -> None:
     kind, given = desk.values.get("kind"), desk.args.metric
-    if kind is None:
+    name = given or (DEFAULT_METRIC[kind] if kind is not None else "")
+    if not name:
         return
-    name = given or DEFAULT_METRIC[kind]
     metric = METRICS.get(name)
     if metric is None and "." not in name:
-        known = sorted(key for key, item in METRICS.items() if kind in item.kinds)
+        known = sorted(key for key, item in METRICS.items() if kind is None or kind in item.kinds)
         desk.problems.append(f'--metric "{name}" is not known; {nearest(name, known)}')
+        meant = difflib.get_close_matches(name, known, n=1, cutoff=0.5)  # as the sentence has it
+        metric = METRICS[meant[0]] if meant else None
+        if metric is not None and desk.args.target is not None and (wrong := metric.check_target(desk.args.target)):
+            desk.problems.append(f"--{wrong}")
         return
     if metric is not None:
         target = desk.args.target
-        wrong = [metric.check_kind(kind), None if target is None else metric.check_target(target)]
-        desk.problems += [f"--{problem}" for problem in wrong if problem]
+        faults = [kind and metric.check_kind(kind), None if target is None else metric.check_target(target)]
+        desk.problems += [f"--{problem}" for problem in faults if problem]
     desk.put("metric", name, metric.source if metric else "your own function, mean over rows")
 
 
@@ -293,7 +301,10 @@ def _target(desk: _Desk, looked: Looked) -> None:
         return
     if desk.values["metric"] not in METRICS:
         raise InputError("--target is missing: it cannot be proposed for a metric of your own")
-    found = propose_target(lambda target: _task(desk, target, 256), looked)
+    try:
+        found = propose_target(lambda target: _task(desk, target, 256), looked)
+    except InputError as error:
+        raise InputError([*error.problems, *desk.said]) from None  # rows that cannot be used may be why it lacks some
     desk.put("target", found.value, found.why)
     if desk.ask is not None:
         given = desk.ask(f"target ({found.why})", f"{found.value:g}")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from hone.data.wording import shortened
 from hone.solving.show import Clock, Show, TableRow
 
 PLAIN_EVERY_S = 15.0
@@ -62,7 +63,8 @@ class PlainLines:
         if row.scored_at not in (None, row.step):  # each score stands on the line of its own step
             row = replace(row, score=None, dev_loss=None)
         clock = clock_text(self._clock)
-        self.say("  " + _columns(cells(row)) + (clock and f"  {clock}"))
+        name, *rest = cells(row)
+        self.say("  " + _columns((shortened(name, PLAIN_WIDTHS[0]), *rest)) + (clock and f"  {clock}"))
 
     def clock(self, clock: Clock) -> None:
         """See :class:`hone.solving.show.Show`."""

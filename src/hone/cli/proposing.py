@@ -10,6 +10,7 @@ from hone.data.split import position
 from hone.errors import InputError
 from hone.task.render import task_prompt, task_reference
 from hone.task.spec import Task
+from hone.wording import counted
 
 TARGET_SHARE = 0.2
 MOST_SCORED = 300
@@ -35,9 +36,10 @@ def propose_target(make: Callable[[float], Task], looked: Looked) -> Proposal:
     task = make(1.0)
     learned, scored = _parted(task, looked.rows)
     if not learned or not scored:
+        few = counted(len(looked.rows), "different row is", "different rows are")
         raise InputError(
-            f"--target is missing, and {len(looked.rows):,} different rows are too few to measure a baseline that it "
-            "could be proposed from; give --target"
+            f"--target is missing, and {few} too few to measure a baseline that it could be proposed from; "
+            "give --target"
         )
     found = {item.name: item.score for item in baselines(task, learned, scored)}
     rows = f"on {len(scored):,} of {len(learned) + len(scored):,} rows"

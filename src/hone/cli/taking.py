@@ -35,6 +35,22 @@ def minutes(text: str) -> float:
     return value
 
 
+def read_minutes(args: argparse.Namespace, *options: str) -> list[str]:
+    """Turn minutes as typed into numbers, in ``args``; a sentence for each that is none, which becomes None.
+
+    For a verb that says all that is wrong at once: argparse would stop at the first.
+    """
+    problems = []
+    for option in options:
+        key = option.removeprefix("--").replace("-", "_")
+        try:
+            setattr(args, key, None if (text := getattr(args, key)) is None else minutes(text))
+        except argparse.ArgumentTypeError as error:
+            setattr(args, key, None)
+            problems.append(f"{option}: {error}")
+    return problems
+
+
 def refuse_untaken(
     named: Iterable[str], action: str, takes: Mapping[str, Collection[str]], elsewhere: Collection[str] = ()
 ) -> None:

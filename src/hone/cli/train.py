@@ -16,7 +16,8 @@ from hone.cli.interrupt import GO_ON as WHEN_STOPPED
 from hone.cli.interrupt import stoppable
 from hone.cli.places import HELP_FOLDER, task_folder
 from hone.cli.refusing import refuse, start_of
-from hone.cli.taking import minutes
+from hone.cli.taking import read_minutes
+from hone.errors import InputError
 from hone.wording import counted
 
 if TYPE_CHECKING:
@@ -48,13 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", metavar="N", help="optimizer steps of the whole schedule, as --set steps=N")
     parser.add_argument(
         "--minutes",
-        type=minutes,
         help="plan size, steps and schedule for a box of so many minutes and end with it; repeated, the command goes "
         "on in the same box",
     )
     parser.add_argument(
         "--pause-after",
-        type=minutes,
         metavar="MINUTES",
         help="save and stop after so many; repeated, the command goes on",
     )
@@ -123,7 +122,8 @@ def run(args: argparse.Namespace) -> int:
 def _changes(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     """The keys that the command line sets; a sentence for each word that sets none, and for what says two things."""
     short = [f"{key}={value}" for key in ("steps", "seed") if (value := getattr(args, key)) is not None]
-    changes, problems = read_changes([*args.changes, *short])
+    changes, wrong = read_changes([*args.changes, *short])
+    problems = [*read_minutes(args, "--minutes", "--pause-after"), *wrong, *_of_trackers(args.tracker)]
     if args.minutes is not None and "steps" in changes:
         problems.append(
             f"--minutes {args.minutes:g} plans the steps, and steps {changes['steps']} are set; leave one out "
@@ -142,6 +142,17 @@ def _changes(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         for what in (["--find"] if args.find else ["--dry-run"] if args.dry_run else [])
     ]
     return changes, problems
+
+
+def _of_trackers(names: Sequence[str]) -> list[str]:
+    """What is wrong with the mirrors that are asked for."""
+    from hone.lab.trackers import check_trackers
+
+    try:
+        check_trackers(names)
+    except InputError as error:
+        return [f"--tracker: {problem}" for problem in error.problems]
+    return []
 
 
 def _wish(args: argparse.Namespace, folder: Path, recipe: Recipe, changes: Mapping[str, Any]) -> Wish:

@@ -76,6 +76,8 @@ def _why_none(salt: str, size: int | float, num_rows: int, taken: int, num_texts
     # The share of the test is not asked for by anybody, so nobody can ask for another one.
     wish = f"name a file in data.{salt}" + (", or ask for another size" if salt == "dev" else "")
     folded = "once case, signs and spaces are folded"
+    if num_rows == 1:
+        return f"data.{salt}: there is 1 row, so none can be hashed out of train for {salt}; give more rows, or {wish}"
     if num_texts == 1:
         return (
             f"data.{salt}: all {num_rows:,} rows have one and the same text {folded}, and rows of one text are never "

@@ -8,6 +8,9 @@ from hone.errors import InputError, nearest
 from hone.lab.run import Run
 from hone.task.scores import Score
 
+NEWEST = 3
+"""Runs that are named where a number is none."""
+
 
 def find(runs: Sequence[Run], ref: int | str, where: str) -> Run:
     """The run that a number, a name, a folder name or a unique beginning of either means.
@@ -30,6 +33,9 @@ def find(runs: Sequence[Run], ref: int | str, where: str) -> Run:
     if fits:
         listed = ", ".join(run.header.folder_name for run in fits)
         raise InputError(f'"{text}" means {len(fits)} runs in {where}: {listed}; give the number')
+    if text.isdigit():  # a number that is near another one means nothing
+        newest = ", ".join(run.header.folder_name for run in reversed(runs[-NEWEST:]))
+        raise InputError(f"no run {text} among the {len(runs)} in {where}; the newest: {newest}")
     names = [*dict.fromkeys(name for run in runs for name in (run.name, run.header.folder_name)), "best"]
     numbers = f"numbers {runs[0].number} to {runs[-1].number}"
     raise InputError(f'no run "{text}" among the {len(runs)} in {where} ({numbers}); {nearest(text, names)}')
