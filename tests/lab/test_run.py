@@ -10,6 +10,7 @@ import pytest
 from hone.errors import BusyError, FailedError
 from hone.lab.lab import Lab
 from hone.task.recipe import Recipe
+from hone.task.scores import Score
 
 WORKER = """
 import sys
@@ -123,6 +124,18 @@ def test_the_final_score_counts_before_those_on_the_way(run, f1):
     run.finish({"scores": {"field_f1": f1(0.85).to_json()}})
     assert run.scores() == {"field_f1": f1(0.85)}
     assert run.scores("ood") == {"field_f1": f1(0.3)}
+
+
+def test_a_run_that_is_not_finished_stands_at_its_best_score_and_a_step_scored_again_counts_once(run, f1):
+    for step, mean in ((0, 0.2), (50, 0.8), (100, 0.6)):
+        run.score(step, [f1(mean)])
+    assert run.scores() == {"field_f1": f1(0.8)}
+    run.score(50, [f1(0.5)])
+    assert run.scores() == {"field_f1": f1(0.6)}
+    lower = [Score(name="bits", mean=mean, low=0.0, high=9.0, n=4, higher_is_better=False) for mean in (5.0, 3.0, 4.3)]
+    for step, score in enumerate(lower):
+        run.score(step, [score])
+    assert run.scores()["bits"] == lower[1]
 
 
 def test_a_run_takes_no_score_on_the_test_split(run, f1):

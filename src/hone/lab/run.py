@@ -28,7 +28,7 @@ from hone.files import read_json, write_json
 from hone.lab import jsonl
 from hone.lab.locks import is_held, waiting_for
 from hone.lab.record import Header, now
-from hone.lab.scores import ScoreRecord, as_scores, latest
+from hone.lab.scores import ScoreRecord, as_scores, standing
 from hone.lab.trackers import Mirrors
 from hone.task.scores import Score
 
@@ -246,8 +246,8 @@ class Run:
         return records
 
     def scores(self, split: str = "dev") -> dict[str, Score]:
-        """One score per metric: the final one where there is one, else the last recorded."""
-        return latest(self.score_records(), split)
+        """One score per metric: the final one where there is one, else the best so far."""
+        return standing(self.score_records(), split)
 
     def last_step(self) -> int:
         """The last logged step, 0 before the first."""

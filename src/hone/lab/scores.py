@@ -35,11 +35,21 @@ def as_scores(scores: Mapping[str, Score | Mapping[str, Any]] | Iterable[Score |
     return [value if isinstance(value, Score) else Score.from_json(value) for value in values]
 
 
-def latest(records: Iterable[ScoreRecord], split: str) -> dict[str, Score]:
-    """One score per metric on a split: the final one where there is one, else the last recorded."""
-    chosen: dict[str, ScoreRecord] = {}
+def standing(records: Iterable[ScoreRecord], split: str) -> dict[str, Score]:
+    """One score per metric on a split: the final one where there is one, else the best so far, the first of equals.
+
+    A step that was scored again, after a rewind or a resume, counts as it was scored last.
+    """
+    by_step: dict[str, dict[int | None, ScoreRecord]] = {}
+    final: dict[str, Score] = {}
     for record in records:
-        before = chosen.get(record.score.name)
-        if record.split == split and (before is None or record.final or not before.final):
-            chosen[record.score.name] = record
-    return {name: record.score for name, record in chosen.items()}
+        if record.split != split:
+            continue
+        by_step.setdefault(record.score.name, {})[record.step] = record
+        if record.final:
+            final[record.score.name] = record.score
+    return {name: final.get(name) or _best(found.values()) for name, found in by_step.items()}
+
+
+def _best(records: Iterable[ScoreRecord]) -> Score:
+    return max((record.score for record in records), key=lambda one: one.mean if one.higher_is_better else -one.mean)
