@@ -160,6 +160,86 @@ def test_a_loss_that_is_no_number_is_named_with_its_step() -> None:
     assert "not finite at step 30" in found.sentence
 
 
+# What was measured is what is told.
+
+
+def measured(dev: dict[int, float], metric: dict[int, float] | None = None, **changes: Any) -> Any:
+    """The diagnosis of a run with these evaluations and a training loss that falls all the way."""
+    train = [(step, 6.0 * 0.9**step) for step in range(1, max(dev) + 1)]
+    return diagnose(Curves(train=train, dev=list(dev.items()), metric=list((metric or {}).items()), **changes))
+
+
+STEEP = {0: 6.9, 50: 5.2, 100: 5.6, 150: 6.5, 200: 7.4, 250: 8.3, 300: 9.1, 350: 9.9, 400: 10.1}
+STEEPER = {0: 8.0, 26: 0.37, 52: 0.62, 78: 0.97, 104: 1.01, 130: 1.02, 140: 1.02}
+
+
+@pytest.mark.parametrize(("dev", "lowest"), [(STEEP, 50), (STEEPER, 26)])
+def test_a_steep_beginning_does_not_move_the_turn_from_the_lowest_evaluation(
+    dev: dict[int, float], lowest: int
+) -> None:
+    lower = measured(dev, {step: value / 2 for step, value in dev.items()}, higher_is_better=False)
+    higher = measured(dev, {step: -value for step, value in dev.items()})
+    for found in (lower, higher):
+        assert (found.verdict, found.stop_step, found.metric_step) == ("overfit", lowest, lowest)
+        assert found.stop_low < lowest < found.stop_high
+        assert f"fell to {dev[lowest]:.3f} at step {lowest} " in found.sentence
+        assert f"was {dev[max(dev)]:.3f} at step {max(dev)}" in found.sentence
+    assert lower.evidence["best_metric"] == dev[lowest] / 2
+
+
+def test_the_best_metric_is_that_of_the_step_that_the_run_keeps() -> None:
+    """Of equal ones the lowest dev loss, and never step 0 (tests/train/test_best.py); what is on record goes first."""
+    dev = {0: 0.2, 10: 4.0, 20: 1.0, 30: 2.0, 40: 3.0}
+    metric = {0: 0.8, 10: 0.8, 20: 0.7, 30: 0.8, 40: 0.8}
+    assert measured(dev, metric).metric_step == 30
+    assert measured(dev, metric, kept_step=10).metric_step == 10
+    assert measured(dev, dict.fromkeys(dev, 0.8)).metric_step is None
+
+
+def test_smoothing_moves_no_point_by_more_than_its_noise_nor_beyond_what_was_measured() -> None:
+    steps, values = np.array(list(STEEPER), dtype=float), np.array(list(STEEPER.values()))
+    course = smooth(steps, values)
+    assert np.abs(course.values - values).max() <= 2.0 * course.noise + 1e-12
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        noisy = 4 * 0.7 ** np.arange(6) * np.exp(rng.normal(0, 0.1, 6))
+        found = smooth(np.arange(6.0), noisy).values
+        assert noisy.min() <= found.min()
+        assert found.max() <= noisy.max()
+
+
+def test_no_more_is_expected_than_a_loss_can_fall() -> None:
+    steps = np.arange(0, 11, dtype=float)
+    line = 7.2 - 0.7 * steps  # at twice the steps the line is far below zero
+    gain = gain_of_doubling(smooth(steps, line))
+    assert 0 < gain.expected < line[-1]
+    # A power law towards zero loses the same share with each doubling, and this is then the truth.
+    steps = np.arange(1, 401, dtype=float)
+    gain = gain_of_doubling(smooth(steps, 5 / steps))
+    assert gain.expected == pytest.approx(5 / 400 - 5 / 800, rel=0.05)
+
+
+def test_nothing_is_predicted_from_five_points() -> None:
+    falling = {0: 6.2, 1: 4.8, 2: 3.4, 3: 2.6, 4: 1.9}
+    found = measured(falling)
+    assert found.verdict == "underfit"
+    assert "from 6.200 to 1.900; 5 points of it are too few to say what more steps would bring" in found.sentence
+    assert found.advice == ("train longer: steps 8, twice as many",)
+    assert not [key for key in found.evidence if "gain" in key]
+    assert "twice the steps would bring" in measured({**falling, 5: 1.3}).sentence
+
+
+def test_a_run_of_three_steps_is_told_how_far_it_came() -> None:
+    train = [(1, 6.1), (2, 5.2), (3, 4.2)]
+    rising = diagnose(Curves(train=train, dev=[(0, 4.0), (1, 4.1), (2, 4.3)]))
+    falling = diagnose(Curves(train=train, dev=[(0, 6.2), (1, 6.0), (2, 5.2), (3, 4.2)]))
+    unjudged = diagnose(Curves(train=train))
+    assert "dev loss went from 4.000 to 4.300 in 2 steps and was lowest at the beginning" in rising.sentence
+    assert "dev loss went from 6.200 to 4.200 in 3 steps and was lowest at the end" in falling.sentence
+    assert "training loss went from 6.100 to 4.200 in 3 steps" in unjudged.sentence
+    assert {rising.verdict, falling.verdict, unjudged.verdict} == {"unclear"}
+
+
 # Rates.
 
 
@@ -259,6 +339,21 @@ def test_each_part_of_the_time_is_told_with_what_to_change() -> None:
     assert "eval_every to 400 (now 100)" in parts[1].sentence
     assert "eval_every to 300, the end alone (now 100)" in why_slow(seconds, eval_every=100, steps=300)[1].sentence
     assert why_slow({}) == []
+
+
+def test_a_run_of_some_seconds_is_not_told_how_to_be_faster() -> None:
+    shares = {"compute": 0.5, "evaluation": 0.3, "start": 0.1, "saving": 0.1}
+    parts = why_slow(shares, eval_every=4, steps=8)
+    assert not [part.part for part in parts if part.too_much]
+    assert not [part.sentence for part in parts if "eval_every" in part.sentence]
+    assert why_slow({part: 100 * share for part, share in shares.items()})[1].too_much
+
+
+@pytest.mark.parametrize(("steps", "unseen"), [(300, True), (800, True), (900, False), (1600, False)])
+def test_who_would_judge_less_than_four_times_is_told_what_is_not_seen_then(steps: int, unseen: bool) -> None:
+    """Each 400 steps, and the end, and step 0: 2, 3, 4 and 5 of 300, 800, 900 and 1,600 steps."""
+    sentence = why_slow({"compute": 70.0, "evaluation": 30.0}, eval_every=100, steps=steps)[1].sentence
+    assert ("where overfitting need not be seen" in sentence) is unseen
 
 
 @pytest.mark.parametrize("how", [{"eval_every": 1000, "steps": 500}, {"eval_every": 100, "steps": 500, "in_box": True}])

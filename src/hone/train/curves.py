@@ -14,12 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Points = Sequence[tuple[int, float]]
+"""(steps done, value)."""
+_MOST_TIMES = 8
 LEAST_POINTS = 4
 """Fewer points tell noise and course apart in no way."""
 _WINDOW_SHARE = 0.2
 _LEAST_WINDOW, _MOST_WINDOW = 5, 31
 _SURE = 2.0
 """Standard errors beyond which a difference is no chance."""
+_MOST_MOVED = 2.0
+"""Standard deviations of the noise by which smoothing may move a point: what is beyond is course, not noise."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +32,8 @@ class Smooth:
     """What lies under a noisy curve, at its own steps."""
 
     steps: Floats
+    measured: Floats
+    """The points as they were."""
     values: Floats
     errors: Floats
     """Standard error of each value."""
@@ -47,13 +54,15 @@ class Turn:
     """The lowest place of a curve, and what came after it."""
 
     step: int
+    """Where the lowest value was measured."""
     low: int
     """From this step..."""
     high: int
     """...to this one the curve is as low as at :attr:`step`, as far as its noise can tell."""
     value: float
+    """Measured at :attr:`step`."""
     rise: float
-    """End minus lowest."""
+    """End minus lowest of the smoothed curve: of many noisy values the lowest lies too low."""
     error: float
     """Standard error of :attr:`rise`."""
 
@@ -69,7 +78,10 @@ class Gain:
 
     expected: float
     """Fall of the value between the end and twice its step."""
+    last: float
+    """Fall of the value in the last doubling of steps."""
     error: float
+    """Standard error of :attr:`expected`."""
     ratio: float
     """Fall of the last doubling of steps over that of the one before; 1 where it did not slow down."""
 
@@ -77,6 +89,34 @@ class Gain:
     def sure(self) -> bool:
         """Whether it is more than noise."""
         return self.expected > _SURE * self.error
+
+    @property
+    def was_falling(self) -> bool:
+        """Whether the last doubling brought more than noise."""
+        return self.last > _SURE * self.error / max(self.ratio, 0.25)
+
+    def doublings(self, material: float) -> int:
+        """How many times the steps until another doubling would not count: a power of two, at most eight."""
+        times, left = 1, self.expected
+        while left > material and times < _MOST_TIMES:
+            times, left = 2 * times, left * max(self.ratio, 0.1)
+        return times
+
+
+def in_order(points: Points) -> tuple[Floats, Floats]:
+    """Steps and values in order; of a repeated step (after a resume) the last is taken."""
+    by_step = {int(step): float(value) for step, value in points}
+    steps = sorted(by_step)
+    return np.array(steps, dtype=np.float64), np.array([by_step[step] for step in steps], dtype=np.float64)
+
+
+def best_step(metric: Points, loss: Points, *, higher_is_better: bool) -> int:
+    """The step that a run keeps by its metric (:meth:`hone.train.records.Evaluated.beats`).
+
+    Of equal values never that of step 0, then the one with the lowest loss, then the first.
+    """
+    values, losses, sign = dict(metric), dict(loss), -1.0 if higher_is_better else 1.0
+    return min(values, key=lambda step: (sign * values[step], step == 0, losses.get(step, math.inf), step))
 
 
 def noise_of(values: Sequence[float] | Floats) -> float:
@@ -94,20 +134,24 @@ def noise_of(values: Sequence[float] | Floats) -> float:
 def smooth(steps: Sequence[float] | Floats, values: Sequence[float] | Floats) -> Smooth:
     """A straight line through the neighbours of each point, near ones counting more (W. Cleveland 1979, tricube).
 
-    A fifth of the points, 5 to 31, are neighbours. A single wild point is taken back to the median of five first.
+    A fifth of the points, 5 to 31, are neighbours. A single wild point is taken back to the median of five first. No
+    other point is moved by more than twice the noise, nor beyond what was measured: a line through few points would
+    draw the fall of the first steps into the place where the curve turns.
     """
     at, raw = np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)
     noise = noise_of(raw)
     tame = _without_wild(raw, noise)
     size = min(len(at), max(_LEAST_WINDOW, min(_MOST_WINDOW, round(_WINDOW_SHARE * len(at)))))
     if size < 3:
-        return Smooth(steps=at, values=tame, errors=np.full(len(at), noise), noise=noise)
+        return Smooth(steps=at, measured=raw, values=tame, errors=np.full(len(at), noise), noise=noise)
     rows = [_weights(at, index, size) for index in range(len(at))]
     found = np.array([row @ tame for row in rows])
     errors = np.array([noise * math.sqrt(float(row @ row)) for row in rows])
     # The first point stands before the steepest fall: a line through what follows would miss it.
     found[0], errors[0] = tame[0], noise
-    return Smooth(steps=at, values=found, errors=errors, noise=noise)
+    most = np.where(tame == raw, _MOST_MOVED * noise, np.inf)
+    found = np.clip(found, tame - most, tame + most)
+    return Smooth(steps=at, measured=raw, values=found.clip(tame.min(), tame.max()), errors=errors, noise=noise)
 
 
 def _weights(at: Floats, index: int, size: int) -> Floats:
@@ -130,15 +174,18 @@ def _without_wild(values: Floats, noise: float) -> Floats:
     for index in range(1, len(values) - 1):
         near = values[max(0, index - 2) : index + 3]
         middle = float(np.median(near))
-        if abs(values[index] - middle) > 6.0 * noise and values[index] in (near.max(), near.min()):
+        # Far from each neighbour, too: the turn behind a steep fall is far from their median alone.
+        sides = np.abs(values[[index - 1, index + 1]] - values[index])
+        far = min(abs(values[index] - middle), float(sides.min())) > 6.0 * noise
+        if far and values[index] in (near.max(), near.min()):
             tame[index] = middle
     return tame
 
 
 def turn_of(course: Smooth) -> Turn:
-    """The lowest place of a smoothed curve."""
-    lowest = int(np.argmin(course.values))
-    within = course.values - course.values[lowest] <= _SURE * np.hypot(course.errors, course.errors[lowest])
+    """The lowest place of a curve, as it was measured; how far it rose since, and what is as low, as smoothed."""
+    lowest, smoothed = int(np.argmin(course.measured)), int(np.argmin(course.values))
+    within = course.values - course.values[smoothed] <= _SURE * np.hypot(course.errors, course.errors[smoothed])
     last = len(within) - 1
     # The lowest place lies between the neighbours of the lowest point at best.
     low, high = max(0, lowest - 1), min(last, lowest + 1)
@@ -150,9 +197,9 @@ def turn_of(course: Smooth) -> Turn:
         step=int(course.steps[lowest]),
         low=int(course.steps[low]),
         high=int(course.steps[high]),
-        value=float(course.values[lowest]),
-        rise=float(course.values[-1] - course.values[lowest]),
-        error=float(np.hypot(course.errors[-1], course.errors[lowest])),
+        value=float(course.measured[lowest]),
+        rise=float(course.values[-1] - course.values[smoothed]),
+        error=float(np.hypot(course.errors[-1], course.errors[smoothed])),
     )
 
 
@@ -165,8 +212,9 @@ def first_as_low(course: Smooth, value: float) -> int:
 def gain_of_doubling(course: Smooth, until: float | None = None) -> Gain:
     """What twice the steps would bring, from the falls of the last two doublings of steps.
 
-    A power law falls by the same factor with each doubling, an approach to a floor by an ever smaller one; so the next
-    doubling brings at most the last fall times its ratio to the fall before.
+    A power law's falls shrink by the same factor with each doubling, those of an approach to a floor by an ever smaller
+    one; so the next doubling brings at most the last fall times its ratio to the fall before. A loss has no floor below
+    zero, and a power law towards zero loses the same share with each doubling: no more than that is expected.
 
     Args:
         course: the smoothed curve, its steps counted from the start of training.
@@ -177,4 +225,7 @@ def gain_of_doubling(course: Smooth, until: float | None = None) -> Gain:
     before, last = (course.at(a) - course.at(b) for a, b in pairwise(places))
     error = float(np.hypot(course.error_at(end / 2), course.error_at(end)))
     ratio = 1.0 if before <= 0 else min(1.0, max(0.0, last / before))
-    return Gain(expected=max(0.0, last) * ratio, error=error * max(ratio, 0.25), ratio=ratio)
+    lowest, half = float(course.values[-1]), course.at(end / 2)
+    if half > 0:
+        ratio = min(ratio, max(0.0, lowest / half))
+    return Gain(expected=max(0.0, last) * ratio, last=max(0.0, last), error=error * max(ratio, 0.25), ratio=ratio)

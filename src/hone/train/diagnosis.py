@@ -5,7 +5,10 @@ that falls and rises again is overfit; loss that is still falling at the end, or
 both level is a good fit. What counts is put into numbers here, so that noise decides nothing:
 
 * a rise or a gain counts from 3 % of the loss on (:data:`MATERIAL`), and only beyond its standard errors;
-* "still falling" means that twice the steps would bring that much (:func:`hone.train.curves.gain_of_doubling`).
+* "still falling" means that twice the steps would bring that much (:func:`hone.train.curves.gain_of_doubling`); from
+  fewer than six points nothing is predicted, and it means that the last doubling of steps brought that much;
+* smoothing serves these decisions and where a curve grows level: where it is lowest, and each value on dev that is
+  told, is as it was measured.
 
 Loss (optimisation) and task metric (performance) are judged apart: a metric often goes on rising where the loss has
 turned, because a model that is right more often can be wrong with more confidence.
@@ -13,25 +16,37 @@ turned, because a model that is right more often can be wrong with more confiden
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
-from hone.train.curves import LEAST_POINTS, Gain, Smooth, Turn, first_as_low, gain_of_doubling, smooth, turn_of
+from hone.train.curves import (
+    LEAST_POINTS,
+    Gain,
+    Points,
+    Smooth,
+    Turn,
+    best_step,
+    first_as_low,
+    gain_of_doubling,
+    in_order,
+    smooth,
+    turn_of,
+)
 from hone.train.rate_curve import RateVerdict
-from hone.wording import counted
+from hone.wording import counted, nats
 
 Class = Literal["underfit", "overfit", "good fit", "unclear"]
-Points = Sequence[tuple[int, float]]
 MATERIAL = 0.03
 """Share of the loss from which on a rise or a gain counts."""
 LEARNED = 0.1
 """Share of its first value by which a loss must have fallen; below it nothing was learned."""
 _LEAST_OF_FALL = 0.003
 """Where the loss is near zero, a share of it is nothing: a change counts from this share of the whole fall on."""
-_MOST_STEPS = 8
+LEAST_TO_PREDICT = 6
+"""Points of a curve below which nothing is said of what more steps would bring."""
 _HALF = 0.5
 """Share of its first value above which a loss tells of a refuted learning rate and not of the data."""
 
@@ -50,6 +65,8 @@ class Curves:
     """Of the metric."""
     rates: Points = ()
     """Learning rate."""
+    kept_step: int | None = None
+    """The step whose weights the run kept, where that is on record; else it follows from metric and dev loss."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +85,7 @@ class Diagnosis:
     stop_high: int | None = None
     """...to here dev loss is as low, as far as its noise can tell."""
     metric_step: int | None = None
-    """Where the task metric was best."""
+    """Where the task metric was best, of equal ones where dev loss was lowest: the step that the run keeps."""
     evidence: Mapping[str, float] = field(default_factory=dict)
     """The numbers that decided."""
 
@@ -88,12 +105,28 @@ class _Read:
     start: float
     """The first loss of the curve that decides."""
     end: float
+    """Its last: of dev as measured, of training, where each step has other rows, as smoothed."""
     steps: int
 
     @property
     def decides(self) -> Smooth:
         """Dev where there is one."""
         return self.train if self.dev is None else self.dev
+
+    @property
+    def name(self) -> str:
+        """What :attr:`decides` is called."""
+        return "training loss" if self.dev is None else "dev loss"
+
+    @property
+    def smoothed(self) -> str:
+        """What is said behind :attr:`end`."""
+        return " (smoothed)" if self.dev is None else ""
+
+    @property
+    def predicts(self) -> bool:
+        """Whether there are points enough to say what more steps would bring."""
+        return len(self.decides.steps) >= LEAST_TO_PREDICT
 
     @property
     def material(self) -> float:
@@ -108,15 +141,11 @@ def diagnose(curves: Curves) -> Diagnosis:
     Needs four logged training losses; without four evaluations on dev overfitting cannot be seen, and a run that is not
     underfit is ``unclear``.
     """
-    train = _arrays(curves.train)
-    if len(train[0]) < LEAST_POINTS:
-        logged = counted(len(train[0]), "training loss was", "training losses were")
-        sentence = f"{logged} logged; {LEAST_POINTS} are needed to say anything"
-        return Diagnosis(
-            verdict="unclear", sentence=sentence, advice=("train longer, or log more often",), stop_step=None
-        )
+    train = in_order(curves.train)
     if not np.isfinite(train[1]).all():
         return _not_finite(train)
+    if len(train[0]) < LEAST_POINTS:
+        return _with_metric(_short(curves, train), curves)
     read = _read(curves, train)
     made = _judged(read)
     return _with_metric(made, curves)
@@ -149,18 +178,18 @@ def by_rate(made: Diagnosis, rate: RateVerdict) -> Diagnosis:
 
 def _read(curves: Curves, train: tuple[Any, Any]) -> _Read:
     course = smooth(*train)
-    steps, values = _arrays(curves.dev)
+    steps, values = in_order(curves.dev)
     dev = smooth(steps, values) if len(steps) >= LEAST_POINTS else None
     decides = course if dev is None else dev
-    end = float(decides.steps[-1])
+    last = float(decides.steps[-1])
     return _Read(
         train=course,
         dev=dev,
         turn=None if dev is None else turn_of(dev),
-        gain=_gain(decides, curves.rates, end),
-        start=float((train[1] if dev is None else values)[0]),
-        end=float(decides.values[-1]),
-        steps=int(max(train[0][-1], end)),
+        gain=_gain(decides, curves.rates, last),
+        start=float(decides.measured[0]),
+        end=float(course.values[-1] if dev is None else dev.measured[-1]),
+        steps=int(max(train[0][-1], last)),
     )
 
 
@@ -169,7 +198,7 @@ def _gain(course: Smooth, rates: Points, end: float) -> Gain:
 
     Lowering the rate brings a fall of its own, which a longer run has once and not twice.
     """
-    steps, values = _arrays(rates)
+    steps, values = in_order(rates)
     if not len(steps) or values[-1] > 0.5 * values.max():
         return gain_of_doubling(course)
     stable = steps[values >= 0.95 * values.max()]
@@ -186,17 +215,21 @@ def _judged(read: _Read) -> Diagnosis:
         "last_train_loss": float(read.train.values[-1]),
         "noise": read.decides.noise,
         "material": read.material,
-        "gain_of_twice_the_steps": read.gain.expected,
-        "gain_error": read.gain.error,
     }
+    if read.predicts:
+        evidence |= {"gain_of_twice_the_steps": read.gain.expected, "gain_error": read.gain.error}
+    else:
+        evidence |= {"fall_of_the_second_half": read.gain.last}
     if read.turn is not None:
         evidence |= {"lowest_loss": read.turn.value, "rise": read.turn.rise, "rise_error": read.turn.error}
         learned_nothing = fall < LEARNED * abs(read.start)
-        if read.turn.sure and read.turn.rise > read.material and not learned_nothing:
+        lowest_at_the_end = read.turn.step == int(read.decides.steps[-1])
+        if read.turn.sure and read.turn.rise > read.material and not learned_nothing and not lowest_at_the_end:
             return _overfit(read, read.turn, evidence)
     if fall < LEARNED * abs(read.start):
-        return _flat(read, fall, evidence)
-    if read.gain.sure and read.gain.expected > read.material:
+        return _flat(read, evidence)
+    brought, sure = (read.gain.expected, read.gain.sure) if read.predicts else (read.gain.last, read.gain.was_falling)
+    if sure and brought > read.material:
         return _falling(read, evidence)
     return _good(read, evidence) if read.turn is not None else _unclear(read, evidence)
 
@@ -205,9 +238,10 @@ def _overfit(read: _Read, turn: Turn, evidence: dict[str, float]) -> Diagnosis:
     at_turn, now = read.train.at(turn.step), float(read.train.values[-1])
     evidence |= {"train_loss_at_turn": at_turn}
     sentence = (
-        f"overfit: dev loss fell to {turn.value:.3f} at step {turn.step:,} (between {turn.low:,} and "
-        f"{turn.high:,}) and rose to {read.end:.3f} (both smoothed) by step {read.steps:,}, "
-        f"{turn.rise / max(turn.value, 1e-9):.0%} more, while training loss went from {at_turn:.3f} to {now:.3f}"
+        f"overfit: dev loss fell to {nats(turn.value)} at step {turn.step:,} (its lowest place is between "
+        f"{turn.low:,} and {turn.high:,}) and was {nats(read.end)} at step {int(read.decides.steps[-1]):,}, "
+        f"{read.end / max(turn.value, 1e-9) - 1:.0%} more, while training loss (smoothed) went from "
+        f"{nats(at_turn)} to {nats(now)}"
     )
     advice = (
         f"stop at step {turn.step:,}: set steps to it, or early_stop to 3 (the best weights are kept anyway)",
@@ -225,11 +259,12 @@ def _overfit(read: _Read, turn: Turn, evidence: dict[str, float]) -> Diagnosis:
     )
 
 
-def _flat(read: _Read, fall: float, evidence: dict[str, float]) -> Diagnosis:
-    share = fall / max(abs(read.start), 1e-9)
+def _flat(read: _Read, evidence: dict[str, float]) -> Diagnosis:
+    share = 1 - read.end / max(abs(read.start), 1e-9)
+    fell = f"it fell by {share:.1%}" if share > 0 else "it did not fall"
     sentence = (
-        f"underfit: the loss was {read.start:.3f} at first and {read.end:.3f} (smoothed) at the end; it fell by "
-        f"{max(0.0, share):.1%} in {counted(read.steps, 'step')}, so next to nothing was learned"
+        f"underfit: {read.name} was {nats(read.start)} at first and {nats(read.end)}{read.smoothed} at the end; "
+        f"{fell} in {counted(read.steps, 'step')}, so next to nothing was learned"
     )
     noisy = read.train.noise > 0.1 * abs(read.end)
     advice = (
@@ -241,16 +276,24 @@ def _flat(read: _Read, fall: float, evidence: dict[str, float]) -> Diagnosis:
 
 
 def _falling(read: _Read, evidence: dict[str, float]) -> Diagnosis:
-    times = _times(read.gain, read.material)
+    times = read.gain.doublings(read.material) if read.predicts else 2
     sentence = (
-        f"underfit: the loss was still falling at step {read.steps:,}, from {read.start:.3f} to {read.end:.3f} "
-        f"(smoothed); twice the steps would bring about {read.gain.expected:.3f} more"
+        f"underfit: {read.name} was still falling at step {read.steps:,}, from {nats(read.start)} to "
+        f"{nats(read.end)}{read.smoothed}; {_brings(read)}"
     )
-    advice = (
-        f"train longer: steps {times * read.steps:,}{_how_far(times)}",
-        "or a larger preset, where the device has room for it",
-    )
+    larger = ("or a larger preset, where the device has room for it",) if read.predicts else ()
+    advice = (f"train longer: steps {times * read.steps:,}{_how_far(times)}", *larger)
     return Diagnosis(verdict="underfit", sentence=sentence, advice=advice, stop_step=None, evidence=evidence)
+
+
+def _brings(read: _Read) -> str:
+    """What twice the steps would bring; where there are too few points, that there are."""
+    if not read.predicts:
+        points = counted(len(read.decides.steps), "point")
+        return f"{points} of it are too few to say what more steps would bring"
+    noise = "" if read.gain.sure or read.gain.expected <= read.material else f" ± {nats(read.gain.error)}"
+    within = ", no more than its noise" if noise else ""
+    return f"twice the steps would bring about {nats(read.gain.expected)} less{noise}{within}"
 
 
 def _how_far(times: int) -> str:
@@ -258,31 +301,23 @@ def _how_far(times: int) -> str:
     return ", twice as many" if times == 2 else f", {times} times as many: each doubling until then would still count"
 
 
-def _times(gain: Gain, material: float) -> int:
-    """How many times the steps until another doubling would not count: a power of two, at most eight."""
-    times, left = 1, gain.expected
-    while left > material and times < _MOST_STEPS:
-        times, left = 2 * times, left * max(gain.ratio, 0.1)
-    return times
-
-
 def _good(read: _Read, evidence: dict[str, float]) -> Diagnosis:
     turn, dev = read.turn, read.decides
     assert turn is not None
-    enough = first_as_low(dev, turn.value + max(read.material / 3, float(dev.errors.min())))
-    gap = read.end - float(read.train.values[-1])
+    enough = first_as_low(dev, float(dev.values.min()) + max(read.material / 3, float(dev.errors.min())))
+    learned = float(read.train.values[-1])
+    gap = float(dev.values[-1]) - learned
     evidence |= {"gap": gap}
     since = f"level since about step {enough:,} of" if enough < read.steps else "lowest at its end, step"
-    noise = f" ± {read.gain.error:.3f}, no more than its noise" if read.gain.expected > read.material else ""
     sentence = (
-        f"good fit: dev loss is {read.end:.3f} (training {float(read.train.values[-1]):.3f}; smoothed), {since} "
-        f"{read.steps:,}; twice the steps would bring about {read.gain.expected:.3f}{noise}"
+        f"good fit: dev loss is {nats(read.end)} (training, smoothed: {nats(learned)}), {since} "
+        f"{read.steps:,}; {_brings(read)}"
     )
     advice = [f"done: {counted(enough, 'step is', 'steps are')} enough" if enough < 0.8 * read.steps else "done"]
-    still = read.train.at(enough) - float(read.train.values[-1])
+    still = read.train.at(enough) - learned
     if gap > 0.2 * abs(read.end) and still > read.material:
         advice.append(
-            f"training loss fell by {still:.3f} more behind step {enough:,}, of no use on dev: longer would overfit"
+            f"training loss fell by {nats(still)} more behind step {enough:,}, of no use on dev: longer would overfit"
         )
     return Diagnosis(
         verdict="good fit",
@@ -297,8 +332,8 @@ def _good(read: _Read, evidence: dict[str, float]) -> Diagnosis:
 
 def _unclear(read: _Read, evidence: dict[str, float]) -> Diagnosis:
     sentence = (
-        f"unclear: training loss levelled off at {read.end:.3f}, and dev was evaluated fewer than {LEAST_POINTS} "
-        "times, so nothing tells a good fit from learning by heart"
+        f"unclear: training loss levelled off at {nats(read.end)} (smoothed), and dev was evaluated "
+        f"fewer than {LEAST_POINTS} times, so nothing tells a good fit from learning by heart"
     )
     advice = (f"evaluate more often: eval_every {max(1, read.steps // 20):,}",)
     return Diagnosis(verdict="unclear", sentence=sentence, advice=advice, stop_step=None, evidence=evidence)
@@ -316,29 +351,47 @@ def _not_finite(train: tuple[Any, Any]) -> Diagnosis:
 
 def _with_metric(made: Diagnosis, curves: Curves) -> Diagnosis:
     """Add where the task metric was best; where loss and metric part, say so."""
-    steps, values = _arrays(curves.metric)
-    if len(steps) < LEAST_POINTS:
-        return made
-    if values.max() == values.min():
+    steps, values = in_order(curves.metric)
+    if len(steps) < 2 or values.max() == values.min():
         return made  # a metric that never moves is best nowhere
-    course = smooth(steps, -values if curves.higher_is_better else values)
-    turn = turn_of(course)
-    best = abs(turn.value)
-    told = asdict(made) | {"metric_step": turn.step, "evidence": {**made.evidence, "best_metric": best}}
-    if made.stop_step is not None and made.verdict == "overfit" and turn.low > (made.stop_high or made.stop_step):
-        told["sentence"] += (
-            f"; the metric goes another way: it is best at step {turn.step:,} ({best:.3f}), behind the turn of the "
-            "loss: the model grows more confident where it is wrong and is right more often all the same"
-        )
-        told["advice"] = (
-            f"stop at step {turn.step:,} by the metric, at {made.stop_step:,} where probabilities must be honest",
-            *made.advice[1:],
-        )
+    step = best_step(curves.metric, curves.dev, higher_is_better=curves.higher_is_better)
+    if curves.kept_step is not None and curves.kept_step in steps:
+        step = curves.kept_step
+    best = float(values[steps == step][0])
+    told = asdict(made) | {"metric_step": step, "evidence": {**made.evidence, "best_metric": best}}
+    if made.stop_step is None or made.verdict != "overfit" or step == made.stop_step:
+        return Diagnosis(**told)
+    told["sentence"] += f"; the metric is best at step {step:,} ({best:.3f})"
+    if len(steps) >= LEAST_POINTS:
+        turn = turn_of(smooth(steps, -values if curves.higher_is_better else values))
+        if min(turn.low, step) > (made.stop_high or made.stop_step):
+            told["sentence"] += (
+                ", behind the turn of the loss: the model grows more confident where it is wrong and is right more "
+                "often all the same"
+            )
+    told["advice"] = (
+        f"stop at step {step:,} by the metric, at {made.stop_step:,} where probabilities must be honest",
+        *made.advice[1:],
+    )
     return Diagnosis(**told)
 
 
-def _arrays(points: Points) -> tuple[Any, Any]:
-    """Steps and values in order; of a repeated step (after a resume) the last is taken."""
-    by_step = {int(step): float(value) for step, value in points}
-    steps = sorted(by_step)
-    return np.array(steps, dtype=np.float64), np.array([by_step[step] for step in steps], dtype=np.float64)
+def _short(curves: Curves, train: tuple[Any, Any]) -> Diagnosis:
+    """What can be said of a run of few steps: how far its loss came, and whether more steps are worth it."""
+    dev = in_order(curves.dev)
+    name, (steps, values) = ("dev loss", dev) if len(dev[0]) >= 2 else ("training loss", train)
+    logged = counted(len(train[0]), "training loss is", "training losses are")
+    few = f"{logged} too few for a verdict ({LEAST_POINTS} at least)"
+    if len(steps) < 2:
+        return Diagnosis(verdict="unclear", sentence=f"unclear: {few}", advice=("train longer",), stop_step=None)
+    lowest, last = int(np.argmin(values)), len(values) - 1
+    course = f"{name} went from {nats(values[0])} to {nats(values[last])} in {counted(int(steps[last]), 'step')}"
+    if lowest == last:
+        told, advice = "and was lowest at the end, so more steps should bring it down further", "train longer"
+    elif lowest == 0:
+        told, advice = "and was lowest at the beginning", "train longer; if it rises still, lower the learning rate"
+    else:
+        told, advice = f"and was lowest at step {int(steps[lowest]):,} ({nats(values[lowest])})", "train longer"
+    sentence = f"unclear: {course} {told}; {few}"
+    evidence = {"first_loss": float(values[0]), "last_loss": float(values[last]), "lowest_loss": float(values[lowest])}
+    return Diagnosis(verdict="unclear", sentence=sentence, advice=(advice,), stop_step=None, evidence=evidence)

@@ -9,6 +9,10 @@ from typing import Any
 
 MOST = {"data": 0.10, "evaluation": 0.10, "saving": 0.05, "start": 0.10, "other": 0.05}
 """Share of the time that a part may take before something should be changed; what is left is compute's."""
+LEAST_SECONDS = 10.0
+"""A run shorter than this is not worth making faster."""
+LEAST_EVALUATIONS = 4
+"""With fewer on dev the diagnosis sees no overfitting (:data:`hone.train.curves.LEAST_POINTS`); step 0 is one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,20 +61,24 @@ def why_slow(
         told = _told(part, share, limit, every)
         if part == "compute":
             told = _compute(share, padding_share, packing)
-        found.append(Spent(part=part, seconds=spent, share=share, too_much=share > limit, sentence=told))
+        short = share > limit and total < LEAST_SECONDS
+        if short and part != "compute":
+            told = f"more than {limit:.0%}, which tells little of a run of {total:.1f} s"
+        found.append(Spent(part=part, seconds=spent, share=share, too_much=share > limit and not short, sentence=told))
     return found
 
 
 def _less_often(share: float, limit: float, eval_every: int, steps: int) -> str:
     """What to set so that the part keeps to its share; empty where the end alone is judged as it is."""
-    times = math.ceil(share / limit * (1 - limit) / max(1e-9, 1 - share))
+    times = max(1, math.ceil(share / limit * (1 - limit) / max(1e-9, 1 - share)))
     if not eval_every:
         return f"eval_every {times} times up"
     if steps and eval_every >= steps:
         return ""
-    if steps and times * eval_every > steps:
-        return f"eval_every to {steps:,}, the end alone (now {eval_every:,})"
-    return f"eval_every to {times * eval_every:,} (now {eval_every:,})"
+    wanted = min(times * eval_every, steps or times * eval_every)
+    alone = ", the end alone" if steps and times * eval_every > steps else ""
+    unseen = " where overfitting need not be seen" if steps and 1 + -(-steps // wanted) < LEAST_EVALUATIONS else ""
+    return f"eval_every to {wanted:,}{alone} (now {eval_every:,}){unseen}"
 
 
 def _told(part: str, share: float, limit: float, every: str) -> str:

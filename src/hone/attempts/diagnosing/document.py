@@ -8,8 +8,8 @@ from typing import Any
 from hone.attempts.boxed import PLAN_FILE
 from hone.attempts.diagnosing.reading import Logged, read_run
 from hone.lab.run import Run
-from hone.train.curves import LEAST_POINTS, smooth
-from hone.train.diagnosis import Points, by_rate, diagnose
+from hone.train.curves import LEAST_POINTS, Points, smooth
+from hone.train.diagnosis import by_rate, diagnose
 from hone.train.rate_curve import RateCurve, RateVerdict, judge_rate, judge_whole
 from hone.train.spending import memory_report, why_slow
 

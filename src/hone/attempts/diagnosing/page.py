@@ -232,7 +232,10 @@ def _numbers(document: Json) -> str:
     evidence = document["verdict"]["evidence"]
     rows = [[text(key.replace("_", " ")), number(value, 4)] for key, value in evidence.items()]
     shown = table(["", ""], rows, right=(1,), class_="compact")
-    lead = "Losses are smoothed over their neighbours here, so that no single evaluation decides."
+    lead = (
+        "Losses on dev are as measured. Training loss, rise and gain are of curves smoothed over their neighbours, so "
+        "that no single step or evaluation decides."
+    )
     return section("numbers", "The numbers that decided", lead, shown) if rows else ""
 
 

@@ -48,6 +48,7 @@ def read_run(run: Run) -> Logged:
             metric=[(step, value) for step, value, _, _ in judged],
             higher_is_better=higher,
             rates=_points(rows, "learning_rate"),
+            kept_step=_kept_step(run),
         ),
         grad_norms=_points(rows, "grad_norm"),
         metric=name,
@@ -75,6 +76,12 @@ def _number(value: Any, row: Mapping[str, Any], key: str) -> float:
 def _last(rows: Sequence[Mapping[str, Any]], key: str) -> float | None:
     found = [float(row[key]) for row in rows if row.get(key) is not None]
     return found[-1] if found else None
+
+
+def _kept_step(run: Run) -> int | None:
+    """The step of the newest best weights that lie in the run's folder."""
+    found = sorted(path.name for path in run.folder.glob("checkpoints/best-*") if path.is_dir())
+    return int(found[-1].removeprefix("best-")) if found else None
 
 
 def _judged(run: Run) -> tuple[str, list[tuple[int, float, float, float]], bool]:
