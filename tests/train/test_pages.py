@@ -1,4 +1,4 @@
-"""Freed memory stays with the process while a run trains, and goes back at its end."""
+"""Freed memory stays with the process while a run trains, goes back at its end, and does not pile up."""
 
 from __future__ import annotations
 
@@ -9,75 +9,67 @@ from pathlib import Path
 import pytest
 import torch
 
-from hone.train.pages import DYNAMIC_MMAP_BYTES, KEPT_BYTES, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, _glibc, kept_pages
+from hone.train.pages import LARGEST_BLOCK_BYTES, kept_pages
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator is on Linux")
-NUMBERS = 12_000_000
-"""48 MB: more than glibc ever keeps on its heap by itself."""
+BLOCKS, BLOCK_NUMBERS = 5, 6_000_000
+"""24 MB each, 120 MB in all: more than glibc keeps free at the end of its heap by itself (64 MB)."""
 
 
-def faults_of_a_tensor(numbers: int = NUMBERS) -> int:
-    """Pages that the kernel had to hand out for making a tensor, filling it and dropping it."""
+def faults_of_a_step(fewer: int = 0) -> int:
+    """Pages that the kernel had to hand out for making some tensors, filling them and dropping all of them."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.empty(numbers).fill_(1.0)
+    tensors = [torch.empty(BLOCK_NUMBERS - fewer).fill_(1.0) for _ in range(BLOCKS)]
+    del tensors
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
-class Library:
-    """A C library that refuses blocks of more than so many bytes on its heap, as mallopt(3) says."""
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
 
-    def __init__(self, most: int) -> None:
-        self.most, self.taken = most, dict[int, int]()
 
-    def mallopt(self, what: int, value: int) -> int:
-        if what == M_MMAP_THRESHOLD and value > self.most:
+def test_a_library_that_refuses_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    class Refusing:
+        """Takes no threshold, as mallopt(3) allows it."""
+
+        def mallopt(self, what: int, value: int) -> int:
+            del value
+            asked.append(what)
             return 0
-        self.taken[what] = value
-        return 1
 
-    def malloc_trim(self, left: int) -> int:
-        return left
-
-
-@pytest.mark.parametrize(
-    ("most", "blocks", "trim"), [(1 << 40, 1 << 30, 1 << 30), (32 << 20, 32 << 20, 1 << 30), (512 << 10, None, None)]
-)
-def test_a_library_that_refuses_is_asked_for_less_or_left_alone(
-    most: int, blocks: int | None, trim: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    library = Library(most)
-    monkeypatch.setattr("hone.train.pages._glibc", lambda: library)
+    monkeypatch.setattr("hone.train.pages._glibc", Refusing)
     with kept_pages():
-        assert (library.taken.get(M_MMAP_THRESHOLD), library.taken.get(M_TRIM_THRESHOLD)) == (blocks, trim)
+        pass
+    assert len(asked) == 1, "setting one threshold would stop the others from moving"
 
 
-def takes_large_blocks() -> bool:
-    """Whether this process's library keeps blocks as large as those of the tests on its heap."""
-    library = _glibc()
-    taken = library is not None and bool(library.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES))
-    if library is not None:
-        library.mallopt(M_MMAP_THRESHOLD, DYNAMIC_MMAP_BYTES)
-    return taken
-
-
-def test_a_tensor_that_is_made_again_takes_no_new_pages() -> None:
-    if not takes_large_blocks():
-        pytest.skip("this C library maps blocks of more than 32 MB anew each time")
-    pages = 4 * NUMBERS // resource.getpagesize()
+def test_tensors_that_are_made_again_take_no_new_pages() -> None:
+    pages = 4 * BLOCKS * BLOCK_NUMBERS // resource.getpagesize()
     with kept_pages():
         # Smaller each time: an aligned block of the same size fits its old place only while nothing lies beside it.
-        again = [faults_of_a_tensor(NUMBERS - 100_000 * each) for each in range(6)][1:]
+        again = [faults_of_a_step(100_000 * each) for each in range(6)][1:]
     assert min(again) < pages / 10
 
 
 def test_what_was_kept_is_given_back() -> None:
-    if not takes_large_blocks():
-        pytest.skip("this C library maps blocks of more than 32 MB anew each time")
-
-    def resident() -> int:
-        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
-
     with kept_pages():
-        faults_of_a_tensor()
-        kept = resident()
-    assert kept - resident() > 4 * NUMBERS / 2
+        faults_of_a_step()
+        kept = resident_bytes()
+    assert kept - resident_bytes() > 4 * BLOCKS * BLOCK_NUMBERS / 2
+
+
+def test_large_blocks_with_small_ones_beside_them_do_not_pile_up() -> None:
+    numbers = LARGEST_BLOCK_BYTES // 4 + 1_000_000
+    small, resident = [], []
+    with kept_pages():
+        for each in range(60):
+            first = torch.empty(numbers).fill_(1.0)
+            second = torch.empty(numbers + 1_000_000).fill_(1.0)
+            small += [torch.empty(100 * (each % 5 + 1)) for _ in range(each % 4)]
+            del first
+            third = torch.empty(numbers - 500_000).fill_(1.0)
+            del second, third
+            resident.append(resident_bytes())
+    assert resident[-1] - resident[20] < 4 * numbers, "40 steps more take not one block more"
