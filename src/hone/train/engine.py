@@ -120,8 +120,7 @@ def fit(  # noqa: PLR0913  (four things are needed; the others are named and hav
     )
     lock = locked(folder / ".training", f"the run {folder}") if first else contextlib.nullcontext()
     with lock, generators_of_a_run(recipe.seed, fabric.global_rank), cpu_threads(recipe.threads), undisturbed():
-        run = _Run(fabric, model, objective, source, recipe, caller, folder)
-        return run.go(until_step, save_every or recipe.eval_every)
+        return _Run(fabric, model, objective, source, recipe, caller, folder).go(until_step, save_every)
 
 
 def _unsaid(line: str) -> None:
@@ -188,7 +187,7 @@ class _Run:
             on_guard=caller.on_guard,
         )
 
-    def go(self, until_step: int | None, save_every: int) -> FitResult:
+    def go(self, until_step: int | None, save_every: int | None) -> FitResult:
         """Steps until the end or the pause, with saving and judging between them."""
         with self.watch.running("start"):
             self.progress = self.keeper.restore()
@@ -203,7 +202,7 @@ class _Run:
         stopped = False
         while not (stopped or self._is_over(until_step) or self._has_stopped_gaining()):
             stopped = self._step()
-            if stopped or self._is_over(until_step) or self._is_due(save_every):
+            if stopped or self._is_over(until_step) or self._is_due(save_every or self.recipe.eval_every):
                 self._save()
             self._judge_if_due()
         return self._result(stopped)

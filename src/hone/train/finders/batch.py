@@ -146,6 +146,11 @@ def find_batch(
                 stopped = f"the next, {rows:,}, is more than the {counted(in_epoch, 'row')} of an epoch{each}"
             elif (spent := clock() - began) > seconds or spent + 2 * (REPEATS + 1) * trials[-1].seconds > 2 * seconds:
                 stopped = f"no larger one was begun after {spent:,.0f} s (the search has about {seconds:g} s)"
+    return _found(recipe, trials, stopped, limited=limited)
+
+
+def _found(recipe: Recipe, trials: list[BatchTrial], stopped: str, *, limited: bool) -> FoundBatch:
+    """What the trials say."""
     largest = trials[-1].rows if trials else 0
     enough = next((trial.rows for at, trial in enumerate(trials[:-1]) if _is_enough(trial, trials[at + 1 :])), None)
     own = _own_rows(recipe, trials)
