@@ -166,12 +166,10 @@ def test_of(bench: Bench, chosen: dict[str, Any], seed: int, folder: Path, argum
     """Figures of a seed on the test, which is read here and nowhere else."""
     kept = folder / f"seed-{seed}.json"
     from hone.data.tokens import Examples
-    from hone.files import content_hash
 
     if not kept.is_file():
         begin = time.process_time()
-        key = content_hash([bench.train.key, bench.dev.key])
-        both = Examples([*bench.train, *bench.dev], key, bench.dev.ledger, ())
+        both = Examples([*bench.train, *bench.dev], f"{bench.train.key}+dev", bench.train.ledger, ())
         recipe = recipe_of(arguments.base, chosen["candidate"], len(both), seed, arguments.threads)
         mine = dataclasses.replace(bench, recipe=recipe.child(data=bench.data.id), train=both)
         model = trained(mine, folder / f"seed-{seed}")
