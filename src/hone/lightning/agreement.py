@@ -9,6 +9,7 @@ from pytorch_lightning.utilities import rank_zero_info
 
 from hone.errors import InputError
 from hone.task.recipe import Recipe
+from hone.wording import every
 
 
 def settings_of(recipe: Recipe) -> dict[str, Any]:
@@ -68,11 +69,11 @@ def check_judging(trainer: Trainer, recipe: Recipe) -> None:
     )
     if watching:
         raise InputError(
-            f"{' and '.join(watching)}, and {never}; give it **module.trainer_settings(), which judges dev every "
-            f"{recipe.eval_every:,} steps"
+            f"{' and '.join(watching)}, and {never}; give it **module.trainer_settings(), which judges dev "
+            f"{every(recipe.eval_every, 'step')}"
         )
     if first < float("inf"):  # who switched judging off knows
-        rank_zero_info(f"{never}; **module.trainer_settings() makes that every {recipe.eval_every:,} steps")
+        rank_zero_info(f"{never}; **module.trainer_settings() makes that {every(recipe.eval_every, 'step')}")
 
 
 def _first_judged(trainer: Trainer) -> float:
