@@ -71,8 +71,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 @pytest.fixture(scope="session")
 def artifacts(built: Built, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The same model in each weight format."""
-    from hone.deploy.gguf import export
-    from hone.deploy.weights import FORMATS
+    from hone.deploy.gguf.writing import export
+    from hone.deploy.weights import formats_of
 
     folder = tmp_path_factory.mktemp("artifacts")
-    return {name: export(built.folder, name, folder / f"toy-{name}.gguf") for name in FORMATS}
+    return {one.name: export(built.folder, one.name, folder / f"toy-{one.name}.gguf") for one in formats_of("gguf")}

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hone.deploy import gguf as writer
-from hone.deploy.certify import Witness, certificate_path, certify, read_certificate
-from hone.deploy.exporting import export_certified, formats_to_try
-from hone.deploy.original import Original, original_of
-from hone.deploy.parity import Case, compare
+from hone.deploy.certificate.certify import Witness, certificate_path, certify, read_certificate
+from hone.deploy.certificate.exporting import export_certified, formats_to_try
+from hone.deploy.certificate.original import Original, original_of
+from hone.deploy.certificate.parity import Case, compare
+from hone.deploy.gguf import writing as writer
 from hone.deploy.process import FreshProcess
 from hone.errors import FailedError
 from hone.evaluate.generate import Generation
@@ -180,7 +180,7 @@ def test_an_answer_that_stops_early_is_a_divergence():
 
 
 def test_not_a_number_is_not_certified(witness):
-    from hone.deploy.certify import parity_failures
+    from hone.deploy.certificate.certify import parity_failures
     from hone.deploy.weights import FORMATS
 
     theirs = Table([0.25] * 4, [0])

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hone.deploy.gguf import export, rotary_rows, tensor_names
+from hone.deploy.gguf.writing import export, rotary_rows, tensor_names
 from hone.deploy.tensors import Tensors
 from hone.deploy.weights import FORMATS, formats_within, next_smaller, stored_bytes, weight_format
 from hone.errors import FailedError, InputError

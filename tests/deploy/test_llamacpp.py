@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hone.deploy.corpus import AWKWARD_TEXTS
-from hone.deploy.original import torch_logprobs
+from hone.deploy.certificate.corpus import AWKWARD_TEXTS
+from hone.deploy.certificate.original import torch_logprobs
 from hone.deploy.rendering import example_problems, open_artifact, renderer_of
 from hone.deploy.runtime import runtime
 from hone.deploy.sampling import choose, draws

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f'--to "{args.to}" is not a runtime of this version; {nearest(args.to, RUNTIMES)}')
     run_name, folder = understand(args.words)
     from hone import face
-    from hone.deploy.certify import read_certificate
+    from hone.deploy.certificate.certify import read_certificate
 
     def say(line: str) -> None:
         if not args.quiet:

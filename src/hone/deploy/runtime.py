@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hone.deploy.weights import Prepared
 from hone.errors import InputError, nearest
 from hone.evaluate.generate import GREEDY, Generation, Sampling
 from hone.task.spec import LISTED, Task
@@ -112,18 +113,51 @@ class Session(Contents, Protocol):
         ...
 
 
+class EncoderSession(Contents, Protocol):
+    """An opened artifact of an encoder. Sequences are whole inputs, special ids included, of 1 to ``context`` ids."""
+
+    @property
+    def context(self) -> int:
+        """Longest sequence, in tokens."""
+        ...
+
+    def classify(self, sequences: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """(n, num_labels) logits of whole sequences; an InputError where the model has no such head."""
+        ...
+
+    def tag(self, sequences: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
+        """For each sequence (len, num_labels) logits; an InputError where the model has no such head."""
+        ...
+
+    def embed(self, sequences: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
+        """For each sequence (len, width): the last hidden states; an InputError where the file does not give them."""
+        ...
+
+    def timings(self) -> Timings:
+        """What was computed since the session was opened; all of it counts as prompt."""
+        ...
+
+    def close(self) -> None:
+        """Free the runtime's memory; the session cannot be used afterwards."""
+        ...
+
+
 class Runtime(Protocol):
     """One way of running a model on a device."""
 
     name: str
     suffix: str
 
-    def export(self, model: Path, weights: str, out: Path) -> Path:
+    def export(self, model: Path, weights: str, out: Path, prepared: Prepared | None = None) -> Path:
         """Write the model folder ``model`` as an artifact with weights of this format; whole or not at all."""
         ...
 
     def open(self, path: Path, threads: int, context: int, parallel: int = 1) -> Session:
         """Open an artifact for ``parallel`` sequences of up to ``context`` tokens at once."""
+        ...
+
+    def open_encoder(self, path: Path, threads: int, context: int) -> EncoderSession:
+        """Open an artifact of an encoder for sequences of up to ``context`` tokens."""
         ...
 
     def version(self) -> str:
@@ -155,7 +189,7 @@ def check_can_be_exported(task: Task) -> None:
 
 def runtimes() -> dict[str, Runtime]:
     """The table of runtimes by name. A new one is a file in this room and a line here."""
-    from hone.deploy.llamacpp import LlamaCpp
+    from hone.deploy.gguf.runtime import LlamaCpp
 
     return {"gguf": LlamaCpp()}
 

@@ -1,28 +1,27 @@
-"""Weight formats: bits, the row length they need, and the bounds that an artifact in them must keep.
+"""Weight formats by runtime: bits, the row length they need, and the gates that an artifact in them must pass.
 
-Block formats are those of the GGUF specification: 32 weights and one 16-bit scale to a block, so that the
-length of a row (its input dimension) must divide by 32. A row that does not is refused, never stored as
+Block formats are those of the GGUF specification (32 or 256 weights to a block) and of ONNX Runtime's MatMulNBits (32).
+The length of a row (its input dimension) must divide by the block. A row that does not is refused, never stored as
 something else (llama.cpp's own converter substitutes silently, its issue 6614).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hone.errors import InputError, nearest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bounds:
-    """What an artifact may differ from its original, over positions of answers.
-
-    The 8-bit and 4-bit figures are goals drawn from llama.cpp's published table (q8_0 on an 8B model: mean
-    0.00136); 5 bits lie between them.
-    """
+    """What an artifact may differ from its original, over positions of answers."""
 
     kld_mean: float
-    """Largest mean Kullback-Leibler divergence per position, in nats."""
+    """Largest mean Kullback-Leibler divergence per position, in nats; the upper end of its 95 % interval decides."""
     same_top: float
     """Smallest share of positions with the same most likely token, ties counted as same."""
     tie_nats: float
@@ -35,30 +34,83 @@ class Bounds:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WeightFormat:
-    """How matrices are stored. Vectors (norms) always stay F32."""
+    """How matrices are stored. Vectors (norms) always stay in 32 bits."""
 
     name: str
+    runtime: str
     bits: float
-    """Bits per weight, scales included."""
+    """Bits per weight of most matrices, scales included; a mixture stores some in more."""
     block: int
     """Weights that share a scale; a row's length must divide by it."""
     bounds: Bounds
+    calibrated_bounds: Bounds | None = None
+    """Gates where the weights were calibrated or trained for the format; None: the same."""
+
+    def gates(self, calibrated: bool) -> Bounds:
+        """The gates of an artifact in this format."""
+        return self.calibrated_bounds if calibrated and self.calibrated_bounds is not None else self.bounds
 
 
-_EXACT = Bounds(kld_mean=1e-4, same_top=0.999, tie_nats=0.01, greedy=1.0, perplexity_ratio=1.001)
-_HALF = Bounds(kld_mean=1e-3, same_top=0.995, tie_nats=0.05, greedy=1.0, perplexity_ratio=1.002)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Codes:
+    """A matrix that lies on a symmetric grid already: value = scale * code, one scale to ``block`` weights of a row."""
+
+    codes: NDArray[np.int8]
+    """(rows, columns): -8 to 7 of 4 bits, -127 to 127 of 8."""
+    scales: NDArray[np.float16]
+    """(rows, columns / block)."""
+    bits: int
+    block: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """What was decided about a model's matrices before they are written; keys are names of the model folder's tensors.
+
+    A writer that cannot honour an entry refuses it.
+    """
+
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    """How this one matrix is stored (``q6_k``, ``int8``), instead of what the format says."""
+    importance: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """(columns,) mean squares of a matrix's input over calibration rows: errors there weigh so much when rounding."""
+    codes: Mapping[str, Codes] = field(default_factory=dict)
+    """Matrices that were rounded already; they are packed as they are."""
+    how: str = ""
+    """How, for the certificate: "" (plain rounding), "importance", "gptq", "aware"."""
+    rows: int = 0
+    """Calibration rows that were read."""
+
+
+_EXACT = Bounds(kld_mean=1e-6, same_top=1.0, tie_nats=0.001, greedy=1.0, perplexity_ratio=1.001)
+_HALF = Bounds(kld_mean=1e-4, same_top=0.999, tie_nats=0.02, greedy=1.0, perplexity_ratio=1.002)
 _EIGHT = Bounds(kld_mean=0.002, same_top=0.99, tie_nats=0.1, greedy=0.95, perplexity_ratio=1.002)
-_FIVE = Bounds(kld_mean=0.01, same_top=0.97, tie_nats=0.2, greedy=0.9, perplexity_ratio=1.01)
-_FOUR = Bounds(kld_mean=0.03, same_top=0.95, tie_nats=0.3, greedy=0.8, perplexity_ratio=1.02)
+_SIX = Bounds(kld_mean=0.01, same_top=0.98, tie_nats=0.15, greedy=0.9, perplexity_ratio=1.01)
+_FIVE = Bounds(kld_mean=0.02, same_top=0.97, tie_nats=0.2, greedy=0.9, perplexity_ratio=1.015)
+_FOUR = Bounds(kld_mean=0.08, same_top=0.92, tie_nats=0.3, greedy=0.8, perplexity_ratio=1.05)
+_FOUR_CALIBRATED = Bounds(kld_mean=0.03, same_top=0.95, tie_nats=0.3, greedy=0.8, perplexity_ratio=1.02)
+
+
+def _gguf(name: str, bits: float, block: int, bounds: Bounds, calibrated: Bounds | None = None) -> WeightFormat:
+    return WeightFormat(name=name, runtime="gguf", bits=bits, block=block, bounds=bounds, calibrated_bounds=calibrated)
+
+
+def _onnx(name: str, bits: float, block: int, bounds: Bounds, calibrated: Bounds | None = None) -> WeightFormat:
+    return WeightFormat(name=name, runtime="onnx", bits=bits, block=block, bounds=bounds, calibrated_bounds=calibrated)
+
 
 FORMATS: dict[str, WeightFormat] = {
     one.name: one
     for one in (
-        WeightFormat(name="f32", bits=32.0, block=1, bounds=_EXACT),
-        WeightFormat(name="f16", bits=16.0, block=1, bounds=_HALF),
-        WeightFormat(name="q8_0", bits=8.5, block=32, bounds=_EIGHT),
-        WeightFormat(name="q5_0", bits=5.5, block=32, bounds=_FIVE),
-        WeightFormat(name="q4_0", bits=4.5, block=32, bounds=_FOUR),
+        _gguf("f32", 32.0, 1, _EXACT),
+        _gguf("f16", 16.0, 1, _HALF),
+        _gguf("q8_0", 8.5, 32, _EIGHT),
+        _gguf("q5_0", 5.5, 32, _FIVE),
+        _gguf("q4_0", 4.5, 32, _FOUR, _FOUR_CALIBRATED),
+        _onnx("fp32", 32.0, 1, _EXACT),
+        _onnx("fp16", 16.0, 1, _HALF),
+        _onnx("int8", 8.5, 32, _EIGHT),
+        _onnx("int4", 4.5, 32, _FOUR, _FOUR_CALIBRATED),
     )
 }
 
@@ -96,22 +148,27 @@ def stored_bytes(shapes: Mapping[str, Sequence[int]], weights: WeightFormat) -> 
     return int(total)
 
 
+def formats_of(runtime: str) -> list[WeightFormat]:
+    """The formats of one runtime, most bits first."""
+    return sorted((one for one in FORMATS.values() if one.runtime == runtime), key=lambda one: -one.bits)
+
+
 def formats_within(
-    shapes: Mapping[str, Sequence[int]], size_mb: float | None, overhead_bytes: int = 0
+    shapes: Mapping[str, Sequence[int]], size_mb: float | None, overhead_bytes: int = 0, runtime: str = "gguf"
 ) -> list[WeightFormat]:
-    """Formats to try, best first: those that can store the model and are expected to keep the size budget.
+    """Formats of a runtime to try, best first: those that can store the model and are expected to keep the size budget.
 
     Q8_0 comes first because it is the smallest that costs next to nothing; without a size budget so too. Empty
     when nothing fits: then only a smaller model helps.
     """
     limit = float("inf") if size_mb is None else size_mb * 1e6
-    usable = [one for one in FORMATS.values() if one.bits <= 16 and not row_problems(shapes, one)]
+    usable = [one for one in formats_of(runtime) if one.bits <= 16 and not row_problems(shapes, one)]
     order = sorted(usable, key=lambda one: (one.bits > 8.5, -one.bits if one.bits <= 8.5 else one.bits))
     return [one for one in order if stored_bytes(shapes, one) + overhead_bytes <= limit]
 
 
 def next_smaller(name: str) -> WeightFormat | None:
-    """The next format with fewer bits, or None after the smallest."""
-    bits = weight_format(name).bits
-    smaller = [one for one in FORMATS.values() if one.bits < bits]
+    """The next format of the same runtime with fewer bits, or None after the smallest."""
+    chosen = weight_format(name)
+    smaller = [one for one in formats_of(chosen.runtime) if one.bits < chosen.bits]
     return max(smaller, key=lambda one: one.bits) if smaller else None

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-import hone.deploy.llamacpp  # noqa: F401, so that the interpreter's share is taken with it
+import hone.deploy.gguf.runtime  # noqa: F401, so that the interpreter's share is taken with it
 from hone.deploy.runtime import Session, runtime
 from hone.deploy.wire import Array, receive, send
 from hone.errors import FailedError, HoneError, InputError

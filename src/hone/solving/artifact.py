@@ -26,7 +26,7 @@ from hone.task.render import Renderer
 from hone.task.spec import Task
 
 if TYPE_CHECKING:
-    from hone.deploy.certify import Certificate, Witness
+    from hone.deploy.certificate.certify import Certificate, Witness
     from hone.model.folder import ModelFolder
 
 FORMATS = ("q8_0", "f16", "f32", "q5_0", "q4_0")
@@ -85,8 +85,8 @@ def _first_within(
     Raises:
         FailedError: when no format gives an artifact that matches the model.
     """
-    from hone.deploy.certify import certificate_path
-    from hone.deploy.exporting import export_certified
+    from hone.deploy.certificate.certify import certificate_path
+    from hone.deploy.certificate.exporting import export_certified
 
     made: list[tuple[Path, Certificate]] = []
     failures: list[str] = []
@@ -115,8 +115,8 @@ def _first_within(
 
 def _witness(model: ModelFolder, task: Task, dev: Sequence[Row], order: dict[str, Any]) -> Witness:
     """What the artifact is compared with: the model in floats, over dev rows that it can answer."""
-    from hone.deploy.certify import Witness
-    from hone.deploy.original import original_of
+    from hone.deploy.certificate.certify import Witness
+    from hone.deploy.certificate.original import original_of
 
     renderer = model.renderer()
     rows = [row for row in dev if _fits(task, renderer, row)]
@@ -164,7 +164,7 @@ def _formats(model: Path, task: Task) -> list[str]:
 
     Larger ones follow for a model that 8 bits harm.
     """
-    from hone.deploy.exporting import formats_to_try
+    from hone.deploy.certificate.exporting import formats_to_try
 
     fitting = {item.name for item in formats_to_try(model, task.device)}
     ordered = [name for name in FORMATS if name in fitting]

@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from hone.deploy.corpus import AWKWARD_TEXTS
+from hone.deploy.certificate.corpus import AWKWARD_TEXTS
+from hone.deploy.certificate.original import Original
+from hone.deploy.certificate.parity import Case, Parity, compare, id_differences
 from hone.deploy.measure import Figure, Measured, against, measure
-from hone.deploy.original import Original
-from hone.deploy.parity import Case, Parity, compare, id_differences
 from hone.deploy.process import FreshProcess
 from hone.deploy.runtime import runtime_of
 from hone.deploy.weights import Bounds, weight_format
@@ -125,7 +125,7 @@ class Witness:
     original: Original | None
     """The float model; None when it cannot be run here."""
     texts: Sequence[str] = ()
-    """Texts of the task whose ids are compared besides the awkward ones of :mod:`hone.deploy.corpus`."""
+    """Texts of the task whose ids are compared besides the awkward ones of :mod:`hone.deploy.certificate.corpus`."""
     max_new_tokens: int | None = None
     """Longest greedy answer compared; None: what the context leaves after the longest prompt."""
     hashes: Mapping[str, str] = field(default_factory=dict)

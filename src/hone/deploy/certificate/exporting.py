@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from hone.deploy.certify import Certificate, Witness, certificate_path, certify
+from hone.deploy.certificate.certify import Certificate, Witness, certificate_path, certify
 from hone.deploy.runtime import runtime
 from hone.deploy.tensors import Tensors
 from hone.deploy.weights import WeightFormat, formats_within

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hone.deploy.llama_batch import Pass, TokenBatch
-from hone.deploy.llama_library import Library, open_library
-from hone.deploy.llama_vocabulary import Vocabulary
+from hone.deploy.llama.batch import Pass, TokenBatch
+from hone.deploy.llama.library import Library, open_library
+from hone.deploy.llama.vocabulary import Vocabulary
 from hone.deploy.runtime import Timings
 from hone.deploy.sampling import choose, draws, log_softmax
 from hone.errors import FailedError, InputError

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hone.deploy.llama_library import version
-from hone.deploy.llama_session import LlamaCppSession
-from hone.deploy.runtime import Session
+from hone.deploy.llama.library import version
+from hone.deploy.llama.session import LlamaCppSession
+from hone.deploy.runtime import EncoderSession, Session
+from hone.deploy.weights import Prepared
+from hone.errors import InputError
 
 
 class LlamaCpp:
@@ -17,15 +19,21 @@ class LlamaCpp:
     name = "gguf"
     suffix = ".gguf"
 
-    def export(self, model: Path, weights: str, out: Path) -> Path:
-        """See :func:`hone.deploy.gguf.export`."""
-        from hone.deploy.gguf import export
+    def export(self, model: Path, weights: str, out: Path, prepared: Prepared | None = None) -> Path:
+        """See :func:`hone.deploy.gguf.writing.export`."""
+        from hone.deploy.gguf.writing import export
 
+        if prepared is not None:
+            raise InputError("this version writes GGUF by plain rounding alone; leave out what was prepared")
         return export(model, weights, out)
 
     def open(self, path: Path, threads: int, context: int, parallel: int = 1) -> Session:
         """See :class:`LlamaCppSession`."""
         return LlamaCppSession(path, threads=threads, context=context, parallel=parallel)
+
+    def open_encoder(self, path: Path, threads: int, context: int) -> EncoderSession:  # noqa: ARG002
+        """Encoders are not written as GGUF yet."""
+        raise InputError(f"{path}: encoders are not opened as GGUF by this version")
 
     def version(self) -> str:
         """Versions of the wheel and of the writer."""
@@ -36,7 +44,7 @@ class LlamaCpp:
     def own_timings(
         self, path: Path, threads: int, context: int, prompt: Sequence[int], new_tokens: int
     ) -> dict[str, Any]:
-        """See :func:`hone.deploy.llama_server.own_timings`."""
-        from hone.deploy.llama_server import own_timings
+        """See :func:`hone.deploy.llama.server.own_timings`."""
+        from hone.deploy.llama.server import own_timings
 
         return own_timings(path, threads=threads, context=context, prompt=prompt, new_tokens=new_tokens)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from hone.deploy.llama_library import Library
+from hone.deploy.llama.library import Library
 from hone.errors import FailedError, InputError
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hone.deploy.gguf_tokenizer import GgufTokenizer, gguf_tokenizer
+from hone.deploy.gguf.tokenizer import GgufTokenizer, gguf_tokenizer
 from hone.deploy.tensors import Tensors
 from hone.deploy.weights import WeightFormat, row_problems, weight_format
 from hone.errors import FailedError, InputError

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hone.deploy.original import Original
+from hone.deploy.certificate.original import Original
 from hone.evaluate.generate import GREEDY, Generation, Sampling
 
 Floats = NDArray[np.float64]
@@ -65,7 +65,7 @@ class Divergence:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parity:
-    """The figures of a comparison; see :mod:`hone.deploy.parity`."""
+    """The figures of a comparison; see :mod:`hone.deploy.certificate.parity`."""
 
     positions: int
     """Answer positions compared."""

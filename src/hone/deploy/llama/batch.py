@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hone.deploy.llama_library import INT_P, Batch, Library
+from hone.deploy.llama.library import INT_P, Batch, Library
 from hone.errors import FailedError
 
 

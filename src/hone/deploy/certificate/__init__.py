@@ -1,0 +1,1 @@
+"""What an artifact is compared with, the comparison, and the certificate that comes of it."""

@@ -1,0 +1,1 @@
+"""GGUF files: what is written into them, and the runtime that opens them."""
