@@ -7,25 +7,24 @@ and llama.cpp's converter. The renderer, the labels, eight rendered examples and
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hone.deploy.decoders import ARCHITECTURES, decoder_problems, decoder_shape, tensor_problems
 from hone.deploy.gguf.tokenizer import GgufTokenizer, gguf_tokenizer
+from hone.deploy.hone_keys import hone_keys
 from hone.deploy.tensors import Tensors
 from hone.deploy.weights import WeightFormat, row_problems, weight_format
 from hone.errors import FailedError, InputError
-from hone.files import PART_PREFIX, file_hash, read_json
+from hone.files import PART_PREFIX, read_json
 from hone.task.render import BEGIN, END, PAD
 
-FORMAT = 1
-ARCHITECTURES = ("llama", "qwen3")
 _PER_LAYER = {
     "input_layernorm": "attn_norm",
     "self_attn.q_proj": "attn_q",
@@ -52,16 +51,14 @@ def export(folder: Path, weights: str, out: Path) -> Path:
     chosen = weight_format(weights)
     config = read_json(folder / "config.json")
     tensors = Tensors(folder)
-    names = tensor_names(config)
-    problems = [*_config_problems(config), *_tensor_problems(tensors, names)]
-    problems += row_problems({name: tensors.shapes[name] for name in names if name in tensors}, chosen)
-    if problems:
+    if problems := refusals(config, tensors.shapes, weights, folder):
         raise InputError(f"{folder}: {problem}" for problem in problems)
+    names = tensor_names(config)
     tokenizer = gguf_tokenizer(folder, int(config["vocab_size"]))
     part = out.with_name(f"{PART_PREFIX}{os.getpid()}-{out.name}")
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        _write(part, config, tokenizer, chosen, hone_keys(folder, chosen), _converted(tensors, names, config))
+        _write(part, config, tokenizer, chosen, hone_keys(folder, chosen.name), _converted(tensors, names, config))
         with part.open("rb") as handle:
             os.fsync(handle.fileno())
         part.replace(out)
@@ -70,6 +67,24 @@ def export(folder: Path, weights: str, out: Path) -> Path:
     finally:
         part.unlink(missing_ok=True)
     return out
+
+
+def refusals(
+    config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]], weights: str, folder: Path | None = None
+) -> list[str]:
+    """See :meth:`hone.deploy.runtime.Runtime.refusals`."""
+    problems = decoder_problems(config, "GGUF")
+    if config.get("model_type") not in ARCHITECTURES:
+        return problems
+    names = tensor_names(config)
+    problems += tensor_problems(shapes, names)
+    problems += row_problems({name: shapes[name] for name in names if name in shapes}, weight_format(weights))
+    if folder is not None:
+        try:
+            gguf_tokenizer(folder, int(config["vocab_size"]))
+        except InputError as error:
+            problems += error.problems
+    return problems
 
 
 def tensor_names(config: Mapping[str, Any]) -> dict[str, str]:
@@ -99,32 +114,11 @@ def _converted(
     """GGUF name and values of each tensor, one in memory at a time."""
     # llama.cpp rotates Qwen3 in the half-split layout that Transformers has, and only Llama in the interleaved one.
     llama = config["model_type"] == "llama"
-    heads = {"attn_q": int(config["num_attention_heads"]), "attn_k": _kv_heads(config)} if llama else {}
+    heads = {"attn_q": int(config["num_attention_heads"]), "attn_k": decoder_shape(config).kv_heads} if llama else {}
     for ours, theirs in names.items():
         values = tensors.read(ours)
         kind = theirs.split(".")[-2]
         yield theirs, rotary_rows(values, heads[kind]) if kind in heads else values
-
-
-def hone_keys(folder: Path, weights: WeightFormat) -> dict[str, str]:
-    """What hone stores in the artifact, as texts; without a ``hone.json`` only hashes and format."""
-    keys = {
-        "hone.format": str(FORMAT),
-        "hone.weights": weights.name,
-        "hone.tokenizer_hash": file_hash(folder / "tokenizer.json", 16),
-        "hone.config_hash": file_hash(folder / "config.json", 16),
-    }
-    described = folder / "hone.json"
-    if described.is_file():
-        hone = read_json(described)
-        for key in ("renderer", "examples", "hashes", "base", "labels", "task", "kind", "recipe"):
-            if key in hone:
-                keys[f"hone.{key}"] = _text(hone[key])
-    return keys
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _write(
@@ -163,22 +157,22 @@ def _add_shape(writer: Any, config: Mapping[str, Any], weights: WeightFormat) ->
     import gguf
 
     file_type = "ALL_F32" if weights.name == "f32" else f"MOSTLY_{weights.name.upper()}"
-    head = _head_size(config)
+    shape = decoder_shape(config)
     writer.add_file_type(gguf.LlamaFileType[file_type])
     if weights.block > 1:
         writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    writer.add_context_length(int(config["max_position_embeddings"]))
-    writer.add_embedding_length(int(config["hidden_size"]))
-    writer.add_block_count(int(config["num_hidden_layers"]))
-    writer.add_feed_forward_length(int(config["intermediate_size"]))
-    writer.add_head_count(int(config["num_attention_heads"]))
-    writer.add_head_count_kv(_kv_heads(config))
-    writer.add_key_length(head)
-    writer.add_value_length(head)
-    writer.add_rope_dimension_count(head)
-    writer.add_rope_freq_base(_rope(config)[1])
-    writer.add_layer_norm_rms_eps(float(config["rms_norm_eps"]))
-    writer.add_vocab_size(int(config["vocab_size"]))
+    writer.add_context_length(shape.context)
+    writer.add_embedding_length(shape.hidden)
+    writer.add_block_count(shape.layers)
+    writer.add_feed_forward_length(shape.ffn)
+    writer.add_head_count(shape.heads)
+    writer.add_head_count_kv(shape.kv_heads)
+    writer.add_key_length(shape.head_width)
+    writer.add_value_length(shape.head_width)
+    writer.add_rope_dimension_count(shape.head_width)
+    writer.add_rope_freq_base(shape.rope_base)
+    writer.add_layer_norm_rms_eps(shape.rms_epsilon)
+    writer.add_vocab_size(shape.vocab)
 
 
 def _add_tokenizer(writer: Any, tokenizer: GgufTokenizer) -> None:
@@ -195,46 +189,3 @@ def _add_tokenizer(writer: Any, tokenizer: GgufTokenizer) -> None:
         index = tokenizer.id_of(name)
         if index is not None:
             add(index)
-
-
-def _kv_heads(config: Mapping[str, Any]) -> int:
-    return int(config.get("num_key_value_heads") or config["num_attention_heads"])
-
-
-def _head_size(config: Mapping[str, Any]) -> int:
-    return int(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
-
-
-def _rope(config: Mapping[str, Any]) -> tuple[str, float]:
-    """Kind and base of the rotary embedding, in the old and the new layout of the configuration."""
-    new = config.get("rope_parameters") or {}
-    old = config.get("rope_scaling") or {}
-    kind = new.get("rope_type") or old.get("rope_type") or old.get("type") or "default"
-    return str(kind), float(new.get("rope_theta") or config.get("rope_theta") or 10_000.0)
-
-
-def _config_problems(config: Mapping[str, Any]) -> list[str]:
-    """What of this configuration the architecture in GGUF does not say."""
-    problems = []
-    if config.get("model_type") not in ARCHITECTURES:
-        known = ", ".join(ARCHITECTURES)
-        problems.append(f'model_type "{config.get("model_type")}" is not exported to GGUF; these are: {known}')
-    if config.get("use_sliding_window"):
-        problems.append("use_sliding_window is true; only full attention is exported")
-    if config.get("hidden_act", "silu") != "silu":
-        problems.append(f'hidden_act "{config["hidden_act"]}"; silu is exported')
-    for key in ("attention_bias", "mlp_bias"):
-        if config.get(key):
-            problems.append(f"{key} is true; models are exported without biases")
-    kind = _rope(config)[0]
-    if kind != "default":
-        problems.append(f'rope_type "{kind}" is not exported yet; default is')
-    return problems
-
-
-def _tensor_problems(tensors: Tensors, names: Mapping[str, str]) -> list[str]:
-    problems = [f"tensor {name} is missing" for name in names if name not in tensors]
-    # A tied model may carry the copy; anything else unknown would be left out of the artifact in silence.
-    unknown = [name for name in tensors.shapes if name not in names and name != "lm_head.weight"]
-    problems += [f"tensor {name} has no place in the architecture" for name in unknown if "rotary_emb" not in name]
-    return problems

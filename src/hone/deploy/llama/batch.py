@@ -11,17 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hone.deploy.llama.library import INT_P, Batch, Library
+from hone.deploy.passes import Pass
 from hone.errors import FailedError
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pass:
-    """Ids of one sequence from position ``start`` on; logits of the last, or of ``every`` position."""
-
-    ids: Sequence[int]
-    start: int
-    sequence: int
-    every: bool = False
 
 
 @dataclass(frozen=True, slots=True)

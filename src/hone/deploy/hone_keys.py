@@ -1,0 +1,37 @@
+"""What hone stores inside an artifact of any runtime, as texts: the same keys, whatever the file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hone.files import file_hash, read_json
+
+FORMAT = 1
+_FROM_MODEL_FOLDER = ("renderer", "examples", "hashes", "base", "labels", "task", "kind", "recipe")
+
+
+def hone_keys(folder: Path, weights: str) -> dict[str, str]:
+    """``hone.*`` keys of an artifact made of a model folder; without a ``hone.json`` only hashes and format.
+
+    Args:
+        folder: the model folder.
+        weights: name of the weight format.
+    """
+    keys = {
+        "hone.format": str(FORMAT),
+        "hone.weights": weights,
+        "hone.tokenizer_hash": file_hash(folder / "tokenizer.json", 16),
+        "hone.config_hash": file_hash(folder / "config.json", 16),
+    }
+    described = folder / "hone.json"
+    if described.is_file():
+        hone = read_json(described)
+        keys |= {f"hone.{key}": as_text(hone[key]) for key in _FROM_MODEL_FOLDER if key in hone}
+    return keys
+
+
+def as_text(value: Any) -> str:
+    """A text as it is, anything else as compact JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,211 @@
+"""From passes over token ids to a :class:`hone.deploy.runtime.Session`: what decoders of all runtimes do alike.
+
+A runtime computes :class:`Pass` es over sequences that it keeps apart; generating, streaming and probabilities follow.
+No sequence ever sees another, every call starts from an empty cache, and nothing is reused between calls: a result
+depends on its prompt alone, as far as floats allow (runtimes pick other kernels for other batch sizes).
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hone.deploy.runtime import Timings
+from hone.deploy.sampling import choose, draws, log_softmax
+from hone.errors import FailedError, InputError
+from hone.evaluate.generate import GREEDY, Generation, Sampling
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pass:
+    """Ids of one sequence from position ``start`` on; logits of the last, or of ``every`` position."""
+
+    ids: Sequence[int]
+    start: int
+    sequence: int
+    every: bool = False
+
+
+@dataclass(slots=True)
+class _Row:
+    """One prompt on its way through :meth:`PassSession.generate`."""
+
+    prompt: list[int]
+    limit: int
+    draw: np.random.Generator | None
+    ids: list[int] = field(default_factory=list)
+    finished: bool = False
+
+    def next_pass(self, sequence: int) -> Pass:
+        """The prompt the first time, then the newest id."""
+        if not self.ids:
+            return Pass(ids=self.prompt, start=0, sequence=sequence)
+        return Pass(ids=self.ids[-1:], start=len(self.prompt) + len(self.ids) - 1, sequence=sequence)
+
+    def take(self, token: int, end_id: int) -> bool:
+        """Add an id; True when the row is done."""
+        if token == end_id:
+            self.finished = True
+            return True
+        self.ids.append(token)
+        return len(self.ids) >= self.limit
+
+
+class PassSession(ABC):
+    """The token side of a session over a runtime's passes. A subclass sets the four fields and ``_timings``."""
+
+    context: int
+    """Longest prompt and answer together, in tokens."""
+    vocab_size: int
+    parallel: int
+    """Sequences computed at once."""
+    threads: int
+    _timings: Timings
+
+    @property
+    @abstractmethod
+    def _is_open(self) -> bool:
+        """Whether passes can be computed."""
+
+    @abstractmethod
+    def _compute(self, passes: Sequence[Pass]) -> list[NDArray[np.float32]]:
+        """For each pass the logits asked for, (len or 1, vocab); they hold until the next call."""
+
+    @abstractmethod
+    def _clear(self) -> None:
+        """Forget all sequences."""
+
+    @abstractmethod
+    def _forget(self, sequence: int) -> None:
+        """Forget one sequence, so that its number can be used again."""
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int,
+        end_id: int,
+        sampling: Sampling = GREEDY,
+    ) -> list[Generation]:
+        """Continue each prompt; as many at once as the session has sequences."""
+        self._check(prompts)
+        numbers = draws(prompts, sampling)
+        rows = [self._row(prompt, max_new_tokens, number) for prompt, number in zip(prompts, numbers, strict=True)]
+        # Prompts of one length are computed together in one go; the order changes no result.
+        waiting = deque(sorted((row for row in rows if row.limit > 0), key=lambda row: len(row.prompt)))
+        active: dict[int, _Row] = {}
+        free = list(range(self.parallel))[::-1]
+        self._clear()
+        while waiting or active:
+            while waiting and free:
+                active[free.pop()] = waiting.popleft()
+            logits = self._run([row.next_pass(sequence) for sequence, row in active.items()])
+            for (sequence, row), scores in zip(list(active.items()), logits, strict=True):
+                if row.take(choose(scores[-1], sampling, row.draw), end_id):
+                    del active[sequence]
+                    free.append(sequence)
+                    self._forget(sequence)
+        return [Generation(ids=tuple(row.ids), finished=row.finished) for row in rows]
+
+    def stream(
+        self, prompt: Sequence[int], *, max_new_tokens: int, end_id: int, sampling: Sampling = GREEDY
+    ) -> Iterator[int]:
+        """The ids of one continuation as they come, without ``end_id``."""
+        self._check([prompt])
+        row = self._row(prompt, max_new_tokens, draws([prompt], sampling)[0])
+        self._clear()
+        while len(row.ids) < row.limit:
+            token = choose(self._run([row.next_pass(0)])[0][-1], sampling, row.draw)
+            row.take(token, end_id)
+            if row.finished:
+                return
+            yield token
+
+    def _row(self, prompt: Sequence[int], max_new_tokens: int, number: np.random.Generator | None) -> _Row:
+        return _Row(prompt=list(prompt), limit=min(max_new_tokens, self.context - len(prompt)), draw=number)
+
+    def label_logprobs(self, prompts: Sequence[Sequence[int]], label_ids: Sequence[int]) -> NDArray[np.float32]:
+        """(n, num_labels) natural-log probabilities of the labels after each prompt."""
+        self._check(prompts)
+        columns = np.asarray(label_ids, dtype=np.int64)
+        found = np.zeros((len(prompts), len(columns)), dtype=np.float32)
+        order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+        for start in range(0, len(order), self.parallel):
+            chunk = order[start : start + self.parallel]
+            self._clear()
+            passes = [Pass(ids=list(prompts[row]), start=0, sequence=place) for place, row in enumerate(chunk)]
+            logits = self._run(passes)
+            for row, scores in zip(chunk, logits, strict=True):
+                found[row] = log_softmax(scores[-1])[columns]
+        return found
+
+    def next_logprobs(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """(vocab,) natural-log probabilities of the token after ``ids``."""
+        self._check([ids])
+        self._clear()
+        return log_softmax(self._run([Pass(ids=list(ids), start=0, sequence=0)])[0][-1])
+
+    def logprobs(self, sequences: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
+        """For each sequence (len, vocab) natural-log probabilities of the token after each position."""
+        self._check(sequences)
+        found: list[NDArray[np.float32]] = []
+        for start in range(0, len(sequences), self.parallel):
+            self._clear()
+            chunk = sequences[start : start + self.parallel]
+            passes = [Pass(ids=list(ids), start=0, sequence=place, every=True) for place, ids in enumerate(chunk)]
+            found += [log_softmax(scores) for scores in self._run(passes)]
+        return found
+
+    def token_logprobs(self, sequences: Sequence[Sequence[int]]) -> list[NDArray[np.float64]]:
+        """For each sequence of T ids the T - 1 natural-log probabilities of ids 1 to T - 1."""
+        found: list[NDArray[np.float64]] = []
+        for start in range(0, len(sequences), self.parallel):
+            chunk = sequences[start : start + self.parallel]
+            for ids, rows in zip(chunk, self.logprobs(chunk), strict=True):
+                targets = np.asarray(ids[1:], dtype=np.int64)
+                found.append(rows[np.arange(len(targets)), targets].astype(np.float64))
+        return found
+
+    def timings(self) -> Timings:
+        """What was computed since the session was opened."""
+        return self._timings
+
+    def _run(self, passes: Sequence[Pass]) -> list[NDArray[np.float32]]:
+        started = time.perf_counter()
+        logits = self._compute(passes)
+        spent_ms = (time.perf_counter() - started) * 1e3
+        tokens, before = sum(len(one.ids) for one in passes), self._timings
+        if any(len(one.ids) > 1 for one in passes):
+            self._timings = Timings(
+                prompt_tokens=before.prompt_tokens + tokens,
+                prompt_ms=before.prompt_ms + spent_ms,
+                generated_tokens=before.generated_tokens,
+                generated_ms=before.generated_ms,
+            )
+        else:
+            self._timings = Timings(
+                prompt_tokens=before.prompt_tokens,
+                prompt_ms=before.prompt_ms,
+                generated_tokens=before.generated_tokens + tokens,
+                generated_ms=before.generated_ms + spent_ms,
+            )
+        return logits
+
+    def _check(self, prompts: Sequence[Sequence[int]]) -> None:
+        """Ids out of range would end the process inside some runtimes, so they are refused here."""
+        if not self._is_open:
+            raise FailedError("the session is closed")
+        problems = []
+        for index, ids in enumerate(prompts):
+            if not 0 < len(ids) <= self.context:
+                problems.append(f"prompt {index}: {len(ids)} tokens; this session takes 1 to {self.context}")
+            elif min(ids) < 0 or max(ids) >= self.vocab_size:
+                problems.append(f"prompt {index}: ids {min(ids)} to {max(ids)}; the vocabulary has {self.vocab_size}")
+        if problems:
+            raise InputError(problems)
