@@ -48,6 +48,14 @@ def machine() -> Machine:
     )
 
 
+def cache_folder() -> Path:
+    """The user's folder for what hone measured of this machine: ``hone`` in ``XDG_CACHE_HOME``, or the system's own."""
+    given = os.environ.get("XDG_CACHE_HOME")
+    if given:
+        return Path(given) / "hone"
+    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "hone"
+
+
 def usable_cores() -> int:
     """Cores that this process may run on (affinity and container quota), at least 1."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -162,8 +162,9 @@ def from_scratch(shape: Shape, seed: int, *, init_std: float = 0.02, dropout: fl
         return _module(shape, init_std, dropout)
 
 
-def _module(shape: Shape, init_std: float, dropout: float) -> nn.Module:
-    values: dict[str, Any] = {
+def config_values(shape: Shape) -> dict[str, Any]:
+    """What ``config.json`` says of a shape, in the words of Transformers, without what training adds."""
+    return {
         "vocab_size": shape.vocab,
         "hidden_size": shape.hidden,
         "intermediate_size": shape.ffn,
@@ -175,12 +176,14 @@ def _module(shape: Shape, init_std: float, dropout: float) -> nn.Module:
         "tie_word_embeddings": shape.tied,
         "rope_parameters": {"rope_type": "default", "rope_theta": shape.rope_theta},
         "rms_norm_eps": 1e-5,
-        "initializer_range": init_std,
-        "attention_dropout": dropout,
         "pad_token_id": PAD_ID,
         "bos_token_id": BEGIN_ID,
         "eos_token_id": END_ID,
     }
+
+
+def _module(shape: Shape, init_std: float, dropout: float) -> nn.Module:
+    values = {**config_values(shape), "initializer_range": init_std, "attention_dropout": dropout}
     # Each class from its own module: the package's front door looks through every model that there is.
     if shape.arch == "qwen3":
         from transformers.models.qwen3.configuration_qwen3 import Qwen3Config
