@@ -19,6 +19,7 @@ from hone.attempts.encoding import class_weights
 from hone.data.prepare import prepare
 from hone.data.tokenizer import TextTokenizer
 from hone.errors import InputError
+from hone.evaluate.calibration import first_half
 from hone.evaluate.scoring import evaluate
 from hone.model.folder import ModelFolder
 from hone.solving.defaults import default_recipe
@@ -121,8 +122,39 @@ def test_scoring_on_the_way_and_the_folder_opened_again_agree(tmp_path: Path) ->
 
     renderer = folder.renderer()
     labels = EncoderLabels(folder.load(), renderer.temperature, several=True)  # type: ignore[attr-defined]
-    again = evaluate(task, renderer, data.dev, labels=labels)
+    # A threshold was chosen on these rows, so each half is decided by that of the other.
+    halves = zip(data.dev, first_half(len(data.dev)), strict=True)
+    one, other = report.calibration["thresholds"]
+    thresholds = {row.id: one if first else other for row, first in halves}
+    again = evaluate(task, renderer, data.dev, labels=labels, thresholds=thresholds)
     assert again.score == report.score
+    assert renderer.threshold == report.calibration["threshold"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", ["classify", "multi-label"])
+def test_a_classifier_reads_each_dev_row_once_behind_its_training(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For its calibration; what it answers follows from that, and its loss was measured on the way."""
+    from hone.attempts import concluding, last_scoring
+    from hone.evaluate import encoders
+
+    read: list[int] = []
+    at_positions, load_best = encoders.at_positions, concluding._load_best
+
+    def counting(model: Any, asked: Any, at: Any) -> Any:
+        read.append(len(asked))
+        return at_positions(model, asked, at)
+
+    def at_the_end(*args: Any) -> bool:
+        read.clear()
+        return load_best(*args)
+
+    monkeypatch.setattr(encoders, "at_positions", counting)
+    monkeypatch.setattr(concluding, "_load_best", at_the_end)
+    monkeypatch.setattr(last_scoring, "dev_loss", lambda *args: pytest.fail("the loss was measured on the way"))
+    hone.attempt(folder_of(tmp_path, kind), recipe_for(kind, steps=20, eval_every=20))
+    assert sum(read) == 40
 
 
 def test_masked_tokens_are_learned_and_scored_with_the_same_masks_each_time(tmp_path: Path) -> None:

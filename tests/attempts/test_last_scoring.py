@@ -36,9 +36,13 @@ class Machine:
         monkeypatch.setattr(last_scoring, "score_model", self.score)
         monkeypatch.setattr(last_scoring, "dev_loss", self.loss)
 
-    def score(self, bench: Any, model: Any, rows: Any, written: Written) -> Evaluation:
-        """Answers that were written cost nothing again; others are computed anew each time."""
+    def score(
+        self, bench: Any, model: Any, rows: Any, written: Written | None = None, calibrated: Any = None
+    ) -> Evaluation:
+        """Answers that were written, or read for a calibration, cost nothing again; others are computed each time."""
         del model
+        if calibrated is not None:
+            return evaluation(len(rows), mean=0.8)
         done = self._written.get(id(written), 0) if bench.task.kind == "extract" else 0
         self._written[id(written)] = len(rows)
         self.now += self.judging.fixed_s + self.judging.row_s * max(0, len(rows) - done)
@@ -167,6 +171,25 @@ def test_what_was_judged_whole_on_the_way_is_taken_though_the_time_is_over(monke
     found, _ = end(bench, timed, best, lines)
     assert (found.score.mean, found.n) == (0.6, 100)
     assert (machine.scored, lines) == ([], [])
+
+
+@pytest.mark.parametrize("box_s", [None, 60.0])
+def test_a_calibrated_classifier_is_scored_by_what_the_calibration_read_and_its_loss_is_not_read_again(
+    monkeypatch: pytest.MonkeyPatch, box_s: float | None
+) -> None:
+    """A temperature changes what it answers; the loss on dev is told without."""
+    machine = Machine(DEAR_LOSS, monkeypatch)
+    bench, timed = an_end("classify", Cadence(count=4, rows=256), DEAR_LOSS, box_s)
+    calibrated: Any = object()
+    lines: list[str] = []
+    model: Any = None
+    found, loss = last_scoring.last_scoring(
+        bench, model, timed, timed.judge.last, lines.append, lambda event: None, calibrated
+    )
+    assert (found.score.mean, found.n, loss) == (0.8, 700, 1.0)
+    assert (machine.scored, machine.losses, machine.now, lines) == ([], [], 0.0, [])
+    last_scoring.last_scoring(bench, model, timed, None, lines.append, lambda event: None, calibrated)
+    assert len(machine.losses) == 1, "of weights that nobody judged it is read"
 
 
 def test_no_time_is_kept_for_the_last_scoring_only_where_an_evaluation_stands_for_it() -> None:

@@ -92,13 +92,48 @@ def test_of_several_labels_temperature_and_threshold_are_chosen_by_what_is_asked
     logits = 2 * RNG.standard_normal((8000, 3))
     labels = (RNG.random(logits.shape) < sigmoid(logits)).astype(float)
 
-    def cost(decisions: np.ndarray) -> float:
+    def cost(decisions: np.ndarray, labels: np.ndarray) -> float:
         # A false claim costs three times what a miss costs: claim only from a chance of 0.75 on.
         return -float((3 * (decisions & (labels == 0)) + (~decisions & (labels == 1))).sum())
 
     found = calibrate_labels(logits * 2.5, labels, cost)
     assert found.temperature == pytest.approx(2.5, rel=0.04)
     assert found.threshold == pytest.approx(0.75, abs=0.05)
+
+
+def micro_f1(decisions: np.ndarray, labels: np.ndarray) -> float:
+    return 2 * float((decisions & (labels > 0)).sum()) / max(1.0, float(decisions.sum() + labels.sum()))
+
+
+def several(seed: int, count: int, signal: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
+    """Three rare labels a row, and logits that know little of them."""
+    generator = np.random.default_rng(seed)
+    labels = (generator.random((count, 3)) < 0.25).astype(float)
+    return generator.standard_normal((count, 3)) + signal * labels, labels
+
+
+def test_the_score_of_a_chosen_threshold_is_that_of_rows_on_which_it_was_not_chosen() -> None:
+    """The same rows flatter it by several points; the halves tell what 4,000 new rows say of it."""
+    fresh, wanted = several(10_000, 4000)
+    flattered, told, truly = [], [], []
+    for seed in range(60):
+        logits, labels = several(seed, 40)
+        found = calibrate_labels(logits, labels, micro_f1)
+        chance = sigmoid(logits / found.temperature)
+        grid = np.linspace(0.01, 0.99, 99)
+        flattered.append(max(micro_f1(chance >= threshold, labels) for threshold in grid))
+        told.append(micro_f1(chance >= np.array(found.thresholds_of(40))[:, None], labels))
+        truly.append(micro_f1(sigmoid(fresh / found.temperature) >= found.threshold, wanted))
+    assert np.mean(flattered) > np.mean(truly) + 0.03
+    assert np.mean(told) == pytest.approx(np.mean(truly), abs=0.015)
+
+
+@pytest.mark.parametrize("count", [1, 11, 29])
+def test_a_handful_of_rows_choose_no_threshold(count: int) -> None:
+    logits, labels = several(1, count)
+    found = calibrate_labels(logits, labels, micro_f1)
+    assert (found.threshold, set(found.thresholds_of(count))) == (0.5, {0.5})
+    assert f"{count} rows are too few to choose one, 30 are needed" in found.line(several=True)
 
 
 def test_calibrating_without_rows_is_refused_in_a_sentence() -> None:

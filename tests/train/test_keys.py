@@ -376,6 +376,25 @@ def test_peak_memory_is_that_of_the_steps_of_this_run(tmp_path: Path) -> None:
     assert almost < peak < size + 20e6
 
 
+def test_the_peak_is_that_of_all_calls_also_behind_a_kill(tmp_path: Path) -> None:
+    """Greedy in its first steps alone; the state holds the peak, should the end of the call be lost."""
+    size = 100_000_000
+
+    class Greedy(NextToken):
+        def loss(self, model: nn.Module, batch: Any) -> Any:
+            assert np.ones(size, dtype=np.uint8)[-1] == 1
+            return super().loss(model, batch)
+
+    run, killed = tmp_path / "run", tmp_path / "killed"
+    assert (small_fit(run, evaluate=judge, until_step=5, objective=Greedy())[1].peak_bytes or 0) > 0.9 * size
+    shutil.copytree(run, killed)
+    (killed / "checkpoints" / "seconds.json").unlink()
+    assert (small_fit(killed, evaluate=judge)[1].peak_bytes or 0) > 0.9 * size
+    otherwise = small_fit(run, RECIPE.child(accumulate=1), evaluate=judge)[1].peak_bytes
+    assert otherwise is not None
+    assert otherwise < 0.5 * size, "a step that is computed otherwise has another peak"
+
+
 def test_a_run_reports_what_it_computed_with(tmp_path: Path) -> None:
     used = small_fit(tmp_path, until_step=1)[1].used
     assert used["device"] == "cpu"

@@ -18,7 +18,6 @@ from hone.wording import counted
 if TYPE_CHECKING:
     from torch import nn
 
-    from hone.evaluate.calibration import Calibration
     from hone.train.records import Evaluated, FitResult
 
 FLATTERED = (
@@ -63,13 +62,14 @@ def conclude(
         return AttemptReport(**common, score=score, dev_loss=loss, peak_rss_bytes=peak_rss_bytes())
     loaded = _load_best(model, result, bench.recipe.base, say)
     on_event(stage("calibrating on dev and saving"))
-    calibration = calibrate_on_dev(bench, model, say)
+    calibrated = calibrate_on_dev(bench, model, say)
+    calibration = None if calibrated is None else calibrated.calibration
     save_model(bench, model, run.model, calibration)
-    if chosen := _chosen_on_dev(bench, result, calibration):
+    if chosen := _chosen_on_dev(bench, result):
         say(FLATTERED.format("; ".join(chosen)))
-    # What was measured on the way is of other weights where the last are kept, and of other answers once calibrated.
-    known = timed.judge.best if loaded and calibration is None else None
-    evaluation, loss = last_scoring(bench, model, timed, known, say, on_event)
+    # What was measured on the way is of other weights where the last are kept.
+    known = timed.judge.best if loaded else None
+    evaluation, loss = last_scoring(bench, model, timed, known, say, on_event, calibrated)
     for note in evaluation.notes:
         say(f"scored: {note}")
     # What a paired comparison needs: the metric on each row, aligned with the dev rows (or windows of them).
@@ -89,8 +89,8 @@ def conclude(
     return replace(report, diagnosis=_diagnosis(run), distance=_distance(model, start, on_event))
 
 
-def _chosen_on_dev(bench: Bench, result: FitResult, calibration: Calibration | None) -> list[str]:
-    """What of the kept model was chosen on dev rows."""
+def _chosen_on_dev(bench: Bench, result: FitResult) -> list[str]:
+    """What of the kept model was chosen on the dev rows that it is scored on; a threshold decides other ones."""
     from hone.train.records import UNDONE
 
     candidates, best = sum(item.candidate for item in result.evaluations), result.best
@@ -104,8 +104,6 @@ def _chosen_on_dev(bench: Bench, result: FitResult, calibration: Calibration | N
             f"the weights of step {best.step:,}, the best of {candidates:,} evaluations by {score.name} on {on} "
             f"({score.mean:.3g} [{score.low:.3g}, {score.high:.3g}]{UNDONE if best.undone else ''})"
         )
-    if calibration is not None and bench.task.kind == "multi-label":
-        chosen.append(f"the threshold {calibration.threshold:.2f}")
     return chosen
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from hone.attempts.bench import Bench
-    from hone.evaluate.calibration import Calibration
+    from hone.evaluate.calibration import Calibration, Rating
+    from hone.evaluate.encoders import KnownLogits
     from hone.train.objectives import Objective
 
 Say = Callable[[str], None]
@@ -141,7 +143,18 @@ def say_unwritable(renderer: EncoderRenderer, rows: Sequence[Row], split: str, s
         )
 
 
-def calibrate_on_dev(bench: Bench, model: nn.Module, say: Say) -> Calibration | None:
+@dataclass(frozen=True, kw_only=True)
+class Calibrated:
+    """A classifier's calibration, and what is known of dev behind it."""
+
+    calibration: Calibration
+    thresholds: Mapping[str, float]
+    """By a dev row's id, the threshold of the half that it is not in; empty where none was chosen."""
+    logits: KnownLogits
+    """Of the dev rows, by their ids."""
+
+
+def calibrate_on_dev(bench: Bench, model: nn.Module, say: Say) -> Calibrated | None:
     """Fit the temperature of a classifier on dev (and choose the threshold), into its renderer; None for others."""
     renderer = bench.renderer
     known = [example for example in bench.dev if example.label is not None or example.labels is not None]
@@ -151,19 +164,25 @@ def calibrate_on_dev(bench: Bench, model: nn.Module, say: Say) -> Calibration | 
     from hone.evaluate.encoders import EncoderLabels
 
     several = bench.task.kind == "multi-label"
-    logits = EncoderLabels(model).logits([example.ids.tolist() for example in known])
+    ids = [example.ids.tolist() for example in known]
+    logits = EncoderLabels(model).logits(ids)
     if several:
         labels = np.stack([labels_of(example) for example in known]).astype(np.float64)
-        found = calibrate_labels(logits, labels, _scored(bench, labels))
+        found = calibrate_labels(logits, labels, _scored(bench))
     else:
         found = calibrate_classes(logits, np.array([example.label for example in known]))
     renderer.temperature, renderer.threshold = found.temperature, found.threshold
     say(found.line(several=several))
-    return found
+    chosen = zip(known, found.thresholds_of(len(known)), strict=True) if several and not found.threshold_why_not else ()
+    return Calibrated(
+        calibration=found,
+        thresholds={example.row: threshold for example, threshold in chosen},
+        logits={tuple(row): line for row, line in zip(ids, logits, strict=True)},
+    )
 
 
-def _scored(bench: Bench, labels: Any) -> Callable[[Any], float]:
-    """The task's metric over decisions (rows, labels), higher is better."""
+def _scored(bench: Bench) -> Rating:
+    """The task's metric over decisions and labels (rows, labels), higher is better."""
     from hone.task.own_metric import load_metric
     from hone.task.scores import point
 
@@ -172,10 +191,8 @@ def _scored(bench: Bench, labels: Any) -> Callable[[Any], float]:
     def as_lists(table: Any) -> list[list[str]]:
         return [sorted(names[int(index)] for index in np.flatnonzero(line)) for line in table]
 
-    wanted = as_lists(labels)
-
-    def score(decisions: Any) -> float:
-        value = point(metric.prepare(as_lists(decisions), wanted), len(wanted))
+    def score(decisions: Any, labels: Any) -> float:
+        value = point(metric.prepare(as_lists(decisions), as_lists(labels)), len(labels))
         return value if metric.higher_is_better else -value
 
     return score

@@ -18,6 +18,7 @@ from hone.task.render import Example
 if TYPE_CHECKING:
     from torch import nn
 
+    from hone.attempts.encoding import Calibrated
     from hone.evaluate.generate import Generate, Generation
     from hone.evaluate.scoring import Evaluation
     from hone.task.scores import Score
@@ -50,17 +51,24 @@ class Written:
         return cast("Generate", written)
 
 
-def score_model(bench: Bench, model: nn.Module, rows: Sequence[Row], written: Written | None = None) -> Evaluation:
+def score_model(
+    bench: Bench,
+    model: nn.Module,
+    rows: Sequence[Row],
+    written: Written | None = None,
+    calibrated: Calibrated | None = None,
+) -> Evaluation:
     """Score a torch module on rows with the task's own metric, the way its kind asks.
 
-    ``written`` holds what the same weights have written already.
+    ``written`` holds what the same weights have written already, ``calibrated`` what their calibration has read of
+    dev: a row on which a threshold was chosen is decided by that of the other half.
     """
     from hone.evaluate.scoring import evaluate
     from hone.evaluate.torch_generate import TorchGenerate, TorchLabels, TorchLogprobs
 
     kind = bench.task.kind
     if isinstance(bench.renderer, EncoderRenderer):
-        return evaluate(bench.task, bench.renderer, rows, **_encoder_callables(bench.renderer, model))
+        return evaluate(bench.task, bench.renderer, rows, **_of_encoder(bench.renderer, model, calibrated))
     generate: Generate | None = None
     if kind in ("extract", "generate"):
         generate = (written or Written()).by(TorchGenerate(model, bench.renderer.pad_id))
@@ -75,14 +83,19 @@ def score_model(bench: Bench, model: nn.Module, rows: Sequence[Row], written: Wr
     )
 
 
-def _encoder_callables(renderer: EncoderRenderer, model: nn.Module) -> dict[str, Any]:
+def _of_encoder(renderer: EncoderRenderer, model: nn.Module, calibrated: Calibrated | None) -> dict[str, Any]:
+    """What scoring takes of an encoder."""
     from hone.evaluate.encoders import EncoderLabels, EncoderMasked, EncoderTags
 
     if renderer.kind == "tag":
         return {"tags": EncoderTags(model)}
     if renderer.kind == "language-model":
         return {"masked": EncoderMasked(model)}
-    return {"labels": EncoderLabels(model, renderer.temperature, several=renderer.kind == "multi-label")}
+    several, known = renderer.kind == "multi-label", None if calibrated is None else calibrated.logits
+    return {
+        "labels": EncoderLabels(model, renderer.temperature, several=several, known=known),
+        "thresholds": None if calibrated is None else calibrated.thresholds,
+    }
 
 
 def dev_loss(model: nn.Module, examples: Sequence[Example]) -> float:

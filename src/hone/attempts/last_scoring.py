@@ -14,6 +14,7 @@ from hone.wording import counted
 if TYPE_CHECKING:
     from torch import nn
 
+    from hone.attempts.encoding import Calibrated
     from hone.evaluate.scoring import Evaluation
 
 WORTH_IT, CAREFUL = 0.4, 0.8
@@ -27,14 +28,18 @@ def last_scoring(
     known: Judged | None,
     say: Say,
     on_event: OnEvent,
+    calibrated: Calibrated | None = None,
 ) -> tuple[Evaluation, float]:
     """The kept weights scored on all of dev and their loss there; in a box on as many rows as there is time for.
 
-    What was measured of them on the way, ``known``, is not computed again.
+    What was measured of them on the way, ``known``, is not computed again. A calibrated classifier's answers are made
+    of what the calibration has read; its loss is told without a temperature, and so stays as it was measured.
     """
     rows, box = bench.data.dev, timed.box
     on_the_way = 0 if known is None else len(timed.judge.rows_at(known.step))
-    if known is not None and known.on_all is not None:
+    if calibrated is not None:
+        evaluation, count = score_model(bench, model, rows, calibrated=calibrated), len(rows)
+    elif known is not None and known.on_all is not None:
         evaluation, count = known.on_all, len(rows)
     else:
         count = len(rows) if box is None else box.affords(len(rows), min(len(rows), bench.recipe.eval_rows))

@@ -5,7 +5,7 @@ Rows of similar length are read together; a result does not depend on what else 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from hone.evaluate.torch_generate import evaluating
 from hone.model.heads import encoder_logits
 from hone.task.render import Example
 
+KnownLogits = Mapping[tuple[int, ...], NDArray[np.float64]]
+"""A row's ids to its logits (labels,)."""
 MOST_TOKENS = 2**14
 MOST_LOGITS = 2**24
 
@@ -29,15 +31,23 @@ class EncoderLabels:
         model: an encoder with a head over rows.
         temperature: what logits are divided by.
         several: whether a row can have several labels: each is then judged by itself.
+        known: (labels,) logits of rows by their ids, of the same weights: what is in it is not computed again.
     """
 
-    def __init__(self, model: nn.Module, temperature: float = 1.0, *, several: bool = False) -> None:
+    def __init__(
+        self, model: nn.Module, temperature: float = 1.0, *, several: bool = False, known: KnownLogits | None = None
+    ) -> None:
         self.model, self.temperature, self.several = model, temperature, several
+        self.known = known or {}
 
     def logits(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float64]:
         """(rows, labels) before the temperature."""
-        made = at_positions(self.model, rows, [[0]] * len(rows))
-        return np.concatenate(made) if made else np.zeros((0, 0))
+        keys = [tuple(row) for row in rows]
+        missing = [index for index, key in enumerate(keys) if key not in self.known]
+        made = at_positions(self.model, [rows[index] for index in missing], [[0]] * len(missing))
+        new = dict(zip(missing, made, strict=True))
+        found = [new[index][0] if index in new else self.known[key] for index, key in enumerate(keys)]
+        return np.stack(found) if found else np.zeros((0, 0))
 
     def __call__(self, prompts: Sequence[Sequence[int]], label_ids: Sequence[int]) -> NDArray[np.float64]:
         """(rows, labels) natural-log probabilities."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,10 +23,19 @@ if TYPE_CHECKING:
 MASKED_METRICS = ("masked_bits", "masked_accuracy")
 
 
-def labelled(renderer: EncoderRenderer, rows: Sequence[Row], labels: LabelLogprobs, metric: Metric) -> list[Answer]:
-    """Rows with the labels whose probability reaches the model's threshold."""
-    table = labels([renderer.prompt_ids(row.fields) for row in rows], renderer.label_ids)
-    found = [renderer.labels_from(np.exp(line)) for line in table]
+def labelled(
+    renderer: EncoderRenderer,
+    rows: Sequence[Row],
+    labels: LabelLogprobs,
+    metric: Metric,
+    thresholds: Mapping[str, float] | None = None,
+) -> list[Answer]:
+    """Rows with the labels whose probability reaches the model's threshold, or their own where ``thresholds`` has one.
+
+    ``thresholds`` are by the ids of rows.
+    """
+    table, own = labels([renderer.prompt_ids(row.fields) for row in rows], renderer.label_ids), thresholds or {}
+    found = [renderer.labels_from(np.exp(line), own.get(row.id)) for row, line in zip(rows, table, strict=True)]
     return [_answer(renderer, row, got, metric) for row, got in zip(rows, found, strict=True)]
 
 

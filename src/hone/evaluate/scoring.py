@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -105,6 +105,7 @@ def evaluate(  # noqa: PLR0913  (one callable is needed; the others are named)
     masked: MaskedLoss | None = None,
     max_new_tokens: int | None = None,
     metric: Metric | None = None,
+    thresholds: Mapping[str, float] | None = None,
 ) -> Evaluation:
     """Score rows the way the task's kind asks: one callable is needed, the others are ignored.
 
@@ -120,6 +121,7 @@ def evaluate(  # noqa: PLR0913  (one callable is needed; the others are named)
         masked: for language-model with an encoder: the same tokens are masked at every reading.
         max_new_tokens: longest answer; by default a quarter more than the longest gold answer of these rows.
         metric: the task's metric when it is the user's own, already loaded.
+        thresholds: for multi-label, by a row's id, in the place of the model's own threshold.
 
     Raises:
         InputError: no rows, a metric of another kind, or the callable that this kind needs is missing.
@@ -132,7 +134,7 @@ def evaluate(  # noqa: PLR0913  (one callable is needed; the others are named)
     started = time.perf_counter()
     rows, notes = _that_fit(task, renderer, rows)
     parts: tuple[Slice, ...] = ()
-    given = _Callables(generate, labels, logprobs, next_logprobs, tags, masked)
+    given = _Callables(generate, labels, logprobs, next_logprobs, tags, masked, thresholds)
     if task.kind == "language-model":
         scores, answers, note = _of_documents(task, renderer, rows, given, own)
         notes = (*notes, note)
@@ -162,6 +164,7 @@ class _Callables(NamedTuple):
     next_logprobs: NextLogprobs | None
     tags: TagLogits | None
     masked: MaskedLoss | None
+    thresholds: Mapping[str, float] | None
 
 
 def _of_documents(
@@ -186,7 +189,8 @@ def _of_rows(
     if kind == "classify":
         return _classified(renderer, rows, _given(given.labels, "labels", kind), metric)
     if kind == "multi-label":
-        return labelled(_encoder(renderer, kind), rows, _given(given.labels, "labels", kind), metric)
+        labels = _given(given.labels, "labels", kind)
+        return labelled(_encoder(renderer, kind), rows, labels, metric, given.thresholds)
     if kind == "tag":
         return tagged(_encoder(renderer, kind), rows, _given(given.tags, "tags", kind), metric)
     return _generated(renderer, rows, _given(given.generate, "generate", kind), max_new_tokens, metric)

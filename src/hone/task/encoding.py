@@ -226,9 +226,13 @@ class EncoderRenderer(Renderer):
         found: tuple[Entity, ...] = entities_of([self.outputs[tag] for tag in tags], units)
         return [entity.to_json(text) for entity in found]
 
-    def labels_from(self, probabilities: NDArray[np.floating[Any]]) -> list[str]:
-        """The answer of a multi-label task: the labels (in order) whose probability reaches the threshold."""
-        return sorted(self.labels[int(index)] for index in np.flatnonzero(probabilities >= self.threshold))
+    def labels_from(self, probabilities: NDArray[np.floating[Any]], threshold: float | None = None) -> list[str]:
+        """The answer of a multi-label task: the labels (in order) whose probability reaches the threshold.
+
+        It is the model's own, where no other is given.
+        """
+        least = self.threshold if threshold is None else threshold
+        return sorted(self.labels[int(index)] for index in np.flatnonzero(probabilities >= least))
 
     def parse(self, completion_ids: Sequence[int]) -> Any:
         """The label of an output's id (classify), else None: an encoder writes no answer."""

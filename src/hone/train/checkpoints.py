@@ -140,17 +140,18 @@ class Checkpoints:
         items = [Evaluated.from_json(item) for item in read_json(path)] if path.exists() else []
         return [item for item in items if item.undone or item.step <= until_step]
 
-    # Where the time went.
+    # Where the time went, and how much memory it took.
 
-    def save_seconds(self, step: int, seconds: Mapping[str, float]) -> None:
-        """Write the seconds by part up to the end of a call that ended at ``step``."""
-        write_json(self.folder / "seconds.json", {"step": step, "seconds": dict(seconds)})
+    def save_spent(self, step: int, seconds_by_part: Mapping[str, float], peak_bytes: Mapping[str, int]) -> None:
+        """Write the seconds by part and the peak by device up to the end of a call that ended at ``step``."""
+        values = {"step": step, "seconds": dict(seconds_by_part), "peak_bytes": dict(peak_bytes)}
+        write_json(self.folder / "seconds.json", values)
 
-    def seconds(self, step: int) -> dict[str, float]:
-        """The seconds by part of the call that ended at ``step``; empty when another step was the last one."""
+    def spent(self, step: int) -> dict[str, Any]:
+        """What :meth:`save_spent` wrote of the call that ended at ``step``; empty when another step was the last."""
         path = self.folder / "seconds.json"
         saved = read_json(path) if path.exists() else {}
-        return dict(saved["seconds"]) if saved.get("step") == step else {}
+        return dict(saved) if saved.get("step") == step else {}
 
     def _named(self, prefix: str) -> list[Path]:
         return sorted(path for path in self.folder.glob(f"{prefix}*") if path.is_dir())

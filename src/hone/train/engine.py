@@ -191,6 +191,7 @@ class _Run:
         """Steps until the end or the pause, with saving and judging between them."""
         with self.watch.running("start"):
             self.progress = self.keeper.restore()
+            self.memory.go_on_from(self.keeper.peaks_before)
             self.trainable.model.train()
             self.forward = forward_of(self.trainable.model, self.recipe)
             if not self._is_over(until_step):
@@ -286,8 +287,9 @@ class _Run:
         return [collate(share) for share in shares]
 
     def _save(self) -> None:
+        peaks = self.memory.peaks()  # before saving takes memory of its own
         with self.watch.running("saving"), self.memory.apart():
-            self.keeper.save(self.progress)
+            self.keeper.save(self.progress, peaks)
 
     def _is_due(self, every: int) -> bool:
         """A run that goes on repeats its steps up to the last bend of its horizon, so the first one is saved at."""
@@ -352,7 +354,7 @@ class _Run:
                 keeper.keep_last(progress.step)
             self.trainable.finish()
         seconds_by_part = self.watch.seconds()
-        keeper.save_seconds(progress.step, seconds_by_part)
+        keeper.save_spent(progress.step, seconds_by_part, self.memory.peaks())
         status: Status = "finished" if finished else "stopped" if stopped else "paused"
         reason = self.overseer.reason
         if ended_early:

@@ -74,6 +74,8 @@ class Keeper:
             folder / "checkpoints", self._say, keep=recipe.keep_states, fixed_every=fixed_every
         )
         self._saved_step: int | None = None
+        self.peaks_before: Mapping[str, int] = {}
+        """Peak memory of earlier calls that computed as this one does, by type of device."""
         self.evaluations: list[Evaluated] = []
         self.best: Evaluated | None = None
         self.best_weights: Path | None = None
@@ -93,12 +95,15 @@ class Keeper:
         self._check_disk()
         if saved is None:
             return Progress()
-        for line in check_same_run(saved, self._recipe, self._data_id, self._base_id):
+        computed_otherwise = check_same_run(saved, self._recipe, self._data_id, self._base_id)
+        for line in computed_otherwise:
             self._say(line)
         progress = self._load(saved)
         # A state is written before it is judged, so what was measured behind it is in a file of its own.
-        later = self._checkpoints.seconds(progress.step)
-        self._watch.go_on_from(later or saved.header.get("seconds_by_part", {}))
+        spent = self._checkpoints.spent(progress.step)
+        self._watch.go_on_from(spent.get("seconds") or saved.header.get("seconds_by_part", {}))
+        if not computed_otherwise:  # with other parts of a step another peak is to be expected
+            self.peaks_before = spent.get("peak_bytes") or saved.header.get("peak_bytes", {})
         if saved.header["torch"] != torch.__version__:
             self._say(
                 f"the checkpoint was written by torch {saved.header['torch']}, this is {torch.__version__}: "
@@ -116,8 +121,8 @@ class Keeper:
         self._say(f"going on from step {progress.step:,} of {self._recipe.steps:,} ({saved.folder.name})")
         return progress
 
-    def save(self, progress: Progress) -> None:
-        """Write the complete state, unless it is on disk already."""
+    def save(self, progress: Progress, peak_bytes: Mapping[str, int]) -> None:
+        """Write the complete state, unless it is on disk already; ``peak_bytes`` of the steps so far, by device."""
         if progress.step == self._saved_step:
             return
         trainable = self._trainable
@@ -133,6 +138,7 @@ class Keeper:
                 average=trainable.average,
                 watchers=self._lookout.state(),
                 seconds_by_part=self._watch.seconds(),
+                peak_bytes=peak_bytes,
                 precision=self._precision,
             )
             self._checkpoints.save(progress.step, tensors, head)
@@ -223,10 +229,10 @@ class Keeper:
             with self._trainable.kept_weights() as model:
                 self._keep_best(None, step, model)
 
-    def save_seconds(self, step: int, seconds: Mapping[str, float]) -> None:
-        """Write down where the time went, for the call that goes on from here."""
+    def save_spent(self, step: int, seconds_by_part: Mapping[str, float], peak_bytes: Mapping[str, int]) -> None:
+        """Write down where the time went and the memory, for the call that goes on from here."""
         if self._fabric.is_global_zero:
-            self._checkpoints.save_seconds(step, seconds)
+            self._checkpoints.save_spent(step, seconds_by_part, peak_bytes)
 
     def _put_best_on_record(self) -> None:
         """The best stays when a rewind or a damaged state undoes its step: it was truly measured, and is on the disk.

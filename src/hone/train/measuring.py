@@ -62,6 +62,16 @@ class PeakMemory:
         self._level: int | None = None
         self._files = 0
         self._most = 0
+        self._before = 0
+
+    def go_on_from(self, peaks: Mapping[str, int]) -> None:
+        """Count on from the peak of earlier calls, by type of device: another device's says nothing of this one."""
+        self._before = int(peaks.get(self._device.type, 0))
+
+    def peaks(self) -> dict[str, int]:
+        """What :meth:`go_on_from` takes; empty where no peak is known."""
+        found = self.bytes()
+        return {} if found is None else {self._device.type: found}
 
     def begin(self, held_bytes: int) -> None:
         """Count from here: behind the first forward and backward pass, before the first update.
@@ -95,9 +105,9 @@ class PeakMemory:
             self._reset()
 
     def bytes(self) -> int | None:
-        """The peak so far; None on a device that does not keep one, and before :meth:`begin` on a CPU."""
+        """The peak so far, over all calls; None on a device that keeps none, and before any step on a CPU."""
         self._look()
-        return self._most or None
+        return max(self._most, self._before) or None
 
     def _look(self) -> None:
         if self._device.type == "cuda":

@@ -118,6 +118,7 @@ def header(
     average: Average | None,
     watchers: Mapping[str, Any],
     seconds_by_part: Mapping[str, float],
+    peak_bytes: Mapping[str, int],
     precision: str,
 ) -> dict[str, Any]:
     """The part of the state that is not tensors."""
@@ -132,6 +133,7 @@ def header(
         "average_updates": 0 if average is None else average.updates,
         "watchers": dict(watchers),
         "seconds_by_part": dict(seconds_by_part),
+        "peak_bytes": dict(peak_bytes),
         "precision": precision,
         "torch": torch.__version__,
     }
