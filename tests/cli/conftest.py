@@ -28,7 +28,8 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
         from safetensors.numpy import save_file
 
         from hone.data.tokenizer import train_tokenizer
-        from hone.deploy.gguf.writing import export, tensor_names
+        from hone.deploy.gguf.decoder import tensor_names
+        from hone.deploy.gguf.writing import export
         from hone.task.render import Renderer
 
         folder = tmp_path_factory.mktemp(kind)

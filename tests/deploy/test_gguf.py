@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hone.deploy.gguf.writing import export, rotary_rows, tensor_names
+from hone.deploy.gguf.decoder import rotary_rows, tensor_names
+from hone.deploy.gguf.writing import export
 from hone.deploy.tensors import Tensors
 from hone.deploy.weights import FORMATS, formats_within, next_smaller, stored_bytes, weight_format
 from hone.errors import FailedError, InputError
@@ -189,7 +190,7 @@ def test_formats_within_a_budget_come_best_first_and_empty_means_smaller_model()
     assert [one.name for one in formats_within(shapes, 0.23)] == ["q5_0", "q4_0"]
     assert formats_within(shapes, 0.01) == []
     assert [one.name for one in formats_within({"a": (10, 33)}, None)] == ["f16"]
-    assert next_smaller("q8_0").name == "q5_0"
+    assert next_smaller("q8_0").name == "q6_k"
     assert next_smaller("q4_0") is None
     with pytest.raises(InputError, match='did you mean "q8_0"'):
         weight_format("q8")

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from hone.data.tokenizer import train_tokenizer
-from hone.deploy.gguf.writing import export, tensor_names
+from hone.deploy.gguf.decoder import tensor_names
+from hone.deploy.gguf.writing import export
 from hone.task.conversation import MARKS, form_of
 from hone.task.render import SPECIALS, Renderer
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
+from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,9 +42,9 @@ class WeightFormat:
     name: str
     runtime: str
     bits: float
-    """Bits per weight of most matrices, scales included; a mixture stores some in more."""
+    """Bits per weight, scales included. Of a mixture about what a large model has; :func:`stored_bytes` knows each."""
     block: int
-    """Weights that share a scale; a row's length must divide by it."""
+    """Weights that share a scale or a super-block; a row's length must divide by it."""
     bounds: Bounds
     calibrated_bounds: Bounds | None = None
     """Gates where the weights were calibrated or trained for the format; None: the same."""
@@ -105,7 +108,10 @@ FORMATS: dict[str, WeightFormat] = {
         _gguf("f32", 32.0, 1, _EXACT),
         _gguf("f16", 16.0, 1, _HALF),
         _gguf("q8_0", 8.5, 32, _EIGHT),
+        _gguf("q6_k", 6.5625, 256, _SIX),
+        _gguf("q5_k_m", 5.7, 256, _FIVE),
         _gguf("q5_0", 5.5, 32, _FIVE),
+        _gguf("q4_k_m", 4.9, 256, _FOUR, _FOUR_CALIBRATED),
         _gguf("q4_0", 4.5, 32, _FOUR, _FOUR_CALIBRATED),
         _onnx("fp32", 32.0, 1, _EXACT),
         _onnx("fp16", 16.0, 1, _HALF),
@@ -127,25 +133,36 @@ def weight_format(name: str) -> WeightFormat:
     return found
 
 
-def row_problems(shapes: Mapping[str, Sequence[int]], weights: WeightFormat) -> list[str]:
-    """Sentences on matrices whose rows this format cannot store."""
-    return [
-        f"{name}: rows of {shape[-1]} weights do not divide by the {weights.block} of {weights.name}; "
-        "use f16, or a width and a feed-forward width that do"
-        for name, shape in shapes.items()
-        if len(shape) == 2 and shape[-1] % weights.block
-    ]
+def row_problems(
+    shapes: Mapping[str, Sequence[int]], weights: WeightFormat, prepared: Prepared | None = None
+) -> list[str]:
+    """Sentences on matrices whose rows do not divide by the block of the kind that they have in this format."""
+    room = _room(weights)
+    kinds = room.stored_kinds(shapes, weights.name, prepared or Prepared())
+    problems = []
+    for name, shape in shapes.items():
+        block = room.KIND_BLOCK.get(kinds[name], 1)
+        if len(shape) == 2 and shape[-1] % block:
+            part = kinds[name] if kinds[name] == weights.name else f"{kinds[name]}, a part of {weights.name}"
+            half = "f16" if weights.runtime == "gguf" else "fp16"
+            other = "q8_0 or q4_0 (blocks of 32)" if shape[-1] % 32 == 0 else half
+            problems.append(
+                f"{name}: rows of {shape[-1]} weights do not divide by the {block} of {part}; use {other}, or a width "
+                "and a feed-forward width that do"
+            )
+    return problems
 
 
-def stored_bytes(shapes: Mapping[str, Sequence[int]], weights: WeightFormat) -> int:
-    """Bytes of all tensors in this format, without the metadata."""
-    total = 0.0
-    for shape in shapes.values():
-        count = 1
-        for size in shape:
-            count *= size
-        total += count * (weights.bits / 8 if len(shape) == 2 else 4)
-    return int(total)
+def stored_bytes(shapes: Mapping[str, Sequence[int]], weights: WeightFormat, prepared: Prepared | None = None) -> int:
+    """Bytes of all tensors in this format, each as the kind that it has there, without the metadata."""
+    room = _room(weights)
+    kinds = room.stored_kinds(shapes, weights.name, prepared or Prepared())
+    return int(sum(prod(shape) * room.KIND_BITS[kinds[name]] / 8 for name, shape in shapes.items()))
+
+
+def _room(weights: WeightFormat) -> Any:
+    """The module that knows what a runtime's formats store each tensor as."""
+    return import_module(f"hone.deploy.{'gguf.mixtures' if weights.runtime == 'gguf' else 'onnx.kinds'}")
 
 
 def formats_of(runtime: str) -> list[WeightFormat]:

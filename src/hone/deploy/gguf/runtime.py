@@ -23,9 +23,7 @@ class LlamaCpp:
         """See :func:`hone.deploy.gguf.writing.export`."""
         from hone.deploy.gguf.writing import export
 
-        if prepared is not None:
-            raise InputError("this version writes GGUF by plain rounding alone; leave out what was prepared")
-        return export(model, weights, out)
+        return export(model, weights, out, prepared)
 
     def open(self, path: Path, threads: int, context: int, parallel: int = 1) -> Session:
         """See :class:`LlamaCppSession`."""

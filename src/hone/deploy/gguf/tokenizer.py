@@ -8,12 +8,14 @@ the certificate compares ids over a corpus afterwards.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hone.deploy.gguf.layout import Value
 from hone.errors import InputError
 from hone.files import read_json
+from hone.task.render import BEGIN, END, PAD
 
 NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
 
@@ -22,16 +24,37 @@ GPT2_SPLIT = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GgufTokenizer:
-    """Tokenizer keys: ``pre`` names the split; ``tokens``, ``types`` have one entry per embedding row."""
+    """A tokenizer as llama.cpp reads it; ``tokens``, ``types`` and ``scores`` have one entry per embedding row."""
 
+    model: str = "gpt2"
+    """llama.cpp's kind: ``gpt2`` is byte-level BPE, ``llama`` SentencePiece, ``bert`` WordPiece."""
     pre: str
+    """Name of the split into words."""
     tokens: list[str]
     types: list[int]
-    merges: list[str]
+    merges: list[str] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    special: Mapping[str, int] = field(default_factory=dict)
+    """Ids of special tokens by what GGUF calls them: ``bos``, ``eos``, ``padding``."""
+    flags: Mapping[str, Value] = field(default_factory=dict)
+    """Further keys."""
 
-    def id_of(self, token: str) -> int | None:
-        """Id of a token by its text."""
-        return self.tokens.index(token) if token in self.tokens else None
+    def keys(self) -> dict[str, Value]:
+        """Everything under ``tokenizer.ggml``."""
+        lists: dict[str, Value] = {
+            "tokens": self.tokens,
+            "token_type": self.types,
+            "merges": self.merges,
+            "scores": self.scores,
+        }
+        ids = {f"{name}_token_id": index for name, index in self.special.items()}
+        return {
+            "model": self.model,
+            "pre": self.pre,
+            **{name: values for name, values in lists.items() if values},
+            **ids,
+            **self.flags,
+        }
 
 
 def gguf_tokenizer(folder: Path, rows: int) -> GgufTokenizer:
@@ -54,11 +77,16 @@ def gguf_tokenizer(folder: Path, rows: int) -> GgufTokenizer:
     if problems:
         raise InputError(f"{path}: {problem}" for problem in problems)
     kinds = {index: CONTROL if entry.get("special") else USER_DEFINED for index, entry in special.items()}
+    tokens = [texts.get(index, f"<|unused:{index}|>") for index in range(rows)]
+    marks = {"bos": BEGIN, "eos": END, "padding": PAD}
     return GgufTokenizer(
         pre=pre,
-        tokens=[texts.get(index, f"<|unused:{index}|>") for index in range(rows)],
+        tokens=tokens,
         types=[kinds.get(index, NORMAL if index in texts else UNUSED) for index in range(rows)],
         merges=[merge if isinstance(merge, str) else " ".join(merge) for merge in data["model"]["merges"]],
+        special={role: tokens.index(name) for role, name in marks.items() if name in tokens},
+        # The renderer alone decides which special ids there are.
+        flags={"add_bos_token": False, "add_eos_token": False, "add_space_prefix": False},
     )
 
 

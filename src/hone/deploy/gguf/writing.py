@@ -1,12 +1,12 @@
-"""Write a model folder as a GGUF file: Llama-shaped models, and Qwen3-shaped ones (normalised queries and keys).
+"""Write a model folder as a GGUF file: Llama-shaped decoders, Qwen3-shaped ones, and BERT-shaped encoders.
 
-Key and tensor names, and the row order of q and k for llama.cpp's rotary layout, follow the GGUF specification
-and llama.cpp's converter. The renderer, the labels, eight rendered examples and hashes travel in the file under
-``hone.*``, so that the artifact alone is enough to serve.
+Key and tensor names follow the GGUF specification and llama.cpp's converter. The renderer, the labels, eight rendered
+examples and hashes travel in the file under ``hone.*``, so that the artifact alone is enough to serve.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,49 +16,50 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hone.deploy.decoders import ARCHITECTURES, decoder_problems, decoder_shape, tensor_problems
+from hone.deploy.decoders import ARCHITECTURES, decoder_problems, tensor_problems
+from hone.deploy.gguf.blocks import encode, pack_codes
+from hone.deploy.gguf.decoder import decoder_layout, rotary_rows
+from hone.deploy.gguf.layout import Layout, Value
+from hone.deploy.gguf.mixtures import matrix_kinds, prepared_problems, stored_kinds
 from hone.deploy.gguf.tokenizer import GgufTokenizer, gguf_tokenizer
 from hone.deploy.hone_keys import hone_keys
 from hone.deploy.tensors import Tensors
-from hone.deploy.weights import WeightFormat, row_problems, weight_format
+from hone.deploy.weights import Codes, Prepared, WeightFormat, row_problems, weight_format
 from hone.errors import FailedError, InputError
 from hone.files import PART_PREFIX, read_json
-from hone.task.render import BEGIN, END, PAD
 
-_PER_LAYER = {
-    "input_layernorm": "attn_norm",
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "post_attention_layernorm": "ffn_norm",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-}
-_QWEN3_NORMS = {"self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm"}
+FILE_TYPES = {"f32": "ALL_F32", "q4_k_m": "MOSTLY_Q4_K_M", "q5_k_m": "MOSTLY_Q5_K_M"}
+"""Names of ``general.file_type`` that do not follow from the format's own."""
 
 
-def export(folder: Path, weights: str, out: Path) -> Path:
+def export(folder: Path, weights: str, out: Path, prepared: Prepared | None = None) -> Path:
     """Write the model in ``folder`` to ``out`` with matrices in format ``weights`` (see :mod:`hone.deploy.weights`).
 
     The file appears whole or not at all.
+
+    Args:
+        folder: a model folder.
+        weights: a format of GGUF.
+        out: the file.
+        prepared: what was decided about matrices before; each entry is honoured or refused.
 
     Raises:
         InputError: when this model cannot be stored so, with all reasons.
         FailedError: when the disk refuses or the weights are damaged.
     """
-    chosen = weight_format(weights)
+    chosen, prepared = weight_format(weights), prepared or Prepared()
     config = read_json(folder / "config.json")
     tensors = Tensors(folder)
-    if problems := refusals(config, tensors.shapes, weights, folder):
+    problems = refusals(config, tensors.shapes, weights, folder, prepared)
+    if problems:
         raise InputError(f"{folder}: {problem}" for problem in problems)
-    names = tensor_names(config)
+    layout = layout_of(config)
     tokenizer = gguf_tokenizer(folder, int(config["vocab_size"]))
+    keys = {**hone_keys(folder, chosen.name), **layout.own, **_prepared_keys(tensors.shapes, chosen, prepared)}
     part = out.with_name(f"{PART_PREFIX}{os.getpid()}-{out.name}")
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        _write(part, config, tokenizer, chosen, hone_keys(folder, chosen.name), _converted(tensors, names, config))
+        _write(part, layout, tokenizer, chosen, keys, _stored(tensors, layout, chosen, prepared))
         with part.open("rb") as handle:
             os.fsync(handle.fileno())
         part.replace(out)
@@ -70,15 +71,22 @@ def export(folder: Path, weights: str, out: Path) -> Path:
 
 
 def refusals(
-    config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]], weights: str, folder: Path | None = None
+    config: Mapping[str, Any],
+    shapes: Mapping[str, Sequence[int]],
+    weights: str,
+    folder: Path | None = None,
+    prepared: Prepared | None = None,
 ) -> list[str]:
-    """See :meth:`hone.deploy.runtime.Runtime.refusals`."""
+    """See :meth:`hone.deploy.runtime.Runtime.refusals`; with ``prepared`` also what of it cannot be honoured."""
     problems = decoder_problems(config, "GGUF")
     if config.get("model_type") not in ARCHITECTURES:
         return problems
-    names = tensor_names(config)
-    problems += tensor_problems(shapes, names)
-    problems += row_problems({name: shapes[name] for name in names if name in shapes}, weight_format(weights))
+    layout = layout_of(config)
+    problems += tensor_problems(shapes, layout.names)
+    used = {name: shapes[name] for name in layout.names if name in shapes}
+    unfit = prepared_problems(used, weights, prepared) if prepared else []
+    # Rows are judged by the kinds that they would have, so only where these are sound.
+    problems += unfit or row_problems(used, weight_format(weights), prepared)
     if folder is not None:
         try:
             gguf_tokenizer(folder, int(config["vocab_size"]))
@@ -87,65 +95,75 @@ def refusals(
     return problems
 
 
-def tensor_names(config: Mapping[str, Any]) -> dict[str, str]:
-    """Tensor names of a Transformers Llama or Qwen3 to their GGUF names; no output matrix where it is tied."""
-    per_layer = {**_PER_LAYER, **(_QWEN3_NORMS if config.get("model_type") == "qwen3" else {})}
-    names = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight"}
-    if not config.get("tie_word_embeddings"):
-        names["lm_head.weight"] = "output.weight"
-    for layer in range(int(config["num_hidden_layers"])):
-        for ours, theirs in per_layer.items():
-            names[f"model.layers.{layer}.{ours}.weight"] = f"blk.{layer}.{theirs}.weight"
-    return names
+def layout_of(config: Mapping[str, Any]) -> Layout:
+    """How a model of this configuration lies in the file."""
+    return decoder_layout(config)
 
 
-def rotary_rows(matrix: NDArray[np.float32], heads: int) -> NDArray[np.float32]:
-    """Rows of q or k from the half-split rotary layout of Transformers to the interleaved one of llama.cpp.
-
-    (heads * d, in) -> (heads, 2, d/2, in) -> middle axes swapped -> (heads * d, in).
-    """
-    rows, columns = matrix.shape
-    return matrix.reshape(heads, 2, rows // heads // 2, columns).swapaxes(1, 2).reshape(rows, columns)
-
-
-def _converted(
-    tensors: Tensors, names: Mapping[str, str], config: Mapping[str, Any]
-) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """GGUF name and values of each tensor, one in memory at a time."""
-    # llama.cpp rotates Qwen3 in the half-split layout that Transformers has, and only Llama in the interleaved one.
-    llama = config["model_type"] == "llama"
-    heads = {"attn_q": int(config["num_attention_heads"]), "attn_k": decoder_shape(config).kv_heads} if llama else {}
-    for ours, theirs in names.items():
+def _stored(
+    tensors: Tensors, layout: Layout, weights: WeightFormat, prepared: Prepared
+) -> Iterator[tuple[str, NDArray[Any], str]]:
+    """Name in the file, stored array and kind of each tensor; one is read at a time."""
+    kinds = stored_kinds({name: tensors.shapes[name] for name in layout.names}, weights.name, prepared)
+    for ours, theirs in layout.names.items():
+        heads = layout.rotary.get(theirs.split(".")[-2], 0)
+        codes = prepared.codes.get(ours)
+        if codes is not None:
+            yield theirs, pack_codes(_rotated(codes, heads), kinds[ours]), kinds[ours]
+            continue
         values = tensors.read(ours)
-        kind = theirs.split(".")[-2]
-        yield theirs, rotary_rows(values, heads[kind]) if kind in heads else values
+        if values.ndim == 1:
+            yield theirs, np.ascontiguousarray(values), "f32"
+            continue
+        try:
+            stored = encode(rotary_rows(values, heads) if heads else values, kinds[ours], prepared.importance.get(ours))
+        except FailedError as error:
+            raise FailedError(f"{ours} {error}") from error
+        yield theirs, stored, kinds[ours]
+
+
+def _rotated(codes: Codes, heads: int) -> Codes:
+    if not heads:
+        return codes
+    rows, scales = rotary_rows(codes.codes, heads), rotary_rows(codes.scales, heads)
+    return Codes(codes=rows, scales=scales, bits=codes.bits, block=codes.block)
+
+
+def _prepared_keys(shapes: Mapping[str, Sequence[int]], weights: WeightFormat, prepared: Prepared) -> dict[str, str]:
+    """How the matrices were prepared, and those that are stored otherwise than the format says."""
+    keys = {}
+    if prepared.how:
+        keys = {"hone.prepared": prepared.how, "hone.prepared_rows": str(prepared.rows)}
+    usual = matrix_kinds(shapes, weights.name)
+    kinds = stored_kinds(shapes, weights.name, prepared)
+    if other := {name: kind for name, kind in kinds.items() if kind != usual[name]}:
+        keys["hone.kinds"] = json.dumps(other, separators=(",", ":"))
+    return keys
 
 
 def _write(
     path: Path,
-    config: Mapping[str, Any],
+    layout: Layout,
     tokenizer: GgufTokenizer,
     weights: WeightFormat,
     keys: Mapping[str, str],
-    tensors: Iterator[tuple[str, NDArray[np.float32]]],
+    tensors: Iterator[tuple[str, NDArray[Any], str]],
 ) -> None:
     import gguf
 
     logging.getLogger("gguf").setLevel(logging.WARNING)
-    kind = gguf.GGMLQuantizationType[weights.name.upper()]
-    writer = gguf.GGUFWriter(path, config["model_type"])
+    writer = gguf.GGUFWriter(path, layout.architecture)
     try:
         # Not the configuration's name, which can be a path on the machine of training.
         writer.add_name(keys.get("hone.task", "hone"))
-        _add_shape(writer, config, weights)
-        _add_tokenizer(writer, tokenizer)
-        for key, value in keys.items():
-            writer.add_string(key, value)
-        for name, values in tensors:
-            if values.ndim == 1:
-                writer.add_tensor(name, np.ascontiguousarray(values))
-            else:
-                writer.add_tensor(name, gguf.quants.quantize(np.ascontiguousarray(values), kind), raw_dtype=kind)
+        writer.add_file_type(gguf.LlamaFileType[FILE_TYPES.get(weights.name, f"MOSTLY_{weights.name.upper()}")])
+        if weights.block > 1:
+            writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+        _add(writer, layout.architecture, layout.keys)
+        _add(writer, "tokenizer.ggml", {**tokenizer.keys(), **layout.tokenizer_keys})
+        _add(writer, "hone", {key.removeprefix("hone."): value for key, value in keys.items()})
+        for name, array, kind in tensors:
+            writer.add_tensor(name, array, raw_dtype=gguf.GGMLQuantizationType[kind.upper()])
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
@@ -153,39 +171,8 @@ def _write(
         writer.close()
 
 
-def _add_shape(writer: Any, config: Mapping[str, Any], weights: WeightFormat) -> None:
-    import gguf
-
-    file_type = "ALL_F32" if weights.name == "f32" else f"MOSTLY_{weights.name.upper()}"
-    shape = decoder_shape(config)
-    writer.add_file_type(gguf.LlamaFileType[file_type])
-    if weights.block > 1:
-        writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    writer.add_context_length(shape.context)
-    writer.add_embedding_length(shape.hidden)
-    writer.add_block_count(shape.layers)
-    writer.add_feed_forward_length(shape.ffn)
-    writer.add_head_count(shape.heads)
-    writer.add_head_count_kv(shape.kv_heads)
-    writer.add_key_length(shape.head_width)
-    writer.add_value_length(shape.head_width)
-    writer.add_rope_dimension_count(shape.head_width)
-    writer.add_rope_freq_base(shape.rope_base)
-    writer.add_layer_norm_rms_eps(shape.rms_epsilon)
-    writer.add_vocab_size(shape.vocab)
-
-
-def _add_tokenizer(writer: Any, tokenizer: GgufTokenizer) -> None:
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(tokenizer.pre)
-    writer.add_token_list(tokenizer.tokens)
-    writer.add_token_types(tokenizer.types)
-    writer.add_token_merges(tokenizer.merges)
-    # The renderer alone decides which special ids there are.
-    writer.add_add_bos_token(False)
-    writer.add_add_eos_token(False)
-    writer.add_add_space_prefix(False)
-    for name, add in ((BEGIN, writer.add_bos_token_id), (END, writer.add_eos_token_id), (PAD, writer.add_pad_token_id)):
-        index = tokenizer.id_of(name)
-        if index is not None:
-            add(index)
+def _add(writer: Any, prefix: str, keys: Mapping[str, Value]) -> None:
+    """Write keys with the types of :data:`hone.deploy.gguf.layout.Value`."""
+    for key, value in keys.items():
+        add = {bool: writer.add_bool, int: writer.add_uint32, float: writer.add_float32, str: writer.add_string}
+        add.get(type(value), writer.add_array)(f"{prefix}.{key}", value)
