@@ -7,13 +7,15 @@
 the folder are changes to the recipe that ``hone solve`` would try first.
 
 hone deals the rows of each step to the processes and knows the step's supervised tokens on all of them: so neither the
-data loader nor the division of the loss is left to Accelerate, and any number of processes gives the same gradient.
+data loader nor the division of the loss is left to Accelerate, and any number of processes gives the same gradient. The
+trained model lies in ``FOLDER/by-accelerate/model`` afterwards, where ``hone prompt`` opens it.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -24,8 +26,8 @@ import hone
 
 def main(folder: str, changes: Mapping[str, Any]) -> list[float]:
     """Train; the mean loss per supervised token of each step."""
-    parts = hone.training_parts(folder, changes)
     accelerator = Accelerator(cpu=True)
+    parts = hone.training_parts(folder, changes, say=accelerator.print)
     rank, processes = accelerator.process_index, accelerator.num_processes
     losses, loss = [], 0.0
 
@@ -42,6 +44,8 @@ def main(folder: str, changes: Mapping[str, Any]) -> list[float]:
             optimizer.zero_grad()
             losses, loss = [*losses, loss], 0.0
     accelerator.print(f"loss {losses[0]:.6f} -> {losses[-1]:.6f} in {len(losses)} steps on {processes} process(es)")
+    if accelerator.is_main_process:
+        print(f"the model lies in {parts.save(Path(folder) / 'by-accelerate' / 'model')}")
     accelerator.end_training()
     return losses
 

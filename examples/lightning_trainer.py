@@ -46,7 +46,7 @@ def main(folder: str, changes: Mapping[str, Any], **more: Any) -> list[float]:
     trainer.fit(module, data)
     if not trainer.is_global_zero:
         return []
-    module.save(kept / "model")
+    print(f"the model lies in {module.save(kept / 'model')}")
     with (Path(trainer.logger.log_dir) / "metrics.csv").open() as table:
         losses = [float(row["loss"]) for row in csv.DictReader(table) if row["loss"]]
     print(f"loss {losses[0]:.6f} -> {losses[-1]:.6f} in {len(losses)} steps on {processes} process(es)")

@@ -8,7 +8,8 @@ would try first.
 
 Rows, masks, model, optimizers and schedule are hone's. Batches are drawn and the loss is divided by the Trainer: by the
 supervised tokens of the whole step on all processes (``average_tokens_across_devices``), which is right. What the
-Trainer does not do: augmentation of rows (``swap_values``), packing, label smoothing per token, length bucketing.
+Trainer does not do: augmentation of rows (``swap_values``), packing, label smoothing per token, length bucketing. The
+trained model lies in ``FOLDER/by-transformers/model`` afterwards, where ``hone prompt`` opens it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -28,7 +30,8 @@ from hone.own_loops import model_inputs
 
 def main(folder: str, changes: Mapping[str, Any]) -> list[float]:
     """Train; the mean loss per supervised token of each step, as the Trainer logs it."""
-    parts = hone.training_parts(folder, changes)
+    first = os.environ.get("RANK", "0") == "0"
+    parts = hone.training_parts(folder, changes, say=print if first else lambda line: None)
     recipe, processes = parts.recipe, int(os.environ.get("WORLD_SIZE", "1"))
     optimizer = parts.optimizer()
     with tempfile.TemporaryDirectory() as place:
@@ -58,6 +61,7 @@ def main(folder: str, changes: Mapping[str, Any]) -> list[float]:
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     if trainer.is_world_process_zero():
         print(f"loss {losses[0]:.6f} -> {losses[-1]:.6f} in {len(losses)} steps on {processes} process(es)")
+        print(f"the model lies in {parts.save(Path(folder) / 'by-transformers' / 'model')}")
     return losses
 
 

@@ -75,6 +75,30 @@ def test_a_run_that_was_stopped_is_diagnosed_from_its_files(tmp_path: Path) -> N
     assert verdict["advice"][0] == "learning rate too high: try 0.002"
 
 
+@pytest.mark.parametrize(
+    ("objective", "written", "unit"),
+    [
+        ("next-token", None, "nats per token"),
+        ("masked-tokens", None, "nats per masked token"),
+        ("classify-sequence", None, "nats per row"),
+        ("classify-sequence", "nats per row and class", "nats per row and class"),
+    ],
+)
+def test_the_page_tells_losses_in_the_unit_of_the_run(
+    tmp_path: Path, objective: str, written: str | None, unit: str
+) -> None:
+    """As its lines do; whether rows have several labels is known to the run, and no part of a recipe."""
+    base = "scratch:1m" if objective == "next-token" else "scratch:bert-tiny"
+    lab = Lab(tmp_path, say=lambda line: None)
+    run = lab.new_run(Recipe(base=base, objective=objective), "task", "data", name="units")
+    with run.working():
+        if written:
+            run.log(0, loss_unit=written)
+        for step in range(1, 6):
+            run.log(step, loss=1.0 / step)
+    assert f'class="unit" x="4" y="11">{unit}<' in page_of(diagnose_run(run))
+
+
 def test_the_page_is_one_file_without_script_or_network_and_texts_stay_texts(tmp_path: Path) -> None:
     page = page_of(diagnose_run(overfitting_run(tmp_path)))
     elements = Elements(page)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hone.attempts.boxed import Box
-from hone.attempts.rationing import ration_of
+from hone.attempts.rationing import measured_line, ration_of
 from hone.task.recipe import Recipe
 from hone.task.render import Example
 
@@ -63,3 +63,28 @@ def test_a_box_scores_candidates_on_all_rows_where_its_plan_has_room() -> None:
     box.judging_s = 60.0
     assert ration_of(here, 1.0, box).confirms, "what was planned decides, not the clock of now"
     assert not ration_of(here, 1.0, Box(ends=0.0, seconds=50.0, judging_s=0.5, scoring_s=0.5, after_s=1.0)).confirms
+
+
+def test_where_answers_are_written_arithmetic_is_not_told_as_time() -> None:
+    for kind, told in (("extract", True), ("classify", False)):
+        (line,) = ration_of(bench(kind, eval_every=10, eval_rows=100), 100.0).lines
+        assert ("a larger share of the time, which is told once it is measured" in line) == told
+
+
+@pytest.mark.parametrize(("evaluation_s", "share"), [(20.0, 0.5), (60.0, 0.75), (2.0, 0.0), (2.3, 0.103)])
+def test_evaluations_that_take_over_a_tenth_of_the_time_are_told_as_measured(evaluation_s: float, share: float) -> None:
+    """Between two of them are 100 steps of 0.2 s."""
+    recipe = Recipe(steps=1000, eval_every=100)
+    line = measured_line(recipe, evaluation_s, 0.2)
+    assert bool(line) == bool(share)
+    if line:
+        assert (
+            f"about {share:.0%} of the time: one took {evaluation_s:.1f} s, and 100 steps between two take 20.0" in line
+        )
+        wanted = int(line.partition("eval_every to ")[2].split()[0].replace(",", "").rstrip(","))
+        assert evaluation_s <= 0.1001 * (evaluation_s + wanted * 0.2) or wanted == 1000
+
+
+def test_of_a_run_of_some_seconds_nothing_is_told() -> None:
+    assert measured_line(Recipe(steps=20, eval_every=5), 1.0, 0.1) == ""
+    assert measured_line(Recipe(steps=200, eval_every=5), 1.0, 0.1)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from hone.cli.live import PlainLines, cells
-from hone.cli.train import _Watch
+from hone.cli.train import _say_report, _Watch
 from hone.task.scores import Score
 
 
@@ -54,6 +57,27 @@ def test_a_score_of_another_step_is_told_as_such_where_it_stays_in_sight() -> No
     row = TableRow(name="a", what="b", score=here, scored_at=3, step=5, steps=12, status="running")
     assert cells(row)[4].endswith(" at 3")
     assert cells(TableRow(name="a", what="b", score=here, scored_at=5, step=5, steps=12))[4].endswith("]")
+
+
+def test_the_last_line_and_the_report_name_the_step_whose_weights_are_scored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hone.attempts import AttemptReport
+
+    here = Score.from_json(score(0.75))
+    for kept, named in ((3, True), (12, False)):
+        out = io.StringIO()
+        watch = _Watch(PlainLines(out), "attempt", 0.0)
+        for event in (step(3), evaluated(3, 0.75), step(12), evaluated(12, 0.25)):
+            watch(event)
+        report = AttemptReport(run=1, status="finished", step=12, score=here, dev_loss=2.0, kept_step=kept)
+        watch.end(report)
+        last = out.getvalue().splitlines()[-1]
+        assert "12/12" in last
+        assert "0.750" in last
+        assert ("] at 3" in last) == named
+        _say_report(report, tmp_path, exports=False)
+        assert ("with the weights of step 3, after 12 steps" in capsys.readouterr().out) == named
 
 
 def test_a_long_name_leaves_the_figures_under_their_heads() -> None:

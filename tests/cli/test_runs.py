@@ -54,6 +54,24 @@ def test_list_is_what_happens_without_a_word(folder, capsys, monkeypatch):
     assert "0002-wider *" in capsys.readouterr().out
 
 
+def test_an_interrupted_run_names_the_step_of_the_state_that_it_goes_on_from(folder, capsys):
+    run = Lab(folder).new_run(Recipe(), "task0", "data0", name="cut")
+    for step in (80, 90):
+        run.log(step, loss=0.1)
+    (run.checkpoints / "step-00000070").mkdir(parents=True)
+    (run.checkpoints / "step-00000080").mkdir()
+    (run.checkpoints / ".part-step-00000090-1").mkdir()  # half written
+    run.stop("interrupted", "SystemExit")
+    assert main(["runs", "list", "voice"]) == 0
+    assert "interrupted  90, goes on from 80" in capsys.readouterr().out
+    assert run_json(capsys, "list", "voice")["runs"][2]["goes_on_from"] == 80
+    assert main(["runs", "show", "3", "voice"]) == 0
+    assert "interrupted (SystemExit), step 90, goes on from 80" in capsys.readouterr().out
+    (run.checkpoints / "step-00000090").mkdir()
+    assert main(["runs", "list", "voice"]) == 0
+    assert "goes on from" not in capsys.readouterr().out
+
+
 def test_the_json_document_is_the_last_line(folder, capsys):
     document = run_json(capsys, "list", "voice")
     assert [row["name"] for row in document["runs"]] == ["default", "wider"]

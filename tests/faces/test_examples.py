@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from hone.data.tokenizer import TextTokenizer
+from hone.model.folder import ModelFolder
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 NAMES = ("lightning_trainer", "transformers_trainer", "accelerate_loop")
 SETTINGS = {
@@ -50,13 +53,16 @@ def on_one_process(name: str, folder: Path) -> list[float]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_an_example_learns_on_two_processes_what_it_learns_on_one(name, voice, on_two_processes):
+def test_an_example_learns_on_two_processes_what_it_learns_on_one(name, voice, on_two_processes, capsys):
     first, last, steps, processes = on_two_processes[name]
     alone = on_one_process(name, voice)
     assert (steps, processes) == (len(alone), 2) == (SETTINGS["steps"], 2)
     assert first == pytest.approx(alone[0], abs=1e-4)  # the same rows, and the mean over all their tokens
     assert last == pytest.approx(alone[-1], abs=1e-4)  # after eight updates with the same gradients
     assert last < first - 0.3
+    folder = voice / f"by-{name.partition('_')[0]}"
+    assert ModelFolder(folder / "model", TextTokenizer).renderer(), "and what it has trained lies where it says"
+    assert f"the model lies in {folder / 'model'}\n" in capsys.readouterr().out
     if name == "lightning_trainer":
         assert list((voice / "by-lightning" / "checkpoints").glob("*.ckpt"))  # by dev_loss: it was measured
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hone.attempts import box_plan
-from hone.attempts.box_plan import group_speed, plan_box, plan_group
+from hone.attempts.box_plan import early_line, group_speed, plan_box, plan_group
 from hone.attempts.calibrate import Judging, Speed
 from hone.attempts.checking import problems_of
 from hone.data.prepare import prepare
@@ -54,6 +54,7 @@ def test_a_group_of_processes_is_planned_with_its_own_speed_and_judging(
     alone = planned(Recipe(schedule="warmup-stable-decay"), ALONE, CHEAP)
     measured = {"speed": asdict(GROUP), "judging": asdict(DEAR)}
     monkeypatch.setattr(single, "usable_cores", lambda: 2)
+    monkeypatch.setattr(single, "MOST_EPOCHS", {"classify": math.inf})  # the clock alone ends it
     folder = Path(shutil.copytree(BANKING, tmp_path / "banking"))
     said: list[str] = []
     wish = Wish(folder=folder, recipe=Recipe(schedule="warmup-stable-decay"), minutes=BOX_S / 60, started=NOW)
@@ -98,6 +99,57 @@ def test_a_box_is_planned_so_that_a_rewind_has_an_evaluation_to_go_back_to(step_
     found = Recipe.model_validate(planned(recipe, speed, judging)["recipe"])
     assert found.eval_every < found.steps
     assert not problems_of(found, load_task(BANKING))
+
+
+@pytest.mark.parametrize("steps_per_epoch", [1, 2, 100])
+def test_a_box_ends_behind_the_epochs_that_gain_anything_and_says_so(steps_per_epoch: int) -> None:
+    """As hone solve does; forty steps at least, and the whole schedule in them."""
+    recipe = Recipe(schedule="warmup-stable-decay")
+    alone = {"steps_per_epoch": steps_per_epoch, "after_s": 2.0, "size_lines": [], "device": "cpu"}
+    asked = {**order(recipe), "most_epochs": 12.0}
+    measured = {"speed": asdict(ALONE), "judging": asdict(CHEAP)}
+    found = plan_group(asked, alone, recipe, measured)
+    most = max(40, 12 * steps_per_epoch)
+    planned = Recipe.model_validate(found["recipe"])
+    assert (found["most_steps"], planned.steps) == (most, most)
+    assert planned.eval_every < most
+    assert planned.warmup_steps < 0.1 * most
+    assert sum("beyond 12 epochs the default gains nothing" in line for line in found["lines"]) == 1
+    assert "the box ends early" in found["lines"][0]
+    for kept, bounded in (({"base", "seed"}, True), ({"learning_rate"}, False)):
+        again = plan_group({**asked, "kept": frozenset(kept)}, alone, recipe, measured)
+        assert bool(again["most_steps"]) == bounded, "the note is on the default recipe"
+        assert sum("beyond 12 epochs the default gains nothing" in line for line in again["lines"]) == 1
+    large = plan_group(asked, {**alone, "steps_per_epoch": 10_000}, recipe, measured)
+    assert large["most_steps"] == 0
+    assert not any("beyond" in line for line in large["lines"])
+
+
+def test_the_minutes_that_a_box_names_hold_the_steps_that_they_are_named_for() -> None:
+    slow = Speed(step_s=30.0, tokens_per_second=10.0, tokens_per_step=300.0)
+    lines = planned(Recipe(schedule="warmup-stable-decay"), slow, CHEAP)["lines"]
+    (minutes,) = [float(found[1]) for line in lines if (found := re.search(r"--minutes ([\d.]+)", line))]
+    larger = {**order(Recipe(schedule="warmup-stable-decay")), "box_s": 60 * minutes, "ends": NOW + 60 * minutes}
+    alone = {"steps_per_epoch": 100, "after_s": 2.0, "size_lines": [], "device": "cpu"}
+    again = plan_group(larger, alone, larger["recipe"], {"speed": asdict(slow), "judging": asdict(CHEAP)})
+    assert again["recipe"]["steps"] >= 40
+    assert not any("--minutes" in line for line in again["lines"])
+
+
+@pytest.mark.parametrize("used_s", [5.0, 21.0, 34.0, 400.0])
+def test_the_minutes_that_are_named_where_set_up_took_the_box_leave_time_to_measure(
+    monkeypatch: pytest.MonkeyPatch, used_s: float
+) -> None:
+    monkeypatch.setattr(box_plan, "bench_of", lambda channel, order: None)
+    monkeypatch.setattr(box_plan, "source_of", lambda bench: SimpleNamespace(num_steps=lambda epoch: 100))
+    channel: Any = None
+    recipe = Recipe(schedule="warmup-stable-decay")
+    late = {"box_s": 3.0, "ends": NOW + 3.0 - used_s, "sizes": (), "data": SimpleNamespace(dev=[None] * 400)}
+    (line,) = plan_box(channel, {**order(recipe), **late})["lines"]
+    named = re.findall(r"--minutes ([\d.]+)", line + early_line(used_s, 3.0))
+    assert len(named) == 1, "one number"
+    box_s = 60 * float(named[0])
+    assert box_s - used_s >= box_plan.MEASURED_FROM * box_s
 
 
 def test_a_box_without_time_to_measure_leaves_a_rewind_an_evaluation_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,12 +24,12 @@ from hone.train.guards import (
     check_examples,
     choices,
     first_loss_line,
-    loss_unit,
     overfit_one_batch,
     reproduce,
     stop_non_finite,
 )
 from hone.train.guards.__main__ import main as run_again
+from hone.train.loss_units import loss_unit
 from hone.train.objectives import AtPositions, NextToken, SeveralLabels, TokenLoss
 from hone.train.records import StepRecord
 from hone.train.source import BatchSource

@@ -52,6 +52,30 @@ def test_a_run_ends_with_its_box_whatever_the_machine_does(
     assert factors[-1] < 0.05, "the decay came to its end"
 
 
+@pytest.mark.parametrize("step_s", [0.001, 0.05, 0.3])
+@pytest.mark.parametrize("schedule", ["warmup-stable-decay", "constant"])
+def test_a_run_whose_steps_are_bounded_is_the_plain_schedule_of_so_many(
+    tmp_path: Path, step_s: float, schedule: str
+) -> None:
+    """However fast they are: of a box of ten minutes the most is left."""
+    recipe, most = RECIPE.child(schedule=schedule), 100
+    machine = Machine(600.0, step_s)
+    horizon = BentHorizon(recipe, tmp_path / "horizon.jsonl", machine.clock(step_s=step_s), most)
+    assert horizon.end == most
+    end, factors = machine.run(horizon)
+    plain = [rate_factor(recipe.child(steps=most), step) for step in range(most)]
+    assert end == most
+    assert factors == pytest.approx(plain, abs=0.04), "the fall begins a step later at most"
+
+
+def test_where_time_is_shorter_than_the_most_steps_the_clock_decides(tmp_path: Path) -> None:
+    machine = Machine(60.0, 0.1, 30.0, 2.0)
+    horizon = BentHorizon(RECIPE, tmp_path / "horizon.jsonl", machine.clock(), 100_000)
+    _, factors = machine.run(horizon)
+    assert machine.time == pytest.approx(60.0, rel=0.02)
+    assert factors[-1] < 0.05
+
+
 @pytest.mark.parametrize("step_s", [0.1, 1.0, 4.0])
 @pytest.mark.parametrize("slow_from", [0.5, 0.6])
 def test_few_long_steps_learn_in_time_that_the_machine_is_slower(

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hone.attempts.bench import Bench, base_of, build_model, source_of
-from hone.attempts.calibrate import Speed, bench_of, by_heart, how_it_computes, speed_of
-from hone.attempts.rationing import ration_of
+from hone.attempts.calibrate import Speed, bench_of, by_heart, how_it_computes, judging_of, speed_of
+from hone.attempts.rationing import ration_of, writes
 from hone.processes import Channel
 from hone.task.render import task_marks
 from hone.wording import counted, every
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 MEMORY = "training memory"
 """The figure of :func:`hone.model.estimate.figures` that the measured peak is held against."""
+JUDGED_ROWS, JUDGING_S = 32, 5.0
+"""Dev rows that are judged to foretell what judging takes, where they take no longer than so many seconds."""
 FIRST_STEPS = 10
 """Steps that the time to the end is told by, where nothing was measured before."""
 
@@ -115,14 +117,16 @@ def _on_top(bench: Bench, model: nn.Module, source: BatchSource, speed: Speed) -
     from hone.train.optimizers import build_optimizers
 
     recipe, rows = bench.recipe, len(bench.data.dev)
-    ration = ration_of(bench, source.tokens_per_step(0))
-    times = 1 + -(-recipe.steps // recipe.eval_every)
+    times, judged = 1 + -(-recipe.steps // recipe.eval_every), min(rows, recipe.eval_rows)
+    loss_share = ration_of(bench, source.tokens_per_step(0)).loss_rows / max(1, len(bench.dev))
+    each_s = judging_of(bench, model, JUDGED_ROWS, most_s=JUDGING_S).seconds(judged, loss_share=loss_share)
     training_s = source.tokens_of(recipe.steps) / max(1e-9, speed.tokens_per_second)
-    seconds = times * ration.share * training_s * recipe.eval_every / recipe.steps
+    seconds = times * each_s
+    writing = ", as long as a model takes that has learned little" if writes(bench) else ""
     evaluations = (
-        f"evaluations: {times:,}, at step 0, {every(recipe.eval_every, 'step')} and at the end, on "
-        f"{min(rows, recipe.eval_rows):,} of {counted(rows, 'dev row')}: about {seconds:,.0f} s by their arithmetic; "
-        "the kept weights are scored on all of dev"
+        f"evaluations: {times:,}, at step 0, {every(recipe.eval_every, 'step')} and at the end, on {judged:,} of "
+        f"{counted(rows, 'dev row')}: about {seconds:,.0f} s, {seconds / (seconds + training_s):.0%} of the time, "
+        f"measured on a few{writing}; the kept weights are scored on all of dev"
     )
     parts = build_optimizers(model, recipe)
     averaged = [param for param in model.parameters() if param.requires_grad] if recipe.average else []

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from hone.attempts.bench import Bench, build_model, source_of
+from hone.attempts.box_sizes import LAST_RESORT, Candidate, is_enough, of_size, why_this_size
 from hone.attempts.boxed import AIM, WRITING_BYTES_PER_S
 from hone.attempts.cadence import (
     CADENCES,
@@ -28,7 +28,6 @@ from hone.attempts.calibrate import Judging, Speed, bench_of, judging_of, speed_
 from hone.hardware import accelerator
 from hone.processes import Channel
 from hone.task.recipe import Recipe, of_length
-from hone.task.spec import Task
 from hone.wording import counted
 
 if TYPE_CHECKING:
@@ -36,22 +35,19 @@ if TYPE_CHECKING:
 
     from hone.train.source import BatchSource
 
-SIZES = ("tiny", "500k", "1m", "2m", "5m", "15m", "30m")
-"""Presets that a box chooses among, where the task says no more than ``scratch``."""
-LAST_RESORT = "scratch:tiny"
-"""Looked at only where no other size makes enough steps."""
-BYTES_PER_PARAMETER = 34 / 32
-"""Of a quantized artifact, Q8_0: 32 weights in 34 bytes."""
-TOKENS_PER_PARAMETER = 20.0
-"""Below this a smaller model is the better use of the same arithmetic (J. Hoffmann et al., arXiv:2203.15556)."""
-EPOCHS_SHARE = 0.5
-"""Share of the most epochs that gain anything which a size must get, for a larger one to be taken."""
 FEW_STEPS = 40
 """Below so many steps a smaller size is looked for: a rate has hardly risen and fallen in them."""
+LEAVE_THE_DEFAULT = frozenset(
+    {"base", "seed", "threads", "processes", "strategy", "accumulate", "precision", "compile"}
+    | {"gradient_checkpointing", "eval_rows", "keep_states"}
+)
+"""Keys of a recipe that may be set, and it still learns in as many epochs as the default does."""
 JUDGED_ROWS = 32
 """Dev rows that are scored to learn how long judging takes, in a box, where time allows."""
 MEASURED_FROM = 0.35
 """Share of the box that must be left for anything to be measured."""
+ENOUGH = 2.0
+"""A box of so many times the seconds that set-up takes leaves half of it, well over that share."""
 MEASURING_SHARE = 0.15
 """Of what is left, how much measuring speeds may take before no other size is begun."""
 LEAST_AFTER_S = 1.0
@@ -66,72 +62,6 @@ BASE_AGAIN = 3
 """The distance from a base opens it again and reads a neutral text; about so many times as long as opening it."""
 
 
-def sizes_for(task: Task, recipe: Recipe) -> tuple[str, ...]:
-    """The sizes that a box may choose among, ascending: those whose artifact fits the task's device."""
-    from hone.model.presets import parameters, shape_of
-
-    room = math.inf if task.device.size_mb is None else 1e6 * task.device.size_mb
-    fitting = []
-    for size in SIZES:
-        shape = shape_of(recipe.child(base=f"scratch:{size}"), recipe.vocab_size)
-        if BYTES_PER_PARAMETER * parameters(shape) <= room:
-            fitting.append(f"scratch:{size}")
-    return tuple(fitting) or (LAST_RESORT,)
-
-
-def of_size(recipe: Recipe, base: str, kept: Collection[str] = ()) -> Recipe:
-    """The recipe with another size from scratch; the initial weights shrink with the root of the width."""
-    if base == recipe.base:
-        return recipe
-    from hone.model.presets import DEFAULT_PRESET, preset
-
-    widths = [preset(name.partition(":")[2] or DEFAULT_PRESET).hidden for name in (recipe.base, base)]
-    std = round(recipe.init_std * math.sqrt(widths[0] / widths[1]), 4)
-    return recipe.child(base=base, **({} if "init_std" in kept else {"init_std": std}))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Candidate:
-    """A size that was measured, and what the box affords with it."""
-
-    base: str
-    parameters: int
-    speed: Speed
-    tokens: float
-    """Tokens, padding included, that the box affords."""
-    epochs: float
-    steps: float = math.inf
-
-    def line(self) -> str:
-        """One line for people."""
-        return (
-            f"  {self.base}: {self.parameters:,} parameters, {self.speed.tokens_per_second:,.0f} tokens/s measured, "
-            f"so {self.tokens / 1e6:,.1f} M tokens = {self.tokens / self.parameters:,.1f} per parameter, "
-            f"{self.epochs:,.1f} epochs"
-        )
-
-
-def is_enough(candidate: Candidate, kind: str, most_epochs: float) -> bool:
-    """Whether the box affords this size what it needs; a larger one is looked at only then."""
-    if kind == "language-model":
-        useful = candidate.tokens * min(1.0, most_epochs / max(1e-9, candidate.epochs))
-        return useful >= TOKENS_PER_PARAMETER * candidate.parameters
-    return candidate.epochs >= EPOCHS_SHARE * most_epochs
-
-
-def why_this_size(chosen: Candidate, measured: Sequence[Candidate], kind: str, most_epochs: float) -> str:
-    """A line that says why a size was taken."""
-    if kind == "language-model":
-        bound = f"{TOKENS_PER_PARAMETER:g} tokens per parameter, of at most {most_epochs:g} epochs"
-    else:
-        bound = f"{EPOCHS_SHARE * most_epochs:g} epochs (half of {most_epochs:g}, beyond which nothing is gained)"
-    if not is_enough(chosen, kind, most_epochs):
-        return f"size: {chosen.base}, the smallest: the box affords none {bound}"
-    larger = [item for item in measured if item.parameters > chosen.parameters]
-    end = "a larger one would not get them" if larger else "no larger one was looked at"
-    return f"size: {chosen.base}, the largest that gets {bound}; {end}"
-
-
 def early_line(used_s: float, box_s: float) -> str:
     """A sentence where a box is likely to be too small, before anything is measured; else empty.
 
@@ -141,13 +71,22 @@ def early_line(used_s: float, box_s: float) -> str:
         return ""
     return (
         f"box: {used_s:.0f} of {box_s:.0f} s are used before anything was measured, and opening and tokens take about "
-        "as long again or longer: on this machine as it is now the box will hardly hold a step and an evaluation; "
-        f"--minutes {_minutes(6 * used_s):g} would (tokenizer and tokens are kept for the next command)"
+        "as long again or longer: on this machine as it is now the box will hardly hold a step and an evaluation; how "
+        "many minutes would do is told once set-up is measured"
     )
 
 
 def _minutes(seconds: float) -> float:
+    """Minutes to name to a person: whole and half ones."""
     return math.ceil(seconds / 30) / 2
+
+
+def most_steps_of(order: dict[str, Any], steps_per_epoch: int) -> int:
+    """Steps beyond which the default gains nothing; 0 where a key was set of which that is not known."""
+    if order["kept"] - LEAVE_THE_DEFAULT or math.isinf(order["most_epochs"]):
+        return 0
+    most_epochs: float = order["most_epochs"]
+    return max(FEW_STEPS, round(most_epochs * steps_per_epoch))
 
 
 def plan_box(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
@@ -267,7 +206,7 @@ def _unmeasured(order: dict[str, Any]) -> dict[str, Any]:
         f"box: {used_s:.0f} of {box_s:.0f} s are used, so nothing is measured: {base}, as many steps as the clock "
         f"allows (one at least), judged {'once, at the end,' if chosen.count == 1 else 'at most twice'} on "
         f"{found['recipe']['eval_rows']} dev rows. That is hardly "
-        f"of use: --minutes {_minutes(2 * used_s):g} or more leaves time to learn"
+        f"of use: --minutes {_minutes(ENOUGH * used_s):g} or more leaves time to learn (tokenizer and tokens are kept)"
     )
     return {**found, "lines": [line], "step_s": 0.0, "tokens_per_second": 0.0}
 
@@ -294,24 +233,33 @@ def _planned(
     elif chosen.rows < judging.rows:
         judging_line += f"; the best is chosen on {chosen.rows:,} rows, as all of them each time would take too long"
     for_steps = max(0.0, for_steps)
-    found = _values(order, recipe, chosen, judging, steps=max(1, int(for_steps / speed.step_s)), after_s=after_s)
+    fitting, most = max(1, int(for_steps / speed.step_s)), most_steps_of(order, steps_per_epoch)
+    early = 0 < most < fitting
+    found = _values(order, recipe, chosen, judging, steps=most if early else fitting, after_s=after_s)
+    found["most_steps"] = most if early else 0
     recipe = Recipe.model_validate(found["recipe"])
     epochs = recipe.steps / steps_per_epoch
+    if early:
+        spare_s = (fitting - most) * speed.step_s
+        end = (
+            f"{recipe.steps * speed.step_s:.0f} s; the box ends early, {spare_s:.0f} of its {box_s:.0f} s before its "
+            f"time: beyond {order['most_epochs']:g} epochs the default gains nothing (--steps N instead trains N steps)"
+        )
+    else:
+        end = f"{for_steps:.0f} s; the clock decides in the end"
     lines = [
         *lines,
-        (
-            f"steps: about {recipe.steps:,} of {speed.step_s * 1000:,.0f} ms = {epochs:,.1f} epochs in "
-            f"{for_steps:.0f} s; the clock decides in the end"
-        ),
+        f"steps: about {recipe.steps:,} of {speed.step_s * 1000:,.0f} ms = {epochs:,.1f} epochs in {end}",
         _schedule_line(recipe),
         judging_line,
     ]
     if for_steps < FEW_STEPS * speed.step_s:
+        more_s = (FEW_STEPS * speed.step_s - for_steps) / (AIM * (1 - EVALUATION_SHARE))
         lines.append(
             f"note: a box of {box_s:.0f} s has {for_steps:.0f} s for steps of {speed.step_s:.1f} s on this machine as "
-            f"it is now, and fewer than {FEW_STEPS} steps teach little; take a larger box"
+            f"it is now, and fewer than {FEW_STEPS} steps teach little: --minutes {_minutes(box_s + more_s):g} or more"
         )
-    if epochs > order["most_epochs"]:
+    if epochs > order["most_epochs"] and not early:
         lines.append(
             f"note: beyond {order['most_epochs']:g} epochs the default gains nothing; the best weights are kept"
         )
@@ -350,6 +298,7 @@ def _values(
         "loss_share": loss_share,
         "first": chosen.first,
         "first_s": chosen.first_s(judging, scratch=recipe.base.startswith("scratch")),
+        "most_steps": 0,
     }
 
 

@@ -63,6 +63,8 @@ class Box:
     """Whether the model is judged before its first step."""
     first_s: float = 0.0
     """Seconds of that evaluation as it was planned; 0 where it was not."""
+    most_steps: int = 0
+    """Where the run ends though there is time for more; 0 leaves its end to the clock alone."""
     _planned_judging_s: float = field(init=False)
     _spent_s: float = field(init=False, default=0.0)
     """Seconds of all evaluations so far, of this call."""
@@ -190,7 +192,7 @@ class Box:
             step_s=self.step_s,
             landing_s=LANDING_SHARE * self.seconds,
         )
-        return BentHorizon(recipe, folder / HORIZON_FILE, clock if first else None)
+        return BentHorizon(recipe, folder / HORIZON_FILE, clock if first else None, self.most_steps or None)
 
     def _pace(self) -> float:
         return statistics.median(self._steps) if self._steps else self.step_s
@@ -220,6 +222,7 @@ class Plan:
     loss_share: float = 1.0
     first: bool = True
     first_s: float = 0.0
+    most_steps: int = 0
     used_s: float = 0.0
     """Seconds of the box that earlier calls have used."""
 
@@ -247,5 +250,5 @@ class Plan:
         return {"ends": started + self.seconds - self.used_s, "seconds": self.seconds, **values}
 
 
-MEASURED = ("judging_s", "scoring_s", "after_s", "fixed_s", "step_s", "loss_share", "first", "first_s")
-"""What planning a box finds out about its times."""
+MEASURED = ("judging_s", "scoring_s", "after_s", "fixed_s", "step_s", "loss_share", "first", "first_s", "most_steps")
+"""What planning a box finds out about its times and its end."""

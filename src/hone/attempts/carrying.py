@@ -18,7 +18,7 @@ from hone.attempts.checking import check_recipe
 from hone.attempts.concluding import conclude
 from hone.attempts.encoding import objective_of
 from hone.attempts.judging import Judge
-from hone.attempts.rationing import ration_of
+from hone.attempts.rationing import measured_line, ration_of
 from hone.attempts.report import AttemptReport
 from hone.attempts.timed_judging import TimedJudge
 from hone.data.prepare import DataVersion
@@ -28,6 +28,7 @@ from hone.processes import Channel
 from hone.task.own_metric import load_metric
 from hone.task.recipe import Recipe
 from hone.task.spec import Task
+from hone.train.loss_units import loss_unit
 
 if TYPE_CHECKING:
     from torch import nn
@@ -159,6 +160,9 @@ def _trained(
     for line in () if run.last_step() else ration.lines:
         listeners.say_before(line)
 
+    if not run.last_step():
+        run.log(0, loss_unit=loss_unit(recipe.objective, several=bench.task.kind == "multi-label"))
+
     def tell(event: Mapping[str, Any]) -> None:
         run.guard(**event)
 
@@ -247,6 +251,7 @@ class _Reporter:
         self.run, self.recipe, self.horizon, self.box, self.listeners = run, recipe, horizon, box, listeners
         self.timed = timed
         self._said, self._sent = False, 0.0
+        self._told_of_evaluations = False
         self._log_every = 1 if recipe.steps <= LOG_ALL else LOG_EVERY
         self._seconds: deque[float] = deque(maxlen=SPEED_STEPS)
 
@@ -261,6 +266,7 @@ class _Reporter:
                 f"training time: {step_s * 1000:,.0f} ms a step over the first {FIRST_STEPS}, about "
                 f"{left * step_s:,.0f} s for the {left:,} that are left; evaluations come on top"
             )
+        self._tell_of_evaluations(record.step)
         last = record.step == (self.recipe.steps if self.horizon is None else self.horizon.end)
         if record.step % self._log_every == 0 or last:
             values = record.to_json()
@@ -271,11 +277,25 @@ class _Reporter:
             left_s, steps = self._left(record.step)
             self.listeners.on_event({"kind": "step", "steps": steps, "left_s": left_s, **record.to_json()})
 
+    def _tell_of_evaluations(self, step: int) -> None:
+        """What evaluations take, once one and the steps between two were measured; a box has planned it in seconds."""
+        enough = min(FIRST_STEPS, self.recipe.eval_every)
+        if self.box is not None or self._told_of_evaluations or not self.timed.took_s or len(self._seconds) < enough:
+            return
+        self._told_of_evaluations = True
+        line = measured_line(self.recipe, self.timed.took_s, statistics.median(self._seconds))
+        if line and step < self.recipe.steps:
+            self.listeners.say(line)
+
     def _left(self, step: int) -> tuple[float, int]:
         """Seconds and steps to the end, with what is judged and scored until then."""
         step_s = sum(self._seconds) / len(self._seconds)
         if self.box is None or self.horizon is None:
-            steps = self.recipe.steps
-            return (steps - step) * step_s + self.timed.to_come_s(step, steps), steps
+            return self._by_steps(step, self.recipe.steps, step_s), self.recipe.steps
         fitting = self.horizon.fitting(step) or int(self.box.left_s() / max(1e-6, step_s))
-        return self.box.to_end_s(), min(self.horizon.end, step + max(0, fitting))
+        steps = min(self.horizon.end, step + max(0, fitting))
+        left_s = self.box.to_end_s()
+        return min(left_s, self._by_steps(step, steps, step_s)) if self.box.most_steps else left_s, steps
+
+    def _by_steps(self, step: int, steps: int, step_s: float) -> float:
+        return (steps - step) * step_s + self.timed.to_come_s(step, steps)

@@ -79,6 +79,7 @@ def conclude(
         score=evaluation.scores[evaluation.metric],
         dev_loss=loss,
         scores=dict(evaluation.scores),
+        kept_step=result.best.step if loaded and result.best is not None else result.step,
         chosen_on_dev=chosen,
         peak_rss_bytes=peak_rss_bytes(),
         model=str(run.model),

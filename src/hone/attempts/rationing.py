@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from hone.attempts.bench import Bench
 from hone.task.encoding import EncoderRenderer
+from hone.task.recipe import Recipe
+from hone.train.spending import LEAST_SECONDS, less_often
 from hone.wording import counted, every
 
 if TYPE_CHECKING:
@@ -84,6 +86,8 @@ def _lines(bench: Bench, loss_rows: int, confirms: bool, *, share: float) -> tup
     if loss_rows < len(bench.dev):
         line += f", their loss on {loss_rows:,} of {len(bench.dev):,}"
     line += f", about {share:.0%} of the arithmetic of training"
+    if writes(bench):
+        line += "; written token by token they take a larger share of the time, which is told once it is measured"
     if share > SHARE:
         line += f" (more than {SHARE:.0%}: set a larger eval_every, or fewer eval_rows)"
     if judged < rows:
@@ -94,3 +98,23 @@ def _lines(bench: Bench, loss_rows: int, confirms: bool, *, share: float) -> tup
             else f"; the best is chosen on {these} alone, as all of dev each time would take more than {SHARE:.0%}"
         )
     return (line,)
+
+
+def measured_line(recipe: Recipe, evaluation_s: float, step_s: float) -> str:
+    """A line where evaluations as measured take over a tenth of the time of a run; empty where they do not.
+
+    Args:
+        recipe: how often, and for how many steps.
+        evaluation_s: seconds of one.
+        step_s: seconds of a step.
+    """
+    between_s = recipe.eval_every * step_s
+    share = evaluation_s / max(1e-9, evaluation_s + between_s)
+    if share <= SHARE or recipe.steps * (step_s + evaluation_s / recipe.eval_every) < LEAST_SECONDS:
+        return ""
+    instead = less_often(share, SHARE, recipe.eval_every, recipe.steps)
+    advice = f"; set {instead}, or fewer eval_rows" if instead else ""
+    return (
+        f"evaluations take about {share:.0%} of the time: one took {evaluation_s:.1f} s, and "
+        f"{counted(recipe.eval_every, 'step')} between two take {between_s:.1f} s{advice}"
+    )

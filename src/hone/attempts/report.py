@@ -22,7 +22,9 @@ class AttemptReport:
     dev_loss: float | None
     scores: dict[str, Score] = field(default_factory=dict)
     chosen_on_dev: list[str] = field(default_factory=list)
-    """What was chosen on rows that ``score`` is told of, and flatters it: the best weights, a threshold."""
+    """What was chosen on rows that ``score`` is told of, and flatters it: the best weights."""
+    kept_step: int | None = None
+    """The step whose weights are kept and scored; None where it is not finished."""
     train_loss: float | None = None
     seconds: float = 0.0
     tokens_per_second: float = 0.0

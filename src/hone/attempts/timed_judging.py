@@ -50,6 +50,8 @@ class TimedJudge:
     ) -> None:
         self.judge, self._on_event, self._say, self._end = judge, on_event, say, end
         self.box = box
+        self.took_s = 0.0
+        """Seconds of the last evaluation of a model that has learned something, on all of dev where it led."""
 
     def __call__(self, model: nn.Module, step: int) -> Judgement | None:
         """Judge the model after so many steps; None where the box has no time for it."""
@@ -63,8 +65,11 @@ class TimedJudge:
         self._announce(f"judging on {rows:,} dev rows", self.expected_s(rows))
         begin = time.monotonic()
         found = self.judge(model, step)
+        took_s = time.monotonic() - begin
+        if found.candidate:
+            self.took_s = took_s
         if self.box is not None:
-            self.box.judged(time.monotonic() - begin, trained=step > 0)
+            self.box.judged(took_s, trained=step > 0)
         return found if found.confirm is None else replace(found, confirm=self._timed(found.confirm))
 
     def _timed(self, confirm: Callable[[], Score]) -> Callable[[], Score]:
@@ -73,8 +78,10 @@ class TimedJudge:
             self._announce(f"scoring all {rows:,} dev rows, as it leads", self.expected_s(rows))
             begin = time.monotonic()
             found = confirm()
+            took_s = time.monotonic() - begin
+            self.took_s += took_s
             if self.box is not None:
-                self.box.confirmed(time.monotonic() - begin)
+                self.box.confirmed(took_s)
             return found
 
         return confirmed

@@ -60,7 +60,7 @@ class PlainLines:
         if not self._last:
             self.say("  " + _columns(("attempt", "what", "steps", "dev loss", self._metric, "time", "status")))
         self._last[row.name] = (now, row)
-        if row.scored_at not in (None, row.step):  # each score stands on the line of its own step
+        if row.scored_at not in (None, row.step) and row.status != "finished":  # a score has a line of its own step
             row = replace(row, score=None, dev_loss=None)
         clock = clock_text(self._clock)
         name, *rest = cells(row)

@@ -114,7 +114,8 @@ def _list(lab: Lab) -> tuple[dict[str, Any], list[Part]]:
     best = _best_number(lab)
     for row in rows:
         run = runs[row["number"]]
-        row |= {"status": run.status, "step": run.last_step(), "best": run.number == best}
+        row |= {"status": run.status, "step": run.last_step(), "goes_on_from": _state_of(run)}
+        row["best"] = run.number == best
         row["scores"] = {name: score.to_json() for name, score in run.scores().items()}
         del row["owner"]
     metrics = {row["metric"] for row in rows}
@@ -124,13 +125,24 @@ def _list(lab: Lab) -> tuple[dict[str, Any], list[Part]]:
     return {"runs": rows, "best": best}, [(head, lines)]
 
 
+def _state_of(run: Run) -> int | None:
+    """The step that an unfinished run goes on from; None where nothing goes on."""
+    return None if run.status in ("finished", "running", "planned") else run.saved_step()
+
+
+def _step_text(step: int, goes_on_from: int | None) -> str:
+    """A step, and the one that a repeated command goes on from where that is another."""
+    return f"{step:,}" if goes_on_from in (None, step) else f"{step:,}, goes on from {goes_on_from:,}"
+
+
 def _list_row(row: dict[str, Any], scores: dict[str, Score]) -> list[str]:
     score = scores.get(row["metric"]) if row["metric"] else next(iter(scores.values()), None)
     effect = f"{row['effect']:+.3f} {row['verdict']}" if row["verdict"] else ""
     star = " *" if row["best"] else ""
     parent = "" if row["parent"] is None else str(row["parent"])
     return [
-        f"{row['number']:04d}-{row['name']}{star}", row["status"], f"{row['step']:,}",
+        f"{row['number']:04d}-{row['name']}{star}", row["status"],
+        _step_text(row["step"], row["goes_on_from"]),
         "" if score is None else f"{score.mean:.3f} [{score.low:.3f}, {score.high:.3f}]", parent,
         row["change"], effect, row["hypothesis"],
     ]  # fmt: skip
@@ -173,7 +185,7 @@ def _header_facts(run: Run) -> list[tuple[str, str]]:
     status = f"{run.status} ({run.reason})" if run.reason else run.status
     return [
         ("run", header.folder_name),
-        ("status", f"{status}, step {run.last_step():,}"),
+        ("status", f"{status}, step {_step_text(run.last_step(), _state_of(run))}"),
         ("made", header.created),
         ("folder", str(run.folder)),
         ("task", header.task_id),

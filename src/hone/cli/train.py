@@ -156,7 +156,7 @@ def _of_trackers(names: Sequence[str]) -> list[str]:
 
 
 def _wish(args: argparse.Namespace, folder: Path, recipe: Recipe, changes: Mapping[str, Any]) -> Wish:
-    from hone.attempts.box_plan import sizes_for
+    from hone.attempts.box_sizes import sizes_for
     from hone.data.task_file import load_task
     from hone.solving.single import Wish
 
@@ -328,7 +328,8 @@ class _Watch:
         status = "paused" if report.status == "stopped" else report.status  # as the lab lists it
         row = replace(self._row, status=status, step=report.step, steps=steps, seconds=seconds, left_s=None)
         if report.status == "finished":
-            row = replace(row, score=report.score, dev_loss=report.dev_loss, scored_at=None, steps=report.step)
+            row = replace(row, score=report.score, dev_loss=report.dev_loss, steps=report.step)
+            row = replace(row, scored_at=report.kept_step)
         self._show.row(row)
 
 
@@ -337,7 +338,9 @@ def _say_report(report: AttemptReport, folder: Path, *, exports: bool) -> None:
         print(_paused(report))
         return
     score = "no score" if report.score is None else f"dev {report.score}"
-    print(f"run {report.run} finished: {score} after {counted(report.step, 'step')}")
+    other = report.kept_step not in (None, report.step)
+    kept = f" with the weights of step {report.kept_step:,}," if other else ""
+    print(f"run {report.run} finished: {score}{kept} after {counted(report.step, 'step')}")
     for line in closing_lines(report):
         print(line)
     where = shlex.quote(str(folder))

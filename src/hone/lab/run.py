@@ -254,6 +254,11 @@ class Run:
         row = jsonl.last_row(self.folder / "metrics.jsonl")
         return int(row["step"]) if row else 0
 
+    def saved_step(self) -> int:
+        """The step of the newest state, from which a repeated command goes on; 0 where there is none."""
+        names = (path.name.removeprefix("step-") for path in self.checkpoints.glob("step-*"))
+        return max((int(name) for name in names if name.isdigit()), default=0)
+
     def _rows(self, name: str) -> list[dict[str, Any]]:
         lines = jsonl.read(self.folder / name)
         for sentence in lines.torn:

@@ -183,7 +183,8 @@ class _Single:
             order["box"] = plan.times(self.wish.started)
         if self.joined:
             Group().tell(order)
-        self.watched.on_event({"kind": "stage", "status": "opening the run", "steps": recipe.steps})
+        opening = "opening the run: imports, tokens, model, rehearsal"  # no other line tells of these
+        self.watched.on_event({"kind": "stage", "status": opening, "steps": recipe.steps})
         keeper = TimeKeeper(run, plan, self.wish.started, self.watched)
         try:
             return AttemptReport.from_json(self._trained(keeper, order, recipe.processes))

@@ -25,9 +25,10 @@ from hone.train.batches import Batch, PackedRow, collate
 from hone.train.compiling import Compiler, compile_of, first_steps, shapes_vary
 from hone.train.fabric import COLLECT_EVERY, connect, cpu_threads, forward_of, precision_of, undisturbed
 from hone.train.generators import generators_of_a_run
-from hone.train.guards import choices, first_loss_line, loss_unit, stop_non_finite
+from hone.train.guards import choices, first_loss_line, stop_non_finite
 from hone.train.horizon import FixedHorizon, Horizon
 from hone.train.keeping import Keeper
+from hone.train.loss_units import loss_unit
 from hone.train.measuring import PeakMemory, Stopwatch
 from hone.train.objectives import Objective, objective_for
 from hone.train.overseeing import Looked, Overseer

@@ -138,10 +138,12 @@ class BentHorizon:
         recipe: its warmup, ``decay_share`` and ``least_rate`` are used; ``steps`` is a guess for people.
         path: file of the decisions, one JSON line each, read again on resume.
         clock: the time; None where it is never asked (in processes but the first).
+        most_steps: where the run ends though there is time for more; None leaves the end to the clock alone.
     """
 
-    def __init__(self, recipe: Recipe, path: Path, clock: Clock | None) -> None:
+    def __init__(self, recipe: Recipe, path: Path, clock: Clock | None, most_steps: int | None = None) -> None:
         self._recipe, self._path, self._clock = recipe, path, clock
+        self._most_steps = most_steps or UNDECIDED
         self._falls = recipe.schedule != "constant" and recipe.decay_share > 0
         self.bends: list[Bend] = []
         for row in jsonl.read(path).rows:
@@ -153,8 +155,8 @@ class BentHorizon:
 
     @property
     def end(self) -> int:
-        """The last end that was decided, or :data:`UNDECIDED`."""
-        return self.bends[-1].end if self.bends else UNDECIDED
+        """The last end that was decided; before that the most steps there may be, or :data:`UNDECIDED`."""
+        return self.bends[-1].end if self.bends else self._most_steps
 
     @property
     def decided_at(self) -> int:
@@ -183,13 +185,14 @@ class BentHorizon:
         if (left_s := self._clock.left_s()) <= 0:
             end = step + self._landing(step, left_s + self._clock.landing_s)
             return end if self.end > end else 0
+        if not self.bends and self._most_steps - step <= self._share() * self._most_steps:
+            return self._most_steps  # known beforehand; where time is shorter, the next look moves it
         if (not self._clock.step_s and len(self._gaps) < LEAST_GAPS) or now - self._checked < CHECK_S:
             return 0
         self._checked = now
         fitting = self.fitting(step)
         if not self.bends:
-            share = max(self._recipe.decay_share if self._falls else 0.0, LEAST_SHARE)
-            return step + fitting if fitting <= share * (step + fitting) else 0
+            return step + fitting if fitting <= self._share() * (step + fitting) else 0
         left = self.end - step
         moved = abs(fitting - left)
         return step + fitting if left > 1 and moved >= 1 and moved > DRIFT * left else 0
@@ -212,6 +215,10 @@ class BentHorizon:
             return max(self._clock.step_s, self._usual() if self._gaps else 0.0)
         return self._usual() + self._excess_s / self._steps if self._gaps else 0.0
 
+    def _share(self) -> float:
+        """Share of the steps that are left when the end is decided."""
+        return max(self._recipe.decay_share if self._falls else 0.0, LEAST_SHARE)
+
     def _landing(self, step: int, left_s: float) -> int:
         """Steps in which a rate comes to its end though the time is over: 1 where it has come there already."""
         if not self._falls or self.factor(step) <= LANDED or left_s <= 0:
@@ -231,7 +238,7 @@ class BentHorizon:
         return statistics.median(taken)
 
     def fitting(self, step: int) -> int:
-        """Steps that fit into the time that is left, at least 1, evaluations on the way counted."""
+        """Steps that fit into the time that is left and are wanted, at least 1, evaluations on the way counted."""
         if self._clock is None or not self.step_s():
             return 0
         left, step_s, each = self._clock.left_s(), max(1e-6, self.step_s()), self._clock.evaluation_s()
@@ -239,7 +246,7 @@ class BentHorizon:
         for _ in range(3):  # fewer steps have fewer evaluations between them
             between = (step + steps - 1) // every - step // every
             steps = max(1, int((left - between * each) / step_s))
-        return steps
+        return max(1, min(steps, self._most_steps - step))
 
     def _took(self, step: int, now: float) -> None:
         """Keep how long the last step took; an evaluation in it is counted by itself."""

@@ -57,7 +57,7 @@ def why_slow(
     for part, spent in sorted(seconds.items(), key=lambda item: -item[1]):
         share = spent / total
         limit = MOST.get(part, 0.85)
-        every = "" if in_box else _less_often(share, limit, eval_every, steps)
+        every = "" if in_box else less_often(share, limit, eval_every, steps)
         told = _told(part, share, limit, every)
         if part == "compute":
             told = _compute(share, padding_share, packing)
@@ -68,8 +68,15 @@ def why_slow(
     return found
 
 
-def _less_often(share: float, limit: float, eval_every: int, steps: int) -> str:
-    """What to set so that the part keeps to its share; empty where the end alone is judged as it is."""
+def less_often(share: float, limit: float, eval_every: int, steps: int) -> str:
+    """What to set so that a part of the time keeps to its share; empty where the end alone is judged as it is.
+
+    Args:
+        share: of all time, as it is.
+        limit: what it may be.
+        eval_every: as it is; 0 where it is not known.
+        steps: of the whole run; 0 where they are not known.
+    """
     times = max(1, math.ceil(share / limit * (1 - limit) / max(1e-9, 1 - share)))
     if not eval_every:
         return f"eval_every {times} times up"

@@ -10,6 +10,7 @@ from hone.attempts.diagnosing.reading import Logged, read_run
 from hone.lab.run import Run
 from hone.train.curves import LEAST_POINTS, Points, smooth
 from hone.train.diagnosis import by_rate, diagnose
+from hone.train.loss_units import loss_unit
 from hone.train.rate_curve import RateCurve, RateVerdict, judge_rate, judge_whole
 from hone.train.spending import memory_report, why_slow
 
@@ -24,7 +25,8 @@ def diagnose_run(run: Run) -> dict[str, Any]:
     Returns:
         ``verdict`` (see :class:`hone.train.diagnosis.Diagnosis`), ``rate`` (what its curve says against the learning
         rate, or None), ``slow`` (parts of the time with a sentence each), ``memory`` (estimate beside peak, or None),
-        ``layers`` (the last look), ``events`` (what guards said), ``curves``, and the run's identity and recipe.
+        ``loss_unit`` (what losses are told in), ``layers`` (the last look), ``events`` (what guards said), ``curves``,
+        and the run's identity and recipe.
     """
     logged = read_run(run)
     recipe = run.recipe
@@ -60,6 +62,7 @@ def diagnose_run(run: Run) -> dict[str, Any]:
         "layers": logged.flow[-1] if logged.flow else None,
         "events": logged.events,
         "curves": _curves(logged),
+        "loss_unit": logged.loss_unit or loss_unit(str(recipe.get("objective", "next-token"))),
         "metric": {"name": logged.metric, "higher_is_better": logged.curves.higher_is_better, "points": logged.judged},
         "clip_norm": recipe.get("clip_norm"),
         "recipe": recipe,

@@ -14,12 +14,6 @@ from hone.data.looking.markup import NONE, chip, fold, note, number, percent, se
 from hone.data.looking.skeleton import whole_page
 
 Json = Mapping[str, Any]
-UNITS = {
-    "classify-sequence": "nats per row or label",
-    "tag-tokens": "nats per tag",
-    "masked-tokens": "nats per masked token",
-}
-"""What the loss of an objective is told in; elsewhere it is nats per token."""
 KINDS = {"good fit": "good", "overfit": "bad", "underfit": "warn", "unclear": "none"}
 
 
@@ -101,7 +95,7 @@ def _loss(document: Json) -> str:
     drawn = [one for one in series if one.points]
     chart = line_chart(
         "training and dev loss over steps",
-        UNITS.get(str(document["recipe"].get("objective")), "nats per token"),
+        document["loss_unit"],
         drawn,
         last_step=_last_step(document),
         marks=[*_marks(document), *_guard_marks(document)],

@@ -30,6 +30,8 @@ class Logged:
     estimated_bytes: float | None
     padding_share: float | None
     """Of the tokens that were computed on; None where it was not written down."""
+    loss_unit: str
+    """What losses are told in; empty where it was not written down."""
     events: list[dict[str, Any]]
     """What guards said, in order."""
     flow: list[dict[str, Any]]
@@ -57,6 +59,7 @@ def read_run(run: Run) -> Logged:
         peak_bytes=_last(rows, "peak_bytes"),
         estimated_bytes=_last(rows, "estimated_bytes"),
         padding_share=_last(rows, "padding_share"),
+        loss_unit=next((str(row["loss_unit"]) for row in rows if "loss_unit" in row), ""),
         events=[event for event in guards if event.get("kind") != "flow"],
         flow=[event for event in guards if event.get("kind") == "flow"],
     )

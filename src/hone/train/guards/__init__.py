@@ -9,7 +9,7 @@ it is imported by its own name, because watchers know of batches and batches are
 from __future__ import annotations
 
 from hone.train.guards.by_heart import Overfit, overfit_one_batch
-from hone.train.guards.first_loss import choices, first_loss_line, loss_unit
+from hone.train.guards.first_loss import choices, first_loss_line
 from hone.train.guards.non_finite import reproduce, stop_non_finite
 from hone.train.guards.rows import check_examples
 
@@ -18,7 +18,6 @@ __all__ = [
     "check_examples",
     "choices",
     "first_loss_line",
-    "loss_unit",
     "overfit_one_batch",
     "reproduce",
     "stop_non_finite",

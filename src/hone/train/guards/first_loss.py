@@ -9,9 +9,6 @@ from torch import nn
 
 from hone.train.objectives import NextToken, Objective, SeveralLabels
 
-PER = {"masked-tokens": "masked token", "classify-sequence": "row", "tag-tokens": "tagged token"}
-"""What an objective's loss is the mean over, where that is not every supervised token."""
-
 
 def choices(model: nn.Module, objective: Objective, *, several: bool = False) -> int:
     """Among how many an untrained model guesses: tokens of the vocabulary, classes or tags, or yes and no.
@@ -25,18 +22,13 @@ def choices(model: nn.Module, objective: Objective, *, several: bool = False) ->
     return int(known.config.vocab_size if among_tokens else known.config.num_labels)
 
 
-def loss_unit(objective: str, *, several: bool = False) -> str:
-    """What a recipe's loss is told in: ``nats per row`` for classes; ``several`` says that a row has several labels."""
-    return "nats per row and class" if several else f"nats per {PER.get(objective, 'token')}"
-
-
 def first_loss_line(loss: float, choices: int, unit: str = "nats per token") -> str:
     """A sentence on the loss of the first step of an untrained model, beside that of a uniform guess.
 
     Args:
         loss: mean over the supervised positions, in nats.
         choices: among how many it guesses, see :func:`choices`.
-        unit: see :func:`loss_unit`.
+        unit: see :func:`hone.train.loss_units.loss_unit`.
     """
     uniform = math.log(choices)
     line = f"first loss {loss:.2f} {unit}; a uniform guess has ln {choices:,} = {uniform:.2f}"
