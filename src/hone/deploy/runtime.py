@@ -6,6 +6,7 @@ so that an artifact is scored by the same code as a torch module. Nothing here i
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hone.deploy.artifact.folder import model_file
 from hone.deploy.weights import Prepared
 from hone.errors import InputError, nearest
 from hone.evaluate.generate import GREEDY, Generation, Sampling
@@ -160,6 +162,10 @@ class Runtime(Protocol):
         """Open an artifact of an encoder for sequences of up to ``context`` tokens."""
         ...
 
+    def ready(self) -> None:
+        """Load the runtime's library and open nothing: what it takes of memory is told apart from the model's."""
+        ...
+
     def version(self) -> str:
         """Name and version of the runtime and of what wrote the artifact, for the certificate."""
         ...
@@ -187,29 +193,37 @@ def check_can_be_exported(task: Task) -> None:
         )
 
 
-def runtimes() -> dict[str, Runtime]:
-    """The table of runtimes by name. A new one is a file in this room and a line here."""
-    from hone.deploy.gguf.runtime import LlamaCpp
+RUNTIMES = {"gguf": ("hone.deploy.gguf.runtime", "LlamaCpp")}
+"""Module and class of each runtime. A new one is a folder in this room and an entry here."""
 
-    return {"gguf": LlamaCpp()}
+
+def runtimes() -> dict[str, Runtime]:
+    """The table of runtimes by name."""
+    return {name: runtime(name) for name in RUNTIMES}
 
 
 def runtime(name: str) -> Runtime:
-    """One runtime by its name.
+    """One runtime by its name; no other one's module is imported.
 
     Raises:
         InputError: for an unknown name, with the nearest known one.
     """
-    table = runtimes()
-    if name not in table:
-        raise InputError(f'runtime "{name}" is not known; {nearest(name, sorted(table))}')
-    return table[name]
+    if name not in RUNTIMES:
+        raise InputError(f'runtime "{name}" is not known; {nearest(name, sorted(RUNTIMES))}')
+    module, made_by = RUNTIMES[name]
+    found: Runtime = getattr(importlib.import_module(module), made_by)()
+    return found
 
 
 def runtime_of(path: Path) -> Runtime:
-    """The runtime that opens this artifact, by the file's suffix."""
+    """The runtime that opens an artifact, given its folder or its model file, whose suffix decides.
+
+    Raises:
+        InputError: when there is no artifact, or no runtime opens such files.
+    """
+    file = model_file(path)
     for candidate in runtimes().values():
-        if path.suffix == candidate.suffix:
+        if file.suffix == candidate.suffix:
             return candidate
     known = ", ".join(sorted(candidate.suffix for candidate in runtimes().values()))
-    raise InputError(f'{path}: no runtime opens files that end in "{path.suffix}"; known: {known}')
+    raise InputError(f'{file}: no runtime opens files that end in "{file.suffix}"; known: {known}')

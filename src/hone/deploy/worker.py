@@ -1,8 +1,8 @@
 """The fresh process that runs an artifact: ``python -m hone.deploy.worker``, driven over a pipe.
 
-It imports numpy and the runtime, nothing of the training side; :func:`facts` says so from ``sys.modules``, at the
-end of the work as well. Requests are ``{"do": name, ...}`` (:mod:`hone.deploy.wire`); an answer is
-``{"ok": true, "result": ...}`` or ``{"ok": false, "error": ..., "kind": ...}``.
+It imports numpy and the one runtime that it is asked to open, nothing of the training side; :func:`facts` says so from
+``sys.modules``, at the end of the work as well. Requests are ``{"do": name, ...}`` (:mod:`hone.deploy.wire`); an answer
+is ``{"ok": true, "result": ...}`` or ``{"ok": false, "error": ..., "kind": ...}``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -17,14 +18,26 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-import hone.deploy.gguf.runtime  # noqa: F401, so that the interpreter's share is taken with it
-from hone.deploy.runtime import Session, runtime
+from hone.deploy import stopwatch
+from hone.deploy.runtime import runtime
 from hone.deploy.wire import Array, receive, send
 from hone.errors import FailedError, HoneError, InputError
 from hone.evaluate.generate import Sampling
 
 TRAINING_SIDE = ("torch", "transformers", "lightning_fabric", "tensorflow", "jax")
-PLAIN_CALLS = ("metadata", "tokenize", "detokenize", "token_id")
+LIBRARIES = ("gguf", "onnx", "onnxruntime", "onnxruntime_genai", "xllamacpp")
+PLAIN_CALLS = ("metadata", "tokenize", "detokenize", "token_id", "encode_with_places")
+TIMED: dict[str, Callable[..., Any]] = {
+    one.__name__: one
+    for one in (
+        stopwatch.time_session,
+        stopwatch.time_prompts,
+        stopwatch.time_positions,
+        stopwatch.past_context,
+        stopwatch.time_encoder,
+        stopwatch.encoder_past_context,
+    )
+}
 
 Answer = tuple[Any, list[Array]]
 
@@ -44,12 +57,19 @@ def peak_resident_bytes() -> int:
     return peak_rss_bytes()
 
 
-def facts(interpreter_bytes: int) -> dict[str, Any]:
-    """Memory of this process and whether any of the training side got in."""
+def facts(interpreter_bytes: int, without_model_bytes: int) -> dict[str, Any]:
+    """Memory of this process, the runtimes' libraries that it imported, and whether the training side got in.
+
+    Args:
+        interpreter_bytes: the peak before any runtime was loaded: Python, numpy and hone.
+        without_model_bytes: the peak with the runtime's library loaded and nothing opened.
+    """
     return {
         "peak_bytes": peak_resident_bytes(),
         "interpreter_bytes": interpreter_bytes,
+        "without_model_bytes": without_model_bytes,
         "training_modules": sorted(name for name in TRAINING_SIDE if name in sys.modules),
+        "libraries": sorted(name for name in LIBRARIES if name in sys.modules),
         "modules": len(sys.modules),
         "process": os.getpid(),
     }
@@ -60,7 +80,8 @@ class Worker:
 
     def __init__(self) -> None:
         self.interpreter_bytes = peak_resident_bytes()
-        self._session: Session | None = None
+        self.without_model_bytes = 0
+        self._session: Any = None
 
     def answer(self, request: dict[str, Any]) -> Answer:
         """Carry out one request."""
@@ -75,8 +96,11 @@ class Worker:
             "label_logprobs": self._label_logprobs,
             "logprobs": self._logprobs,
             "token_logprobs": self._token_logprobs,
+            "classify": self._classify,
+            "tag": self._tag,
+            "embed": self._embed,
             "timings": self._timings,
-            "measure": self._measure,
+            "time": self._time,
             "own_timings": self._own_timings,
             "render": self._render,
         }
@@ -85,16 +109,26 @@ class Worker:
         return own[do](**request)
 
     @property
-    def session(self) -> Session:
-        """The opened artifact."""
+    def session(self) -> Any:
+        """The opened artifact: a session, or an encoder's."""
         if self._session is None:
             raise FailedError("no artifact is open in the worker")
         return self._session
 
     def _open(self, runtime_name: str, path: str, threads: int, context: int, parallel: int) -> Answer:
+        """Open for ``parallel`` sequences; 0 of them opens an encoder."""
         self._close()
-        self._session = runtime(runtime_name).open(Path(path), threads, context, parallel)
-        return {"context": self._session.context, "vocab_size": self._session.vocab_size}, []
+        found = runtime(runtime_name)
+        found.ready()
+        if not self.without_model_bytes:
+            self.without_model_bytes = peak_resident_bytes()
+        started = time.perf_counter()
+        if parallel:
+            self._session = found.open(Path(path), threads, context, parallel)
+        else:
+            self._session = found.open_encoder(Path(path), threads, context)
+        load_ms = (time.perf_counter() - started) * 1e3
+        return {"context": self._session.context, "vocab_size": self._session.vocab_size, "load_ms": load_ms}, []
 
     def _close(self) -> Answer:
         if self._session is not None:
@@ -103,7 +137,7 @@ class Worker:
         return None, []
 
     def _facts(self) -> Answer:
-        return facts(self.interpreter_bytes), []
+        return facts(self.interpreter_bytes, self.without_model_bytes), []
 
     def _generate(self, prompts: list[list[int]], max_new_tokens: int, end_id: int, sampling: dict[str, Any]) -> Answer:
         how = Sampling(**sampling)
@@ -119,13 +153,22 @@ class Worker:
     def _token_logprobs(self, sequences: list[list[int]]) -> Answer:
         return None, [row.astype(np.float32) for row in self.session.token_logprobs(sequences)]
 
+    def _classify(self, sequences: list[list[int]]) -> Answer:
+        return None, [self.session.classify(sequences)]
+
+    def _tag(self, sequences: list[list[int]]) -> Answer:
+        return None, self.session.tag(sequences)
+
+    def _embed(self, sequences: list[list[int]]) -> Answer:
+        return None, self.session.embed(sequences)
+
     def _timings(self) -> Answer:
         return asdict(self.session.timings()), []
 
-    def _measure(self, prompt: list[int], new_tokens: int, repeats: int) -> Answer:
-        from hone.deploy.stopwatch import time_session
-
-        return time_session(self.session, prompt, new_tokens=new_tokens, repeats=repeats), []
+    def _time(self, what: str, prompt: list[int], **request: Any) -> Answer:
+        if what not in TIMED:
+            raise InputError(f'the worker times no "{what}"')
+        return TIMED[what](self.session, prompt, **request), []
 
     def _own_timings(self, runtime_name: str, path: str, threads: int, context: int, **request: Any) -> Answer:
         return runtime(runtime_name).own_timings(Path(path), threads, context, **request), []

@@ -17,6 +17,10 @@ from hone.files import PART_PREFIX, file_hash, read_json
 from hone.lab import jsonl
 from hone.lab.record import now
 
+CERTIFICATE, PAGE, CARD = "certificate.json", "certificate.html", "README.md"
+SAID_OF_IT = (CERTIFICATE, PAGE, CARD)
+"""Files of an artifact's folder that are written anew when it is measured again: no part of what it is."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Artifact:
@@ -44,14 +48,15 @@ def record(
 ) -> Artifact:
     """Hash an artifact and append it to the ledger; see :meth:`hone.lab.lab.Lab.record_artifact`.
 
-    Without a certificate in hand the file ``<artifact>.certificate.json`` beside it is taken, where there is one.
+    Without a certificate in hand ``certificate.json`` of its folder is taken, or beside a file that stands alone
+    ``<artifact>.certificate.json``, where there is one.
 
     Raises:
         InputError: when there is no such file or folder.
     """
     if not path.exists():
         raise InputError(f"no artifact at {path}; export it first")
-    beside = path.with_name(path.name + ".certificate.json")
+    beside = path / CERTIFICATE if path.is_dir() else path.with_name(f"{path.name}.{CERTIFICATE}")
     words = dict(certificate) or (read_json(beside) if beside.exists() else {})
     digest, size_bytes = measure(path)
     artifact = Artifact(
@@ -80,12 +85,17 @@ def read(ledger: Path) -> tuple[list[Artifact], tuple[str, ...]]:
 
 
 def measure(path: Path) -> tuple[str, int]:
-    """SHA-256 in hex and bytes of a file, or of a folder: over the sorted names and hashes of its files."""
+    """SHA-256 in hex and bytes of a file, or of a folder: over the sorted names and hashes of its files.
+
+    What is said of an artifact (:data:`SAID_OF_IT`) is left out.
+    """
     if path.is_file():
         return file_hash(path), path.stat().st_size
     digest, size_bytes = hashlib.sha256(), 0
     whole = [entry for entry in path.rglob("*") if entry.is_file() and not entry.name.startswith(PART_PREFIX)]
     for file in sorted(whole):
+        if file.parent == path and file.name in SAID_OF_IT:
+            continue
         digest.update(f"{file.relative_to(path).as_posix()}\0{file_hash(file)}\n".encode())
         size_bytes += file.stat().st_size
     return digest.hexdigest(), size_bytes

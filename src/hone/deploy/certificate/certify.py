@@ -1,228 +1,292 @@
-"""The certificate of an artifact: what was compared, within which bounds, and what the device has to say.
+"""The certificate of an artifact: what was compared, within which gates, and what the device has to say.
 
 ``certified``: its own runtime, in a fresh process without torch and transformers, matched the original within the
-bounds of its weight format. ``contract-checked``: it opened there and renders the stored examples and the corpus
-to the same ids, but there was no original to compare with. ``converted``: something did not hold; ``failures``
-says what. The device budget is a matter of its own: a certified artifact can still be too large.
+gates of its weight format. ``contract-checked``: it opened there and renders the stored examples and the corpus to the
+same ids, but there was no original to compare with. ``converted``: something did not hold; ``failures`` says what.
+The device budget is a matter of its own: a certified artifact can still be too large.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from hone.deploy.artifact.folder import describe
+from hone.deploy.certificate.cases import Case, cases_of, first_cases
 from hone.deploy.certificate.corpus import AWKWARD_TEXTS
-from hone.deploy.certificate.original import Original
-from hone.deploy.certificate.parity import Case, Parity, compare, id_differences
-from hone.deploy.measure import Figure, Measured, against, measure
-from hone.deploy.process import FreshProcess
-from hone.deploy.runtime import runtime_of
+from hone.deploy.certificate.document import Certificate, Status, certificate_path, read_certificate
+from hone.deploy.certificate.gates import Gate, none_of, parity_gates, score_gate, timing_gates
+from hone.deploy.certificate.original import EncoderOriginal, Original
+from hone.deploy.certificate.parity import Parity, compare, compare_encoder, id_differences
+from hone.deploy.certificate.scoring import Comparison, compare_scores, few_rows
+from hone.deploy.certificate.timing import Times, take_encoder_times, take_times
+from hone.deploy.certificate.versions import versions
+from hone.deploy.certificate.witness import EXTENTS, Extent, Size, Witness
+from hone.deploy.measure import Measured, against
+from hone.deploy.process import FreshEncoder, FreshProcess
+from hone.deploy.reading import head_of, session_logits
+from hone.deploy.rendering import renderer_of, stored_examples
+from hone.deploy.runtime import runtime
 from hone.deploy.weights import Bounds, weight_format
-from hone.errors import FailedError, HoneError
-from hone.files import file_hash, read_json, write_json
+from hone.errors import FailedError, HoneError, InputError
+from hone.evaluate.scoring import Evaluation
+from hone.files import file_hash
 from hone.hardware import machine
-from hone.task.render import Example, Renderer
+from hone.task.encoding import EncoderRenderer
+from hone.task.render import first_difference
 from hone.task.spec import Device
 
-Status = Literal["certified", "contract-checked", "converted"]
-SUFFIX = ".certificate.json"
+__all__ = ["Certificate", "Witness", "certificate_path", "certify", "read_certificate"]
+
 COMPARED_AT_ONCE = 16
 """Sequences that the artifact computes together while it is compared."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Certificate:
-    """What is known about one artifact."""
+@dataclass(slots=True)
+class _Found:
+    """What came of the work in the fresh process."""
 
-    status: Status
-    failures: tuple[str, ...]
-    """Why it is only ``converted``; empty otherwise."""
-    artifact: str
-    """File name."""
-    artifact_hash: str
-    """SHA-256."""
-    weights: str
-    runtime: str
-    machine: str
-    modules_in_process: int
-    training_modules: tuple[str, ...]
-    """Modules of the training side found in the artifact's process; none for a certified one."""
+    measured: Measured
+    times: Times
+    gates: list[Gate]
+    parity: Parity | None
+    compared: Comparison | None
+    evaluation: Evaluation | None
+    facts: dict[str, Any]
     ids_checked: int
     examples_checked: int
-    measured: Measured
-    budget: tuple[Figure, ...]
-    parity: Parity | None
-    bounds: Bounds
-    hashes: Mapping[str, str] = field(default_factory=dict)
-    score: Mapping[str, Any] | None = None
-    """The task's score of this artifact on dev, once it was scored."""
-
-    @property
-    def within_budget(self) -> bool:
-        """Every budgeted figure keeps its limit."""
-        return all(figure.within for figure in self.budget)
-
-    def over_budget(self) -> list[str]:
-        """A sentence for each figure over its limit."""
-        return [
-            f"{figure.name} {figure.measured:.3g} is over the budget of {figure.limit:g}"
-            for figure in self.budget
-            if figure.limit is not None and not figure.within
-        ]
-
-    def with_score(self, score: Mapping[str, Any]) -> Certificate:
-        """The same with the task's score."""
-        return replace(self, score=dict(score))
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, as they are written beside the artifact."""
-        plain = asdict(self)
-        plain["budget"] = [figure.to_json() for figure in self.budget]
-        plain["within_budget"] = self.within_budget
-        plain["parity"] = None if self.parity is None else self.parity.to_json()
-        return plain
-
-    def write(self, artifact: Path) -> Path:
-        """Write it beside the artifact, atomically; the path."""
-        return write_json(certificate_path(artifact), self.to_json())
+    runtime: str
 
 
-def certificate_path(artifact: Path) -> Path:
-    """Where an artifact's certificate lies."""
-    return artifact.with_name(artifact.name + SUFFIX)
-
-
-def read_certificate(artifact: Path) -> dict[str, Any]:
-    """The certificate of an artifact as plain values.
-
-    Raises:
-        FailedError: when there is none, or it belongs to another file.
-    """
-    path = certificate_path(artifact)
-    if not path.is_file():
-        raise FailedError(f"{artifact} has no certificate ({path.name}); make one with: hone export")
-    found: dict[str, Any] = read_json(path)
-    if found.get("artifact_hash") != file_hash(artifact):
-        raise FailedError(f"{path} belongs to another file than {artifact.name}; its hash differs")
-    return found
-
-
-def cases_of(examples: Sequence[Example]) -> list[Case]:
-    """Rendered examples as prompts with answers."""
-    return [Case(ids=tuple(int(one) for one in item.ids), prompt_len=item.prompt_len) for item in examples]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Witness:
-    """What an artifact is compared with."""
-
-    renderer: Renderer
-    """The task's renderer over the tokenizer that the model was trained with."""
-    examples: Sequence[Example]
-    """Rendered dev rows; their answers are compared. At least one."""
-    original: Original | None
-    """The float model; None when it cannot be run here."""
-    texts: Sequence[str] = ()
-    """Texts of the task whose ids are compared besides the awkward ones of :mod:`hone.deploy.certificate.corpus`."""
-    max_new_tokens: int | None = None
-    """Longest greedy answer compared; None: what the context leaves after the longest prompt."""
-    hashes: Mapping[str, str] = field(default_factory=dict)
-    """Of model, tokenizer, data, for the record."""
-
-    def longest_answer(self, cases: Sequence[Case], context: int) -> int:
-        """New tokens that every prompt has room for, at most ``max_new_tokens``."""
-        room = max(1, context - max(case.prompt_len for case in cases))
-        return room if self.max_new_tokens is None else min(room, self.max_new_tokens)
-
-
-def certify(artifact: Path, device: Device, witness: Witness) -> Certificate:
+def certify(artifact: Path, device: Device, witness: Witness, size: Size = "quick") -> Certificate:
     """Open an artifact in a fresh process, measure it, compare it with its original.
 
     Args:
-        artifact: the file; its suffix says which runtime opens it.
+        artifact: its folder or its model file.
         device: the budget, and the threads, context and prompt length to measure with.
         witness: what it is compared with.
+        size: ``quick`` for the loop: 2,000 answer positions, 64 rows, 3 timed runs. ``full`` for the verdict: 5,000
+            positions, all dev rows, 20 runs.
 
     Raises:
-        FailedError: when the artifact does not open or its process dies.
+        InputError: for a full certificate without the task and its dev rows.
+        FailedError: when the artifact does not open, its bytes have changed, or its process dies.
     """
+    started = time.monotonic()
     cases = cases_of(witness.examples)
     if not cases:
         raise FailedError("a certificate needs at least one rendered example")
-    original, encode, end_id = witness.original, witness.renderer.tokenizer.encode, witness.renderer.end_id
-    with FreshProcess(artifact, threads=device.threads, context=device.context) as process:
-        stored = process.metadata("hone.weights")
-        bounds = weight_format(stored).bounds
-        measured = measure(process, device, cases[0].ids[: cases[0].prompt_len])
-        process.reopen(context=device.context, parallel=COMPARED_AT_ONCE)
-        checked = [*AWKWARD_TEXTS, *witness.texts]
-        failures = [f"token ids differ on {problem}" for problem in id_differences(encode, process, checked)]
-        failures += _example_failures(process)
-        parity = None
-        if original is not None:
-            limit = witness.longest_answer(cases, device.context)
-            parity = compare(original, process, cases, end_id=end_id, max_new_tokens=limit, tie_nats=bounds.tie_nats)
-            failures += parity_failures(parity, bounds)
-        facts = process.facts()
-        examples_checked = len(_stored(process))
-    failures += [f"{name} was imported by the artifact's process" for name in facts["training_modules"]]
-    status: Status = "converted" if failures else "certified" if original is not None else "contract-checked"
+    if size == "full" and (witness.task is None or not witness.rows):
+        raise InputError("a full certificate scores all of dev: hand it the task and its dev rows, or ask for quick")
+    encoder = isinstance(witness.renderer, EncoderRenderer)
+    extent = EXTENTS[size]
+    opened: FreshProcess | FreshEncoder
+    if encoder:
+        opened = FreshEncoder(artifact, threads=device.threads, context=device.context)
+    else:
+        opened = FreshProcess(artifact, threads=device.threads, context=device.context)
+    with opened as process:
+        weights, prepared = _format_of(process)
+        bounds = weight_format(weights).gates(bool(prepared))
+        found = _examine(process, device, witness, cases, bounds, extent)
+        file = process.file
+    failures = tuple(gate.sentence for gate in found.gates if not gate.holds)
+    compared = witness.original is not None
+    status: Status = "converted" if failures else "certified" if compared else "contract-checked"
     return Certificate(
         status=status,
-        failures=tuple(failures),
-        artifact=artifact.name,
-        artifact_hash=file_hash(artifact),
-        weights=stored,
-        runtime=runtime_of(artifact).version(),
+        failures=failures,
+        size=size,
+        kind="encoder" if encoder else "decoder",
+        artifact=file.name,
+        artifact_hash=file_hash(file),
+        weights=weights,
+        prepared=prepared,
+        runtime=runtime(found.runtime).version(),
+        runtime_name=found.runtime,
         machine=machine().line(),
-        modules_in_process=facts["modules"],
-        training_modules=tuple(facts["training_modules"]),
-        ids_checked=len(checked),
-        examples_checked=examples_checked,
-        measured=measured,
-        budget=against(measured, device),
-        parity=parity,
+        versions=versions(),
+        modules_in_process=found.facts["modules"],
+        training_modules=tuple(found.facts["training_modules"]),
+        ids_checked=found.ids_checked,
+        examples_checked=found.examples_checked,
+        measured=found.measured,
+        times=found.times,
+        budget=against(found.measured, device),
+        device=device.model_dump(mode="json", by_alias=True),
+        parity=found.parity,
         bounds=bounds,
+        gates=tuple(found.gates),
+        compared=found.compared,
+        score=None if found.compared is None else found.compared.artifact.to_json(),
+        notes=tuple(_notes(witness, cases, found, extent)),
         hashes=dict(witness.hashes),
+        seconds=round(time.monotonic() - started, 2),
+        evaluation=found.evaluation,
     )
 
 
-def parity_failures(parity: Parity, bounds: Bounds) -> list[str]:
-    """A sentence for each bound that does not hold."""
-    # Written so that a NaN fails as well.
-    failures = [] if parity.finite else ["the artifact gives probabilities that are not finite"]
-    if not parity.kld_mean <= bounds.kld_mean:
-        failures.append(f"the mean divergence of {parity.kld_mean:.3g} nats is over {bounds.kld_mean:g}")
-    if not parity.same_top_or_tie >= bounds.same_top:
-        failures.append(
-            f"the most likely token is the original's (or tied with it) on {parity.same_top_or_tie:.2%} of "
-            f"{parity.positions:,} positions; at least {bounds.same_top:.1%} is asked"
-        )
-    if not parity.greedy_agree_share >= bounds.greedy:
-        failures.append(
-            f"greedy answers agree on {parity.greedy_agree_share:.1%} of {parity.greedy_prompts} prompts; "
-            f"at least {bounds.greedy:.0%} is asked"
-        )
-    if not parity.log_ratio_low <= bounds.perplexity_ratio - 1:
-        failures.append(
-            f"perplexity {parity.perplexity_artifact:.4g} against {parity.perplexity_original:.4g} is more than "
-            f"{bounds.perplexity_ratio - 1:.1%} worse, also at the optimistic end of its interval"
-        )
-    return failures
+def _examine(
+    process: FreshProcess | FreshEncoder,
+    device: Device,
+    witness: Witness,
+    cases: Sequence[Case],
+    bounds: Bounds,
+    extent: Extent,
+) -> _Found:
+    """Everything that needs the process."""
+    kind, prompt = witness.renderer.kind, cases[0].ids[: cases[0].prompt_len]
+    if isinstance(process, FreshProcess):
+        measured, times = take_times(process, device, prompt, extent.runs)
+        process.reopen(context=device.context, parallel=COMPARED_AT_ONCE, threads=device.threads)
+    else:
+        measured, times = take_encoder_times(process, device, prompt, extent.runs, head_of(kind))
+    texts = [*AWKWARD_TEXTS, *witness.texts]
+    gates = [_ids_gate(process, witness, texts), _examples_gate(process, witness)]
+    parity = _parity(process, device, witness, cases, bounds, extent)
+    if parity is not None:
+        gates += parity_gates(parity, bounds)
+    compared, evaluation = _scores(process, witness, extent) if gates[1].holds else (None, None)
+    if compared is not None:
+        gates.append(score_gate(compared, full=extent.rows is None))
+    gates += timing_gates(times)
+    facts = process.facts()
+    gates.append(process_gate(facts))
+    return _Found(
+        measured=measured,
+        times=times,
+        gates=gates,
+        parity=parity,
+        compared=compared,
+        evaluation=evaluation,
+        facts=facts,
+        ids_checked=len(texts),
+        examples_checked=len(stored_examples(process)),
+        runtime=process.runtime,
+    )
 
 
-def _example_failures(process: FreshProcess) -> list[str]:
+def _parity(
+    process: FreshProcess | FreshEncoder,
+    device: Device,
+    witness: Witness,
+    cases: Sequence[Case],
+    bounds: Bounds,
+    extent: Extent,
+) -> Parity | None:
+    renderer, original = witness.renderer, witness.original
+    taken = list(first_cases(cases, extent.positions))
+    if isinstance(original, EncoderOriginal):
+        assert isinstance(process, FreshEncoder), "an encoder's original has an encoder's renderer"
+        return compare_encoder(
+            original,
+            session_logits(process, renderer.kind),
+            taken,
+            several=renderer.kind == "multi-label",
+            tie_nats=bounds.tie_nats,
+            most_positions=extent.positions,
+        )
+    if not isinstance(original, Original):
+        return None
+    assert isinstance(process, FreshProcess), "an original that writes has a renderer of answers"
+    return compare(
+        original,
+        process,
+        taken,
+        end_id=renderer.end_id,
+        max_new_tokens=witness.longest_answer(taken, device.context, extent.greedy_tokens),
+        tie_nats=bounds.tie_nats,
+        greedy_prompts=extent.greedy_prompts,
+        most_positions=extent.positions,
+        decode=renderer.tokenizer.decode,
+    )
+
+
+def _scores(
+    process: FreshProcess | FreshEncoder, witness: Witness, extent: Extent
+) -> tuple[Comparison | None, Evaluation | None]:
+    """The task's score of both, where there are rows and an original."""
+    if witness.task is None or not witness.rows or witness.original is None:
+        return None, None
+    rows = witness.rows if extent.rows is None else few_rows(witness.renderer, witness.rows, extent.rows)
+    ours, theirs = (witness.renderer, witness.original), (renderer_of(process), process)
+    return compare_scores(witness.task, rows, ours, theirs, witness.max_new_tokens)
+
+
+def _ids_gate(process: FreshProcess | FreshEncoder, witness: Witness, texts: Sequence[str]) -> Gate:
+    tokenizer = witness.renderer.tokenizer
+    problems = id_differences(tokenizer.encode, process, texts)
+    for text in texts:
+        ids = tokenizer.encode(text)
+        if not problems and (ours := tokenizer.decode(ids)) != (theirs := process.detokenize(ids)):
+            problems.append(f"the ids of {text[:60]!r}, which read {ours[:60]!r} in training and {theirs[:60]!r} here")
+    what = "Unicode, leading spaces, text that looks special, and texts of the task"
+    return none_of("token ids", problems, len(texts), "equal everywhere", what, "token ids differ on ")
+
+
+def _examples_gate(process: FreshProcess | FreshEncoder, witness: Witness) -> Gate:
+    """The stored examples, as the artifact alone renders them and as the trained renderer does."""
+    problems: list[str] = []
+    stored = stored_examples(process)
     if not process.metadata("hone.renderer"):
-        return ["the artifact carries no renderer, so it cannot be served alone"]
-    try:
-        return [f"a stored example renders differently: {problem}" for problem in process.example_problems()]
-    except HoneError as error:
-        return [f"the stored examples cannot be rendered from the artifact: {error}"]
+        problems.append("the artifact carries no renderer, so it cannot be served alone")
+    else:
+        try:
+            told = "a stored example renders differently: "
+            problems += [f"{told}{problem}" for problem in process.example_problems()]
+            problems += [f"{told}{problem}" for problem in _rendered_otherwise(stored, witness)]
+        except HoneError as error:
+            problems.append(f"the stored examples cannot be rendered from the artifact: {error}")
+    return none_of("stored examples", problems, max(1, len(stored)), "the same ids", "the artifact's renderer, alone")
 
 
-def _stored(process: FreshProcess) -> list[Any]:
-    import json
+def _rendered_otherwise(stored: Sequence[Mapping[str, Any]], witness: Witness) -> list[str]:
+    """Stored examples that the trained renderer writes otherwise: the artifact was made with another template."""
+    problems = []
+    for item in stored:
+        ours = witness.renderer.example(item["row"], item["fields"]).ids.tolist()
+        place = first_difference(ours, item["ids"])
+        if place is not None:
+            here, there = ours[place : place + 1], item["ids"][place : place + 1]
+            problems.append(f"row {item['row']}: id {place} is {there} in the artifact, {here} in training")
+    return problems
 
-    return list(json.loads(process.metadata("hone.examples") or "[]"))
+
+def process_gate(facts: Mapping[str, Any]) -> Gate:
+    """Nothing of the training side got into the artifact's process."""
+    problems = [f"{name} was imported by the artifact's process" for name in facts["training_modules"]]
+    return none_of(
+        "fresh process", problems, max(1, len(problems)), "no torch, no transformers", "its modules at the end"
+    )
+
+
+def _format_of(process: FreshProcess | FreshEncoder) -> tuple[str, str]:
+    """The weight format, and how the weights were prepared for it (empty: plain rounding)."""
+    said = describe(process.path) or {}
+    return (
+        process.metadata("hone.weights") or said.get("weights", ""),
+        process.metadata("hone.prepared") or said.get("prepared") or "",
+    )
+
+
+def _notes(witness: Witness, cases: Sequence[Case], found: _Found, extent: Extent) -> list[str]:
+    """What was not compared, or less than was asked for."""
+    notes = []
+    positions = sum(len(case.predicted) for case in cases)
+    if found.parity is not None and positions < extent.positions:
+        notes.append(
+            f"{positions:,} answer positions were compared, all that were given; {extent.positions:,} are meant"
+        )
+    if witness.original is None:
+        notes.append("there was no original to compare with")
+    elif found.compared is None:
+        why = "no dev rows were given" if not witness.rows else "the artifact does not render its stored examples"
+        notes.append(f"the task's score was not compared: {why}")
+    if found.times.positions is None and not isinstance(witness.renderer, EncoderRenderer):
+        notes.append(
+            f"the cost by position was not measured: a context of {found.measured.context} is too short to tell"
+        )
+    return notes

@@ -1,24 +1,26 @@
 """How far an artifact is from the model it came from: probabilities, greedy answers, token ids.
 
-Definitions follow llama.cpp's perplexity tool: per position KLD = sum p ln(p / q) with p of the original, and the
-share of positions with the same most likely token. Only positions that predict an *answer* count: nobody trained
-the model to predict prompts, so what it says there means nothing.
+Only positions that predict an *answer* count: nobody trained the model to predict prompts, so what it says there means
+nothing. What is computed at a position is told in :mod:`hone.deploy.certificate.spread`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hone.deploy.certificate.original import Original
+from hone.deploy.certificate.cases import Case, first_cases, prompts_of
+from hone.deploy.certificate.original import EncoderOriginal, Original
+from hone.deploy.certificate.spread import Floats, Spread, at_labels, at_positions, mean_interval, spread_of
+from hone.deploy.reading import LogitsAt
 from hone.evaluate.generate import GREEDY, Generation, Sampling
 
-Floats = NDArray[np.float64]
 MOST_ARRAY_BYTES = 64 * 2**20
+SHOWN = 5
 
 
 class Artifact(Protocol):
@@ -39,17 +41,13 @@ class Artifact(Protocol):
         """Continue each prompt."""
         ...
 
+
+class Tokenizing(Protocol):
+    """What of a session is compared over texts."""
+
     def tokenize(self, text: str) -> list[int]:
         """Ids of plain text."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Case:
-    """A prompt with its answer as ids; the answer starts at ``prompt_len``."""
-
-    ids: tuple[int, ...]
-    prompt_len: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,45 +55,71 @@ class Divergence:
     """Where a greedy answer leaves the original's: ids of both, and how much likelier the original finds its own."""
 
     prompt: int
+    row: str
     position: int
     original: int
     artifact: int
     gap_nats: float
+    original_text: str = ""
+    artifact_text: str = ""
+
+    def sentence(self) -> str:
+        """The difference in words."""
+        return (
+            f"prompt {self.prompt}{f' (row {self.row})' if self.row else ''}, token {self.position}: the original "
+            f"writes {self.original_text!r} ({self.original}), the artifact {self.artifact_text!r} ({self.artifact}), "
+            f"which the original finds {self.gap_nats:.3g} nats less likely"
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parity:
-    """The figures of a comparison; see :mod:`hone.deploy.certificate.parity`."""
+    """The figures of a comparison. Of an encoder there are no perplexities and no greedy answers."""
 
     positions: int
     """Answer positions compared."""
     sequences: int
     finite: bool
     """No probability of the artifact is NaN or plus infinity."""
-    kld_mean: float
-    kld_max: float
-    same_top: float
-    """Share of positions with the same most likely token."""
-    same_top_or_tie: float
-    """The same, with tokens within ``tie_nats`` of each other in the original counted as equal."""
     tie_nats: float
-    perplexity_original: float
-    perplexity_artifact: float
-    log_ratio_low: float
-    """Pessimistic and optimistic ends (95 %) of the mean difference of negative log-likelihoods, paired by position."""
-    log_ratio_high: float
-    greedy_prompts: int
-    greedy_equal: bool
-    """Every greedy answer is the original's, token for token."""
-    greedy_equal_share: float
-    greedy_agree_share: float
+    spread: Spread
+    perplexity_original: float | None = None
+    perplexity_artifact: float | None = None
+    log_ratio_low: float = 0.0
+    """Optimistic and pessimistic end (95 %, over rows) of the mean difference of negative log-likelihoods."""
+    log_ratio_high: float = 0.0
+    greedy_prompts: int = 0
+    greedy_equal_share: float = 1.0
+    """Prompts whose greedy answer is the original's, token for token."""
+    greedy_agree_share: float = 1.0
     """Answers that are equal or leave the original's at a tie."""
     divergences: tuple[Divergence, ...] = field(default=())
     """The first five."""
 
+    @property
+    def greedy_equal(self) -> bool:
+        """Every greedy answer is the original's."""
+        return self.greedy_equal_share == 1.0
+
+    @property
+    def kld_mean(self) -> float:
+        """Mean divergence per position, in nats."""
+        return self.spread.kld_mean
+
+    @property
+    def same_top(self) -> float:
+        """Share of positions with the same most likely token."""
+        return self.spread.same_top
+
+    @property
+    def same_top_or_tie(self) -> float:
+        """The same, ties counted as equal."""
+        return self.spread.same_top_or_tie
+
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
+        """Plain values, those of the spread beside the others."""
+        plain = asdict(self)
+        return {**plain.pop("spread"), **plain, "greedy_equal": self.greedy_equal}
 
 
 def compare(
@@ -108,6 +132,7 @@ def compare(
     tie_nats: float,
     greedy_prompts: int = 64,
     most_positions: int = 4096,
+    decode: Callable[[Sequence[int]], str] | None = None,
 ) -> Parity:
     """Compare log-probabilities over the cases' answers and greedy answers to their prompts.
 
@@ -117,39 +142,70 @@ def compare(
         cases: prompts with answers.
         end_id: the id that ends an answer.
         max_new_tokens: longest greedy answer.
-        tie_nats: see :class:`Parity`.
-        greedy_prompts: prompts that are answered by both.
+        tie_nats: two tokens that the original finds so close are a tie.
+        greedy_prompts: different prompts that are answered by both.
         most_positions: cases are taken in order until they have so many answer positions.
+        decode: text of ids, for the words of a difference.
     """
-    taken = list(_first(cases, most_positions))
+    taken = list(first_cases(cases, most_positions))
     rows = _distributions(original, artifact, taken, tie_nats)
+    clusters = [case.row for case in taken]
+    worse = [row["nll_artifact"] - row["nll_original"] for row in rows]
+    low, high = mean_interval(worse, clusters)
+    ours, theirs = (np.concatenate([row[name] for row in rows]) for name in ("nll_original", "nll_artifact"))
+    prompts = prompts_of(taken, greedy_prompts)
     equal, agree, divergences = _greedy(
-        original, artifact, taken[:greedy_prompts], end_id=end_id, max_new_tokens=max_new_tokens, tie_nats=tie_nats
+        original, artifact, prompts, end_id=end_id, max_new_tokens=max_new_tokens, tie_nats=tie_nats
     )
-    difference = rows["nll_artifact"] - rows["nll_original"]
-    margin = 1.96 * float(difference.std()) / max(1, len(difference)) ** 0.5
+    shown = tuple(_in_words(one, decode) for one in divergences[:SHOWN])
+    with np.errstate(over="ignore"):
+        perplexities = float(np.exp(ours.mean())), float(np.exp(theirs.mean()))
     return Parity(
-        positions=len(difference),
+        positions=len(ours),
         sequences=len(taken),
-        finite=bool(rows["finite"].all()),
-        kld_mean=float(rows["kld"].mean()),
-        kld_max=float(rows["kld"].max()),
-        same_top=float(rows["same"].mean()),
-        same_top_or_tie=float(rows["tie"].mean()),
+        finite=all(bool(row["finite"].all()) for row in rows),
         tie_nats=tie_nats,
-        perplexity_original=float(np.exp(rows["nll_original"].mean())),
-        perplexity_artifact=float(np.exp(rows["nll_artifact"].mean())),
-        log_ratio_low=float(difference.mean()) - margin,
-        log_ratio_high=float(difference.mean()) + margin,
-        greedy_prompts=min(len(taken), greedy_prompts),
-        greedy_equal=equal == 1.0,
+        spread=spread_of(rows, clusters),
+        perplexity_original=perplexities[0],
+        perplexity_artifact=perplexities[1],
+        log_ratio_low=low,
+        log_ratio_high=high,
+        greedy_prompts=len(prompts),
         greedy_equal_share=equal,
         greedy_agree_share=agree,
-        divergences=tuple(divergences[:5]),
+        divergences=shown,
     )
 
 
-def id_differences(encode: Callable[[str], list[int]], artifact: Artifact, texts: Sequence[str]) -> list[str]:
+def compare_encoder(
+    original: EncoderOriginal,
+    logits: LogitsAt,
+    cases: Sequence[Case],
+    *,
+    several: bool,
+    tie_nats: float,
+    most_positions: int = 4096,
+) -> Parity:
+    """Compare the outputs of an encoder at the cases' positions.
+
+    Args:
+        original: the float model.
+        logits: those of the artifact, at positions of rows.
+        cases: rows with their positions.
+        several: whether each output is decided by itself (several labels of a row).
+        tie_nats: as for :func:`compare`.
+        most_positions: as there.
+    """
+    taken = list(first_cases(cases, most_positions))
+    theirs = logits([case.ids for case in taken], [case.predicted for case in taken])
+    measured = at_labels if several else at_positions
+    rows = [measured(p, q, tie_nats) for p, q in zip(original.answer_logits(taken), theirs, strict=True)]
+    spread = spread_of(rows, [case.row for case in taken])
+    finite = all(bool(row["finite"].all()) for row in rows)
+    return Parity(positions=spread.positions, sequences=len(taken), finite=finite, tie_nats=tie_nats, spread=spread)
+
+
+def id_differences(encode: Callable[[str], list[int]], artifact: Tokenizing, texts: Sequence[str]) -> list[str]:
     """Texts whose ids differ between the trained tokenizer and the artifact's, as sentences."""
     problems = []
     for text in texts:
@@ -159,42 +215,18 @@ def id_differences(encode: Callable[[str], list[int]], artifact: Artifact, texts
     return problems
 
 
-def _first(cases: Sequence[Case], most_positions: int) -> Iterator[Case]:
-    positions = 0
-    for case in cases:
-        if positions >= most_positions:
-            return
-        positions += len(case.ids) - case.prompt_len
-        yield case
-
-
-def _distributions(original: Original, artifact: Artifact, cases: Sequence[Case], tie_nats: float) -> dict[str, Floats]:
-    """Per answer position: kld, same top, top within a tie, both negative log-likelihoods, finite."""
-    columns: dict[str, list[Floats]] = {}
+def _distributions(
+    original: Original, artifact: Artifact, cases: Sequence[Case], tie_nats: float
+) -> list[dict[str, Floats]]:
+    """What :func:`hone.deploy.certificate.spread.at_positions` gives of each case."""
+    rows = []
     for chunk in _chunks(cases, artifact.vocab_size):
-        ids = [case.ids for case in chunk]
-        for case, ours, theirs in zip(chunk, original.logprobs(ids), artifact.logprobs(ids), strict=True):
-            where = slice(case.prompt_len - 1, len(case.ids) - 1)
-            targets = np.asarray(case.ids[case.prompt_len :], dtype=np.int64)
-            for name, values in _positions(ours[where], theirs[where], targets, tie_nats).items():
-                columns.setdefault(name, []).append(values)
-    return {name: np.concatenate(values) for name, values in columns.items()}
-
-
-def _positions(
-    ours: NDArray[np.float32], theirs: NDArray[np.float32], targets: NDArray[np.int64], tie_nats: float
-) -> dict[str, Floats]:
-    p, q = ours.astype(np.float64), theirs.astype(np.float64)
-    rows, top = np.arange(len(p)), q.argmax(-1)
-    best = p.argmax(-1)
-    return {
-        "kld": (np.exp(p) * (p - q)).sum(-1),
-        "same": (best == top).astype(np.float64),
-        "tie": (p[rows, best] - p[rows, top] <= tie_nats).astype(np.float64),
-        "nll_original": -p[rows, targets],
-        "nll_artifact": -q[rows, targets],
-        "finite": np.isfinite(q).all(-1).astype(np.float64),
-    }
+        tables = artifact.logprobs([case.ids for case in chunk])
+        for case, ours, theirs in zip(chunk, original.answer_logprobs(chunk), tables, strict=True):
+            where = np.asarray(case.predicted)
+            targets = np.asarray(case.ids, dtype=np.int64)[where]
+            rows.append(at_positions(ours, theirs[where - 1], tie_nats, targets))
+    return rows
 
 
 def _chunks(cases: Sequence[Case], vocab_size: int) -> Iterator[list[Case]]:
@@ -213,12 +245,18 @@ def _chunks(cases: Sequence[Case], vocab_size: int) -> Iterator[list[Case]]:
 
 
 def _greedy(
-    original: Original, artifact: Artifact, cases: Sequence[Case], *, end_id: int, max_new_tokens: int, tie_nats: float
+    original: Original,
+    artifact: Artifact,
+    prompts: dict[tuple[int, ...], str],
+    *,
+    end_id: int,
+    max_new_tokens: int,
+    tie_nats: float,
 ) -> tuple[float, float, list[Divergence]]:
     """Share of equal greedy answers, share of equal or tied ones, and the divergences."""
-    prompts = [case.ids[: case.prompt_len] for case in cases]
-    ours = original.generate(prompts, max_new_tokens=max_new_tokens, end_id=end_id)
-    theirs = artifact.generate(prompts, max_new_tokens=max_new_tokens, end_id=end_id)
+    asked = list(prompts)
+    ours = original.greedy(asked, max_new_tokens=max_new_tokens, end_id=end_id)
+    theirs = artifact.generate(asked, max_new_tokens=max_new_tokens, end_id=end_id)
     places = []
     for index, (one, other) in enumerate(zip(ours, theirs, strict=True)):
         left, right = _with_end(one, end_id), _with_end(other, end_id)
@@ -227,13 +265,22 @@ def _greedy(
             places.append((index, position, left[position], right[position]))
     divergences = []
     for index, position, own, other_id in places:
-        before = [*prompts[index], *ours[index].ids[:position]]
+        before = [*asked[index], *ours[index].ids[:position]]
         after = original.logprobs([before])[0][-1]
         gap = float(after[own] - after[other_id])
-        divergences.append(Divergence(prompt=index, position=position, original=own, artifact=other_id, gap_nats=gap))
-    apart = sum(one.gap_nats > tie_nats for one in divergences)
-    total = max(1, len(cases))
+        row = prompts[asked[index]]
+        divergences.append(
+            Divergence(prompt=index, row=row, position=position, original=own, artifact=other_id, gap_nats=gap)
+        )
+    apart = sum(not one.gap_nats <= tie_nats for one in divergences)
+    total = max(1, len(asked))
     return 1 - len(divergences) / total, 1 - apart / total, divergences
+
+
+def _in_words(one: Divergence, decode: Callable[[Sequence[int]], str] | None) -> Divergence:
+    if decode is None:
+        return one
+    return replace(one, original_text=decode([one.original]), artifact_text=decode([one.artifact]))
 
 
 def _with_end(generation: Generation, end_id: int) -> list[int]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hone.deploy.llama.library import version
+from hone.deploy.llama.library import open_library, version
 from hone.deploy.llama.session import LlamaCppSession
 from hone.deploy.runtime import EncoderSession, Session
 from hone.deploy.weights import Prepared
@@ -32,6 +32,10 @@ class LlamaCpp:
     def open_encoder(self, path: Path, threads: int, context: int) -> EncoderSession:  # noqa: ARG002
         """Encoders are not written as GGUF yet."""
         raise InputError(f"{path}: encoders are not opened as GGUF by this version")
+
+    def ready(self) -> None:
+        """Load llama.cpp."""
+        open_library()
 
     def version(self) -> str:
         """Versions of the wheel and of the writer."""

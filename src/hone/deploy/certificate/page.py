@@ -1,0 +1,318 @@
+"""The page of a certificate: one file, no network, no script; texts are data and never markup."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hone.data.looking.charts import interval, strip
+from hone.data.looking.markup import NONE, chip, fold, note, number, percent, section, sub, table, tag, text
+from hone.data.looking.skeleton import whole_page
+from hone.deploy.certificate.charts import divergence_by_place, divergence_histogram, runs_chart, time_ranges
+from hone.wording import counted
+
+Json = Mapping[str, Any]
+WORDS = {
+    "certified": ("good", "certified"),
+    "contract-checked": ("warn", "contract-checked"),
+    "converted": ("bad", "not certified"),
+}
+FIGURES = {
+    "size_mb": ("size of the file", "MB"),
+    "ram_mb": ("peak memory", "MB"),
+    "first_token_ms": ("first token", "ms"),
+    "ms_per_token": ("each further token", "ms"),
+}
+
+
+def page_of(document: Json, name: str = "") -> str:
+    """The page of a certificate (:meth:`hone.deploy.certificate.document.Certificate.to_json`).
+
+    Args:
+        document: the certificate's plain values.
+        name: of the artifact; by default that of its model file.
+    """
+    title = name or str(document["artifact"])
+    parts = (_gates, _budget, _divergence, _greedy, _score, _times, _memory, _how, _versions)
+    body = f"<main>{_head(document, title)}{''.join(part(document) for part in parts)}</main>"
+    return whole_page(f"{title} · certificate", body, style=style())
+
+
+@cache
+def style() -> str:
+    """The style sheet of certificates, which other pages with their charts use too."""
+    return (Path(__file__).parent / "certificate.css").read_text(encoding="utf-8")
+
+
+def _head(document: Json, title: str) -> str:
+    kind, word = WORDS[document["status"]]
+    prepared = f", weights prepared by {document['prepared']}" if document["prepared"] else ""
+    said = f"{document['weights']}{prepared} · {document['runtime']} · {document['size']} · {_minute(document['made'])}"
+    head = tag("header", tag("p", "hone certificate", class_="tool") + tag("h1", text(title)) + note(said))
+    box = tag("p", text(word), class_="word") + tag("p", text(_told(document)), class_="told")
+    if document["failures"]:
+        box += tag("ul", "".join(tag("li", text(_sentence(line))) for line in document["failures"]))
+    return head + tag("div", box, class_=f"verdict {kind}") + _headline(document)
+
+
+def _told(document: Json) -> str:
+    if document["status"] == "contract-checked":
+        return "It opens and renders what it should, but there was no original to compare it with."
+    if document["failures"]:
+        count = len(document["failures"])
+        return "One thing does not hold." if count == 1 else f"{count} things do not hold."
+    over = [one["name"] for one in document["budget"] if not one["within"]]
+    kept = "and it keeps the device's budget"
+    if over:
+        kept = f"but it is over the device's budget in {' and '.join(FIGURES[one][0] for one in over)}"
+    elif all(one["limit"] is None for one in document["budget"]):
+        kept = "and the task sets no budget"
+    return (
+        "Its own runtime, in a fresh process without torch, gave what the original gives within the gates of "
+        f"{document['weights']}, {kept}."
+    )
+
+
+def _headline(document: Json) -> str:
+    boxes = []
+    for figure in document["budget"]:
+        name, unit = FIGURES[figure["name"]]
+        limit = NONE if figure["limit"] is None else f"of {number(figure['limit'])} {unit}"
+        boxes.append(
+            (name, f"{number(figure['measured'])} {unit}", limit if figure["limit"] is not None else "no limit")
+        )
+    if (parity := document["parity"]) is not None:
+        low = f"at least {_percent(parity['same_top_low'])}"
+        high = "" if parity["kld_high"] is None else f"at most {parity['kld_high']:.2g}"
+        boxes.append(("divergence", NONE if parity["kld_mean"] is None else f"{parity['kld_mean']:.2g} nats", high))
+        boxes.append(("same most likely", _percent(parity["same_top_or_tie"]), low))
+    if (score := document["score"]) is not None:
+        boxes.append((score["name"], f"{score['mean']:.3f}", f"{score['low']:.3f} to {score['high']:.3f} on dev"))
+    inside = "".join(
+        tag("div", tag("dt", text(name)) + tag("dd", text(value)) + tag("dd", text(beside), class_="small"))
+        for name, value, beside in boxes
+    )
+    return tag("dl", inside, class_="headline")
+
+
+def _gates(document: Json) -> str:
+    rows = [
+        [
+            text(gate["name"]),
+            text(gate["measured"]),
+            text(gate["asked"]),
+            text(gate["decided_by"]),
+            chip("holds", "chip good") if gate["holds"] else chip("fails", "chip bad"),
+        ]
+        for gate in document["gates"]
+    ]
+    heads = ["gate", "measured", "asked", "what decides", ""]
+    return section("gates", "Gates", "", table(heads, rows, class_="gates"))
+
+
+def _budget(document: Json) -> str:
+    rows = []
+    for figure in document["budget"]:
+        name, unit = FIGURES[figure["name"]]
+        measured, limit = figure["measured"], figure["limit"]
+        if limit is None:
+            bar, mark = "", note("no limit")
+        else:
+            kind = "kept" if figure["within"] else "over"
+            bar = strip([(0.0, min(1.0, measured / limit), kind)], f"{measured:.3g} of {limit:g} {unit}")
+            mark = chip(
+                f"{percent(min(9.99, measured / limit))} of it", "chip good" if figure["within"] else "chip bad"
+            )
+        asked = NONE if limit is None else f"{number(limit)} {unit}"
+        rows.append([text(name), f"{number(measured)} {unit}", asked, bar, mark])
+    device = document["device"]
+    lead = (
+        f"With {counted(device['threads'], 'thread')}, a context of {device['context']} tokens and a prompt of "
+        f"{document['measured']['prompt_tokens']}."
+    )
+    shown = table(["", "measured", "budget", "", ""], rows, right=(1, 2), class_="budget")
+    return section("budget", "The device's budget", lead, shown)
+
+
+def _divergence(document: Json) -> str:
+    parity = document["parity"]
+    if parity is None:
+        return ""
+    gate = document["bounds"]["kld_mean"]
+    by_place, spread = divergence_by_place(parity["by_place"], gate), divergence_histogram(parity["histogram"], gate)
+    where = "its outputs" if document["kind"] == "encoder" else "the answers"
+    lead = (
+        f"How far the artifact's probabilities are from the original's at {parity['positions']:,} positions of {where} "
+        f"of {parity['rows']:,} dev rows: sum p ln(p / q), in nats."
+    )
+    figures = (
+        f"Median {_nats(parity['kld_median'])}, 99 % below {_nats(parity['kld_p99'])}, largest "
+        f"{_nats(parity['kld_max'])}; ties aside the most likely is the same at {_percent(parity['same_top'])}."
+    )
+    charts = tag("div", by_place + spread, class_="two")
+    return section("divergence", "Divergence from the original", lead, charts, note(figures))
+
+
+def _greedy(document: Json) -> str:
+    parity = document["parity"]
+    if parity is None or not parity["greedy_prompts"]:
+        return ""
+    count = parity["greedy_prompts"]
+    if not parity["divergences"]:
+        told = f"All {count} greedy answers are the original's, token for token."
+        return section("greedy", "Greedy answers", "", tag("p", text(told)))
+    rows = [
+        [
+            text(one["row"] or one["prompt"]),
+            str(one["position"]),
+            tag("code", text(repr(one["original_text"]))) + f" {one['original']}",
+            tag("code", text(repr(one["artifact_text"]))) + f" {one['artifact']}",
+            _nats(one["gap_nats"]),
+        ]
+        for one in parity["divergences"]
+    ]
+    lead = (
+        f"{percent(parity['greedy_equal_share'])} of {count} are the original's, token for token; "
+        f"{percent(parity['greedy_agree_share'])} are so or part where the original finds both tokens within "
+        f"{parity['tie_nats']:g} nats. The first that part:"
+    )
+    heads = ["row", "token", "original, id", "artifact, id", "gap in nats"]
+    return section("greedy", "Greedy answers", lead, table(heads, rows, right=(1, 4)))
+
+
+def _score(document: Json) -> str:
+    compared = document["compared"]
+    if compared is None:
+        return ""
+    rows = [
+        [text(who), f"{one['mean']:.4f}", f"{one['low']:.4f} to {one['high']:.4f}"]
+        for who, one in (("original", compared["original"]), ("artifact", compared["artifact"]))
+    ]
+    mean, low, high = compared["points"]
+    shown = table([text(compared["metric"]), "score", "95 % interval"], rows, right=(1, 2), class_="compact")
+    told = ""
+    if None not in (mean, low, high):
+        reach = max(2.0, abs(low), abs(high)) * 1.1
+        told = (
+            f"difference {mean:+.2f} points, {low:+.2f} to {high:+.2f}; a point is a hundredth {compared['point_is']}"
+        )
+        told = tag("p", text(told)) + interval(low, mean, high, reach)
+    lead = f"The same {compared['rows']:,} dev rows answered by both; the difference is paired, row by row."
+    return section("score", "The task's score", lead, tag("div", shown + tag("div", told), class_="two"))
+
+
+def _times(document: Json) -> str:
+    times, device = document["times"], document["device"]
+    paces = times["by_threads"]
+
+    def named(pace: Json) -> str:
+        return counted(pace["threads"], "thread")
+
+    firsts = [(named(one), one["first_token_p50_ms"], one["first_token_p95_ms"]) for one in paces]
+    tokens = [
+        (named(one), one["token_p50_ms"], one["token_p95_ms"]) for one in paces if one["token_p50_ms"] is not None
+    ]
+    own = next(one for one in paces if one["threads"] == device["threads"])
+    encoder = document["kind"] == "encoder"
+    head = f"{'a sequence' if encoder else 'first token after a prompt'} of {own['prompt_tokens']} tokens"
+    charts = sub(head, time_ranges(firsts, device["first_token_ms"]))
+    if tokens:
+        charts += sub("each further token", time_ranges(tokens, device["ms_per_token"]))
+    runs = sub(f"{named(own)}, run by run", runs_chart(own["runs"])) if len(own["runs"]) > 1 else ""
+    lengths = [[f"{one['tokens']:,} tokens", f"{number(one['first_token_ms'])} ms"] for one in times["prompts"]]
+    what = "a sequence of" if encoder else "first token after a prompt of"
+    prompts = sub(what, table(["", ""], lengths, right=(1,), class_="compact"))
+    lead = "The dot is the median, the band reaches to the 95th percentile. A warm-up is not counted."
+    body = (tag("div", charts, class_="two"), tag("div", runs + prompts, class_="two"))
+    return section("times", "Times", lead, *body, *map(note, _time_notes(document, own)))
+
+
+def _time_notes(document: Json, own: Json) -> list[str]:
+    times, measured = document["times"], document["measured"]
+    notes = [f"Opening took {number(times['load_ms'])} ms, the first token of the warm-up {number(own['cold_ms'])} ms."]
+    if len(own["runs"]) > 1:
+        notes.append(
+            f"Run 1 took {number(own['first_run'])} ms per token, run {len(own['runs'])} {number(own['last_run'])} ms."
+        )
+    if (at := times["positions"]) is not None:
+        notes.append(
+            f"A token after {at['far']} tokens took {number(at['far_ms'])} ms, one after {at['near']} "
+            f"{number(at['near_ms'])} ms: {at['ratio']:.2f}x by the quickest of both."
+        )
+    if measured["runtime_ms_per_token"] is not None:
+        notes.append(
+            f"The runtime's own clock says {number(measured['runtime_first_token_ms'])} ms for the first token and "
+            f"{number(measured['runtime_ms_per_token'])} ms for each further one."
+        )
+    past = times["past_context"]
+    if past["refusal"]:
+        notes.append(f"One token past the context it refuses: “{past['refusal']}”.")
+    return notes
+
+
+def _memory(document: Json) -> str:
+    measured = document["measured"]
+    python, library, whole = measured["interpreter_mb"], measured["without_model_mb"], measured["ram_mb"]
+    parts = [
+        (0.0, python / whole, "python"),
+        (python / whole, library / whole, "library"),
+        (library / whole, 1.0, "model"),
+    ]
+    keys = (
+        ("python", f"Python, numpy and hone {number(python)} MB"),
+        ("library", f"the runtime's library {number(library - python)} MB"),
+        ("model", f"the model and its context {number(whole - library)} MB"),
+    )
+    shown = tag("p", "".join(tag("span", text(told), class_=f"key {kind}") for kind, told in keys), class_="keys")
+    lead = (
+        f"{number(whole)} MB at its peak, a prompt that fills the context included; {number(library)} MB of them are "
+        "taken by the same process before a model is opened."
+    )
+    return section("memory", "Memory", lead, strip(parts, f"{whole:.3g} MB"), shown)
+
+
+def _how(document: Json) -> str:
+    modules = ", ".join(document["training_modules"]) or "none of torch or transformers"
+    opened = (
+        f"A fresh process opened {document['artifact']} with {document['runtime']}. It held "
+        f"{document['modules_in_process']:,} modules at the end, {modules}."
+    )
+    checked = (
+        f"{document['ids_checked']:,} texts (Unicode, leading spaces, text that looks special, texts of the task) were "
+        f"made into ids by both tokenizers, {counted(document['examples_checked'], 'stored example')} rendered again."
+    )
+    intervals = (
+        "Intervals resample dev rows (95 %, percentile bootstrap), because positions of one row are not independent. "
+        "The upper end of the divergence decides, and the lower end of the share of equal tokens where so many "
+        "positions can prove it."
+    )
+    machine = f"Measured on {document['machine']}; it took {number(document['seconds'])} s."
+    lines = [opened, checked, intervals, machine, *map(_sentence, document["notes"])]
+    return section("how", "How it was measured", "", *(tag("p", text(line)) for line in lines))
+
+
+def _versions(document: Json) -> str:
+    rows = [[text(name), tag("code", text(value))] for name, value in document["versions"].items()]
+    rows.append(["SHA-256 of the model file", tag("code", text(document["artifact_hash"]))])
+    rows += [[f"hash of {text(name)}", tag("code", text(value))] for name, value in document["hashes"].items()]
+    lead = "The hash is compared whenever the artifact's folder is opened."
+    shown = fold("all of them", table(["", ""], rows, class_="compact"))
+    return section("versions", "Versions and hashes", lead, shown)
+
+
+def _minute(made: str) -> str:
+    return f"{made[:16].replace('T', ' ')} UTC"
+
+
+def _sentence(told: str) -> str:
+    return told[:1].upper() + told[1:].rstrip(".") + "."
+
+
+def _nats(value: float | None) -> str:
+    return NONE if value is None else f"{value:.2g}"
+
+
+def _percent(value: float | None) -> str:
+    return NONE if value is None else percent(value)

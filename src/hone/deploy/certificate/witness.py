@@ -1,0 +1,65 @@
+"""What an artifact is compared with, and how much of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from hone.deploy.certificate.cases import Case
+from hone.deploy.certificate.original import EncoderOriginal, Original
+from hone.task.render import Example, Renderer
+from hone.task.spec import Task
+
+if TYPE_CHECKING:
+    from hone.data.rows import Row
+
+Size = Literal["quick", "full"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Extent:
+    """How much is compared and timed."""
+
+    positions: int
+    """Answer positions."""
+    rows: int | None
+    """Dev rows of the task's score; None: all."""
+    greedy_prompts: int
+    greedy_tokens: int
+    """Longest greedy answer compared."""
+    runs: int
+    """Timed runs."""
+
+
+EXTENTS: dict[str, Extent] = {
+    "quick": Extent(positions=2_000, rows=64, greedy_prompts=16, greedy_tokens=64, runs=3),
+    "full": Extent(positions=5_000, rows=None, greedy_prompts=64, greedy_tokens=256, runs=20),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Witness:
+    """What an artifact is compared with."""
+
+    renderer: Renderer
+    """The task's renderer over the tokenizer that the model was trained with; of an encoder, an encoder's."""
+    examples: Sequence[Example]
+    """Rendered dev rows; their answers are compared, as many as the certificate's size asks for. At least one."""
+    original: Original | EncoderOriginal | None
+    """The float model; None when it cannot be run here."""
+    texts: Sequence[str] = ()
+    """Texts of the task whose ids are compared besides the awkward ones of :mod:`hone.deploy.certificate.corpus`."""
+    max_new_tokens: int | None = None
+    """Longest answer; None: what the context leaves after the longest prompt."""
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    """Of model, tokenizer, data, for the record."""
+    task: Task | None = None
+    """With ``rows``: the task whose metric both are scored by."""
+    rows: Sequence[Row] = ()
+    """Dev rows, all of them."""
+
+    def longest_answer(self, cases: Sequence[Case], context: int, most: int) -> int:
+        """New tokens that every prompt has room for, at most ``max_new_tokens`` and ``most``."""
+        room = max(1, context - max(len(case.prompt) for case in cases))
+        return min(room, most, self.max_new_tokens or most)

@@ -1,0 +1,272 @@
+"""Faults that exporters have been seen to make, planted in every runtime: each breaks the certificate and is told."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hone.data.rows import Row
+from hone.data.tokenizer import train_tokenizer
+from hone.deploy.certificate import certify as certify_room
+from hone.deploy.certificate.certify import Certificate, Witness, certify
+from hone.deploy.certificate.original import Original
+from hone.deploy.certificate.witness import Extent
+from hone.deploy.process import FreshProcess
+from hone.deploy.runtime import RUNTIMES, runtime
+from hone.deploy.weights import formats_of
+from hone.errors import FailedError, InputError
+from hone.files import file_hash, write_json
+from hone.model.presets import Shape, config_values
+from hone.model.sizes import size_of
+from hone.task.render import Renderer
+from hone.task.spec import Device, Task
+
+NEEDS = {"gguf": "xllamacpp", "onnx": "onnxruntime"}
+DEVICE = Device(context=128, prompt_tokens=16)
+SMALL = Extent(positions=200, rows=24, greedy_prompts=6, greedy_tokens=8, runs=1)
+
+
+Tensors = dict[str, Any]
+
+
+def exported(name: str, model: Path, folder: Path, weights: str) -> Path:
+    """The model file of an export by the runtime of that name."""
+    chosen = runtime(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    return chosen.export(model, weights, folder / "model.gguf" if chosen.suffix == ".gguf" else folder)
+
+
+def format_with(name: str, bits: float) -> str:
+    """The runtime's format of so many bits."""
+    return next(one.name for one in formats_of(name) if one.bits == bits)
+
+
+def copy_of(model: Path, folder: Path) -> Path:
+    """A copy of a model folder, to be spoiled."""
+    return Path(shutil.copytree(model, folder / "spoiled"))
+
+
+def with_tensors(model: Path, folder: Path, change: Callable[[Tensors], None]) -> Path:
+    """A copy whose tensors were changed."""
+    from safetensors.numpy import load_file, save_file
+
+    spoiled = copy_of(model, folder)
+    tensors = load_file(spoiled / "model.safetensors")
+    change(tensors)
+    save_file({key: np.ascontiguousarray(one) for key, one in tensors.items()}, spoiled / "model.safetensors")
+    return spoiled
+
+
+def with_hone(model: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """A copy whose ``hone.json`` was changed."""
+    spoiled = copy_of(model, folder)
+    hone = json.loads((spoiled / "hone.json").read_text())
+    change(hone)
+    (spoiled / "hone.json").write_text(json.dumps(hone))
+    return spoiled
+
+
+def interleaved(tensors: Tensors) -> None:
+    """Rows of queries and keys in the other rotary layout: pairs beside each other instead of half a head apart."""
+    for key, matrix in tensors.items():
+        for part, heads in (("q_proj", 4), ("k_proj", 2)):
+            if part in key:
+                rows, columns = matrix.shape
+                halves = matrix.reshape(heads, 2, rows // heads // 2, columns)
+                tensors[key] = halves.swapaxes(1, 2).reshape(rows, columns)
+
+
+def swapped(tensors: Tensors) -> None:
+    """Two tensors of one shape in each other's place, as a wrong table of names gives."""
+    one, other = (f"model.layers.0.mlp.{name}_proj.weight" for name in ("gate", "up"))
+    tensors[one], tensors[other] = tensors[other], tensors[one]
+
+
+def overflowing(tensors: Tensors) -> None:
+    """The same function in 32 bits, with weights that 16 bits have no number for (the largest is 65,504)."""
+    for key in list(tensors):
+        if key.endswith("up_proj.weight"):
+            tensors[key] = tensors[key] * np.float32(2.0**22)
+            down = key.replace("up_proj", "down_proj")
+            tensors[down] = tensors[down] * np.float32(2.0**-22)
+
+
+def off_by_one(model: Path, folder: Path) -> Path:
+    """A copy whose tokenizer gives every ordinary token the id of its neighbour."""
+    spoiled = copy_of(model, folder)
+    tokenizer = json.loads((spoiled / "tokenizer.json").read_text())
+    special = {entry["content"] for entry in tokenizer["added_tokens"]}
+    vocab = tokenizer["model"]["vocab"]
+    ordinary = sorted((index, token) for token, index in vocab.items() if token not in special)
+    ids = [index for index, _ in ordinary]
+    vocab.update({token: index for (_, token), index in zip(ordinary, [*ids[1:], ids[0]], strict=True)})
+    (spoiled / "tokenizer.json").write_text(json.dumps(tokenizer))
+    return spoiled
+
+
+@pytest.fixture(params=sorted(RUNTIMES))
+def name(request):
+    pytest.importorskip(NEEDS[request.param])
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setitem(certify_room.EXTENTS, "quick", SMALL)
+
+
+@pytest.fixture(scope="module")
+def task():
+    values = {"task": "toy", "kind": "extract", "data": {"train": "x"}, "input": "{text}", "target": 0.5}
+    device = {"context": 128, "prompt_tokens": 16}
+    return Task.model_validate({**values, "output": {"intent": "{intent}"}, "metric": "field_f1", "device": device})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toy:
+    """A random Llama of width 64 as a model folder, made without torch, with rows of its task."""
+
+    folder: Path
+    renderer: Renderer
+    rows: list[Row]
+
+
+@pytest.fixture(scope="module")
+def toy(task, tmp_path_factory) -> Toy:
+    from safetensors.numpy import save_file
+
+    words = ("play", "the", "song", "weather", "in", "paris", "tomorrow", "rate", "a", "book", "caf\u00e9", "movie")
+    draw = np.random.default_rng(0)
+    texts = [" ".join(draw.choice(words, 7)) for _ in range(60)]
+    tokenizer = train_tokenizer([f' {text} {{"intent":" {text[:5]}"}}' for text in texts], 400)
+    renderer = Renderer.of_task(task, tokenizer)
+    rows = [Row(f"dev:{at}", {"text": text, "intent": text.split()[0]}) for at, text in enumerate(texts)]
+    shape = Shape(
+        hidden=64, layers=2, heads=4, kv_heads=2, ffn=192, vocab=tokenizer.vocab_size, context=128, rope_theta=10_000.0
+    )
+    tensors = {
+        key: draw.normal(0, 0.12, of).astype(np.float32) if len(of) == 2 else np.ones(of, np.float32)
+        for key, of in size_of(shape).tensors.items()
+    }
+    folder = tmp_path_factory.mktemp("toy") / "model"
+    tokenizer.save(folder)
+    save_file(tensors, folder / "model.safetensors")
+    config = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_act": "silu"}
+    write_json(folder / "config.json", {**config, **config_values(shape)})
+    examples = [renderer.stored_example(row.id, row.fields) for row in rows[:8]]
+    hone = {"format": 1, "kind": "extract", "task": "toy", "renderer": renderer.to_json(), "examples": examples}
+    write_json(folder / "hone.json", hone)
+    return Toy(folder=folder, renderer=renderer, rows=rows)
+
+
+@pytest.fixture(scope="module")
+def witness(toy, task, tmp_path_factory):
+    """The unspoiled model in 32 bits, by llama.cpp in this process: what is planted elsewhere is not in it."""
+    pytest.importorskip("xllamacpp")
+    file = exported("gguf", toy.folder, tmp_path_factory.mktemp("witness"), "f32")
+    session = runtime("gguf").open(file, 1, DEVICE.context, 8)
+    yield Witness(
+        renderer=toy.renderer,
+        examples=[toy.renderer.example(row.id, row.fields) for row in toy.rows],
+        original=Original(logprobs=session.logprobs, generate=session.generate),
+        max_new_tokens=8,
+        task=task,
+        rows=toy.rows,
+    )
+    session.close()
+
+
+def certified(name: str, model: Path, folder: Path, witness: Witness, bits: float = 32.0) -> Certificate:
+    return certify(exported(name, model, folder / "out", format_with(name, bits)), DEVICE, witness)
+
+
+def test_a_faithful_export_is_certified_in_its_widest_format(toy, witness, name, tmp_path):
+    certificate = certified(name, toy.folder, tmp_path, witness)
+    assert certificate.failures == ()
+    assert certificate.status == "certified"
+    assert certificate.parity.spread.kld_high < 1e-6
+    assert certificate.compared.difference.low == certificate.compared.difference.high == 0
+    assert certificate.training_modules == ()
+    assert certificate.measured.interpreter_mb < certificate.measured.without_model_mb <= certificate.measured.ram_mb
+    assert "129 tokens" in certificate.times.past_context.refusal
+
+
+def test_the_wrong_rotary_layout(toy, witness, name, tmp_path):
+    spoiled = with_tensors(toy.folder, tmp_path, interleaved)
+    failures = certified(name, spoiled, tmp_path, witness).failures
+    assert failures[0].startswith("the mean divergence of ")
+    assert "over the 1e-06 of this format" in failures[0]
+
+
+def test_a_swapped_tensor(toy, witness, name, tmp_path):
+    failures = certified(name, with_tensors(toy.folder, tmp_path, swapped), tmp_path, witness).failures
+    assert failures[0].startswith("the mean divergence of ")
+
+
+def test_a_template_that_is_not_the_stored_examples(toy, witness, name, tmp_path):
+    spoiled = with_hone(toy.folder, tmp_path, lambda hone: hone["renderer"].update(input="Request: {text}"))
+    failures = certified(name, spoiled, tmp_path, witness).failures
+    assert failures[0].startswith("a stored example renders differently: row dev:0: id 0 is ")
+
+
+def test_a_template_with_examples_to_match(toy, witness, name, tmp_path):
+    def other(hone):
+        renderer = type(toy.renderer).from_json({**hone["renderer"], "input": "{text}!"}, toy.renderer.tokenizer)
+        hone["renderer"] = renderer.to_json()
+        hone["examples"] = [renderer.stored_example(one["row"], one["fields"]) for one in hone["examples"]]
+
+    failures = certified(name, with_hone(toy.folder, tmp_path, other), tmp_path, witness).failures
+    assert "a stored example renders differently: row dev:0" in failures[0]
+    assert "in training" in failures[0]
+
+
+def test_a_tokenizer_off_by_one(toy, witness, name, tmp_path):
+    failures = certified(name, off_by_one(toy.folder, tmp_path), tmp_path, witness).failures
+    assert failures[0].startswith("token ids differ on ' ': [")
+    assert "in training" in failures[0]
+
+
+def test_sixteen_bits_that_overflow(toy, witness, name, tmp_path):
+    spoiled = with_tensors(toy.folder, tmp_path, overflowing)
+    assert certified(name, spoiled, tmp_path, witness).status == "certified"
+    try:
+        said = " ".join(certified(name, spoiled, tmp_path / "half", witness, bits=16.0).failures)
+    except (FailedError, InputError) as refused:
+        # An exporter that notices by itself is as good, if it says why.
+        said = str(refused)
+    assert "not finite" in said or "65,504" in said
+
+
+def test_a_flipped_byte_is_found_when_the_artifact_is_opened(toy, name, tmp_path):
+    file = exported(name, toy.folder, tmp_path / "out", format_with(name, 32.0))
+    write_json(file.parent / "hone.json", {"format": 1, "hashes": {"model": file_hash(file)}})
+    with FreshProcess(file.parent, threads=1, context=64) as process:
+        assert process.next_logprobs([5, 6]).shape == (toy.renderer.tokenizer.vocab_size,)
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(bytes(data))
+    with pytest.raises(FailedError, match=r"has SHA-256 [0-9a-f]{12}, and [0-9a-f]{12} was certified: it has changed"):
+        FreshProcess(file.parent, threads=1, context=64)
+
+
+def test_the_worker_imports_no_other_runtime_than_the_one_it_opens(toy, name, tmp_path):
+    file = exported(name, toy.folder, tmp_path / "out", format_with(name, 32.0))
+    with FreshProcess(file, threads=1, context=64) as process:
+        facts = process.facts()
+    assert facts["training_modules"] == []
+    assert not {NEEDS[other] for other in RUNTIMES if other != name} & set(facts["libraries"])
+
+
+def test_the_reference_arithmetic_of_the_rotary_fault():
+    # Row i of the half-split layout stands beside row i + d/2 in the other one.
+    matrix = np.arange(16, dtype=np.float32)[:, None]
+    tensors = {"q_proj": matrix}
+    interleaved(tensors)
+    assert tensors["q_proj"][:4, 0].tolist() == [0, 2, 1, 3]
