@@ -36,12 +36,16 @@ class BusyError(HoneError):
     """Another process holds what this one needs (for example the task folder)."""
 
 
+def meant(name: str, known: Sequence[str]) -> str | None:
+    """The known word that is nearest to a name; None where none is near."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return close[0] if close else None
+
+
 def nearest(name: str, known: Sequence[str]) -> str:
     """A clause that names the nearest known word, for example ``did you mean "target"?``.
 
     Falls back to the list of what is known when nothing is near.
     """
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if close:
-        return f'did you mean "{close[0]}"?'
-    return "known: " + ", ".join(sorted(known))
+    close = meant(name, known)
+    return f'did you mean "{close}"?' if close else "known: " + ", ".join(sorted(known))

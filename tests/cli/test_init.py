@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from hone.cli import main
+from hone.data.held_out import TEST_SHARE
+from hone.data.prepare import prepare
+from hone.data.presets import preset
+from hone.deploy.runtime import check_can_be_exported
+from hone.errors import InputError
+from hone.model.encoders import ENCODER_PRESETS
 from hone.task.load import load_task
+from hone.task.scores import wilson
+from hone.task.spec import Device
 
 
 @pytest.fixture
@@ -264,11 +273,106 @@ def test_lists_of_labels_and_entities_are_found_and_their_kind_is_named(here, ca
     task = load_task("t")
     assert (task.kind, task.input, task.output) == (kind, "{text}", "{topics}")
     (said,) = problems(capsys, "u", "--data", "rows.jsonl", "--target", "0.5")
-    assert f"--kind {kind} trains an encoder on it" in said
+    assert f"this data looks like {kind}" in said
+    assert main(["init", "v", "--data", "rows.jsonl", "--target", "0.5", "--yes"]) == 0
+    assert load_task("v").kind == kind
     (said,) = problems(
         capsys, "u", "--data", "rows.jsonl", "--kind", {"tag": "multi-label", "multi-label": "tag"}[kind]
     )
     assert "no column holds lists of" in said
+
+
+def test_lists_whose_items_do_not_recur_are_no_labels(here):
+    rows = [{"text": f"Take {n} and {n + 1}.", "found": [f"item {n}", f"item {n + 1000}"]} for n in range(60)]
+    (here / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["init", "t", "--data", "rows.jsonl", "--target", "0.5", "--yes"]) == 0
+    assert load_task("t").kind == "extract"
+
+
+def test_of_an_encoder_no_limit_is_written_that_nothing_measures(here):
+    """No runtime exports encoders, so `hone solve` refuses them and only the context of the device has an effect."""
+    rows = [{"text": f"text {n}", "topics": [["a"], ["b"], ["a", "b"]][n % 3]} for n in range(60)]
+    (here / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["init", "t", "--data", "rows.jsonl", "--yes"]) == 0
+    task = load_task("t")
+    with pytest.raises(InputError, match="no runtime"):
+        check_can_be_exported(task)
+    assert task.device == Device(context=task.device.context)
+    base = next(line for line in (here / "t/hone.yaml").read_text().splitlines() if line.startswith("base:"))
+    named = re.findall(r"bert-\w+", base)
+    assert named
+    assert set(named) <= set(ENCODER_PRESETS)
+    assert "hone solve" not in (here / "t/hone.yaml").read_text()
+
+
+def numbered(count, labels=2):
+    """Rows of different texts whose labels follow from them."""
+    return "text,label\n" + "".join(f"{'abc'[n % labels]} is row {n},{n % labels}\n" for n in range(count))
+
+
+@pytest.mark.parametrize("count", [12, 28, 80, 240])
+def test_what_is_announced_comes_out_and_a_proposed_target_can_be_proven_by_it(here, capsys, count):
+    (here / "rows.csv").write_text(numbered(count))
+    assert main(["init", "t", "--data", "rows.csv", "--yes"]) == 0
+    said = capsys.readouterr().err
+    version = prepare(load_task("t"), here / "t", here / "cache", lambda line: None)
+    assert abs(len(version.dev) - load_task("t").data.dev * (count - version.test.n)) <= 1
+    assert abs(version.test.n - TEST_SHARE * count) <= 0.5
+    for split, rows in (("dev", len(version.dev)), ("test", version.test.n)):
+        announced = next(line for line in said.splitlines() if line.startswith(f"{split}:"))
+        assert announced.rstrip(")").endswith(f": {rows} row{'s' * (rows > 1)}")
+        assert wilson(rows, rows)[0] >= load_task("t").target
+    assert "cannot be proven" not in said
+
+
+def test_a_given_target_that_the_rows_cannot_prove_is_taken_with_a_warning(here, capsys):
+    (here / "rows.csv").write_text(numbered(80))
+    assert main(["init", "t", "--data", "rows.csv", "--yes", "--target", "0.86"]) == 0
+    assert load_task("t").target == 0.86
+    warning = "8 of 8 test rows right give 0.676; 24 rows of dev and of test are needed"
+    assert warning in capsys.readouterr().err
+    assert main(["check", "t"]) == 0
+    said = capsys.readouterr().out
+    assert warning in said
+    assert "t: right, but for the target." in said
+
+
+def test_the_file_names_every_rule_by_which_rows_of_its_kind_leave(here):
+    """And says so of none that is not in the preset."""
+    (here / "rows.csv").write_text(numbered(60))
+    words = {"empty": "empty rows", "duplicate": "folded duplicates", "equals-test-row": "rows of the test"}
+    words |= {"disclaimer": "disclaimer"}
+    for kind in ("classify", "generate", "language-model"):
+        inputs = [] if kind == "language-model" else ["--input", "text"]
+        output = "text" if kind == "language-model" else "label"
+        rest = ["--output", output, "--target", "0.4", "--kind", kind, *inputs]
+        assert main(["init", kind, "--data", "rows.csv", *rest]) == 0
+        text = " ".join((here / kind / "hone.yaml").read_text().replace("\n#", "").split())
+        rules = {rule.name for rule in preset("task", kind).rules} - {"equals-dev-row"}
+        assert {name for name, said in words.items() if said in text} == rules
+
+
+def test_rows_that_leave_are_counted_by_rule(here, capsys):
+    rows = [{"question": f"who is {n}", "answer": f"somebody {n}"} for n in range(60)]
+    rows[3]["answer"] = "As an AI language model I know nobody."
+    rows.append(rows[0])
+    (here / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["init", "t", "--data", "rows.jsonl", "--kind", "generate", "--target", "0.1"]) == 0
+    said = capsys.readouterr().err
+    assert "clean: 2 of 61 rows leave: " in said
+    assert "disclaimer 1" in said
+
+
+def test_a_target_that_is_no_number_stands_with_the_other_problems(here, fixtures, capsys):
+    found = problems(capsys, "t", "--data", fixtures / "banking/train.csv", "--kind", "clasify", "--target", "high")
+    assert [problem.split()[0].strip(":") for problem in found] == ["--target", "--kind"]
+
+
+def test_broken_lines_are_mentioned_beside_other_problems(here, capsys):
+    (here / "bad.jsonl").write_text('{"text": "one", "label": "a"}\n{"text": \n')
+    found = problems(capsys, "t", "--data", "bad.jsonl", "--kind", "clasify")
+    assert len(found) == 2
+    assert "bad.jsonl:2" in found[1]
 
 
 def test_kind_metric_and_target_that_are_wrong_are_named_at_once(here, fixtures, capsys):

@@ -17,7 +17,7 @@ from hone.data.signals import registry
 from hone.data.survey import Wishes, survey_files
 from hone.errors import InputError
 from hone.task.load import load_task
-from hone.task.spec import Clean
+from hone.task.spec import Clean, Task
 
 FIXTURES = Path(__file__).parent
 
@@ -85,3 +85,19 @@ def test_no_preset_decides_by_toxic_words_or_by_groups_that_are_named() -> None:
 def test_an_unknown_preset_names_the_nearest() -> None:
     with pytest.raises(InputError, match='did you mean "task"'):
         preset("tasks")
+
+
+def test_a_refusal_is_an_answer_until_a_person_says_otherwise(tmp_path: Path) -> None:
+    """Tool data teach when no tool fits by refusals; only speaking of being a model is noise in every task."""
+    said = ("It rains.", "I'm sorry, but I can't assist with that. I can only count.", "As an AI language model, no.")
+    rows = [{"prompt": f"question {n}", "answer": f"{said[n % 3]} Number {n}."} for n in range(60)]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    wished = {"task": "t", "kind": "generate", "data": {"train": "train.jsonl"}, "target": 0.1}
+    task = Task.model_validate({**wished, "input": "{prompt}", "output": "{answer}"})
+    kept = {}
+    for name, rules in (("default", {}), ("all", {"disclaimer": False}), ("neither", {"refusal": True})):
+        asked = task.model_copy(update={"clean": Clean.model_validate({"rules": rules})})
+        version = prepare(asked, tmp_path, tmp_path / "cache", lambda line: None)
+        left = (*version.train, *version.dev)
+        kept[name] = {text for text in said for row in left if str(row.fields["answer"]).startswith(text)}
+    assert kept == {"default": set(said[:2]), "all": set(said), "neither": {said[0]}}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hone.data.split import choose
+from hone.data.split import EXACT_UNDER, choose, position
 from hone.errors import InputError
 
 KEYS = [f"text {n}" for n in range(1000)]
@@ -27,6 +27,49 @@ def test_a_row_stays_in_its_split_when_rows_are_added() -> None:
 def test_splits_are_independent_of_each_other() -> None:
     both = choose(KEYS, 0.3, "dev") & choose(KEYS, 0.3, "test")
     assert 50 < len(both) < 130
+
+
+@given(
+    num_texts=st.integers(5, 99),
+    copies=st.integers(1, 3),
+    share=st.floats(0.05, 0.9),
+    salt=st.sampled_from(["dev", "test"]),
+)
+@settings(max_examples=80, deadline=None)
+def test_a_share_of_few_texts_is_met_to_a_text(num_texts: int, copies: int, share: float, salt: str) -> None:
+    keys = KEYS[:num_texts] * copies
+    wanted = int(share * num_texts + 0.5)
+    if not 0 < wanted < num_texts:
+        return
+    chosen = choose(keys, share, salt)
+    assert len(chosen) == wanted
+    assert max(position(key, salt) for key in chosen) < min(position(key, salt) for key in set(keys) - chosen)
+
+
+def test_a_share_of_many_texts_is_what_their_hashes_say() -> None:
+    """As it has always been: no data version of a larger task may change."""
+    for share in (EXACT_UNDER / len(KEYS), 0.3):
+        assert choose(KEYS, share, "dev") == {key for key in KEYS if position(key, "dev") < share}
+
+
+def test_rows_that_leave_by_a_rule_move_none_between_the_splits() -> None:
+    keys = KEYS[:90]
+    before = choose(keys, 0.2, "dev")
+    stay = [key for number, key in enumerate(keys) if key in before or number % 2]
+    assert choose(stay, 0.2, "dev", of=keys) == before
+    gone = sorted(before)[:5]
+    assert choose([key for key in stay if key not in gone], 0.2, "dev", of=keys) == before - set(gone)
+
+
+def test_the_last_of_a_label_gives_its_place_to_the_next() -> None:
+    keys = KEYS[:60]
+    labels = [f"rare {n}" if n % 2 else "common" for n in range(60)]
+    chosen = choose(keys, 0.1, "dev", labels)
+    assert len(chosen) == 6
+    assert {label for key, label in zip(keys, labels, strict=True) if key in chosen} == {"common"}
+    taken = choose(keys, 0.1, "dev")
+    rest = [key for key in keys if key not in taken]
+    assert len(choose(rest, 0.1, "dev", of=keys)) == 1, "a split is not empty because what was to be in it has left"
 
 
 @given(

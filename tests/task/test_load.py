@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hone.data.task_file import load_task as load_task_of_data
 from hone.errors import InputError
 from hone.task.load import load_task, parse_task
 from hone.task.spec import Task, json_schema
@@ -97,6 +98,74 @@ def test_not_yaml_and_not_there(tmp_path: Path) -> None:
     assert "found nothing" in problems("")[0]
     with pytest.raises(InputError, match="no such file"):
         load_task(tmp_path)
+
+
+WRONG = """\
+task: voice
+kind: {kind}
+data: {{train: trian.jsonl, test: test.jsonl}}
+input: "{{text}}"
+output: "{{label}}"
+metric: {metric}
+target: 2
+"""
+
+
+@pytest.mark.parametrize("kind", ["clasify", "whatever", "[classify]"])
+@pytest.mark.parametrize("metric", ["acc", "accuracy"])
+def test_a_wrong_kind_hides_no_other_problem(kind: str, metric: str, tmp_path: Path) -> None:
+    """Neither a wrong metric, nor a target that it cannot have, nor data that is not there."""
+    (tmp_path / "hone.yaml").write_text(WRONG.format(kind=kind, metric=metric))
+    (tmp_path / "train.jsonl").write_text("{}")
+    (tmp_path / "test.jsonl").write_text("{}")
+    with pytest.raises(InputError) as caught:
+        load_task_of_data(tmp_path)
+    found = caught.value.problems
+    lines = [int(problem.removeprefix(str(tmp_path)).split(":")[1]) for problem in found]
+    assert lines == [2, 3, *([6] if metric == "acc" else []), 7]
+    assert 'trian.jsonl: there is no such file; did you mean "train.jsonl"?' in found[1]
+    assert "2 is out of reach, accuracy is from 0 to 1" in found[-1]
+
+
+def test_the_kind_that_was_meant_is_what_the_other_keys_are_held_against() -> None:
+    found = problems(GOOD.replace("extract", "extrakt").replace("field_f1", "accuracy") + "supervise: [user]\n")
+    assert [problem.split(":")[1] for problem in found] == ["2", "6", "8"]
+    assert "accuracy does not score a task of kind extract" in found[1]
+
+
+def test_a_key_that_is_wrong_is_not_said_to_be_missing_too() -> None:
+    found = problems(GOOD.replace('"{text}"', "5").replace("target: 0.8", "target: high"))
+    assert [problem.split(" ", 1)[1] for problem in found] == [
+        "input: must be a text or a list; got 5",
+        'target: must be a number; got "high"',
+    ]
+
+
+def test_data_that_is_not_there_is_left_to_who_reads_it_where_all_else_is_right(tmp_path: Path) -> None:
+    """A verb that needs no rows, such as a prompt to a run, goes on."""
+    (tmp_path / "hone.yaml").write_text(GOOD)
+    assert load_task_of_data(tmp_path).data.train == "train.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "why"),
+    [
+        (
+            GOOD.replace('input: "{text}"', 'input: "{text}'),
+            "4:8",
+            "the quote that opens here is closed in line 5 only",
+        ),
+        (GOOD.replace('input: "{text}"', "input: '{text}"), "4:8", "the quote that opens here is never closed"),
+        (GOOD + "base: 'scratch\n", "8:7", "the quote that opens here is never closed"),
+        (GOOD + "base: scratch: 5m\n", "8:14", "mapping values are not allowed here"),
+        (GOOD.replace("700}", "700"), "4:6", "the bracket opens at 3:7"),
+        (GOOD + "base: 'two lines\n  of text'\nx: [1\n", "11:1", "the bracket opens at 10:4"),
+    ],
+)
+def test_what_is_no_yaml_is_named_where_it_begins(text: str, where: str, why: str) -> None:
+    (problem,) = problems(text.replace('output: {intent: "{intent}", slots: "{slots}"}', 'output: {a: "{b}"}'))
+    assert problem.startswith(f"hone.yaml:{where}: not valid YAML: ")
+    assert problem.endswith(why)
 
 
 def test_the_shipped_example_is_right_and_the_schema_names_every_key() -> None:

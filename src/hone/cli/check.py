@@ -40,8 +40,9 @@ def run(args: argparse.Namespace) -> int:
     left_out = len(data.ledger.entries)
     # Solving ends in an artifact, and no runtime of this version exports encoders.
     verb = "train" if checked.recipe.objective != "next-token" else "solve"
+    right = "right, but for the target" if checked.warning else "right"
     print(
-        f"{checked.task.name}: right. train {len(data.train):,}, dev {len(data.dev):,}, test {data.test.n:,} rows, "
+        f"{checked.task.name}: {right}. train {len(data.train):,}, dev {len(data.dev):,}, test {data.test.n:,} rows, "
         f"{left_out:,} left out; next: hone {verb} {args.folder}",
         file=out,
     )
@@ -52,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
             "data": data.id,
             "counts": data.counts,
             "left_out": left_out,
+            "warning": checked.warning,
             "labels": list(data.labels),
             "test_only_labels": list(data.test_only_labels),
             "recipe": checked.recipe.model_dump(mode="json"),

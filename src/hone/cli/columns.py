@@ -15,6 +15,7 @@ from hone.data.columns import (
     ANSWER_NAMES,
     INPUT_NAMES,
     LABEL_NAMES,
+    MOST_LABELS,
     Column,
     columns_of,
     first_named,
@@ -106,9 +107,7 @@ def propose_kind(looked: Looked) -> Proposal | None:
         return Proposal(value="language-model", why=f'there is one column, "{useful[0].name}"')
     objects = [column.name for column in useful if column.kind == "object"]
     if objects:
-        lists = [kind for kind in LISTED if propose_list(kind, looked) is not None]
-        other = f"; --kind {lists[0]} trains an encoder on it, which no runtime exports yet" if lists else ""
-        return Proposal(value="extract", why=f'the column "{objects[0]}" holds objects or lists{other}')
+        return _propose_of_objects(objects, looked)
     label = propose_label(looked)
     texts = named_texts([column for column in useful if column.kind == "text"])
     if label is not None and len(useful) == max(2, len(texts) + 1) and label.value not in map(_braced, texts):
@@ -116,6 +115,21 @@ def propose_kind(looked: Looked) -> Proposal | None:
     if len(useful) == 2:
         return Proposal(value="generate", why="there are two columns, and neither holds few distinct values")
     return Proposal(value="extract", why=f"there are {len(useful)} columns") if len(useful) > 2 else None
+
+
+def _propose_of_objects(objects: list[str], looked: Looked) -> Proposal:
+    """``multi-label`` or ``tag`` where the only one holds such lists with labels that recur; else ``extract``."""
+    for kind in LISTED if len(objects) == 1 else ():
+        found = propose_list(kind, looked)
+        if found is not None and (kind == "tag" or _recur(objects[0], looked)):
+            return Proposal(value=kind, why=f"{found.why}; extract would write them as text")
+    return Proposal(value="extract", why=f'the column "{objects[0]}" holds objects or lists')
+
+
+def _recur(column: str, looked: Looked) -> bool:
+    """Whether the items of a column's lists are labels: few different ones, each twice on average."""
+    items = [item for row in looked.rows for item in row.fields.get(column) or ()]
+    return len(set(items)) <= min(MOST_LABELS, len(items) // 2)
 
 
 def propose_of_format(looked: Looked, kind: str) -> tuple[Proposal, Proposal] | None:

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", metavar="TEMPLATE", help='the answer: "{label}", or for extract {intent: "{intent}", ...}'
     )
     parser.add_argument("--metric", help="what is measured (default: the kind's own)")
-    parser.add_argument("--target", type=float, help="the value at which the task counts as solved")
+    parser.add_argument("--target", metavar="X", help="the value at which the task counts as solved")
     parser.add_argument("--copy", action="store_true", help="copy the data into FOLDER instead of naming it")
     parser.add_argument("--yes", action="store_true", help="take every proposal, the kind included, without asking")
     parser.add_argument("--force", action="store_true", help=f"overwrite an existing {TASK_FILE}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from hone.cli.columns import Looked, Proposal
 from hone.data.rows import Row, fingerprint
 from hone.data.split import position
 from hone.errors import InputError
+from hone.task.metrics import METRICS
+from hone.task.proof import most_provable, rows_to_prove
 from hone.task.render import task_prompt, task_reference
 from hone.task.spec import Task
 from hone.wording import counted
@@ -21,12 +23,15 @@ FEW_DEV_ROWS = 100
 """Where a tenth is fewer, a fifth is proposed: the target must hold at the pessimistic end of dev's interval."""
 
 
-def propose_target(make: Callable[[float], Task], looked: Looked) -> Proposal:
+def propose_target(make: Callable[[float], Task], looked: Looked, rows_of: Mapping[str, int]) -> Proposal:
     """Half the way from the nearest training row's answer to perfect; for bits per byte 5 % below the best baseline.
+
+    Never more than the rows of dev and test prove when all of them are right.
 
     Args:
         make: the task with a given target; its metric and templates are used.
         looked: the rows; a fifth of them, by hash, is scored, at most 300 against at most 4,000.
+        rows_of: rows of each split that is scored; empty where they are not known.
 
     Raises:
         InputError: when there are too few rows to measure a baseline.
@@ -52,15 +57,21 @@ def propose_target(make: Callable[[float], Task], looked: Looked) -> Proposal:
     why = f"half the way from the most similar training row's answer ({task.metric} {nearest.mean:.3f} {rows}) to 1"
     if len({str(task_reference(task, row.fields)) for row in learned}) == 1:
         why += "; every row has the same answer, so there is nothing to learn yet"
+    metric = METRICS[task.metric]
+    if (most := most_provable(metric, rows_of)) < value:
+        split, least = min(rows_of.items(), key=lambda item: item[1])
+        needs = f"needs {rows_to_prove(metric, value):,} rows of each"
+        why = f"as much as {counted(least, f'{split} row')} can prove, all right; {value:g}, {why}, {needs}"
+        value = _floor(most)
     return Proposal(value=value, why=why)
 
 
 def propose_dev(looked: Looked) -> Proposal:
     """A tenth of the rows for dev (a fifth where that is under 100), or 700 where that is fewer."""
     if looked.more or DEV_SHARE * len(looked.rows) > DEV_ROWS:
-        return Proposal(value=DEV_ROWS, why="rows hashed out of train: an interval of about 3 points either way")
+        return Proposal(value=DEV_ROWS, why="hashed out of train for an interval of about 3 points either way")
     share = DEV_SHARE if DEV_SHARE * len(looked.rows) >= FEW_DEV_ROWS else 2 * DEV_SHARE
-    return Proposal(value=share, why=f"share hashed out of train, about {share * len(looked.rows):,.0f} rows")
+    return Proposal(value=share, why="share hashed out of train")
 
 
 def _parted(task: Task, rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:

@@ -6,9 +6,9 @@ import json
 import re
 import textwrap
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
-from hone.task.spec import Kind
+from hone.task.spec import KINDS, LISTED
 
 COMMENT_COLUMN = 32
 LONGEST_LINE = 118
@@ -22,15 +22,16 @@ def task_text(name: str, values: Mapping[str, Any], why: Mapping[str, str], rows
     Args:
         name: of the task.
         values: kind, data, test, dev, input, output, metric, target, context; bad_rows, conversation and overlong where
-            there are any.
+            there are any; budget where no artifact comes of the task (False).
         why: a reason for each of them where there is one.
         rows: what the data holds, in words.
     """
     better = "at the pessimistic end of its 95 % interval"
+    verb = "solve" if values.get("budget", True) else "train"
     lines = [
-        f'# What "solved" means for {name}. `hone check` validates this file and `hone solve` works towards it.',
+        f'# What "solved" means for {name}. `hone check` validates this file and `hone {verb}` works towards it.',
         f"task: {_scalar(name)}",
-        _line(f"kind: {values['kind']}", " | ".join(get_args(Kind))),
+        _line(f"kind: {values['kind']}", " | ".join(KINDS)),
         "data:",
         _line(f"  train: {_scalar(values['data'])}", rows),
         _line(f"  dev: {values['dev']:g}", why.get("dev", "")),
@@ -52,33 +53,45 @@ def task_text(name: str, values: Mapping[str, Any], why: Mapping[str, str], rows
     lines += [
         _line(f"metric: {_scalar(values['metric'])}", why.get("metric", "").split(";")[0]),
         _line(f"target: {values['target']:g}", f"{better}; {why.get('target', '')}".rstrip("; ")),
-        _line(
-            "clean: {preset: task}", "empty rows, folded duplicates and rows of the test leave; none keeps duplicates"
-        ),
+        _line("clean: {preset: task}", _CLEAN.get(values["kind"], _CLEAN[""])),
     ]
     if values["kind"] != "language-model":
         ways = "error | drop | drop-turns" if values.get("conversation") else "error | drop"
         counted = f"; {why['overlong']}" if why.get("overlong") else ""
         lines.append(_line(f"overlong: {values.get('overlong', 'error')}", f"longer rows: {ways}{counted}"))
-    per_token = "" if values["kind"] == "classify" else "ms_per_token: 5, "
-    device = (
-        f"device: {{size_mb: 5, ram_mb: 150, first_token_ms: 50, {per_token}threads: 1, "
-        f"context: {values['context']}, prompt_tokens: 64}}"
-    )
-    lines += [
-        *_wrapped(
-            "The budget that the exported model must keep, measured on this machine; null is no limit. context is the "
-            f"longest prompt and answer together in tokens{_because(why.get('context'))}.",
-            "",
-        ),
-        device,
-        _line("base: scratch", "scratch | scratch:2m, 5m, ... | a model folder | a hub id"),
-    ]
+    lines += _device(values, why)
+    lines.append(_line("base: scratch", f"{_BASES.get(values['kind'], _BASES[''])} | a model folder | a hub id"))
     return "\n".join(lines) + "\n"
 
 
+_CLEAN = {
+    "": "empty rows, folded duplicates and rows of the test leave; none keeps duplicates",
+    "generate": "empty rows, folded duplicates, rows of the test and answers in which an assistant speaks of being one "
+    "leave; rules: {disclaimer: false} keeps those answers, preset none keeps duplicates too",
+}
+"""What leaves by the preset, for the kinds where it is not the same."""
+_BASES = {"": "scratch | scratch:2m, 5m, ...", **dict.fromkeys(LISTED, "scratch | scratch:bert-2m, bert-5m, ...")}
+
+
+def _device(values: Mapping[str, Any], why: Mapping[str, str]) -> list[str]:
+    """The device: its budget where an artifact comes of the task, and the context."""
+    context = f"context is the longest prompt and answer together in tokens{_because(why.get('context'))}."
+    if not values.get("budget", True):
+        longest = f"context is the longest text in tokens{_because(why.get('context'))}."
+        return [*_wrapped(longest, ""), f"device: {{context: {values['context']}}}"]
+    per_token = "" if values["kind"] == "classify" or values["kind"] in LISTED else "ms_per_token: 5, "
+    budget = "The budget that the exported model must keep, measured on this machine; null is no limit."
+    limits = f"size_mb: 5, ram_mb: 150, first_token_ms: 50, {per_token}threads: 1"
+    return [
+        *_wrapped(f"{budget} {context}", ""),
+        f"device: {{{limits}, context: {values['context']}, prompt_tokens: 64}}",
+    ]
+
+
 def _test_comment(values: Mapping[str, Any], why: Mapping[str, str]) -> str:
-    return why.get("test", "") if values["test"] is None else "sealed: scored once, on the certified artifact"
+    if values["test"] is None:
+        return why.get("test", "")
+    return "sealed" + (": scored once, on the certified artifact" if values.get("budget", True) else "")
 
 
 def _because(reason: str | None) -> str:

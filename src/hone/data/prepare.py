@@ -129,7 +129,8 @@ def _dev(task: Task, cleaned: clean.Cleaned, say: Say) -> tuple[tuple[Row, ...],
         return pool, cleaned.dev
     keys, labels = _keys_and_labels(task, pool, cleaned)
     by = task.data.split
-    chosen = choose(keys, task.data.dev, "dev", labels, places(pool, keys, by), group_of(by))
+    read = list(cleaned.keys.values())
+    chosen = choose(keys, task.data.dev, "dev", labels, places(pool, keys, by), group_of(by), read)
     train = tuple(row for row, key in zip(pool, keys, strict=True) if key not in chosen)
     dev = tuple(row for row, key in zip(pool, keys, strict=True) if key in chosen)
     wish = counted(task.data.dev, "row") if isinstance(task.data.dev, int) else f"a share of {task.data.dev:g}"

@@ -83,6 +83,13 @@ DISCLAIMER = Rule(
     source="an assistant that speaks of being one teaches the phrase, not the task",
     evidence=("disclaimer.spans",),
 )
+REFUSAL = Rule(
+    name="refusal",
+    column="disclaimer.refusals",
+    high=0,
+    source="an assistant that refuses; in no preset, for a refusal can be the answer that the task teaches",
+    evidence=("disclaimer.spans",),
+)
 
 
 def _gopher() -> tuple[Rule, ...]:
@@ -192,7 +199,7 @@ _FURTHER = (
 )
 OPTIONAL: dict[str, Rule] = {
     rule.name: rule
-    for rule in (*(one for found in PRESETS.values() for one in found.rules), DISCLAIMER, BENCHMARK, *_FURTHER)
+    for rule in (*(one for found in PRESETS.values() for one in found.rules), DISCLAIMER, REFUSAL, BENCHMARK, *_FURTHER)
 }
 """Every rule that ``clean: {rules: {NAME: true}}`` can add to a preset, by its name."""
 
@@ -200,7 +207,8 @@ OPTIONAL: dict[str, Rule] = {
 def preset(name: str, kind: str | None = None) -> Preset:
     """The preset of a name, for a kind of task.
 
-    For ``generate`` the task preset also leaves out answers with an assistant's disclaimers.
+    For ``generate`` the task preset also leaves out answers in which an assistant speaks of being one. Refusals stay:
+    of 300 conversations with tools 27 end in "I can't assist with that, I can only ...", which is what they teach.
 
     Raises:
         InputError: an unknown name, with the nearest.

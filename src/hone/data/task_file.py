@@ -10,6 +10,7 @@ from typing import Any
 from hone.data.cleaning import Given, handed, rules_of, signal_of, steps_of
 from hone.data.presets import PRESETS
 from hone.data.read import find
+from hone.data.readers.addresses import is_address
 from hone.data.settling import DUPLICATES
 from hone.data.signals import registry
 from hone.data.transforms.registry import open_transforms
@@ -28,7 +29,8 @@ def load_task(folder: str | Path) -> Task:
     Raises:
         InputError: wrong keys and values, and transforms, rules, signals and files that are not there: all at once.
     """
-    return load.load_task(folder, also=partial(section_problems, folder=Path(folder)))
+    place = Path(folder)
+    return load.load_task(folder, partial(section_problems, folder=place), partial(_missing_sources, folder=place))
 
 
 def check_section(section: Clean, kind: str, folder: Path) -> None:
@@ -110,6 +112,14 @@ def _against(files: Sequence[str], folder: Path) -> Iterator[Problem]:
     for at, file in enumerate(files):
         for sentence in _problems(partial(find, file, folder)):
             yield ("clean", "against", at), f"clean.against: {sentence}"
+
+
+def _missing_sources(named: Mapping[str, str], folder: Path) -> Iterator[Problem]:
+    """Files of the ``data`` section that are not there; what lies elsewhere is not asked for."""
+    for key, source in named.items():
+        if not is_address(source):
+            for sentence in _problems(partial(find, source, folder)):
+                yield ("data", key), f"data.{key}: {sentence}"
 
 
 def _problems(make: Any) -> list[str]:

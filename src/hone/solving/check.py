@@ -16,6 +16,7 @@ from hone.model.base import is_encoder_base
 from hone.solving.defaults import MOST_EPOCHS, default_recipe
 from hone.task.layouts import answer_parts, answer_text
 from hone.task.own_metric import load_metric
+from hone.task.proof import unproven
 from hone.task.recipe import Recipe
 from hone.task.render import task_prompt, task_reference
 from hone.task.schema import infer_schema, schema_lines
@@ -41,6 +42,8 @@ class Checked:
     recipe: Recipe
     memory_bytes: float
     epoch_s: float
+    warning: str = ""
+    """Why the target cannot be proven by the rows of dev and test, where that is so."""
 
 
 def check(
@@ -78,10 +81,12 @@ def check(
     ready()
     data = prepare(task, folder, folder / ".hone" / "cache", say)
     check_answers(task, data)
+    if warning := unproven(metric, task.target, {"dev": len(data.dev), "test": data.test.n}):
+        say(f"warning: {warning}")
     _say_answers(task, folder, data, say, whole_schema)
     recipe = default_recipe(task, data, seed=seed, threads=threads_to_use())
     memory, epoch_s = _estimate(task, data, recipe, say)
-    return Checked(task=task, data=data, recipe=recipe, memory_bytes=memory, epoch_s=epoch_s)
+    return Checked(task=task, data=data, recipe=recipe, memory_bytes=memory, epoch_s=epoch_s, warning=warning)
 
 
 def _check_base(task: Task) -> None:

@@ -35,6 +35,9 @@ def expected(model: type[BaseModel], key: str) -> str:
         return f"{what}{such}{' (or nothing)' if NoneType in kinds else ''}"
     if {int, float} & set(kinds) and set(kinds) <= {int, float, str, NoneType}:
         return "a number or a text" + ("" if default is None else f", such as {default}")
+    origins = {get_origin(kind) for kind in kinds}
+    if str in kinds and {list, dict} & origins:
+        return f"a text or a {'list' if list in origins else 'table'}"
     if any(get_origin(kind) is tuple for kind in kinds):
         return "a list of texts, such as [a, b]"
     if set(kinds) <= {str, NoneType}:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
-from hone.errors import InputError, nearest
+from hone.errors import InputError, meant, nearest
 from hone.task.expected import expected, shown
-from hone.task.spec import Clean, Data, Device, Message, RuleWish, Task
+from hone.task.metrics import metric_problems
+from hone.task.not_yaml import why_not_yaml
+from hone.task.spec import KINDS, Clean, Data, Device, Message, RuleWish, Task
 
 FILE_NAME = "hone.yaml"
 Place = tuple[str | int, ...]
@@ -20,17 +22,20 @@ Place = tuple[str | int, ...]
 Lines = dict[Place, int]
 Also = Callable[[Clean, str, bool], Sequence[tuple[Place, str]]]
 """Takes the ``clean`` section as far as its form is right, the kind, and whether its preset is; gives more problems."""
+Sources = Callable[[dict[str, str]], Iterable[tuple[Place, str]]]
+"""Takes the sources of the ``data`` section by their keys; gives those that are not there."""
 
 _READ_AS = {"bool": "a boolean", "int": "a number", "float": "a number", "null": "nothing", "timestamp": "a date"}
 
 _SECTIONS: dict[tuple[str, ...], type[Any]] = {(): Task, ("data",): Data, ("device",): Device, ("clean",): Clean}
 
 
-def load_task(folder: str | Path, also: Also | None = None) -> Task:
+def load_task(folder: str | Path, also: Also | None = None, sources: Sources | None = None) -> Task:
     """Read and check the task of a folder.
 
     Names of transforms, rules and signals are known to the rooms above: ``also`` checks them, see
-    :func:`hone.data.task_file.load_task`.
+    :func:`hone.data.task_file.load_task`. So does ``sources`` with data; it is asked where something else is wrong,
+    since whoever reads the data says it otherwise.
 
     Raises:
         InputError: the folder or file is missing, is not YAML, or has wrong keys or values; all problems at once.
@@ -42,29 +47,31 @@ def load_task(folder: str | Path, also: Also | None = None) -> Task:
             f"{path}: there is no such file; a task folder holds a {FILE_NAME} "
             "(`hone init FOLDER --data FILE --kind KIND` makes one)"
         )
-    task = parse_task(path.read_text(encoding="utf-8"), str(path), also)
+    task = parse_task(path.read_text(encoding="utf-8"), str(path), also, sources)
     base = path.parent / task.base
     # A base beside hone.yaml is found wherever the command is typed.
     own = not task.base.startswith("scratch") and base.exists()
     return task.model_copy(update={"base": str(base.resolve())}) if own else task
 
 
-def parse_task(text: str, name: str = FILE_NAME, also: Also | None = None) -> Task:
+def parse_task(text: str, name: str = FILE_NAME, also: Also | None = None, sources: Sources | None = None) -> Task:
     """Like :func:`load_task`, from the text itself; ``name`` stands before each line number."""
     data, lines, problems = _read_yaml(text, name)
     task, errors = _validate(data)
+    wrong = {_plain_loc(item["loc"], data) for item in errors}
     if errors:
-        # The rules between keys run only once each key is right by itself: take the wrong ones out and look again.
-        wrong = {_plain_loc(item["loc"], data) for item in errors}
-        again = _validate(_without(data, wrong))[1]
-        errors += [item for item in again if _plain_loc(item["loc"], data) not in wrong]
+        between = _between(data, wrong)
+        errors += between
+        wrong |= {_plain_loc(item["loc"], data) for item in between}
     problems += [sentence for item in errors for sentence in _sentences(item, data, lines, name)]
     if also is not None:
-        wrong = {_plain_loc(item["loc"], data) for item in errors}
         for place, sentence in also(*_right_part(data, wrong)):
             problems.append(f"{name}:{_line(place, lines)}: {sentence}")
     if task is None and not problems:
         problems += [_sentence(item, _plain_loc(item["loc"], data), item["msg"], lines, name) for item in errors]
+    if problems and sources is not None:
+        found = sources(_right_sources(data, wrong))
+        problems += [f"{name}:{_line(place, lines)}: {sentence}" for place, sentence in found]
     if task is None or problems:
         raise InputError(sorted(dict.fromkeys(problems), key=_line_of))
     return task
@@ -75,6 +82,45 @@ def _validate(data: Any) -> tuple[Task | None, list[Any]]:
         return Task.model_validate(data), []
     except ValidationError as error:
         return None, list(error.errors())
+
+
+def _between(data: dict[str, Any], wrong: set[Place]) -> list[Any]:
+    """What is wrong between keys, where some are wrong by themselves.
+
+    These rules run only once each key is right: the wrong ones are taken out, and those that a task cannot lack have a
+    stand-in, the kind the one that was meant. Where that cannot be told, the metric and its target are looked at.
+    """
+    rest = _without(data, wrong)
+    kind = data.get("kind") if ("kind",) not in wrong else meant(str(data.get("kind", "")), KINDS)
+    if kind is None:
+        metric, target = rest.get("metric"), rest.get("target")
+        found = metric_problems(metric, None, target) if isinstance(metric, str) else []
+        return [{"type": "value_error", "loc": (), "msg": "\n".join(found), "input": data}] if found else []
+    section = rest.get("data")
+    tried = {"task": "task", "target": 0.0, **rest, "kind": kind}
+    tried["data"] = {"train": "rows", **(section if isinstance(section, dict) else {})}
+    more = []
+    for item in _validate(tried)[1]:
+        if item["loc"]:
+            more += [item] if _plain_loc(item["loc"], data) not in wrong else []
+            continue
+        # What a rule says of a key that is wrong by itself, or of its stand-in, is said already.
+        told = item["msg"].removeprefix("Value error, ").split("\n")
+        told = [line for line in told if (line.split(":", 1)[0],) not in wrong]
+        more += [{**item, "msg": "\n".join(told)}] if told else []
+    return more
+
+
+def _right_sources(data: dict[str, Any], wrong: set[Place]) -> dict[str, str]:
+    """Sources of the ``data`` section that are right by their form."""
+    section = data.get("data")
+    named = section if isinstance(section, dict) and ("data",) not in wrong else {}
+    known = ("train", "dev", "test", "ood")
+    return {
+        key: source
+        for key in known
+        if isinstance(source := named.get(key), str) and source and ("data", key) not in wrong
+    }
 
 
 def _right_part(data: dict[str, Any], wrong: set[Place]) -> tuple[Clean, str, bool]:
@@ -106,9 +152,7 @@ def _read_yaml(text: str, name: str) -> tuple[Any, Lines, list[str]]:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-        raise InputError(f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
+        raise InputError(why_not_yaml(error, text, name)) from None
     if not isinstance(data, dict):
         given = "nothing" if data is None else type(data).__name__
         raise InputError(f"{name}: expected keys such as task, kind, data; found {given}")

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hone.errors import InputError
+from hone.errors import InputError, meant, nearest
 from hone.task import overlap
 from hone.task.entities import span_counts
 from hone.task.scores import Floats, Score, Statistic, bootstrap, mean_of, point, ratio_of, wilson
@@ -47,7 +47,8 @@ class Metric:
         The interval is Wilson's or the bootstrap's (1,000 resamples), as ``interval`` says. Where the bootstrap
         collapses to a point (one row, or rows all alike) it would claim certainty: then Wilson's interval of that
         mean stands in where the range is [0, 1], and with a single row of an unbounded metric the whole plausible
-        range (8 bits per byte is what a uniform guess over bytes costs).
+        range (8 bits per byte is what a uniform guess over bytes costs). No score in [0, 1] proves more than
+        :meth:`perfect` does.
         """
         n = len(references)
         if len(predictions) != n or n == 0:
@@ -57,13 +58,30 @@ class Metric:
         statistic = self.prepare(predictions, references)
         mean = point(statistic, n)
         if self.interval == "wilson":
-            low, high = wilson(mean * n, n)
-        else:
-            low, high = bootstrap(statistic, n, seed=seed)
-            if low == high and (self.lowest, self.highest) == (0.0, 1.0):
-                low, high = wilson(mean * n, n)
-            elif n == 1 and self.name == "bits_per_byte":
-                low, high = 0.0, max(8.0, mean)
+            return self._score(mean, wilson(mean * n, n), n)
+        low, high = bootstrap(statistic, n, seed=seed)
+        if low == high:
+            return self._score(mean, self._spread(mean, n), n)
+        if (self.lowest, self.highest) == (0.0, 1.0):
+            # Near its ends the bootstrap is too sure: one row wrong must not prove more than none.
+            low, high = min(low, wilson(n, n)[0]), max(high, wilson(0, n)[1])
+        return self._score(mean, (low, high), n)
+
+    def perfect(self, n: int) -> Score:
+        """The score of ``n > 0`` rows when every answer is right: the best that so many rows can prove."""
+        mean = self.highest if self.higher_is_better else self.lowest
+        return self._score(mean, wilson(mean * n, n) if self.interval == "wilson" else self._spread(mean, n), n)
+
+    def _spread(self, mean: float, n: int) -> tuple[float, float]:
+        """The interval where the bootstrap sees rows that are all alike."""
+        if (self.lowest, self.highest) == (0.0, 1.0):
+            return wilson(mean * n, n)
+        if n == 1 and self.name == "bits_per_byte":
+            return 0.0, max(8.0, mean)
+        return mean, mean
+
+    def _score(self, mean: float, interval: tuple[float, float], n: int) -> Score:
+        low, high = interval
         # A percentile interval need not contain the point estimate of a ratio; a score's does.
         return Score(
             name=self.name,
@@ -250,3 +268,27 @@ DEFAULT_METRIC = {
     "generate": "rouge_l",
     "language-model": "bits_per_byte",
 }
+
+
+def metric_problems(name: str, kind: str | None, target: float | None) -> list[str]:
+    """What is wrong with a metric's name, with the kind that it is for, and with the target: a sentence each.
+
+    Of a dotted path, the user's own function, nothing is known here. Where the name is wrong, the target is held
+    against the metric that was meant.
+
+    Args:
+        name: of a metric.
+        kind: of the task; None where that is wrong itself.
+        target: None where there is none.
+    """
+    if "." in name or ":" in name:
+        return []
+    known = sorted(key for key, item in METRICS.items() if kind is None or kind in item.kinds)
+    problems: list[str | None] = []
+    if name not in METRICS:
+        problems.append(f'metric: "{name}" is not known; {nearest(name, known)}')
+    metric = METRICS.get(name) or METRICS.get(meant(name, known) or "")
+    if metric is not None:
+        problems += [metric.check_kind(kind)] if kind is not None and name in METRICS else []
+        problems += [metric.check_target(target)] if target is not None else []
+    return [problem for problem in problems if problem]

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from hone.errors import nearest
 from hone.task.conversation import Form, Role
-from hone.task.metrics import DEFAULT_METRIC, METRICS
+from hone.task.metrics import DEFAULT_METRIC, metric_problems
 from hone.task.templates import columns, parts, template_problems
 
 Kind = Literal["classify", "multi-label", "tag", "extract", "generate", "language-model"]
 """``classify``: one label a row. ``multi-label``: any number, a list. ``tag``: entities in the text, a list."""
+KINDS: tuple[str, ...] = get_args(Kind)
 Overlong = Literal["error", "drop", "split", "drop-turns"]
 """``drop``: the row leaves. ``split``: documents are cut. ``drop-turns``: the oldest turns of a conversation leave."""
 
@@ -220,7 +220,7 @@ class Task(Section):
     def _fill_defaults_of_the_kind(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        kind = data.get("kind")
+        kind = data.get("kind") if isinstance(data.get("kind"), str) else None
         filled = dict(data)
         if not filled.get("metric") and kind in DEFAULT_METRIC:
             filled["metric"] = DEFAULT_METRIC[kind]
@@ -241,7 +241,7 @@ class Task(Section):
 
     @model_validator(mode="after")
     def _parts_fit_the_kind(self) -> Task:
-        problems = [*self._shape_problems(), *self._metric_problems()]
+        problems = [*self._shape_problems(), *metric_problems(self.metric, self.kind, self.target)]
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -295,15 +295,6 @@ class Task(Section):
         for where, part in (("input", self.input), ("output", self.output)):
             problems += [f"{where}: {problem}" for problem in template_problems(_plain(part))]
         return problems
-
-    def _metric_problems(self) -> list[str]:
-        metric = METRICS.get(self.metric)
-        if metric is None:
-            # A dotted path is the user's own callable: opened, and its target checked, when it is first needed.
-            known = sorted(name for name, known in METRICS.items() if self.kind in known.kinds)
-            unknown = f'metric: "{self.metric}" is not known; {nearest(self.metric, known)}'
-            return [] if "." in self.metric or ":" in self.metric else [unknown]
-        return [problem for problem in (metric.check_kind(self.kind), metric.check_target(self.target)) if problem]
 
     @property
     def prompt_template(self) -> Any:

@@ -36,6 +36,7 @@ def document(make_measured: Any) -> dict[str, Any]:
             "pii.spans": spans,
             "toxicity.words": [0, 0, 0, 1] + [0] * (n - 4),
             "disclaimer.count": [0] * (n - 1) + [1],
+            "disclaimer.refusals": [0] * (n - 2) + [1, 0],
             "contamination.share": [1.0] + [0.0] * (n - 1),
             "contamination.whole": [True] + [False] * (n - 1),
             "contamination.ngrams": [3] + [0] * (n - 1),

@@ -18,9 +18,11 @@ def found(rows: Rows, text: str, answer: str | None = None, **params: object) ->
     (row,) = Disclaimer(**params).columns(batch).to_pylist()  # type: ignore[arg-type]
     whole = batch.column("text")[0].as_py()
     if row["disclaimer.spans"] is None:
-        assert row["disclaimer.count"] is None
+        assert row["disclaimer.count"] is row["disclaimer.refusals"] is None
         return None
-    assert row["disclaimer.count"] == len(row["disclaimer.spans"])
+    kinds = [span["kind"] for span in row["disclaimer.spans"]]
+    assert row["disclaimer.count"] == kinds.count("disclaimer")
+    assert row["disclaimer.refusals"] == kinds.count("refusal") == len(kinds) - kinds.count("disclaimer")
     return [(span["kind"], whole[span["start"] : span["end"]]) for span in row["disclaimer.spans"]]
 
 
@@ -67,7 +69,7 @@ def test_an_answer_that_is_not_in_the_text_is_not_measured(rows: Rows) -> None:
     batch = rows(["as an ai language model"])
     batch = batch.set_column(batch.schema.get_field_index("answer"), "answer", pa.array(["else"], pa.large_string()))
     (row,) = Disclaimer().columns(batch).to_pylist()
-    assert row == {"disclaimer.count": None, "disclaimer.spans": None}
+    assert row == {"disclaimer.count": None, "disclaimer.refusals": None, "disclaimer.spans": None}
 
 
 def test_phrases_of_ones_own(rows: Rows) -> None:
@@ -76,6 +78,7 @@ def test_phrases_of_ones_own(rows: Rows) -> None:
 
 
 def test_every_phrase_finds_itself(rows: Rows) -> None:
-    phrases = [*DISCLAIMERS, *REFUSALS]
-    counts = Disclaimer().columns(rows([f"So, {phrase}." for phrase in phrases])).column("disclaimer.count").to_pylist()
-    assert [phrase for phrase, count in zip(phrases, counts, strict=True) if count != 1] == []
+    for column, phrases in (("disclaimer.count", DISCLAIMERS), ("disclaimer.refusals", REFUSALS)):
+        found = Disclaimer().columns(rows([f"So, {phrase}." for phrase in phrases]))
+        counts = found.column(column).to_pylist()
+        assert [phrase for phrase, count in zip(phrases, counts, strict=True) if count != 1] == []

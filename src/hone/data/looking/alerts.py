@@ -33,6 +33,7 @@ SEVERITY = {
     "empty": 10.0,
     "personal": 10.0,
     "duplicate": 6.0,
+    "refusal": 6.0,
     "near-duplicate": 5.0,
     "html": 4.0,
     "missing": 3.0,
@@ -48,7 +49,7 @@ SEVERITY = {
 """How bad it is for one row to be struck, in comparison. Test text in train spoils a score, so few rows weigh much; a
 secret cannot be taken back from a model; a repeated row costs time and tilts the balance a little."""
 
-READ_FIRST = ("conflict", "suspect", "toxic")
+READ_FIRST = ("conflict", "suspect", "toxic", "refusal")
 """Alerts on rows that a person has to judge before a rule may remove them."""
 _ESTIMATED = {"duplicate": repeats, "near-duplicate": repeats, "conflict": repeats, "suspect": at_most}
 """What a sample sees too few or too many of."""
@@ -233,6 +234,11 @@ def _inside(look: _Look) -> Iterator[Alert]:
     if phrases and phrases["rows"]:
         title = f"{look.rows('disclaimer', phrases['rows'], 'speaks', 'speak')} as an assistant about itself"
         yield _alert("disclaimer", phrases["rows"], title, "disclaimers", **look.acting.rule("disclaimer"))
+    if phrases and phrases["refusals"]:
+        act = look.acting.rule("refusal")
+        act.setdefault("why", "A refusal may be the answer that the task teaches: look at the rows first.")
+        title = f"{look.rows('refusal', phrases['refusals'], 'refuses', 'refuse')} what was asked"
+        yield _alert("refusal", phrases["refusals"], title, "disclaimers", **act)
     if toxic and toxic["rows"]:
         title = f"{look.rows('toxic', toxic['rows'], 'holds', 'hold')} a word of the list of unwanted words"
         act = look.acting.rule("toxic-words")

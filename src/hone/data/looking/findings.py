@@ -93,14 +93,19 @@ def toxicity(figures: Figures, samples: Samples, options: LookOptions) -> dict[s
 
 
 def disclaimers(figures: Figures, samples: Samples, options: LookOptions) -> dict[str, Any] | None:
-    """Rows in which an assistant speaks of being one."""
+    """Rows in which an assistant speaks of being one, and those in which it refuses."""
     if not figures.has("disclaimer.count"):
         return None
-    rows = np.flatnonzero(np.nan_to_num(figures.numbers("disclaimer.count")) > 0)
+    speaks = np.nan_to_num(figures.numbers("disclaimer.count")) > 0
+    refuses = np.zeros(figures.n, bool)
+    if figures.has("disclaimer.refusals"):
+        refuses = np.nan_to_num(figures.numbers("disclaimer.refusals")) > 0
+    shown = _some(np.flatnonzero(speaks | refuses), figures, options)
     return {
-        "rows": len(rows),
-        "share": share(len(rows), figures.n, options.of).to_json(),
-        "samples": [_found(figures, samples, "disclaimer.spans", int(at)) for at in _some(rows, figures, options)],
+        "rows": int(speaks.sum()),
+        "share": share(int(speaks.sum()), figures.n, options.of).to_json(),
+        "refusals": int(refuses.sum()),
+        "samples": [_found(figures, samples, "disclaimer.spans", int(at)) for at in shown],
     }
 
 

@@ -189,9 +189,11 @@ def personal(document: Json) -> str:
 
 
 def disclaimers(document: Json) -> str:
-    """Rows in which an assistant speaks of itself."""
+    """Rows in which an assistant speaks of itself, or refuses."""
     found = document["disclaimers"]
-    if found is None or not found["rows"]:
+    if found is None or not found["rows"] + found["refusals"]:
         return ""
-    lead = f"{rows(found['rows'])} hold a phrase in which an assistant speaks of being one."
+    lead = (
+        f"{rows(found['rows'])} hold a phrase in which an assistant speaks of being one, {found['refusals']:,} refuse."
+    )
     return section("disclaimers", "An assistant's phrases", lead, samples(found["samples"]))

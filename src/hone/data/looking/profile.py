@@ -97,6 +97,7 @@ def _flags(figures: Figures, options: LookOptions) -> dict[str, Estimate]:
         "pii.share": "pii.count",
         "toxicity.share": "toxicity.words",
         "disclaimer.share": "disclaimer.count",
+        "refusal.share": "disclaimer.refusals",
         "labels.conflict.share": "labels.conflict",
         "labels.suspect.share": "labels.suspect",
         "contamination.whole.share": "contamination.whole",

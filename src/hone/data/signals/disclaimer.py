@@ -59,15 +59,16 @@ REFUSALS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Disclaimer(ScannedSignal):
-    """``disclaimer.count`` (int32) and ``disclaimer.spans``, of kinds ``disclaimer`` and ``refusal``.
+    """``disclaimer.count`` and ``disclaimer.refusals`` (int32), and ``disclaimer.spans`` of both kinds.
 
-    Where a row has an answer, only what lies in it counts (the first place of the answer after the prompt), and spans
-    are still those of ``text``; both are null where the text does not hold the answer. Without an answer the whole text
-    counts. ``phrases`` are looked for besides, as kind ``disclaimer``.
+    ``count``: phrases in which an assistant speaks of being one; ``refusals``: those in which it refuses, which may be
+    the answer that a task teaches. Where a row has an answer, only what lies in it counts (the first place of the
+    answer after the prompt), and spans are still those of ``text``; all are null where the text does not hold the
+    answer. Without an answer the whole text counts. ``phrases`` are looked for besides, as kind ``disclaimer``.
     """
 
     name: ClassVar[str] = "disclaimer"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     phrases: tuple[str, ...] = ()
 
     def figures(self, scan: Scan) -> Figures:
@@ -88,8 +89,15 @@ class Disclaimer(ScannedSignal):
             if spans is not None and begin <= start and end <= stop:
                 kind = REFUSAL if len(DISCLAIMERS) <= phrase < last_refusal else DISCLAIMER
                 spans.append({"kind": kind, "start": start, "end": end})
-        counts = [None if spans is None else len(spans) for spans in found]
-        return {"disclaimer.count": pa.array(counts, pa.int32()), "disclaimer.spans": pa.array(found, pa.list_(SPAN))}
+        counts = {
+            name: pa.array([None if spans is None else _of(kind, spans) for spans in found], pa.int32())
+            for name, kind in (("disclaimer.count", DISCLAIMER), ("disclaimer.refusals", REFUSAL))
+        }
+        return {**counts, "disclaimer.spans": pa.array(found, pa.list_(SPAN))}
+
+
+def _of(kind: str, spans: list[dict[str, Any]]) -> int:
+    return sum(span["kind"] == kind for span in spans)
 
 
 def _answers(scan: Scan) -> list[tuple[int, int]]:
