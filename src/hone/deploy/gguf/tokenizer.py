@@ -8,53 +8,16 @@ the certificate compares ids over a corpus afterwards.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hone.deploy.gguf.layout import Value
+from hone.deploy.gguf.sentencepiece import is_sentencepiece, sentencepiece_tokenizer
+from hone.deploy.gguf.tokens import CONTROL, NORMAL, UNUSED, USER_DEFINED, GgufTokenizer, plain_merges, spare
 from hone.errors import InputError
 from hone.files import read_json
 from hone.task.render import BEGIN, END, PAD
 
-NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
-
 GPT2_SPLIT = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GgufTokenizer:
-    """A tokenizer as llama.cpp reads it; ``tokens``, ``types`` and ``scores`` have one entry per embedding row."""
-
-    model: str = "gpt2"
-    """llama.cpp's kind: ``gpt2`` is byte-level BPE, ``llama`` SentencePiece, ``bert`` WordPiece."""
-    pre: str
-    """Name of the split into words."""
-    tokens: list[str]
-    types: list[int]
-    merges: list[str] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
-    special: Mapping[str, int] = field(default_factory=dict)
-    """Ids of special tokens by what GGUF calls them: ``bos``, ``eos``, ``padding``."""
-    flags: Mapping[str, Value] = field(default_factory=dict)
-    """Further keys."""
-
-    def keys(self) -> dict[str, Value]:
-        """Everything under ``tokenizer.ggml``."""
-        lists: dict[str, Value] = {
-            "tokens": self.tokens,
-            "token_type": self.types,
-            "merges": self.merges,
-            "scores": self.scores,
-        }
-        ids = {f"{name}_token_id": index for name, index in self.special.items()}
-        return {
-            "model": self.model,
-            "pre": self.pre,
-            **{name: values for name, values in lists.items() if values},
-            **ids,
-            **self.flags,
-        }
 
 
 def gguf_tokenizer(folder: Path, rows: int) -> GgufTokenizer:
@@ -67,6 +30,8 @@ def gguf_tokenizer(folder: Path, rows: int) -> GgufTokenizer:
     if not path.is_file():
         raise InputError(f"{folder}: no tokenizer.json; a GGUF file carries its tokenizer")
     data = read_json(path)
+    if is_sentencepiece(data):
+        return sentencepiece_tokenizer(folder, data, rows)
     pre, problems = _split_name(data.get("pre_tokenizer"))
     problems += _model_problems(data)
     special = {entry["id"]: entry for entry in data.get("added_tokens", [])}
@@ -77,13 +42,13 @@ def gguf_tokenizer(folder: Path, rows: int) -> GgufTokenizer:
     if problems:
         raise InputError(f"{path}: {problem}" for problem in problems)
     kinds = {index: CONTROL if entry.get("special") else USER_DEFINED for index, entry in special.items()}
-    tokens = [texts.get(index, f"<|unused:{index}|>") for index in range(rows)]
+    tokens = [texts.get(index, spare(index)) for index in range(rows)]
     marks = {"bos": BEGIN, "eos": END, "padding": PAD}
     return GgufTokenizer(
         pre=pre,
         tokens=tokens,
         types=[kinds.get(index, NORMAL if index in texts else UNUSED) for index in range(rows)],
-        merges=[merge if isinstance(merge, str) else " ".join(merge) for merge in data["model"]["merges"]],
+        merges=[" ".join(merge) for merge in plain_merges(data["model"]["merges"])],
         special={role: tokens.index(name) for role, name in marks.items() if name in tokens},
         # The renderer alone decides which special ids there are.
         flags={"add_bos_token": False, "add_eos_token": False, "add_space_prefix": False},

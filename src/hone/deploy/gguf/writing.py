@@ -21,7 +21,8 @@ from hone.deploy.gguf.blocks import encode, pack_codes
 from hone.deploy.gguf.decoder import decoder_layout, rotary_rows
 from hone.deploy.gguf.layout import Layout, Value
 from hone.deploy.gguf.mixtures import matrix_kinds, prepared_problems, stored_kinds
-from hone.deploy.gguf.tokenizer import GgufTokenizer, gguf_tokenizer
+from hone.deploy.gguf.tokenizer import gguf_tokenizer
+from hone.deploy.gguf.tokens import GgufTokenizer
 from hone.deploy.hone_keys import hone_keys
 from hone.deploy.tensors import Tensors
 from hone.deploy.weights import Codes, Prepared, WeightFormat, row_problems, weight_format
@@ -55,7 +56,8 @@ def export(folder: Path, weights: str, out: Path, prepared: Prepared | None = No
         raise InputError(f"{folder}: {problem}" for problem in problems)
     layout = layout_of(config)
     tokenizer = gguf_tokenizer(folder, int(config["vocab_size"]))
-    keys = {**hone_keys(folder, chosen.name), **layout.own, **_prepared_keys(tensors.shapes, chosen, prepared)}
+    own = {**layout.own, **tokenizer.own, **_prepared_keys(tensors.shapes, chosen, prepared)}
+    keys = {**hone_keys(folder, chosen.name), **own}
     part = out.with_name(f"{PART_PREFIX}{os.getpid()}-{out.name}")
     out.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -50,7 +50,8 @@ class LlamaCppSession(PassSession):
             self.close()
             raise InputError(f"{path}: context {context} is over the {trained} tokens that the model was built for")
         self.context, self.threads, self.parallel = context, threads, parallel
-        self._vocabulary = Vocabulary(library, library.llama_model_get_vocab(self._model))
+        words = library.llama_model_get_vocab(self._model)
+        self._vocabulary = Vocabulary(library, words, self.metadata("hone.space_prefix"))
         self.vocab_size = self._vocabulary.size
         self._start(path)
         self._timings = Timings()
@@ -99,7 +100,7 @@ class LlamaCppSession(PassSession):
 
     def detokenize(self, ids: Sequence[int]) -> str:
         """Text of ids by llama.cpp's tokenizer, special ids left out."""
-        return self._vocabulary.piece(ids).decode("utf-8", "replace")
+        return self._vocabulary.text(ids)
 
     def token_id(self, text: str) -> int:
         """Id of the token that is written exactly like this; -1 when there is none."""
