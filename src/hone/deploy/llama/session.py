@@ -15,7 +15,6 @@ from hone.deploy.llama.batch import TokenBatch
 from hone.deploy.llama.library import Library, open_library
 from hone.deploy.llama.vocabulary import Vocabulary
 from hone.deploy.passes import Pass, PassSession
-from hone.deploy.runtime import Timings
 from hone.errors import FailedError, InputError
 
 BATCH_TOKENS = 2048
@@ -37,6 +36,7 @@ class LlamaCppSession(PassSession):
     """
 
     def __init__(self, path: Path, *, threads: int, context: int, parallel: int = 1) -> None:
+        super().__init__()
         if not path.is_file():
             raise InputError(f"{path}: there is no such artifact")
         self._library: Library = open_library()
@@ -54,7 +54,6 @@ class LlamaCppSession(PassSession):
         self._vocabulary = Vocabulary(library, words, self.metadata("hone.space_prefix"))
         self.vocab_size = self._vocabulary.size
         self._start(path)
-        self._timings = Timings()
 
     def _start(self, path: Path) -> None:
         library = self._library
