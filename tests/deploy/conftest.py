@@ -76,3 +76,83 @@ def artifacts(built: Built, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     folder = tmp_path_factory.mktemp("artifacts")
     names = ("f32", "f16", "q8_0", "q5_0", "q4_0")
     return {name: export(built.folder, name, folder / f"toy-{name}.gguf") for name in names}
+
+
+@pytest.fixture(scope="session")
+def onnx_artifacts(built: Built, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same model as ``model.onnx`` in each weight format, in a folder each."""
+    from hone.deploy.onnx.writing import export
+    from hone.deploy.weights import formats_of
+
+    folder = tmp_path_factory.mktemp("onnx")
+    return {one.name: export(built.folder, one.name, folder / one.name) for one in formats_of("onnx")}
+
+
+ROWS = tuple(
+    {
+        "text": f"play {sentence(number)} <|end|> caf\u00e9",
+        "place": "paris",
+        "intent": "play" if number % 2 else "rate",
+        "messages": [
+            {"role": "system", "content": "be brief"},
+            {"role": "user", "content": f"a song {number}"},
+            {"role": "assistant", "content": "which one?"},
+            {"role": "user", "content": "any <|end|>"},
+            {"role": "assistant", "content": "gladly"},
+        ],
+    }
+    for number in range(8)
+)
+CONVERSATION = {"conversation": "{messages}", "supervise": ["assistant"], "longest": 40}
+
+
+@pytest.fixture(scope="session")
+def plain_model(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Makes a random Llama of width 64 for a kind of task, without torch: its model folder and its renderer."""
+
+    def make(kind: str, template: Any = "{text}", labels: tuple[str, ...] = ()) -> tuple[Path, Renderer]:
+        import json
+
+        import numpy as np
+        from safetensors.numpy import save_file
+
+        from hone.deploy.decoders import decoder_shape
+        from hone.task.conversation import MARKS, form_of
+        from hone.task.render import SPECIALS
+
+        marks = tuple(MARKS.values()) if form_of(template) is not None else ()
+        texts = [f' {sentence(number)} {{"intent":" play"}} caf\u00e9' for number in range(50)]
+        tokenizer = train_tokenizer(texts, 320, labels, specials=(*SPECIALS, *marks))
+        renderer = Renderer(
+            kind=kind,
+            input_template=template,
+            output_template={"intent": "{intent}"} if kind == "extract" else "{intent}",
+            tokenizer=tokenizer,
+            labels=labels,
+            longest_answer=12,
+        )
+        config = {"model_type": "llama", "vocab_size": tokenizer.vocab_size, "hidden_size": 64}
+        config |= {"intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+        config |= {"num_key_value_heads": 2, "max_position_embeddings": 96, "rms_norm_eps": 1e-6}
+        config |= {"tie_word_embeddings": True}
+        sizes = {"embed_tokens": (tokenizer.vocab_size, 64), "gate_proj": (128, 64), "up_proj": (128, 64)}
+        sizes |= {"down_proj": (64, 128), "k_proj": (32, 64), "v_proj": (32, 64)}
+        random = np.random.default_rng(0)
+        weights = {
+            name: np.ones(64, dtype=np.float32)
+            if "norm" in name
+            else random.normal(0, 0.15, next((s for part, s in sizes.items() if part in name), (64, 64)))
+            for name in decoder_shape(config).tensors()
+        }
+        folder = tmp_path_factory.mktemp(kind) / "model"
+        folder.mkdir()
+        save_file({name: value.astype(np.float32) for name, value in weights.items()}, folder / "model.safetensors")
+        (folder / "config.json").write_text(json.dumps(config))
+        stored = [renderer.stored_example(f"dev:{number}", row) for number, row in enumerate(ROWS)]
+        hone = {"format": 1, "kind": kind, "labels": list(labels), "task": "toy", "renderer": renderer.to_json()}
+        hone |= {"examples": stored, "hashes": {}, "base": "scratch", "recipe": "0" * 12, "data": "f" * 12}
+        (folder / "hone.json").write_text(json.dumps(hone))
+        tokenizer.save(folder)
+        return folder, renderer
+
+    return make

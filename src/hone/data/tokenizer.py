@@ -105,6 +105,11 @@ class TextTokenizer:
         found: int | None = self._rust.token_to_id(byte_level(text))
         return found
 
+    def token_id(self, written: str) -> int:
+        """Id of the token that the file writes exactly like this; -1 when there is none."""
+        found: int | None = self._rust.token_to_id(written)
+        return -1 if found is None else found
+
     def special_id(self, name: str) -> int:
         """Id of a special token.
 

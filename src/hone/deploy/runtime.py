@@ -7,7 +7,7 @@ so that an artifact is scored by the same code as a torch module. Nothing here i
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -150,6 +150,23 @@ class Runtime(Protocol):
     name: str
     suffix: str
 
+    def refusals(
+        self,
+        config: Mapping[str, Any],
+        shapes: Mapping[str, Sequence[int]],
+        weights: str,
+        folder: Path | None = None,
+    ) -> list[str]:
+        """Sentences on why a model cannot be stored so; empty when it can. No weights are read.
+
+        Args:
+            config: its ``config.json``.
+            shapes: of its tensors, by the names of the model folder.
+            weights: a format of this runtime.
+            folder: the model folder, where there is one: then its tokenizer is judged too.
+        """
+        ...
+
     def export(self, model: Path, weights: str, out: Path, prepared: Prepared | None = None) -> Path:
         """Write the model folder ``model`` as an artifact with weights of this format; whole or not at all."""
         ...
@@ -193,7 +210,10 @@ def check_can_be_exported(task: Task) -> None:
         )
 
 
-RUNTIMES = {"gguf": ("hone.deploy.gguf.runtime", "LlamaCpp")}
+RUNTIMES = {
+    "gguf": ("hone.deploy.gguf.runtime", "LlamaCpp"),
+    "onnx": ("hone.deploy.onnx.runtime", "OnnxRuntime"),
+}
 """Module and class of each runtime. A new one is a folder in this room and an entry here."""
 
 

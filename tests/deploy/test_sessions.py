@@ -1,4 +1,4 @@
-"""The session over llama.cpp: law 4 for artifacts, and the same answers as the torch module."""
+"""Sessions of all runtimes: law 4 for artifacts, and the same answers as the torch module."""
 
 from __future__ import annotations
 
@@ -10,24 +10,38 @@ from hypothesis import strategies as st
 from hone.deploy.certificate.corpus import AWKWARD_TEXTS
 from hone.deploy.certificate.original import torch_logprobs
 from hone.deploy.rendering import example_problems, open_artifact, renderer_of
-from hone.deploy.runtime import runtime
+from hone.deploy.runtime import runtime, runtime_of
 from hone.deploy.sampling import choose, draws
 from hone.errors import FailedError, InputError
 from hone.evaluate.generate import Sampling
 
 pytest.importorskip("xllamacpp")
+pytest.importorskip("onnxruntime")
+
+# llama.cpp keeps keys and values in 16 bits.
+TOLERANCE = {"f32": 0.02, "fp32": 1e-4}
+
+
+@pytest.fixture(scope="module", params=list(TOLERANCE))
+def weights(request) -> str:
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def session(artifacts):
-    opened = open_artifact(artifacts["f32"], context=128, parallel=4)
+def artifact(request, weights):
+    return request.getfixturevalue("onnx_artifacts" if weights == "fp32" else "artifacts")[weights]
+
+
+@pytest.fixture(scope="module")
+def session(artifact):
+    opened = open_artifact(artifact, context=128, parallel=4)
     yield opened
     opened.close()
 
 
 @pytest.fixture(scope="module")
-def single(artifacts):
-    opened = open_artifact(artifacts["f32"])
+def single(artifact):
+    opened = open_artifact(artifact)
     yield opened
     opened.close()
 
@@ -63,12 +77,11 @@ def test_the_artifact_alone_renders_the_stored_examples(built, session):
     assert renderer.example("r", fields).ids.tolist() == built.renderer.example("r", fields).ids.tolist()
 
 
-def test_log_probabilities_are_those_of_the_module(built, session):
+def test_log_probabilities_are_those_of_the_module(built, session, weights):
     sequences = [example.ids.tolist() for example in built.examples[:6]]
     for ours, theirs in zip(torch_logprobs(built.module, sequences), session.logprobs(sequences), strict=True):
         assert ours.shape == theirs.shape
-        # llama.cpp keeps keys and values in 16 bits.
-        np.testing.assert_allclose(theirs, ours, atol=0.02)
+        np.testing.assert_allclose(theirs, ours, atol=TOLERANCE[weights])
     taken = session.token_logprobs(sequences[:1])[0]
     rows = session.logprobs(sequences[:1])[0]
     assert taken.tolist() == [float(rows[at, token]) for at, token in enumerate(sequences[0][1:])]
@@ -121,16 +134,19 @@ def test_a_prompt_that_fills_the_context_gets_no_token(session):
     assert [len(one.ids) + one.finished for one in done] == [0, 1]
 
 
-def test_more_context_than_the_model_has_is_refused(artifacts):
+def test_more_context_than_the_model_has_is_refused(artifact):
     with pytest.raises(InputError, match="context 129 is over the 128 tokens"):
-        runtime("gguf").open(artifacts["f32"], 1, 129)
+        runtime_of(artifact).open(artifact, 1, 129)
 
 
-def test_a_damaged_file_is_refused_with_the_runtimes_words(artifacts, tmp_path):
-    path = tmp_path / "cut.gguf"
-    path.write_bytes(artifacts["f32"].read_bytes()[:100_000])
-    with pytest.raises(FailedError, match="corrupted or incomplete"):
+def test_a_damaged_file_is_refused_with_the_runtimes_words(artifact, tmp_path):
+    path = tmp_path / f"cut{artifact.suffix}"
+    path.write_bytes(artifact.read_bytes()[:100_000])
+    with pytest.raises(FailedError, match=r"corrupted or incomplete|Protobuf parsing failed"):
         open_artifact(path)
+
+
+def test_an_unknown_runtime_is_refused_with_the_nearest():
     with pytest.raises(InputError, match='runtime "ggu" is not known; did you mean "gguf"'):
         runtime("ggu")
 
