@@ -330,7 +330,9 @@ def test_a_given_target_that_the_rows_cannot_prove_is_taken_with_a_warning(here,
     assert main(["init", "t", "--data", "rows.csv", "--yes", "--target", "0.86"]) == 0
     assert load_task("t").target == 0.86
     warning = "8 of 8 test rows right give 0.676; 24 rows of dev and of test are needed"
-    assert warning in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert warning in said.err
+    assert "hone.yaml is written, with 1 warning; next:" in said.out
     assert main(["check", "t"]) == 0
     said = capsys.readouterr().out
     assert warning in said

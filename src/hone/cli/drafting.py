@@ -44,6 +44,8 @@ class Draft:
     lines: list[str]
     """What was decided and why, for people."""
     why: dict[str, str]
+    warnings: list[str]
+    """What is not as it should be, though the task can be written: it is among the lines too."""
     copies: list[tuple[Path, Path]]
 
 
@@ -292,7 +294,7 @@ def _finished(desk: Desk, looked: Looked, found: dict[str, Found]) -> Draft:
     if desk.why.get("clean"):
         lines.append(f"clean: {desk.why['clean']}")
     lines += [f"warning: {warning}" for warning in desk.warnings]
-    return Draft(task=parse_task(text), text=text, lines=lines, why=desk.why, copies=copies)
+    return Draft(task=parse_task(text), text=text, lines=lines, why=desk.why, warnings=desk.warnings, copies=copies)
 
 
 def _named(values: dict[str, Any]) -> list[str]:

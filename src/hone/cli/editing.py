@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hone.cli.places import task_folder
 from hone.errors import InputError
+from hone.wording import counted
 
 if TYPE_CHECKING:
     from hone.data.patch_record import Patch
@@ -130,9 +131,10 @@ def _new_label(task: Task, folder: Path, row: Row, fields: dict[str, Any], known
     if not labels or label in labels:
         return ""
     near = get_close_matches(label, labels, n=1, cutoff=0.0)[0]
+    rows_of_it = counted(labels[near], "row")
     return (
         f'warning: no other row of train, dev or ood has the label "{label}"; the nearest of the {len(labels):,} there '
-        f'are is "{near}" ({labels[near]:,} rows). It is recorded as given: edit the row again if it was a slip'
+        f'are is "{near}" ({rows_of_it}). It is recorded as given: edit the row again if it was a slip'
     )
 
 

@@ -57,10 +57,13 @@ def run(args: argparse.Namespace) -> int:
             say(line)
         document = _write(made, folder, args.force, say)
     from hone.task.spec import LISTED
+    from hone.wording import counted
 
     kind = document.get("task", {}).get("kind")
     verb = "train" if kind in LISTED else "solve"  # what solve ends with, an artifact, there is of decoders alone
-    print(f"{folder / TASK_FILE} is ready; next: hone check {folder}, then hone {verb} {folder}")
+    warnings = counted(len(document["warnings"]), "warning") if document.get("warnings") else ""
+    state = f"written, with {warnings}" if warnings else "ready"
+    print(f"{folder / TASK_FILE} is {state}; next: hone check {folder}, then hone {verb} {folder}")
     if args.json:
         print(json.dumps(document, ensure_ascii=False))
     return 0
@@ -79,7 +82,7 @@ def _write(made: Draft, folder: Path, force: bool, say: Any) -> dict[str, Any]:
     atomic_write(path, made.text)
     for line in changes:
         say(line)
-    return {"folder": str(folder), "task": made.task.to_json(), "why": made.why}
+    return {"folder": str(folder), "task": made.task.to_json(), "why": made.why, "warnings": made.warnings}
 
 
 def _changes(path: Path, text: str) -> list[str]:

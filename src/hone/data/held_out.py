@@ -14,6 +14,7 @@ from hone.data.split import choose
 from hone.data.split_by import group_of, grouped_keys, how, places
 from hone.task.render import task_prompt, task_reference
 from hone.task.spec import Task
+from hone.wording import counted
 
 TEST_SHARE = 0.1
 
@@ -45,10 +46,8 @@ def hold_out(task: Task, folder: Path, loaded: Loaded, changing: Changing, say: 
             only.add(row.id)
             test.add(row, mine)
     share = test.n / len(loaded.train)
-    say(
-        f"test: the task names no test file, so {test.n:,} rows ({share:.1%}) are {how(by, keys, chosen)} out of train "
-        "and sealed"
-    )
+    taken = f"{counted(test.n, 'row')} ({share:.1%}) {'is' if test.n == 1 else 'are'} {how(by, keys, chosen)}"
+    say(f"test: the task names no test file, so {taken} out of train and sealed")
     return replace(
         loaded,
         train=tuple(row for row in loaded.train if row.id not in only),

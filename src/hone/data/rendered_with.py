@@ -14,6 +14,7 @@ from hone.task.layouts import frames_of
 from hone.task.recipe import Recipe
 from hone.task.render import SPECIALS, Renderer, label_token, task_marks, task_prompt, task_reference, task_texts
 from hone.task.spec import LISTED, Task
+from hone.wording import counted
 
 Say = Callable[[str], None]
 _CHARS_LEARNED = 4_000_000
@@ -90,7 +91,7 @@ def _trained(task: Task, version: DataVersion, say: Say) -> Renderer:
     for_encoder = "for an encoder " if isinstance(renderer, EncoderRenderer) else ""
     say(
         f"tokens: no run and no base has a tokenizer yet, so one of {renderer.tokenizer.vocab_size:,} ids was trained "
-        f"{for_encoder}on {num_rows:,} training rows; a run trains its own"
+        f"{for_encoder}on {counted(num_rows, 'training row')}; a run trains its own"
     )
     return renderer
 

@@ -174,7 +174,7 @@ def _pass(
     if not drop:
         return checker.problems(), []
     if dropped:
-        say(f"{split}: {len(dropped):,} bad rows left out: {'; '.join(checker.problems())}")
+        say(f"{split}: {counted(len(dropped), 'bad row')} left out: {'; '.join(checker.problems())}")
     return [], [Entry(row=row_id, source=split, reasons=tuple(reasons)) for row_id, reasons in dropped.items()]
 
 

@@ -102,7 +102,7 @@ def _why_none(salt: str, size: int | float, num_rows: int, taken: int, num_texts
             "hone look FILE shows rows without splitting them"
         )
     stays = f", and the last row of each of {counted(num_labels, 'label')} stays in train" if num_labels else ""
-    asked = f"{size:,} rows" if isinstance(size, int) else f"a share of {size:g}"
+    asked = counted(size, "row") if isinstance(size, int) else f"a share of {size:g}"
     return (
         f"data.{salt}: {asked} of {num_rows:,} rows leaves {taken:,} for {salt} and {num_rows - taken:,} for train, "
         f"and both need at least one: there are {num_texts:,} texts {folded}{stays}; give more rows, or {wish}"

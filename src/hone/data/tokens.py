@@ -242,7 +242,7 @@ def _say(found: Examples, context: int, split: str, fresh: bool, say: Say) -> No
     where = "made" if fresh else "from the cache"
     longest = max((len(example.ids) for example in found), default=0)
     say(
-        f"{split} tokens {found.key} {where}: {len(found):,} examples, {found.num_tokens:,} ids, "
+        f"{split} tokens {found.key} {where}: {counted(len(found), 'example')}, {found.num_tokens:,} ids, "
         f"{found.num_supervised:,} supervised, longest {longest:,} of {context:,}"
     )
     pieces = [example.row for example in found if _PIECE.search(example.row)]

@@ -24,6 +24,7 @@ from hone.task.own_metric import load_metric
 from hone.task.render import task_prompt, task_reference
 from hone.task.scores import Score
 from hone.task.spec import Task
+from hone.wording import counted
 
 if TYPE_CHECKING:
     from hone.data.rows import Row
@@ -88,7 +89,7 @@ def _majority(task: Task, train: Sequence[Row], dev: Sequence[Row], metric: Metr
     text, times = counts.most_common(1)[0]
     answer = next(answer for answer in answers if repr(answer) == text)
     shown = text if len(text) <= 60 else text[:57] + "..."
-    how = f"always the commonest training answer ({times:,} of {len(answers):,} rows): {shown}"
+    how = f"always the commonest training answer ({times:,} of {counted(len(answers), 'row')}): {shown}"
     return _answered("majority", [answer] * len(dev), task, dev, metric, how, started)
 
 

@@ -21,6 +21,7 @@ from hone.task.recipe import Recipe
 from hone.task.render import task_prompt, task_reference
 from hone.task.schema import infer_schema, schema_lines
 from hone.task.spec import Task
+from hone.wording import counted
 
 Say = Callable[[str], None]
 BYTES_PER_TOKEN = 3.0
@@ -161,7 +162,7 @@ def _estimate(task: Task, data: DataVersion, recipe: Recipe, say: Say) -> tuple[
     say(parameter_figure(shape).line())
     say(memory.line())
     say(
-        f"time: about {seconds:.0f} s for one pass over {len(lengths):,} rows = {tokens:,.0f} tokens (bytes / "
+        f"time: about {seconds:.0f} s for one pass over {counted(len(lengths), 'row')} = {tokens:,.0f} tokens (bytes / "
         f"{BYTES_PER_TOKEN:g}) * {flops.value / 1e6:.1f} MFLOP / ({GEMM_SHARE:.0%} of {peak / 1e9:.0f} GFLOP/s, matrix "
         f"products measured here); at most {MOST_EPOCHS[task.kind]:g} passes are planned"
     )
