@@ -243,7 +243,8 @@ def _planned(
         spare_s = (fitting - most) * speed.step_s
         end = (
             f"{recipe.steps * speed.step_s:.0f} s; the box ends early, {spare_s:.0f} of its {box_s:.0f} s before its "
-            f"time: beyond {order['most_epochs']:g} epochs the default gains nothing (--steps N instead trains N steps)"
+            f"time: beyond {order['most_epochs']:g} epochs ({FEW_STEPS} steps at least) the default gains nothing "
+            "(--steps N instead trains N steps)"
         )
     else:
         end = f"{for_steps:.0f} s; the clock decides in the end"

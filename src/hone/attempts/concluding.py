@@ -12,6 +12,7 @@ from hone.attempts.last_scoring import last_scoring
 from hone.attempts.report import AttemptReport
 from hone.attempts.saving import save_model
 from hone.attempts.timed_judging import OnEvent, TimedJudge, stage
+from hone.hardware import peak_rss_bytes
 from hone.lab.run import Run
 from hone.wording import counted
 
@@ -51,8 +52,6 @@ def conclude(
         say: takes a line on a classifier's calibration, and one where a box has no time for all of dev.
         timed: what judged on the way; it is not asked twice about the same weights.
     """
-    from hone.hardware import peak_rss_bytes
-
     common = _common(run, bench, result, start)
     _log_figures(run, result, start)
     if not keep:
@@ -79,9 +78,9 @@ def conclude(
         score=evaluation.scores[evaluation.metric],
         dev_loss=loss,
         scores=dict(evaluation.scores),
+        peak_rss_bytes=peak_rss_bytes(),
         kept_step=result.best.step if loaded and result.best is not None else result.step,
         chosen_on_dev=chosen,
-        peak_rss_bytes=peak_rss_bytes(),
         model=str(run.model),
         slices=[asdict(item) for item in evaluation.slices[:8]],
         worst=[asdict(item) for item in evaluation.worst[:8]],

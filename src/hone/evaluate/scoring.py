@@ -140,8 +140,7 @@ def evaluate(  # noqa: PLR0913  (one callable is needed; the others are named)
         notes = (*notes, note)
     else:
         answers = _of_rows(task, renderer, rows, given, own, max_new_tokens)
-        got, expected = [answer.got for answer in answers], [answer.expected for answer in answers]
-        scores, parts = answer_scores(task.kind, own, got, expected), slices_of(task.kind, got, expected)
+        scores, parts = _of_answers(task.kind, own, answers)
     return Evaluation(
         metric=own.name,
         scores=scores,
@@ -194,6 +193,11 @@ def _of_rows(
     if kind == "tag":
         return tagged(_encoder(renderer, kind), rows, _given(given.tags, "tags", kind), metric)
     return _generated(renderer, rows, _given(given.generate, "generate", kind), max_new_tokens, metric)
+
+
+def _of_answers(kind: str, metric: Metric, answers: Sequence[Answer]) -> tuple[dict[str, Score], tuple[Slice, ...]]:
+    got, expected = [answer.got for answer in answers], [answer.expected for answer in answers]
+    return answer_scores(kind, metric, got, expected), slices_of(kind, got, expected)
 
 
 def _finished_share(answers: Sequence[Answer]) -> float:
