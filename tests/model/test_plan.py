@@ -227,7 +227,7 @@ def test_over_the_budget_each_change_comes_with_what_it_gains() -> None:
     assert worst.over == {"size_mb": pytest.approx(worst.estimates["size_mb"].value - 5)}
     advice = {one.lever: one for one in plan.advice}
     assert advice["width"].enough
-    assert advice["width"].after == "256 in q8_0"
+    assert advice["width"].after == "256 (q8_0)"
     assert not advice["vocabulary"].enough
     # Half of 1,024 entries of width 512 at 4.5 bits, and half a thousand merges of 0.03 MB.
     assert advice["vocabulary"].gains["size_mb"] == pytest.approx(512 * 512 * 4.5 / 8e6 + 0.512 * 0.03)

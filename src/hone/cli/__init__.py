@@ -18,6 +18,7 @@ VERBS = {
     "clean": "clean the data as a version that can be undone",
     "data": "list, compare and trace data versions; edit single rows",
     "ablate": "does a cleaning rule help? trains with and without it",
+    "plan": "which model and format can hold the device's budget, before training",
     "smoke": "the whole way on a shrunken model in seconds",
     "solve": "hone a model until the task is solved and the device budget holds",
     "train": "carry out one recipe",

@@ -115,7 +115,7 @@ class Advice:
         still = self.candidate.over.items()
         over = "; ".join(f"{NAMES[one]} still over by {by:,.3g} {UNITS[one]}" for one, by in still)
         end = "the budget holds" if self.enough else over
-        return f"{self.lever} {self.before} -> {self.after}: {gains or 'gains nothing'}; {end}"
+        return f"{self.lever} {self.before} -> {self.after}: {gains}; {end}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -283,8 +283,7 @@ class Planner:
         if tried is None:
             return None
         value = {"width": tried.model.hidden, "vocabulary": tried.model.vocab, "context": tried.model.context}[lever]
-        end = "" if tried.storage.name == over.storage.name else f" in {tried.storage.name}"
-        return self._compared(lever, f"{now:,}", f"{value:,}{end}", over, tried)
+        return self._compared(lever, f"{now:,} ({over.storage.name})", f"{value:,} ({tried.storage.name})", over, tried)
 
     def _compared(self, lever: str, before: str, after: str, over: Candidate, other: Candidate) -> Advice:
         order = [*over.over, *(one for one in FIGURES if one not in over.over)]

@@ -1,0 +1,195 @@
+"""What this machine needs for a model, fitted once and kept; weight formats as the planner takes them.
+
+A fit belongs to one machine, runtime, its version and a number of threads. It is kept in the user's cache folder; with
+another processor, number of cores or version it is measured anew.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hone.deploy.gguf import mixtures
+from hone.deploy.onnx import kinds
+from hone.deploy.probing import Probe, export_probe, measured_probe, random_folder
+from hone.deploy.runtime import RUNTIMES, runtime
+from hone.deploy.weights import FORMATS, WeightFormat
+from hone.errors import FailedError, HoneError
+from hone.files import content_hash, read_json, write_json
+from hone.hardware import cache_folder, machine
+from hone.model.footprint import Blueprint, Storage, Stored, stored_as
+from hone.model.machine_fit import FORMAT, Constants, MachineFit, Measurement, fit
+from hone.model.presets import Shape
+from hone.task.spec import Device
+from hone.wording import counted
+
+Say = Callable[[str], None]
+_CACHE_VALUE_BYTES = {"gguf": 2, "onnx": 4}
+"""Of one value of the key-value cache, by runtime."""
+MOST_PROBES = 4
+"""Artifacts that are made to learn a machine, of all runtimes together."""
+SMALL = Shape(hidden=128, layers=6, heads=4, kv_heads=4, ffn=384, vocab=1024, context=256, arch="qwen3")
+"""Much per call and few bytes, which stay near the core: what tokens and layers cost."""
+WIDE = Shape(hidden=512, layers=3, heads=8, kv_heads=8, ffn=1536, vocab=4096, context=512, arch="qwen3")
+"""Many bytes in few layers: what bytes and arithmetic cost."""
+REFERENCE: dict[str, Constants] = {
+    "gguf": {
+        "size_mb": {"weights": 1.0, "file": 0.005, "tensors": 0.00007, "vocabulary": 0.0358},
+        "ram_mb": {
+            "process": 55.0,
+            "session": 8.0,
+            "hold any": 1.0,
+            "hold q4_0": 1.9,
+            "cache": 1.0,
+            "activations": 0.6,
+            "vocabulary": 0.5,
+        },
+        "first_token_ms": {
+            "prompt": 0.5,
+            "layers": 0.15,
+            "multiply any": 22.0,
+            "multiply q8_0": 20.0,
+            "multiply q4_0": 16.5,
+            "multiply f16": 30.0,
+            "multiply f32": 35.0,
+        },
+        "ms_per_token": {"token": 0.02, "layers": 0.006, "read": 0.04, "far": 0.07, "unpack any": 0.06, "cache": 0.07},
+    },
+    "onnx": {
+        "size_mb": {"weights": 1.0, "file": 0.005, "tensors": 0.0005, "vocabulary": 0.0001},
+        "ram_mb": {
+            "process": 66.0,
+            "session": 13.0,
+            "hold any": 1.1,
+            "hold fp16": 2.0,
+            "cache": 1.5,
+            "activations": 1.5,
+            "vocabulary": 0.5,
+        },
+        "first_token_ms": {"prompt": 0.5, "layers": 0.2, "multiply any": 15.0},
+        "ms_per_token": {"token": 0.02, "layers": 0.008, "read": 0.04, "far": 0.1, "unpack any": 0.035, "cache": 0.1},
+    },
+}
+"""Constants to begin from, by runtime: one thread of a server's processor, in round figures. A fit scales them and then
+moves each; what they decide is how formats that were not measured stand to those that were."""
+
+
+def storages(runtimes: Sequence[str] = tuple(RUNTIMES)) -> tuple[Storage, ...]:
+    """Every weight format of these runtimes, as the planner takes it."""
+    return tuple(storage_of(one) for one in FORMATS.values() if one.runtime in runtimes)
+
+
+def storage_of(weights: WeightFormat) -> Storage:
+    """A format with its layout: which matrix is stored as what, as its runtime's writer decides."""
+    room: Any = mixtures if weights.runtime == "gguf" else kinds
+
+    def layout(model: Blueprint) -> tuple[Stored, ...]:
+        kind_of = room.matrix_kinds(model.tensors, weights.name)
+        return stored_as(model, lambda name: _as_stored(room, kind_of[name]))
+
+    return Storage(
+        name=weights.name,
+        runtime=weights.runtime,
+        bits=weights.bits,
+        cache_value_bytes=_CACHE_VALUE_BYTES[weights.runtime],
+        layout=layout,
+    )
+
+
+def _as_stored(room: Any, kind: str) -> tuple[str, float, int]:
+    return kind, room.KIND_BITS[kind], room.KIND_BLOCK[kind]
+
+
+def probes(runtimes: Sequence[str]) -> list[Probe]:
+    """The artifacts that a fit is made of: of each runtime a small and a wide one, in the formats that matter most."""
+    formats = {"gguf": ("q8_0", "q4_0"), "onnx": ("int8", "int4")}
+    each = MOST_PROBES // len(runtimes)
+    found = []
+    for name in runtimes:
+        many, few = (storage_of(FORMATS[one]) for one in formats[name])
+        listed = [("small", SMALL, few), ("wide", WIDE, many), ("wide", WIDE, few), ("small", SMALL, many)]
+        found += [Probe(name=f"{label} {of.name}", shape=shape, storage=of) for label, shape, of in listed[:each]]
+    return found
+
+
+def fits_of_this_machine(device: Device, say: Say, *, anew: bool = False) -> dict[str, MachineFit]:
+    """A fit of every runtime for the device's threads: kept ones, or measured now where one is missing or old.
+
+    Args:
+        device: says the threads.
+        say: takes a line for each artifact that is measured.
+        anew: measure even where fits are kept.
+
+    Raises:
+        FailedError: when no runtime could be measured.
+    """
+    kept = {} if anew else stored_fits(device.threads)
+    if set(kept) == set(RUNTIMES):
+        return kept
+    found = measure_machine(device, say)
+    for one in found.values():
+        file = _file(one.runtime, one.threads)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_json(file, one.to_json())
+        except (OSError, FailedError) as error:
+            say(f"the fit of {one.runtime} could not be kept, so the next plan measures again: {error}")
+    return found
+
+
+def measure_machine(device: Device, say: Say) -> dict[str, MachineFit]:
+    """Make the probes in a temporary folder, measure each in a fresh process, and fit."""
+    rows: dict[str, list[Measurement]] = {}
+    with tempfile.TemporaryDirectory(prefix="hone-plan-") as folder:
+        models: dict[Shape, Path] = {}
+        for number, probe in enumerate(probes(tuple(RUNTIMES)), start=1):
+            say(f"measuring this machine, {number} of {MOST_PROBES}: {probe.name}, {counted(device.threads, 'thread')}")
+            if probe.shape not in models:
+                models[probe.shape] = random_folder(probe.shape, Path(folder) / f"model-{len(models)}")
+            try:
+                artifact = export_probe(probe, models[probe.shape], Path(folder) / str(number))
+                rows.setdefault(probe.storage.runtime, []).extend(measured_probe(probe, artifact, device))
+            except HoneError as error:
+                say(f"{probe.name} could not be measured, so {probe.storage.runtime} may be left out: {error}")
+    if not rows:
+        raise FailedError("no runtime could be measured on this machine; hone doctor says what is missing")
+    return {name: fit_of(name, device.threads, found) for name, found in rows.items()}
+
+
+def fit_of(name: str, threads: int, measurements: Sequence[Measurement]) -> MachineFit:
+    """The fit of one runtime on this machine."""
+    return fit(
+        measurements,
+        REFERENCE[name],
+        name="this-machine",
+        runtime=name,
+        threads=threads,
+        versions=versions(name),
+        date=datetime.now(UTC).date().isoformat(),
+        source=f"{len({one.name for one in measurements if 'size_mb' in one.features})} random artifacts measured here",
+    )
+
+
+def versions(name: str) -> dict[str, str]:
+    """What a fit depends on: another value of any asks for another fit."""
+    here = machine()
+    return {"cpu": here.cpu, "cores": str(here.cores), "runtime": runtime(name).version()}
+
+
+def stored_fits(threads: int) -> dict[str, MachineFit]:
+    """Fits of this machine that are kept and still hold; one of another version or format is left out."""
+    found = {}
+    for name in RUNTIMES:
+        file = _file(name, threads)
+        value = read_json(file) if file.is_file() else None
+        if value is not None and value.get("format") == FORMAT and value.get("versions") == versions(name):
+            found[name] = MachineFit.from_json(value)
+    return found
+
+
+def _file(name: str, threads: int) -> Path:
+    here = machine()
+    return cache_folder() / "fits" / f"{name}-{threads}-{content_hash([here.cpu, here.cores])}.json"

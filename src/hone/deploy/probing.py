@@ -1,0 +1,141 @@
+"""Random artifacts, made and measured in seconds to learn what a machine needs: model folders without torch."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hone.deploy.measure import memory_of, pace_of
+from hone.deploy.process import FreshProcess
+from hone.deploy.runtime import runtime
+from hone.files import file_hash
+from hone.model.footprint import Storage, blueprint
+from hone.model.machine_fit import Measurement, features
+from hone.model.presets import Shape, config_values
+from hone.model.sizes import size_of
+from hone.task.spec import Device
+
+if TYPE_CHECKING:
+    from hone.data.tokenizer import TextTokenizer
+
+PROMPT = tuple(range(4, 260))
+"""Ids of single bytes: every tokenizer of hone's has them."""
+REPEATS = 5
+_SYLLABLES = 8_000
+_EXAMPLES, _EXAMPLE_WORDS = 8, 24
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Probe:
+    """One artifact to be made: a shape in a format."""
+
+    name: str
+    shape: Shape
+    storage: Storage
+
+
+def random_texts(seed: int = 0, words: int = _SYLLABLES) -> list[str]:
+    """Lines of made-up words, long enough for a vocabulary of some thousand entries; the same for a seed."""
+    draw = random.Random(seed)
+    syllables = [a + b for a in "bcdfghklmnprstvwyz" for b in ("a", "e", "i", "o", "u", "ai", "er", "on")]
+    known = ["".join(draw.choices(syllables, k=draw.randint(1, 4))) for _ in range(words)]
+    return [" " + " ".join(draw.choices(known, k=12)) for _ in range(words // 2)]
+
+
+def random_folder(shape: Shape, folder: Path, *, texts: Iterable[str] | None = None, seed: int = 0) -> Path:
+    """A model folder of random weights, with a tokenizer of about ``shape.vocab`` entries and eight stored examples.
+
+    Everything that an export needs, and what a real one carries: about as many bytes of texts around the weights.
+
+    Args:
+        shape: of the model.
+        folder: made here.
+        texts: what the tokenizer is trained on; made up without.
+        seed: of the weights.
+    """
+    from safetensors.numpy import save_file
+
+    from hone.data.tokenizer import train_tokenizer
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = list(texts) if texts is not None else random_texts()
+    tokenizer = train_tokenizer(lines, shape.vocab)
+    draw = np.random.default_rng(seed)
+    weights = {
+        name: draw.standard_normal(of, dtype=np.float32) * np.float32(0.02) if len(of) == 2 else np.ones(of, np.float32)
+        for name, of in size_of(shape).tensors.items()
+    }
+    save_file(weights, folder / "model.safetensors")
+    architecture = "Qwen3ForCausalLM" if shape.arch == "qwen3" else "LlamaForCausalLM"
+    config = {"model_type": shape.arch, "architectures": [architecture], "hidden_act": "silu", **config_values(shape)}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    tokenizer.save(folder)
+    hashes = {path.name: file_hash(path) for path in sorted(folder.iterdir())}
+    described = {**_described(tokenizer, lines), "hashes": hashes}
+    (folder / "hone.json").write_text(json.dumps(described), encoding="utf-8")
+    return folder
+
+
+def _described(tokenizer: TextTokenizer, lines: Sequence[str]) -> dict[str, object]:
+    """What stands in ``hone.json`` of a model that answers texts with texts."""
+    from hone.task.render import Renderer
+
+    renderer = Renderer(
+        kind="generate", input_template="{text}", output_template="{answer}", labels=(), tokenizer=tokenizer
+    )
+    words = " ".join(lines[:200]).split()[: _EXAMPLES * _EXAMPLE_WORDS]
+    examples = []
+    for number in range(_EXAMPLES):
+        own = words[number * _EXAMPLE_WORDS : (number + 1) * _EXAMPLE_WORDS]
+        row = {"text": " ".join(own), "answer": " ".join(own[:4])}
+        examples.append(renderer.stored_example(f"train.jsonl:{number + 1}", row))
+    return {"format": 1, "renderer": renderer.to_json(), "examples": examples, "task": "probe", "kind": "generate"}
+
+
+def device_of(shape: Shape, device: Device) -> Device:
+    """The device with the context and the prompt of a probe: its own context, and no longer a prompt than that has."""
+    prompt = min(device.prompt_tokens, shape.context // 2)
+    return device.model_copy(update={"context": shape.context, "prompt_tokens": prompt})
+
+
+def export_probe(probe: Probe, model: Path, out: Path) -> Path:
+    """The artifact of a probe's model folder, in its own folder ``out``."""
+    found = runtime(probe.storage.runtime)
+    out.mkdir(parents=True, exist_ok=True)
+    to = out / f"model{found.suffix}" if found.suffix == ".gguf" else out
+    return found.export(model, probe.storage.name, to)
+
+
+def measured_probe(probe: Probe, artifact: Path, device: Device, repeats: int = REPEATS) -> list[Measurement]:
+    """Figures of an artifact in a fresh process, and the process's own memory without a model.
+
+    Args:
+        probe: what the artifact is.
+        artifact: its file.
+        device: threads; context and length of the prompt are the probe's (:func:`device_of`).
+        repeats: timed runs.
+    """
+    own = device_of(probe.shape, device)
+    with FreshProcess(artifact, threads=own.threads, context=own.context) as process:
+        pace = pace_of(process, own, PROMPT, repeats)
+        process.time("time_prompts", PROMPT, lengths=[own.context - 1], repeats=1)
+        memory = memory_of(process, process.facts())
+    figures = {
+        "size_mb": memory["size_mb"],
+        "ram_mb": memory["ram_mb"],
+        "first_token_ms": pace.first_token_p50_ms,
+        "ms_per_token": sorted(pace.runs)[len(pace.runs) // 2],
+    }
+    found = features(blueprint(probe.shape), probe.storage, own)
+    empty = Measurement(
+        name=f"{probe.storage.runtime} without a model",
+        features={"ram_mb": {"process": 1.0}},
+        measured={"ram_mb": memory["without_model_mb"]},
+    )
+    return [Measurement(name=probe.name, features=found, measured=figures), empty]

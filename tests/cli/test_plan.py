@@ -1,0 +1,123 @@
+"""``hone plan``: the task's first model beside its budget, one's own shape, and what it says over the budget."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hone.cli import main
+from hone.deploy import planning
+from hone.model.machine_fit import METHOD_ERROR, MachineFit
+from hone.task.spec import Device
+
+VOICE = Path(planning.__file__).resolve().parents[1] / "examples" / "voice"
+Said = tuple[int, str, dict[str, Any]]
+
+
+@pytest.fixture
+def asked_for(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Device, bool]]:
+    """Fits with the reference's constants, as if they had been measured; every time that they were asked for."""
+    asked: list[tuple[Device, bool]] = []
+
+    def fits(device: Device, say: Any, *, anew: bool = False) -> dict[str, MachineFit]:
+        asked.append((device, anew))
+        return {
+            name: MachineFit(
+                name="this-machine",
+                runtime=name,
+                threads=device.threads,
+                constants=own,
+                errors=METHOD_ERROR,
+                smallest_mb=1.0,
+                largest_mb=10.0,
+            )
+            for name, own in planning.REFERENCE.items()
+        }
+
+    monkeypatch.setattr(planning, "fits_of_this_machine", fits)
+    return asked
+
+
+@pytest.fixture
+def plan(asked_for: list[tuple[Device, bool]], capsys: pytest.CaptureFixture[str]) -> Any:
+    def run(*words: str) -> Said:
+        status = main(["plan", *words, "--json"])
+        captured = capsys.readouterr()
+        return status, captured.err, json.loads(captured.out.splitlines()[-1])
+
+    return run
+
+
+def test_the_first_model_of_a_task_is_planned_in_every_format_beside_its_limits(plan: Any) -> None:
+    status, said, document = plan(str(VOICE))
+    assert status == 0
+    assert document["asked"] == "500k"
+    assert "budget: size_mb 5 MB, ram_mb 150 MB" in said
+    formats = {one["weights"]: one for one in document["plan"]["asked"]}
+    assert {"q8_0", "q4_0", "f16", "int8", "int4"} <= set(formats)
+    assert formats["q8_0"]["holds"]
+    assert formats["q8_0"]["vocabulary"] == 1632
+    assert formats["q4_k_m"]["refused"] == "rows of 128 do not divide by the 256 of q6_k"
+    predicted = formats["q8_0"]["predicted"]["size_mb"]
+    assert predicted["low"] < predicted["value"] < predicted["high"]
+
+
+def test_over_the_budget_it_ends_with_1_and_says_what_to_change(plan: Any) -> None:
+    status, said, document = plan(str(VOICE), "--set", "device.size_mb=0.2")
+    assert status == 1
+    assert document["device"]["size_mb"] == 0.2
+    assert "500k holds the budget in no format" in said
+    levers = {one["lever"]: one for one in document["plan"]["advice"]}
+    assert levers["width"]["gains"]["size_mb"] > 0
+    assert "width 128 " in said
+    assert "the largest that holds" in said
+
+
+def test_a_shape_of_ones_own_needs_no_task(plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, _, document = plan("--width", "512", "--layers", "6", "--vocab", "2048", "--set", "device.context=512")
+    assert status == 0
+    first = document["plan"]["asked"][0]
+    assert (first["width"], first["layers"], first["vocabulary"], first["context"]) == (512, 6, 2048, 512)
+
+
+def test_an_encoder_has_no_time_per_token(plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    _, _, document = plan("--preset", "bert-1m")
+    assert all("ms_per_token" not in one["predicted"] for one in document["plan"]["asked"])
+    assert all(one["name"].startswith("bert-") for one in document["plan"]["presets"])
+
+
+def test_a_class_is_planned_from_published_figures(plan: Any, asked_for: list[Any]) -> None:
+    status, said, document = plan(str(VOICE), "--class", "phone", "--set", "ms_per_token=20")
+    assert status == 0
+    assert asked_for == [], "nothing of this machine is in it"
+    assert "within a factor of two at best" in said
+    assert document["fits"]["gguf"]["name"] == "phone"
+
+
+def test_measure_asks_for_a_new_fit(plan: Any, asked_for: list[Any]) -> None:
+    plan(str(VOICE), "--measure", "--set", "device.threads=2")
+    assert [(device.threads, anew) for device, anew in asked_for] == [(2, True)]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentences"),
+    [
+        (["--set", "device.size=5", "--set", "context"], ["a device has no such key", "expected KEY=VALUE"]),
+        (["--set", "device.size_mb=-1"], ["device.size_mb: Input should be greater than 0; got -1"]),
+        (["--set", "device.class=phone"], ["name the class with --class phone"]),
+        (["--width", "100", "--layers", "0"], ["expected a multiple of 64", "--layers 0: expected a number above 0"]),
+        (["--class", "phones"], ['device class "phones" is not known; did you mean "phone"?']),
+        (["--class", "phone", "--measure"], ["--measure measures this machine"]),
+        (["--preset", "7m"], ['preset "7m" is not known']),
+    ],
+)
+def test_what_is_wrong_is_said_at_once(plan: Any, words: list[str], sentences: list[str]) -> None:
+    status, said, document = plan(str(VOICE), *words)
+    assert status == 2
+    assert all(sentence in said for sentence in sentences), said
+    assert document["error"]["type"] == "InputError"

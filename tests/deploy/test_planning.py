@@ -1,0 +1,153 @@
+"""What a machine needs is measured once and kept, anew for another version; predicted sizes are those of files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hone.deploy import planning
+from hone.deploy.planning import (
+    MOST_PROBES,
+    REFERENCE,
+    fit_of,
+    fits_of_this_machine,
+    measure_machine,
+    probes,
+    storage_of,
+    stored_fits,
+    versions,
+)
+from hone.deploy.probing import Probe, device_of, export_probe, measured_probe, random_folder
+from hone.deploy.runtime import RUNTIMES
+from hone.deploy.tensors import Tensors
+from hone.deploy.weights import FORMATS, stored_bytes
+from hone.model.footprint import blueprint, weight_bytes
+from hone.model.machine_fit import MachineFit, Measurement, features
+from hone.model.presets import PRESETS, Shape
+from hone.task.spec import Device
+
+TOY = Shape(hidden=64, layers=2, heads=4, kv_heads=2, ffn=192, vocab=700, context=96)
+WIDER = Shape(hidden=256, layers=2, heads=4, kv_heads=4, ffn=512, vocab=1500, context=96, arch="qwen3")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Shape], Path]:
+    made: dict[Shape, Path] = {}
+
+    def folder(shape: Shape) -> Path:
+        if shape not in made:
+            made[shape] = random_folder(shape, tmp_path_factory.mktemp("model"))
+        return made[shape]
+
+    return folder
+
+
+def test_a_random_folder_holds_the_tensors_that_a_shape_has(folders: Callable[[Shape], Path]) -> None:
+    found = Tensors(folders(WIDER)).shapes
+    assert found == dict(blueprint(WIDER).tensors)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_layout_has_the_bytes_that_a_writer_is_said_to_store(name: str) -> None:
+    for shape in (PRESETS["15m"], replace(PRESETS["15m"], tied=False)):
+        model = blueprint(shape)
+        counted = weight_bytes(model, storage_of(FORMATS[name]).layout(model))
+        assert counted == pytest.approx(stored_bytes(model.tensors, FORMATS[name]), abs=1)
+
+
+@pytest.mark.parametrize("name", ["f32", "f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0", "fp32", "int8", "int4"])
+def test_a_predicted_size_is_that_of_the_exported_file_to_2_percent(
+    name: str, folders: Callable[[Shape], Path], tmp_path: Path
+) -> None:
+    storage = storage_of(FORMATS[name])
+    fit = MachineFit(
+        name="reference", runtime=storage.runtime, threads=1, constants=REFERENCE[storage.runtime], errors=_NO_ERROR
+    )
+    for shape in (TOY, WIDER) if FORMATS[name].block <= 32 else (WIDER,):
+        artifact = export_probe(Probe(name="toy", shape=shape, storage=storage), folders(shape), tmp_path / name)
+        wanted = fit.predict(features(blueprint(shape), storage, _device(shape)))["size_mb"].value
+        assert artifact.stat().st_size / 1e6 == pytest.approx(wanted, rel=0.02)
+
+
+_NO_ERROR = dict.fromkeys(("size_mb", "ram_mb", "first_token_ms", "ms_per_token"), 0.0)
+
+
+def _device(shape: Shape) -> Device:
+    return device_of(shape, Device())
+
+
+def test_at_most_four_artifacts_are_made_small_and_large_ones_of_every_runtime() -> None:
+    for runtimes in (("gguf",), ("gguf", "onnx")):
+        found = probes(runtimes)
+        assert len(found) == MOST_PROBES == 4
+        assert len({(one.storage.name, one.shape) for one in found}) == 4
+        for name in runtimes:
+            own = [one for one in found if one.storage.runtime == name]
+            assert len({one.shape.hidden for one in own}) == len({one.storage.bits for one in own}) == 2
+
+
+def test_memory_without_a_model_and_of_an_artifact_come_from_its_own_process(
+    folders: Callable[[Shape], Path], tmp_path: Path
+) -> None:
+    probe = Probe(name="toy", shape=TOY, storage=storage_of(FORMATS["q8_0"]))
+    artifact = export_probe(probe, folders(TOY), tmp_path)
+    whole, empty = measured_probe(probe, artifact, Device(), repeats=1)
+    assert whole.measured["size_mb"] == artifact.stat().st_size / 1e6
+    assert 0 < empty.measured["ram_mb"] < whole.measured["ram_mb"]
+    assert min(whole.measured.values()) > 0
+    assert set(whole.measured) == set(whole.features)
+    fitted = fit_of("gguf", 1, [whole, empty])
+    predicted = fitted.predict(whole.features)
+    assert predicted["ram_mb"].value == pytest.approx(whole.measured["ram_mb"], rel=0.05)
+    assert fitted.fitted_on == ("toy", "gguf without a model")
+
+
+def _pretend(name: str, threads: int) -> MachineFit:
+    """A fit without measuring: the reference's own figures of one probe."""
+    reference = MachineFit(name="reference", runtime=name, threads=threads, constants=REFERENCE[name], errors=_NO_ERROR)
+    probe = next(one for one in probes(tuple(RUNTIMES)) if one.storage.runtime == name)
+    found = features(blueprint(probe.shape), probe.storage, _device(probe.shape))
+    values = {figure: one.value for figure, one in reference.predict(found).items()}
+    return fit_of(name, threads, [Measurement(name=probe.name, features=found, measured=values)])
+
+
+def test_a_fit_is_kept_by_machine_runtime_and_threads_and_measured_anew_for_another_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    measured: list[int] = []
+
+    def pretend(device: Device, say: object) -> dict[str, MachineFit]:
+        measured.append(device.threads)
+        return {name: _pretend(name, device.threads) for name in RUNTIMES}
+
+    monkeypatch.setattr(planning, "measure_machine", pretend)
+    first = fits_of_this_machine(Device(), print)
+    assert fits_of_this_machine(Device(), print) == first == stored_fits(1)
+    assert measured == [1]
+    assert first["gguf"].versions == versions("gguf")
+    assert all(path.is_relative_to(tmp_path / "hone") for path in tmp_path.rglob("*.json"))
+    fits_of_this_machine(Device(threads=2), print)
+    fits_of_this_machine(Device(), print, anew=True)
+    assert measured == [1, 2, 1]
+    monkeypatch.setattr(planning, "versions", lambda name: {**versions(name), "runtime": "another"})
+    assert stored_fits(1) == {}
+    fits_of_this_machine(Device(), print)
+    assert measured == [1, 2, 1, 1]
+
+
+def test_a_runtime_that_cannot_be_measured_is_left_out_with_a_line(
+    folders: Callable[[Shape], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = [
+        Probe(name="toy q8_0", shape=TOY, storage=storage_of(FORMATS["q8_0"])),
+        Probe(name="toy q6_k", shape=TOY, storage=replace(storage_of(FORMATS["q6_k"]), runtime="onnx")),
+    ]
+    monkeypatch.setattr(planning, "probes", lambda runtimes: listed)
+    said: list[str] = []
+    found = measure_machine(Device(), said.append)
+    assert list(found) == ["gguf"]
+    assert any("toy q6_k could not be measured, so onnx may be left out" in line for line in said)
