@@ -7,9 +7,20 @@ from typing import Any
 
 import pytest
 
+from hone.attempts import timed_judging
+from hone.attempts.carrying import _Reporter
 from hone.attempts.judging import Written
 from hone.attempts.timed_judging import TimedJudge
 from hone.evaluate.generate import Generation
+from hone.task.recipe import Recipe
+from hone.task.scores import Score
+from hone.train.records import Judgement, StepRecord
+
+SCORE = Score(name="accuracy", mean=0.5, low=0.4, high=0.6, n=20)
+STEP: dict[str, Any] = {
+    "epoch": 0, "loss": 1.0, "learning_rate": 1.0, "grad_norm": 1.0, "supervised_tokens": 1, "tokens": 1,
+    "seconds": 0.25, "tokens_per_second": 4.0,
+}  # fmt: skip
 
 
 def timed(*, steps: int, eval_every: int, rows: int, judged: int, loss_rows: int) -> TimedJudge:
@@ -32,6 +43,50 @@ def test_the_time_left_counts_the_evaluations_and_the_last_scoring_to_come(step:
     here = timed(steps=12, eval_every=3, rows=100, judged=20, loss_rows=50)
     # 3 s each; all 100 rows at the end: twice the loss, five times the metric.
     assert here.to_come_s(step, 12) == pytest.approx(3.0 * left + 2.0 + 10.0)
+
+
+def test_what_evaluations_take_is_told_once_behind_the_first_of_a_trained_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 4 s, 3 of them on all of dev because it led; that of the untrained model, 8 s, is another matter."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(timed_judging, "time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    class Judge:
+        bench = timed(steps=100, eval_every=20, rows=100, judged=20, loss_rows=50).judge.bench
+        last: Any = None
+        rows = (None,) * 20
+
+        def rows_at(self, step: int) -> list[None]:
+            return [None] * 20
+
+        def __call__(self, model: Any, step: int) -> Judgement:
+            clock.now += 1.0 if step else 8.0
+            return Judgement(score=SCORE, candidate=step > 0, confirm=self.confirm)
+
+        def confirm(self) -> Score:
+            clock.now += 3.0
+            return SCORE
+
+    judge: Any = Judge()
+    here = TimedJudge(judge, lambda event: None, lambda line: None, lambda: 100)
+    lines: list[str] = []
+    listeners: Any = SimpleNamespace(say=lines.append, say_before=lambda line: None, on_event=lambda event: None)
+    run: Any = SimpleNamespace(log=lambda step, **values: None)
+    told = _Reporter(run, Recipe(steps=100, eval_every=20), None, None, here, listeners)
+    model: Any = None
+    for step in range(101):
+        if step:
+            told(StepRecord(**{**STEP, "step": step}))
+        if step % 20 == 0:
+            assert bool(lines) == (step > 20), step
+            found = here(model, step)
+            assert found is not None
+            assert found.confirm is not None
+            if step:
+                found.confirm()
+    (line,) = lines
+    assert "about 44% of the time: one took 4.0 s, and 20 steps between two take 5.0 s; set eval_every to " in line
 
 
 def test_an_end_between_two_evaluations_is_judged_too() -> None:

@@ -49,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", metavar="N", help="optimizer steps of the whole schedule, as --set steps=N")
     parser.add_argument(
         "--minutes",
-        help="plan size, steps and schedule for a box of so many minutes and end with it; repeated, the command goes "
-        "on in the same box",
+        help="plan size, steps and schedule for a box of so many minutes and end with it, or earlier where more passes "
+        "over the rows gain nothing; repeated, the command goes on in the same box",
     )
     parser.add_argument(
         "--pause-after",
