@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from hone.data.rows import Row
 from hone.data.tokenizer import TextTokenizer, train_tokenizer
 from hone.task.render import Example, Renderer
+from hone.task.spec import Task
 
 WORDS = (
     *("play", "the", "song", "weather", "in", "paris", "tomorrow", "rate"),
@@ -156,3 +158,44 @@ def plain_model(tmp_path_factory: pytest.TempPathFactory) -> Any:
         return folder, renderer
 
     return make
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toy:
+    """A random Llama of width 64 as a model folder, with its task and rows of it."""
+
+    folder: Path
+    renderer: Renderer
+    rows: list[Row]
+    task: Task
+
+
+@pytest.fixture(scope="session")
+def toy(plain_model: Any) -> Toy:
+    folder, renderer = plain_model("extract")
+    values = {"task": "toy", "kind": "extract", "data": {"train": "x"}, "input": "{text}", "target": 0.5}
+    device = {"context": 96, "prompt_tokens": 16}
+    task = Task.model_validate({**values, "output": {"intent": "{intent}"}, "metric": "field_f1", "device": device})
+    rows = [Row(f"dev:{number}", {"text": sentence(number), "intent": "play"}) for number in range(40)]
+    return Toy(folder=folder, renderer=renderer, rows=rows, task=task)
+
+
+@pytest.fixture(scope="session")
+def toy_witness(toy, tmp_path_factory):
+    """The unspoiled model in 32 bits, by llama.cpp in this process: what is planted elsewhere is not in it."""
+    pytest.importorskip("xllamacpp")
+    from hone.deploy.certificate.original import Original
+    from hone.deploy.certificate.witness import Witness
+    from hone.deploy.runtime import runtime
+
+    file = runtime("gguf").export(toy.folder, "f32", tmp_path_factory.mktemp("witness") / "toy.gguf")
+    session = runtime("gguf").open(file, 1, toy.task.device.context, 8)
+    yield Witness(
+        renderer=toy.renderer,
+        examples=[toy.renderer.example(row.id, row.fields) for row in toy.rows],
+        original=Original(logprobs=session.logprobs, generate=session.generate),
+        max_new_tokens=8,
+        task=toy.task,
+        rows=toy.rows,
+    )
+    session.close()

@@ -5,31 +5,24 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from hone.data.rows import Row
-from hone.data.tokenizer import train_tokenizer
 from hone.deploy.certificate import certify as certify_room
 from hone.deploy.certificate.certify import Certificate, Witness, certify
-from hone.deploy.certificate.original import Original
 from hone.deploy.certificate.witness import Extent
 from hone.deploy.process import FreshProcess
 from hone.deploy.runtime import RUNTIMES, runtime
 from hone.deploy.weights import formats_of
 from hone.errors import FailedError, InputError
 from hone.files import file_hash, write_json
-from hone.model.presets import Shape, config_values
-from hone.model.sizes import size_of
-from hone.task.render import Renderer
-from hone.task.spec import Device, Task
+from hone.task.spec import Device
 
 NEEDS = {"gguf": "xllamacpp", "onnx": "onnxruntime"}
-DEVICE = Device(context=128, prompt_tokens=16)
+DEVICE = Device(context=96, prompt_tokens=16)
 SMALL = Extent(positions=200, rows=24, greedy_prompts=6, greedy_tokens=8, runs=1)
 
 
@@ -122,122 +115,61 @@ def small(monkeypatch):
     monkeypatch.setitem(certify_room.EXTENTS, "quick", SMALL)
 
 
-@pytest.fixture(scope="module")
-def task():
-    values = {"task": "toy", "kind": "extract", "data": {"train": "x"}, "input": "{text}", "target": 0.5}
-    device = {"context": 128, "prompt_tokens": 16}
-    return Task.model_validate({**values, "output": {"intent": "{intent}"}, "metric": "field_f1", "device": device})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Toy:
-    """A random Llama of width 64 as a model folder, made without torch, with rows of its task."""
-
-    folder: Path
-    renderer: Renderer
-    rows: list[Row]
-
-
-@pytest.fixture(scope="module")
-def toy(task, tmp_path_factory) -> Toy:
-    from safetensors.numpy import save_file
-
-    words = ("play", "the", "song", "weather", "in", "paris", "tomorrow", "rate", "a", "book", "caf\u00e9", "movie")
-    draw = np.random.default_rng(0)
-    texts = [" ".join(draw.choice(words, 7)) for _ in range(60)]
-    tokenizer = train_tokenizer([f' {text} {{"intent":" {text[:5]}"}}' for text in texts], 400)
-    renderer = Renderer.of_task(task, tokenizer)
-    rows = [Row(f"dev:{at}", {"text": text, "intent": text.split()[0]}) for at, text in enumerate(texts)]
-    shape = Shape(
-        hidden=64, layers=2, heads=4, kv_heads=2, ffn=192, vocab=tokenizer.vocab_size, context=128, rope_theta=10_000.0
-    )
-    tensors = {
-        key: draw.normal(0, 0.12, of).astype(np.float32) if len(of) == 2 else np.ones(of, np.float32)
-        for key, of in size_of(shape).tensors.items()
-    }
-    folder = tmp_path_factory.mktemp("toy") / "model"
-    tokenizer.save(folder)
-    save_file(tensors, folder / "model.safetensors")
-    config = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_act": "silu"}
-    write_json(folder / "config.json", {**config, **config_values(shape)})
-    examples = [renderer.stored_example(row.id, row.fields) for row in rows[:8]]
-    hone = {"format": 1, "kind": "extract", "task": "toy", "renderer": renderer.to_json(), "examples": examples}
-    write_json(folder / "hone.json", hone)
-    return Toy(folder=folder, renderer=renderer, rows=rows)
-
-
-@pytest.fixture(scope="module")
-def witness(toy, task, tmp_path_factory):
-    """The unspoiled model in 32 bits, by llama.cpp in this process: what is planted elsewhere is not in it."""
-    pytest.importorskip("xllamacpp")
-    file = exported("gguf", toy.folder, tmp_path_factory.mktemp("witness"), "f32")
-    session = runtime("gguf").open(file, 1, DEVICE.context, 8)
-    yield Witness(
-        renderer=toy.renderer,
-        examples=[toy.renderer.example(row.id, row.fields) for row in toy.rows],
-        original=Original(logprobs=session.logprobs, generate=session.generate),
-        max_new_tokens=8,
-        task=task,
-        rows=toy.rows,
-    )
-    session.close()
-
-
 def certified(name: str, model: Path, folder: Path, witness: Witness, bits: float = 32.0) -> Certificate:
     return certify(exported(name, model, folder / "out", format_with(name, bits)), DEVICE, witness)
 
 
-def test_a_faithful_export_is_certified_in_its_widest_format(toy, witness, name, tmp_path):
-    certificate = certified(name, toy.folder, tmp_path, witness)
+def test_a_faithful_export_is_certified_in_its_widest_format(toy, toy_witness, name, tmp_path):
+    certificate = certified(name, toy.folder, tmp_path, toy_witness)
     assert certificate.failures == ()
     assert certificate.status == "certified"
     assert certificate.parity.spread.kld_high < 1e-6
     assert certificate.compared.difference.low == certificate.compared.difference.high == 0
     assert certificate.training_modules == ()
     assert certificate.measured.interpreter_mb < certificate.measured.without_model_mb <= certificate.measured.ram_mb
-    assert "129 tokens" in certificate.times.past_context.refusal
+    assert "97 tokens" in certificate.times.past_context.refusal
 
 
-def test_the_wrong_rotary_layout(toy, witness, name, tmp_path):
+def test_the_wrong_rotary_layout(toy, toy_witness, name, tmp_path):
     spoiled = with_tensors(toy.folder, tmp_path, interleaved)
-    failures = certified(name, spoiled, tmp_path, witness).failures
+    failures = certified(name, spoiled, tmp_path, toy_witness).failures
     assert failures[0].startswith("the mean divergence of ")
     assert "over the 1e-06 of this format" in failures[0]
 
 
-def test_a_swapped_tensor(toy, witness, name, tmp_path):
-    failures = certified(name, with_tensors(toy.folder, tmp_path, swapped), tmp_path, witness).failures
+def test_a_swapped_tensor(toy, toy_witness, name, tmp_path):
+    failures = certified(name, with_tensors(toy.folder, tmp_path, swapped), tmp_path, toy_witness).failures
     assert failures[0].startswith("the mean divergence of ")
 
 
-def test_a_template_that_is_not_the_stored_examples(toy, witness, name, tmp_path):
+def test_a_template_that_is_not_the_stored_examples(toy, toy_witness, name, tmp_path):
     spoiled = with_hone(toy.folder, tmp_path, lambda hone: hone["renderer"].update(input="Request: {text}"))
-    failures = certified(name, spoiled, tmp_path, witness).failures
+    failures = certified(name, spoiled, tmp_path, toy_witness).failures
     assert failures[0].startswith("a stored example renders differently: row dev:0: id 0 is ")
 
 
-def test_a_template_with_examples_to_match(toy, witness, name, tmp_path):
+def test_a_template_with_examples_to_match(toy, toy_witness, name, tmp_path):
     def other(hone):
         renderer = type(toy.renderer).from_json({**hone["renderer"], "input": "{text}!"}, toy.renderer.tokenizer)
         hone["renderer"] = renderer.to_json()
         hone["examples"] = [renderer.stored_example(one["row"], one["fields"]) for one in hone["examples"]]
 
-    failures = certified(name, with_hone(toy.folder, tmp_path, other), tmp_path, witness).failures
+    failures = certified(name, with_hone(toy.folder, tmp_path, other), tmp_path, toy_witness).failures
     assert "a stored example renders differently: row dev:0" in failures[0]
     assert "in training" in failures[0]
 
 
-def test_a_tokenizer_off_by_one(toy, witness, name, tmp_path):
-    failures = certified(name, off_by_one(toy.folder, tmp_path), tmp_path, witness).failures
+def test_a_tokenizer_off_by_one(toy, toy_witness, name, tmp_path):
+    failures = certified(name, off_by_one(toy.folder, tmp_path), tmp_path, toy_witness).failures
     assert failures[0].startswith("token ids differ on ' ': [")
     assert "in training" in failures[0]
 
 
-def test_sixteen_bits_that_overflow(toy, witness, name, tmp_path):
+def test_sixteen_bits_that_overflow(toy, toy_witness, name, tmp_path):
     spoiled = with_tensors(toy.folder, tmp_path, overflowing)
-    assert certified(name, spoiled, tmp_path, witness).status == "certified"
+    assert certified(name, spoiled, tmp_path, toy_witness).status == "certified"
     try:
-        said = " ".join(certified(name, spoiled, tmp_path / "half", witness, bits=16.0).failures)
+        said = " ".join(certified(name, spoiled, tmp_path / "half", toy_witness, bits=16.0).failures)
     except (FailedError, InputError) as refused:
         # An exporter that notices by itself is as good, if it says why.
         said = str(refused)

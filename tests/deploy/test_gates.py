@@ -73,9 +73,9 @@ def test_one_row_alone_has_no_bound_so_its_mean_decides():
 
 def test_the_lower_bound_of_equal_tokens_decides_where_so_many_positions_can_prove_the_gate():
     (said,) = broken(with_spread(same_top_low=0.985), EIGHT)
-    assert "99.60%" in said
-    assert "98.50%" in said
-    assert "99.00%" in said
+    assert "99.60 %" in said
+    assert "98.50 %" in said
+    assert "99.00 %" in said
     # 5,000 of 5,000 equal positions prove 99.92 %, enough for halves; 2,000 prove 99.81 %: there the share decides.
     enough = with_spread(same_top_or_tie=0.9995, same_top_low=0.9985, kld_mean=0, kld_high=0)
     assert len(broken(replace(enough, log_ratio_low=0.0), HALF)) == 1
@@ -111,7 +111,7 @@ def test_greedy_answers_name_the_first_difference_with_ids_texts_and_gap():
     )
     tie = replace(first, prompt=1, gap_nats=0.05)
     (said,) = broken(replace(PARITY, greedy_agree_share=0.9, divergences=(tie, first)), EIGHT)
-    assert "90.00% of 64 prompts" in said
+    assert "90.00 % of 64 prompts" in said
     assert "row dev:9), token 5: the original writes ' a' (17), the artifact ' b' (4)" in said
     assert "0.42 nats" in said
 

@@ -45,7 +45,8 @@ def divergence_histogram(bins: Sequence[Sequence[float]], gate: float) -> str:
     first, last = math.floor(min([*logs, mark])), math.ceil(max([*logs, mark]) + 0.5)
     most = max(count for _, count in bins)
     x, y = scale(first, last, LEFT, WIDTH - RIGHT), scale(0, most * 1.08, HEIGHT - BOTTOM, TOP)
-    ticks = [at for at in range(first, last + 1) if (at - first) % max(1, (last - first) // 6) == 0]
+    step = max(1, -(-(last - first) // 6))
+    ticks = list(range(first, last + 1, step))
     parts = [_up_axis([tick for tick in nice(0, most, 4) if tick == int(tick)], y, "positions")]
     parts.append(_across_axis(ticks, x, "nats (logarithmic)", lambda at: f"1e{at:.0f}"))
     for low, count in bins:

@@ -149,15 +149,15 @@ def _box(x: Scale, y: Scale, limit: float | None, target: float | None, *, highe
 def _dot(one: Candidate, at: float, y: Scale, unit: str, cost: float, *, filled: bool) -> str:
     told = f"{one.name}: {one.score:.4g} ({one.low:.4g} to {one.high:.4g}) at {number(cost)} {unit}"
     return (
-        f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{y(one.low):.1f}" y2="{y(one.high):.1f}"/>'
+        f'<line class="whisker" x1="{at:.1f}" x2="{at:.1f}" y1="{y(one.low):.1f}" y2="{y(one.high):.1f}"/>'
         f'<circle class="{"mid" if filled else "out"}" cx="{at:.1f}" cy="{y(one.score):.1f}" r="5">'
         f"<title>{text(told)}</title></circle>"
     )
 
 
 def _labels(points: Sequence[Candidate], cost: Callable[[Candidate], Any], x: Scale, y: Scale) -> list[str]:
-    """Names beside the dots, moved down until none lies on another."""
-    placed: list[tuple[float, float, float]] = []
+    """Names beside the dots, moved down until none lies on another name or dot."""
+    placed = [(x(cost(one)) - 6, x(cost(one)) + 6, y(one.score) + 4) for one in points]
     found = []
     for one in sorted(points, key=lambda item: (y(item.score), x(cost(item)))):
         wide = LETTER * len(one.name)
@@ -170,5 +170,5 @@ def _labels(points: Sequence[Candidate], cost: Callable[[Candidate], Any], x: Sc
             at += 12
         placed.append((left, left + wide, at))
         shown = left if anchor == "start" else left + wide
-        found.append(f'<text x="{shown:.1f}" y="{at:.1f}" text-anchor="{anchor}">{text(one.name)}</text>')
+        found.append(f'<text class="name" x="{shown:.1f}" y="{at:.1f}" text-anchor="{anchor}">{text(one.name)}</text>')
     return found

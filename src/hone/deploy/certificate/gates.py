@@ -194,7 +194,7 @@ def timing_gates(times: Times) -> list[Gate]:
             Gate(
                 name="cost by position",
                 holds=holds,
-                measured=f"{at.ratio:.2f}x after {at.far} tokens of what it is after {at.near}",
+                measured=f"{at.ratio:.2f}x at token {at.far} of that at token {at.near}",
                 asked=f"at most {SLOWER_AT_MOST:g}x",
                 decided_by=f"the quickest tokens of both, {SLACK_MS:g} ms aside",
                 sentence=""
@@ -223,4 +223,4 @@ def timing_gates(times: Times) -> list[Gate]:
 
 
 def _share(value: float) -> str:
-    return f"{value:.2%}" if value != 1 else "100 %"
+    return f"{100 * value:.2f} %" if value != 1 else "100 %"

@@ -23,7 +23,7 @@ FIGURES = {
     "size_mb": ("size of the file", "MB"),
     "ram_mb": ("peak memory", "MB"),
     "first_token_ms": ("first token", "ms"),
-    "ms_per_token": ("each further token", "ms"),
+    "ms_per_token": ("time per token", "ms"),
 }
 
 
@@ -79,20 +79,23 @@ def _headline(document: Json) -> str:
     boxes = []
     for figure in document["budget"]:
         name, unit = FIGURES[figure["name"]]
-        limit = NONE if figure["limit"] is None else f"of {number(figure['limit'])} {unit}"
-        boxes.append(
-            (name, f"{number(figure['measured'])} {unit}", limit if figure["limit"] is not None else "no limit")
-        )
+        limit = "no limit" if figure["limit"] is None else f"of {number(figure['limit'])} {unit}"
+        boxes.append((name, f"{number(figure['measured'])} {unit}", limit, figure["within"]))
     if (parity := document["parity"]) is not None:
+        most = "" if parity["kld_high"] is None else f", at most {parity['kld_high']:.2g}"
+        boxes.append(("divergence", _nats(parity["kld_mean"]), f"nats{most}", True))
         low = f"at least {_percent(parity['same_top_low'])}"
-        high = "" if parity["kld_high"] is None else f"at most {parity['kld_high']:.2g}"
-        boxes.append(("divergence", NONE if parity["kld_mean"] is None else f"{parity['kld_mean']:.2g} nats", high))
-        boxes.append(("same most likely", _percent(parity["same_top_or_tie"]), low))
+        boxes.append(("same likeliest", _percent(parity["same_top_or_tie"]), low, True))
     if (score := document["score"]) is not None:
-        boxes.append((score["name"], f"{score['mean']:.3f}", f"{score['low']:.3f} to {score['high']:.3f} on dev"))
+        boxes.append((score["name"], f"{score['mean']:.3f}", f"{score['low']:.3f} to {score['high']:.3f}", True))
     inside = "".join(
-        tag("div", tag("dt", text(name)) + tag("dd", text(value)) + tag("dd", text(beside), class_="small"))
-        for name, value, beside in boxes
+        tag(
+            "div",
+            tag("dt", text(name))
+            + tag("dd", text(value), class_=None if within else "over")
+            + tag("dd", text(beside), class_="small"),
+        )
+        for name, value, beside, within in boxes
     )
     return tag("dl", inside, class_="headline")
 
@@ -122,9 +125,7 @@ def _budget(document: Json) -> str:
         else:
             kind = "kept" if figure["within"] else "over"
             bar = strip([(0.0, min(1.0, measured / limit), kind)], f"{measured:.3g} of {limit:g} {unit}")
-            mark = chip(
-                f"{percent(min(9.99, measured / limit))} of it", "chip good" if figure["within"] else "chip bad"
-            )
+            mark = chip(f"{measured / limit:.0%} of it", "chip good" if figure["within"] else "chip bad")
         asked = NONE if limit is None else f"{number(limit)} {unit}"
         rows.append([text(name), f"{number(measured)} {unit}", asked, bar, mark])
     device = document["device"]
@@ -198,7 +199,9 @@ def _score(document: Json) -> str:
         told = (
             f"difference {mean:+.2f} points, {low:+.2f} to {high:+.2f}; a point is a hundredth {compared['point_is']}"
         )
-        told = tag("p", text(told)) + interval(low, mean, high, reach)
+        told = (
+            tag("p", text(told)) + interval(low, mean, high, reach) + note(f"from -{reach:.1f} to +{reach:.1f} points")
+        )
     lead = f"The same {compared['rows']:,} dev rows answered by both; the difference is paired, row by row."
     return section("score", "The task's score", lead, tag("div", shown + tag("div", told), class_="two"))
 
@@ -221,7 +224,7 @@ def _times(document: Json) -> str:
     if tokens:
         charts += sub("each further token", time_ranges(tokens, device["ms_per_token"]))
     runs = sub(f"{named(own)}, run by run", runs_chart(own["runs"])) if len(own["runs"]) > 1 else ""
-    lengths = [[f"{one['tokens']:,} tokens", f"{number(one['first_token_ms'])} ms"] for one in times["prompts"]]
+    lengths = [[counted(one["tokens"], "token"), f"{number(one['first_token_ms'])} ms"] for one in times["prompts"]]
     what = "a sequence of" if encoder else "first token after a prompt of"
     prompts = sub(what, table(["", ""], lengths, right=(1,), class_="compact"))
     lead = "The dot is the median, the band reaches to the 95th percentile. A warm-up is not counted."
