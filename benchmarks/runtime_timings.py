@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hone.deploy.artifact.folder import name_of
 from hone.deploy.process import FreshProcess
 from measure import VOICE, ratio_with_interval, write_result
 
@@ -42,7 +43,7 @@ def _prompt(process: FreshProcess, length: int) -> list[int]:
 
 def newest_artifact() -> Path:
     """The newest artifact of the quickstart."""
-    found = sorted(Path("quickstart/artifacts").glob("*.gguf"), key=lambda path: path.stat().st_mtime)
+    found = sorted(Path("quickstart/artifacts").glob("*/model.gguf"), key=lambda path: path.stat().st_mtime)
     if not found:
         sys.exit("no artifact in quickstart/artifacts: run make quickstart first, or name an artifact")
     return found[-1]
@@ -51,7 +52,7 @@ def newest_artifact() -> Path:
 def main() -> None:
     """Measure in rounds and write both clocks' figures and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("artifact", type=Path, nargs="?", help="a GGUF file (default: the newest of ./quickstart)")
+    parser.add_argument("artifact", type=Path, nargs="?", help="an artifact (default: the newest of ./quickstart)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--context", type=int, default=256)
@@ -66,7 +67,7 @@ def main() -> None:
         name: ratio_with_interval([r["hone"][name] for r in rounds], [r["runtime"][name] for r in rounds])
         for name in FIGURES
     }
-    write_result("runtime_timings", {"artifact": artifact.name, "rounds": rounds, "hone_over_runtime": ratios})
+    write_result("runtime_timings", {"artifact": name_of(artifact), "rounds": rounds, "hone_over_runtime": ratios})
 
 
 if __name__ == "__main__":

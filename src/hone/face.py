@@ -13,13 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from hone.errors import FailedError, InputError
 
 if TYPE_CHECKING:
     from hone.attempts import AttemptReport
-    from hone.data.prepare import DataVersion
     from hone.deploy.runtime import Session
     from hone.evaluate.generate import Sampling
     from hone.serve.answering import Answer
@@ -27,10 +26,8 @@ if TYPE_CHECKING:
     from hone.solving.show import Show
     from hone.task.recipe import Recipe
     from hone.task.render import Renderer
-    from hone.task.spec import Task
 
 Say = Callable[[str], None]
-CACHE = Path(".hone") / "cache"
 
 
 def solve(folder: str | Path, *, minutes: float = 30, seed: int = 0, quiet: bool = True) -> dict[str, Any]:
@@ -111,59 +108,36 @@ def attempt(  # noqa: PLR0913  (two things are needed; the others are named and 
     return carry(wish, watched, forked=False)
 
 
-def export(folder: str | Path, run: int | str = "best", weights: str = "q8_0", *, say: Say | None = None) -> Path:
-    """Export a run's model to a GGUF artifact that its own runtime certified; the artifact's path.
+def export(
+    folder: str | Path,
+    run: int | str = "best",
+    weights: str = "q8_0",
+    *,
+    size: Literal["quick", "full"] = "quick",
+    say: Say | None = None,
+) -> Path:
+    """Export a run's model to an artifact that its own runtime certified; the artifact's folder.
 
-    The certificate (size, memory, times, parity with the original, score on dev) lies beside it. Over the device's
-    budget is said there and by ``say``, and is no error.
+    Everything that an application needs lies in it, the certificate too (size, memory, times, parity with the original,
+    score on dev). Over the device's budget is said there and by ``say``, and is no error.
+
+    Args:
+        folder: the task folder.
+        run: number, name, or ``best``.
+        weights: a format of :data:`hone.deploy.weights.FORMATS`; it says for which runtime.
+        size: of the certificate: ``quick`` (64 dev rows) or ``full`` (all of dev, more positions and timed runs).
+        say: takes each line that a person should read.
 
     Raises:
         InputError: no such run, no model in it yet, or another data version now than it was trained on.
         FailedError: when the artifact does not match the model; nothing is left then.
     """
-    from hone.data.task_file import load_task
-    from hone.deploy.runtime import check_can_be_exported
-    from hone.deploy.weights import weight_format
-    from hone.lab.lab import Lab
-    from hone.solving.artifact import work
-    from hone.solving.watched import Here, Watched
+    from hone.solving.exporting import export_each, formats_asked, run_source
 
-    folder, tell = Path(folder), say or _unsaid
-    chosen_format = weight_format(weights)  # an unknown one is said before anything is computed
-    task = load_task(folder)
-    check_can_be_exported(task)
-    lab = Lab(folder, say=tell)
-    if not lab.runs():
-        raise InputError(f"{folder} has no runs, so there is no model to export; start one with: hone solve {folder}")
-    chosen = lab.run(run)
-    result = chosen.result
-    if result is None or not result.get("model"):
-        raise InputError(
-            f"run {chosen.folder.name} is {chosen.status} at step {chosen.last_step():,} and has no model yet; "
-            "only a finished run can be exported"
-        )
-    data = _prepare(task, folder, _unsaid)
-    if data.id != chosen.header.data_id:
-        raise InputError(
-            f"run {chosen.folder.name} was trained on data version {chosen.header.data_id} and the folder now gives "
-            f"{data.id}: its dev rows may be rows that the model was trained on. Put the data back, or train again"
-        )
-    order = {
-        "folder": str(folder),
-        "model": str(chosen.model),
-        "name": f"{task.name}-run{chosen.number:04d}",
-        "task": task,
-        "data": data,
-        "longest_answer": result["longest_answer"],
-        "formats": [chosen_format.name],
-    }
-    _ready_torch()
-    tell(f"exporting run {chosen.folder.name} as {chosen_format.name}, then opening and comparing it")
-    # With one format its certificate, or the error, says all that the work would say.
-    made = work(Here(Watched()), order)
-    path = Path(made["path"])
-    lab.record_artifact(path, chosen, certificate=made["certificate"])
-    return path
+    names = formats_asked(weights=[weights])  # an unknown one is said before anything is computed
+    tell = say or _unsaid
+    source = run_source(Path(folder), run, None, tell)
+    return Path(export_each(source, names, size, tell)[0]["path"])
 
 
 def load(artifact: str | Path, *, threads: int = 1) -> Model:
@@ -172,17 +146,17 @@ def load(artifact: str | Path, *, threads: int = 1) -> Model:
     The stored examples are rendered again first; at a different id the model is refused (law 4).
 
     Args:
-        artifact: an artifact, or the model folder of a run (``runs/0001-default/model``).
+        artifact: an artifact's folder or model file, or the model folder of a run (``runs/0001-default/model``).
         threads: CPU threads.
 
     Raises:
         InputError: no such file, or nothing that hone can open. FailedError: it is damaged, or renders differently.
     """
+    from hone.deploy.artifact.folder import is_artifact
+
     path = Path(artifact)
-    if path.is_dir():
+    if path.is_dir() and not is_artifact(path):
         return _load_folder(path, threads)
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such artifact; hone.export(folder) makes one, and so does hone solve")
     from hone.deploy.rendering import example_problems, open_artifact, renderer_of
 
     session = open_artifact(path, threads)
@@ -308,12 +282,6 @@ def _load_folder(path: Path, threads: int) -> Model:
         return Model(path, cast("Session", read), renderer)
     session = _TorchSession(context, TorchGenerate(module, renderer.pad_id), TorchLabels(module))
     return Model(path, cast("Session", session), renderer)
-
-
-def _prepare(task: Task, folder: Path, say: Say) -> DataVersion:
-    from hone.data.prepare import prepare
-
-    return prepare(task, folder, folder / CACHE, say)
 
 
 def _lines() -> Show:

@@ -73,18 +73,23 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         raise FailedError(f"could not make a folder beside {path}: {error}; nothing was left there") from error
     try:
         yield part
-        _sync_folder(part)
-        if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f"{PART_PREFIX}old-", dir=path.parent))
-            path.replace(old / path.name)
-            part.replace(path)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            part.replace(path)
+        replace_folder(part, path)
     except OSError as error:
         raise FailedError(f"could not write the folder {path}: {error}; nothing was left under that name") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def replace_folder(part: Path, path: Path) -> None:
+    """Give the whole folder ``part`` its name ``path`` beside it; an older folder of that name goes only then."""
+    _sync_folder(part)
+    if not path.exists():
+        part.replace(path)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f"{PART_PREFIX}old-", dir=path.parent))
+    path.replace(old / path.name)
+    part.replace(path)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hone.deploy.artifact.making import export_certified, formats_to_try
 from hone.deploy.certificate.certify import Witness, certificate_path, certify, read_certificate
-from hone.deploy.certificate.exporting import export_certified, formats_to_try
 from hone.deploy.certificate.original import Original, original_of
 from hone.deploy.certificate.parity import Case, compare
 from hone.deploy.gguf import writing as writer
@@ -30,7 +30,7 @@ def witness(built):
 
 
 def test_a_faithful_artifact_is_certified_and_the_certificate_lies_beside_it(built, witness, tmp_path):
-    out = tmp_path / "artifacts" / "toy-q8_0.gguf"
+    out = tmp_path / "artifacts" / "toy-gguf-q8_0"
     certificate = export_certified(built.folder, out, "q8_0", DEVICE, witness)
     assert certificate.status == "certified"
     assert certificate.failures == ()
@@ -41,9 +41,11 @@ def test_a_faithful_artifact_is_certified_and_the_certificate_lies_beside_it(bui
     assert certificate.measured.interpreter_mb < certificate.measured.ram_mb < 150
     assert certificate.measured.ms_per_token > 0
     assert certificate.measured.runtime_ms_per_token > 0
-    assert sorted(path.name for path in out.parent.iterdir()) == [out.name, certificate_path(out).name]
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+    assert certificate_path(out) == out / "certificate.json"
     assert read_certificate(out) == json.loads(json.dumps(certificate.to_json()))
-    out.write_bytes(out.read_bytes() + b"x")
+    file = out / "model.gguf"
+    file.write_bytes(file.read_bytes() + b"x")
     with pytest.raises(FailedError, match="another file"):
         read_certificate(out)
 
@@ -66,7 +68,7 @@ def test_without_an_original_it_is_only_contract_checked(witness, artifacts):
 
 def test_a_forgotten_rotary_permutation_is_not_certified_and_leaves_nothing(built, witness, tmp_path, monkeypatch):
     monkeypatch.setattr(writer, "rotary_rows", lambda matrix, heads: matrix)
-    out = tmp_path / "toy-f32.gguf"
+    out = tmp_path / "toy-gguf-f32"
     with pytest.raises(FailedError, match="does not match its original: the mean divergence of"):
         export_certified(built.folder, out, "f32", DEVICE, witness)
     assert list(tmp_path.iterdir()) == []

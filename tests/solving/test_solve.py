@@ -65,7 +65,7 @@ def test_interrupted_resumed_and_repeated(tmp_path: Path) -> None:
     assert result["attempts"] == 1
     assert result["solved"] is True
     assert result["parity"]["status"] == "certified"
-    assert (folder / result["artifact"]).exists()
+    assert (folder / result["artifact"] / "model.gguf").is_file()
     assert json.loads((folder / "result.json").read_text()) == result
     assert result["low"] <= result["score"] <= result["high"]
     # The sealed rows were read once, for the verdict on the artifact that was certified.

@@ -7,44 +7,88 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hone.cli.places import HELP_FOLDER, is_task_folder, task_folder
-from hone.errors import InputError, nearest
+from hone.errors import InputError
 
-RUNTIMES = ("gguf",)
+if TYPE_CHECKING:
+    from hone.solving.exporting import Foreseen
+
+HELP_TO = "runtimes, by commas: gguf (llama.cpp), onnx (ONNX Runtime); default gguf"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments; ``--json`` and ``--quiet`` are declared for every verb."""
     parser.add_argument(
-        "words", nargs="*", metavar="RUN FOLDER", help=f"the run (default best), and {HELP_FOLDER}; in any order"
+        "words",
+        nargs="*",
+        metavar="RUN|FOLDER|FILE",
+        help=f"a run (default best) and {HELP_FOLDER}, in any order",
     )
-    parser.add_argument("--to", default="gguf", metavar="RUNTIME", help=f"one of: {', '.join(RUNTIMES)} (default gguf)")
-    parser.add_argument("--weights", default="q8_0", metavar="FORMAT", help="f32, f16, q8_0, q5_0, q4_0 (default q8_0)")
+    parser.add_argument("--to", metavar="RUNTIME[,RUNTIME]", help=HELP_TO)
+    parser.add_argument(
+        "--weights",
+        metavar="FORMAT[,FORMAT]",
+        help="how matrices are stored, by commas (default gguf q8_0, onnx int8); --dry-run says their sizes",
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", help="where artifacts are made (default: artifacts/ of the task folder)"
+    )
+    parser.add_argument(
+        "--size",
+        choices=("quick", "full"),
+        default="quick",
+        help="of the certificate: quick compares 2,000 positions and 64 dev rows, full 5,000 and all of dev",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say sizes and refusals, and write nothing")
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the verb; the exit status."""
-    if args.to not in RUNTIMES:
-        raise InputError(f'--to "{args.to}" is not a runtime of this version; {nearest(args.to, RUNTIMES)}')
+    from hone.solving.exporting import foreseen, formats_asked
+
+    names = formats_asked(_words(args.to), _words(args.weights))
     run_name, folder = understand(args.words)
-    from hone import face
-    from hone.deploy.certificate.certify import read_certificate
 
     def say(line: str) -> None:
         if not args.quiet:
             print(line, file=sys.stderr, flush=True)
 
-    path = face.export(folder, run_name, args.weights, say=say)
-    certificate = read_certificate(path)
-    for name, text in summary(certificate):
-        print(f"{name:<18}{text}")
-    print(f"{'artifact':<18}{path}")
-    print(f'{"try it":<18}hone prompt {path} "..."')
+    from hone.solving.exporting import export_each, run_source
+
+    source = run_source(folder, run_name, None if args.out is None else Path(args.out).expanduser(), say)
+    if args.dry_run:
+        return _dry(foreseen(source, names), args.json)
+    made = export_each(source, names, args.size, say)
+    for one in made:
+        path = Path(one["path"])
+        for name, text in summary(one["certificate"]):
+            print(f"{name:<18}{text}")
+        print(f"{'artifact':<18}{path}")
+        print(f'{"try it":<18}hone prompt {path} "..."')
     if args.json:
-        print(json.dumps({"artifact": str(path), "run": run_name, "certificate": certificate}, ensure_ascii=False))
+        print(json.dumps({"run": run_name, "artifacts": [_document(one) for one in made]}, ensure_ascii=False))
     return 0
+
+
+def _document(one: dict[str, Any]) -> dict[str, Any]:
+    return {"artifact": one["path"], "certificate": one["certificate"]}
+
+
+def _words(given: str | None) -> list[str]:
+    return [word.strip() for word in (given or "").split(",") if word.strip()]
+
+
+def _dry(found: Sequence[Foreseen], as_json: bool) -> int:
+    """What would be made, without making it; 2 when something would be refused."""
+    for one in found:
+        print(f"{one.runtime:<6}{one.weights:<8}about {one.size_bytes / 1e6:8.2f} MB  {one.path}")
+        for reason in one.refusals:
+            print(f"      refused: {reason}")
+    if as_json:
+        print(json.dumps({"dry_run": True, "artifacts": [one.to_json() for one in found]}, ensure_ascii=False))
+    return 2 if any(one.refusals for one in found) else 0
 
 
 def understand(words: Sequence[str]) -> tuple[str, Path]:

@@ -87,22 +87,22 @@ def artifact_of(folder: Path) -> Path | None:
     """The artifact of a task folder: the one of the last verdict, else the last that was recorded; None without."""
     result = folder / "result.json"
     named = read_json(result).get("artifact") if result.is_file() else None
-    if named and (folder / named).is_file():
+    if named and _can_be_asked(folder / named):
         return folder / str(named)
     from hone.lab.lab import Lab
 
     recorded = [folder / item.path for item in Lab(folder, say=lambda line: None).artifacts()]
-    return next((path for path in reversed(recorded) if path.is_file()), None)
+    return next((path for path in reversed(recorded) if _can_be_asked(path)), None)
 
 
 def artifact_at(text: str) -> Path:
-    """The artifact that a word names: a file, or a task folder that has one.
+    """The artifact that a word names: its folder or model file, or a task folder that has one.
 
     Raises:
         InputError: when there is none yet, with how to make one.
     """
     path = Path(text).expanduser()
-    if path.is_file() and path.name != TASK_FILE:
+    if _can_be_asked(path) and path.name != TASK_FILE:
         return path
     if _looks_like_artifact(path):
         raise InputError(_missing_artifact(path))
@@ -114,7 +114,7 @@ def artifact_at(text: str) -> Path:
 
 
 def model_at(text: str, run: str | None = None) -> Path:
-    """The artifact or model folder that a word names: a file, a model folder, a run's folder, a task folder, a RUN.
+    """The artifact or model folder that a word names: either, a model file, a run's folder, a task folder, a RUN.
 
     A task folder means its artifact, or the model of its best run where nothing is exported yet; with ``run`` that
     run's model. A RUN (number, name, ``best``) is looked up in the task folder that one is in.
@@ -177,12 +177,22 @@ def _is_run_of(folder: Path, text: str) -> bool:
     return text == "best" or text in names or (text.isdigit() and any(run.number == int(text) for run in runs))
 
 
+def _can_be_asked(path: Path) -> bool:
+    """Whether a path is a model file, or the folder of an artifact."""
+    from hone.deploy.artifact.folder import is_artifact
+
+    return path.is_file() or is_artifact(path)
+
+
 def _looks_like_artifact(path: Path) -> bool:
-    return path.suffix == ".gguf"
+    return path.suffix in (".gguf", ".onnx") or path.parent.name == "artifacts"
 
 
 def _missing_artifact(path: Path) -> str:
-    there = sorted(other.name for other in path.parent.glob("*.gguf")) if path.parent.is_dir() else []
+    from hone.deploy.artifact.folder import is_artifact
+
+    beside = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+    there = [other.name for other in beside if other.suffix in (".gguf", ".onnx") or is_artifact(other)]
     hint = nearest(path.name, there) if there else "hone solve makes one, and so does hone export"
     return f"{path}: there is no such artifact; {hint}"
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hone.deploy.artifact.folder import describe, whole_model_file
 from hone.deploy.runtime import Contents, Session, runtime_of
 from hone.errors import FailedError
 from hone.task.render import Renderer, first_difference
@@ -44,13 +45,19 @@ def open_artifact(path: Path, threads: int = 1, context: int | None = None, para
 
     One thread is the default on purpose: for models of a few million parameters more threads gain little, and where the
     machine is busy they wait for each other (measured: 30 times slower on two shared cores).
+
+    Raises:
+        InputError: when there is none. FailedError: when it has changed since it was certified, or is damaged.
     """
-    found = runtime_of(path)
+    found, file = runtime_of(path), whole_model_file(path)
+    said = describe(path)
+    if context is None and said is not None:
+        context = int(said["context"])
     if context is None:
-        with_one = found.open(path, threads, 8, 1)
+        with_one = found.open(file, threads, 8, 1)
         context = int(with_one.metadata(f"{with_one.metadata('general.architecture')}.context_length"))
         with_one.close()
-    return found.open(path, threads, context, parallel)
+    return found.open(file, threads, context, parallel)
 
 
 def renderer_of(session: Contents) -> Renderer:

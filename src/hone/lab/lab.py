@@ -178,7 +178,8 @@ class Lab:
     ) -> Artifact:
         """Write down an exported artifact: content hash, size, certificate, and the run and checkpoint it came from.
 
-        Without ``certificate`` the file ``<artifact>.certificate.json`` beside it is taken, where there is one.
+        Without ``certificate`` the one in its folder (beside a file: ``<artifact>.certificate.json``) is taken, where
+        there is one.
 
         Raises:
             InputError: when the file or the run does not exist.

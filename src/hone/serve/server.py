@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hone.deploy.artifact.folder import name_of
 from hone.deploy.rendering import open_artifact, renderer_of
 from hone.errors import FailedError, InputError
 from hone.serve.app import create_app
@@ -33,11 +34,11 @@ def run_server(
     """Serve an artifact until interrupted.
 
     Args:
-        artifact: the file; everything needed is inside it.
+        artifact: its folder or model file; everything needed is inside it.
         host: address to listen on; the default takes connections of this machine only.
         port: 0 picks a free one.
         threads: CPU threads of the runtime.
-        name: the model's name for clients; default the file's.
+        name: the model's name for clients; default that of the folder, or of a file that stands alone.
         say: takes lines for people.
 
     Raises:
@@ -48,9 +49,10 @@ def run_server(
     session = open_artifact(artifact, threads)
     with closing(session), listening(host, port) as listener:
         renderer = renderer_of(session)
-        app = create_app(session, renderer, name or artifact.stem)
+        own = name_of(artifact)
+        app = create_app(session, renderer, name or own)
         address = f"http://{host}:{listener.getsockname()[1]}"
-        say(f"serving {artifact.name} ({renderer.kind}) on {address}, context {session.context}, {threads} thread(s)")
+        say(f"serving {own} ({renderer.kind}) on {address}, context {session.context}, {threads} thread(s)")
         say(f'try: curl {address}/v1/completions -d \'{{"prompt": "..."}}\'')
         if not _is_loopback(host):
             say(f"note: {host} can be reached from other machines, and there is no password")

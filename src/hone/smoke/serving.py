@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hone.data.rows import Row
+from hone.deploy.artifact.folder import name_of
 from hone.deploy.process import FreshProcess
 from hone.deploy.rendering import renderer_of
 from hone.deploy.runtime import Session
@@ -33,7 +34,7 @@ def serve_one(artifact: Path, row: Row, context: int) -> str:
         renderer = renderer_of(session)
         body, prompt = _request(renderer, row)
         expected = _own_answer(session, renderer, prompt)
-        with served(create_app(session, renderer, artifact.stem)) as address:
+        with served(create_app(session, renderer, name_of(artifact))) as address:
             response = _post(address, "/v1/completions", body)
     choice = response["choices"][0]
     got = {"text": choice["text"], "value": choice["answer"], "tokens": response["usage"]["completion_tokens"]}

@@ -83,7 +83,7 @@ class Way:
         self.folder, self.scratch, self.say = folder, scratch, say
         self.task, self.full = task, data
         self.seconds: dict[str, float] = {}
-        self.artifact = scratch / "artifacts" / f"smoke-{workers.WEIGHTS}.gguf"
+        self.artifact = scratch / "artifacts" / f"smoke-gguf-{workers.WEIGHTS}"
         self._workers: list[processes.Worker] = []
         self._open: dict[str, tuple[str, float]] = {}
         self._judged: list[int] = []

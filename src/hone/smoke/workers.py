@@ -78,8 +78,8 @@ def score_and_export(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     from hone.data.tokenizer import TextTokenizer
+    from hone.deploy.artifact.making import export_certified
     from hone.deploy.certificate.certify import Witness
-    from hone.deploy.certificate.exporting import export_certified
     from hone.deploy.certificate.original import original_of
     from hone.model.folder import ModelFolder
 

@@ -6,7 +6,8 @@ a fresh process without torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,23 +23,20 @@ from hone.evaluate.scoring import Evaluation, evaluate
 from hone.hardware import usable_cores
 from hone.processes import Channel
 from hone.task.own_metric import load_metric
-from hone.task.render import Renderer
 from hone.task.spec import Task
 
 if TYPE_CHECKING:
-    from hone.deploy.certificate.certify import Certificate, Witness
-    from hone.model.folder import ModelFolder
+    from hone.deploy.certificate.certify import Certificate
+    from hone.deploy.certificate.witness import Size
 
 FORMATS = ("q8_0", "f16", "f32", "q5_0", "q4_0")
-COMPARED_ROWS = 32
-"""Dev rows whose answers are compared position by position with the original."""
-ID_TEXTS = 100
-"""Dev prompts whose ids are compared besides the awkward texts."""
 PARALLEL = 32
 
 
 def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
-    """Export, certify, score on dev. ``order``: folder, model, name, task, data, longest_answer, formats (optional).
+    """Export and certify in full, smaller formats until the device's budget holds.
+
+    ``order``: folder, run, model, name, task, data, longest_answer, formats (optional).
 
     Returns:
         ``path``, ``certificate`` and ``evaluation`` of the artifact that was kept, ``ood`` likewise where the task has
@@ -47,87 +45,105 @@ def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     Raises:
         FailedError: when no format gives an artifact that matches its original.
     """
-    import torch
-
-    from hone.model.folder import ModelFolder
-
-    torch.set_num_threads(1)
-    task: Task = order["task"]
-    load_metric(task.metric, Path(order["folder"]))
-    model = ModelFolder(Path(order["model"]), TextTokenizer)
-    dev: Sequence[Row] = order["data"].dev
-    witness = _witness(model, task, dev, order)
-    names = order.get("formats") or _formats(model.path, task)
-
-    def say(line: str) -> None:
-        channel.send({"kind": "line", "line": f"artifact {line}"})
-
-    path, certificate = _first_within(model.path, names, order, witness, say)
-    evaluation = score_artifact(path, task, dev, order["longest_answer"])
-    certificate = certificate.with_score(evaluation.score.to_json())
-    certificate.write(path)
+    bench = Bench(channel, order, "full")
+    path, certificate = _first_within(bench, order.get("formats") or _formats(bench.model.path, bench.task))
     ood: Sequence[Row] = order["data"].ood
+    assert certificate.evaluation is not None
     return {
         "path": str(path),
         "within": certificate.within_budget,
         "over": certificate.over_budget(),
         "certificate": certificate.to_json(),
-        "evaluation": evaluation_json(evaluation),
-        "ood": evaluation_json(score_artifact(path, task, ood, order["longest_answer"])) if ood else None,
+        "evaluation": evaluation_json(certificate.evaluation),
+        "ood": evaluation_json(score_artifact(path, bench.task, ood, order["longest_answer"])) if ood else None,
     }
 
 
-def _first_within(
-    model: Path, names: Sequence[str], order: dict[str, Any], witness: Witness, say: Callable[[str], None]
-) -> tuple[Path, Certificate]:
+def work_each(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
+    """Export and certify every format that is asked for; ``order`` as in :func:`work`, with ``size`` and ``out``.
+
+    Returns:
+        ``made``: path and certificate of each; ``failures``: a sentence for each that does not match its original.
+    """
+    bench = Bench(channel, order, order["size"])
+    made, failures = [], []
+    for name in order["formats"]:
+        try:
+            path, certificate = bench.make(name)
+        except (FailedError, InputError) as error:
+            failures.append(str(error))
+            continue
+        made.append({"path": str(path), "certificate": certificate.to_json()})
+    return {"made": made, "failures": failures}
+
+
+class Bench:
+    """One model with its witness, of which artifacts are made: the original answers once for all of them."""
+
+    def __init__(self, channel: Channel, order: dict[str, Any], size: Size) -> None:
+        import torch
+
+        from hone.model.folder import ModelFolder
+        from hone.solving.compared import witness_of
+        from hone.solving.origin import origin_of
+
+        torch.set_num_threads(1)
+        self._channel, self.order, self.size = channel, order, size
+        self.task: Task = order["task"]
+        folder = Path(order["folder"])
+        load_metric(self.task.metric, folder)
+        self.model = ModelFolder(Path(order["model"]), TextTokenizer)
+        self._witness = witness_of(self.model, self.task, order["data"], order["longest_answer"], size)
+        self._origin = origin_of(self.task, folder, order["data"], model=self.model.path, run=order["run"])
+        self._out = Path(order.get("out") or folder / "artifacts")
+
+    def make(self, name: str) -> tuple[Path, Certificate]:
+        """The certified artifact in one weight format.
+
+        Raises:
+            InputError: when this model cannot be stored so. FailedError: when it does not match; nothing is left.
+        """
+        from hone.deploy.artifact.making import artifact_name, export_certified
+        from hone.deploy.weights import weight_format
+
+        out = self._out / artifact_name(self.order["name"], weight_format(name).runtime, name)
+        self.say(f"{name}: writing, opening and comparing it ({self.size} certificate)")
+        certificate = export_certified(
+            self.model.path, out, name, self.task.device, self._witness, origin=self._origin, size=self.size
+        )
+        self.say(f"{name}: certified, {'; '.join(certificate.over_budget()) or 'within the budget'}")
+        return out, certificate
+
+    def say(self, line: str) -> None:
+        """A line for people."""
+        self._channel.send({"kind": "line", "line": f"artifact {line}"})
+
+
+def _first_within(bench: Bench, names: Sequence[str]) -> tuple[Path, Certificate]:
     """The first certified artifact within the budget, else the one that breaks fewest limits; the others are removed.
 
     Raises:
         FailedError: when no format gives an artifact that matches the model.
     """
-    from hone.deploy.certificate.certify import certificate_path
-    from hone.deploy.certificate.exporting import export_certified
-
     made: list[tuple[Path, Certificate]] = []
     failures: list[str] = []
     for name in names:
-        out = Path(order["folder"]) / "artifacts" / f"{order['name']}-{name}.gguf"
         try:
-            certificate = export_certified(model, out, name, order["task"].device, witness)
+            made.append(bench.make(name))
         except (FailedError, InputError) as error:
             failures.append(f"{name}: {error}")
-            say(failures[-1])
+            bench.say(failures[-1])
             continue
-        made.append((out, certificate))
-        say(f"{name}: certified, {'; '.join(certificate.over_budget()) or 'within the budget'}")
-        if certificate.within_budget:
+        if made[-1][1].within_budget:
             break
     if not made:
         raise FailedError("no weight format gave an artifact that matches the model: " + " | ".join(failures))
     kept = min(made, key=lambda item: len(item[1].over_budget()))
     for out, _ in made:
         if out != kept[0]:
-            out.unlink(missing_ok=True)
-            certificate_path(out).unlink(missing_ok=True)
-            say(f"{out.name} is removed: {kept[0].name} fits better")
+            shutil.rmtree(out, ignore_errors=True)
+            bench.say(f"{out.name} is removed: {kept[0].name} fits better")
     return kept
-
-
-def _witness(model: ModelFolder, task: Task, dev: Sequence[Row], order: dict[str, Any]) -> Witness:
-    """What the artifact is compared with: the model in floats, over dev rows that it can answer."""
-    from hone.deploy.certificate.certify import Witness
-    from hone.deploy.certificate.original import original_of
-
-    renderer = model.renderer()
-    rows = [row for row in dev if _fits(task, renderer, row)]
-    return Witness(
-        renderer=renderer,
-        examples=_examples(renderer, rows[:COMPARED_ROWS], task.device.context),
-        original=original_of(model.load()),
-        texts=_texts(task, renderer, rows),
-        max_new_tokens=order["longest_answer"],
-        hashes={"data": order["data"].id, **model.hone.get("hashes", {})},
-    )
 
 
 def score_artifact(path: Path, task: Task, rows: Sequence[Row], longest_answer: int) -> Evaluation:
@@ -164,30 +180,8 @@ def _formats(model: Path, task: Task) -> list[str]:
 
     Larger ones follow for a model that 8 bits harm.
     """
-    from hone.deploy.certificate.exporting import formats_to_try
+    from hone.deploy.artifact.making import formats_to_try
 
     fitting = {item.name for item in formats_to_try(model, task.device)}
     ordered = [name for name in FORMATS if name in fitting]
     return ordered or [FORMATS[-1]]
-
-
-def _fits(task: Task, renderer: Renderer, row: Row) -> bool:
-    return task.kind != "classify" or renderer.reference(row.fields) in renderer.labels
-
-
-def _examples(renderer: Renderer, rows: Sequence[Row], context: int) -> list[Any]:
-    from hone.data.tokens import windows
-
-    found: list[Any] = []
-    for row in rows:
-        example = renderer.example(row.id, row.fields)
-        found += [example] if len(example.ids) <= context else windows(example, context)
-        if len(found) >= COMPARED_ROWS:
-            break
-    return found[:COMPARED_ROWS]
-
-
-def _texts(task: Task, renderer: Renderer, rows: Sequence[Row]) -> list[str]:
-    if task.kind == "language-model":
-        return [renderer.reference(row.fields)[:2000] for row in rows[:ID_TEXTS]]
-    return [" " + renderer.prompt_text(row.fields) for row in rows[:ID_TEXTS]]

@@ -34,9 +34,11 @@ class Ending:
             if path.exists():
                 return {**stored, "path": str(path)}
         self.show.heading("artifact")
+        run = self.race.lab.run(record["run"])
         order = {
             "folder": str(self.race.folder),
-            "model": str(self.race.lab.run(record["run"]).model),
+            "run": run.folder.name,
+            "model": str(run.model),
             "name": self.task.name,
             "task": self.task,
             "data": self.race.data,

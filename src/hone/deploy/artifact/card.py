@@ -1,0 +1,124 @@
+"""The model card of an artifact, ``README.md``: what it is, what it scored, where it comes from, how to run it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hone.deploy.artifact.folder import CARD, CERTIFICATE, HONE_FILE, model_file
+from hone.files import atomic_write, read_json
+
+_NAMES = {"gguf": "llama.cpp", "onnx": "ONNX Runtime"}
+_UNITS = {
+    "size_mb": "size, MB",
+    "ram_mb": "memory of the process, MB",
+    "first_token_ms": "first token, ms",
+    "ms_per_token": "per token, ms",
+}
+
+
+def write_card(folder: Path) -> Path:
+    """Write ``README.md`` of an artifact from its ``hone.json`` and, where there is one, its certificate."""
+    certificate = read_json(folder / CERTIFICATE) if (folder / CERTIFICATE).is_file() else None
+    text = card(folder.name, read_json(folder / HONE_FILE), certificate, model_file(folder))
+    return atomic_write(folder / CARD, text)
+
+
+def card(name: str, hone: Mapping[str, Any], certificate: Mapping[str, Any] | None, file: Path) -> str:
+    """The text of the card."""
+    runtime = _NAMES.get(hone["runtime"], hone["runtime"])
+    what = f"of kind {hone['kind']}" + (f", for the task `{hone['task']}`" if hone["task"] else ", of no task")
+    context = f"context {hone['context']:,} tokens"
+    size = f"{file.stat().st_size / 1e6:.2f} MB"
+    stored = f"weights {hone['weights']}{_prepared(hone)}"
+    judged = ["It was not certified: nothing here was measured.", ""] if certificate is None else _judged(certificate)
+    lines = [
+        *_front(hone),
+        f"# {name}",
+        "",
+        f"A model {what}: `{file.name}` for {runtime}, {stored}, {size}, {context}.",
+        "",
+        *judged,
+        "## Where it comes from",
+        "",
+        *_lineage(hone),
+        "",
+        "## How to run it",
+        "",
+        *_running(name, hone, file),
+        "",
+        "Figures hold for rows like those of the task's dev split; of other text nothing is known. `golden.json` holds",
+        "prompts with the answers that this artifact gives: a runner that gives them too reads it rightly.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _front(hone: Mapping[str, Any]) -> Iterator[str]:
+    """The head that model hubs read."""
+    base = str(hone["base"].get("name", ""))
+    stated = hone["base"].get("licence")
+    yield from ("---", f"license: {stated or 'other'}")
+    if base and base.partition(":")[0] != "scratch":
+        yield f"base_model: {base}"
+    yield from (f"tags: [hone, {hone['runtime']}, on-device, {hone['kind']}]", "---", "")
+
+
+def _prepared(hone: Mapping[str, Any]) -> str:
+    return f" ({hone['prepared']})" if hone["prepared"] else ""
+
+
+def _judged(certificate: Mapping[str, Any]) -> Iterator[str]:
+    yield "## What was measured"
+    yield ""
+    status = f"`{certificate['status']}` by {certificate['runtime']}"
+    yield f"- {status} on {certificate['machine']}; every figure is in `{CERTIFICATE}`"
+    if score := certificate.get("score"):
+        interval = f"[{score['low']:.3f}, {score['high']:.3f}]"
+        yield f"- {score['name']} {score['mean']:.3f} {interval} on {score['n']:,} dev rows, by this artifact itself"
+    else:
+        yield "- not scored on a task"
+    if parity := certificate.get("parity"):
+        yield (
+            f"- against the model it was made from: mean divergence {parity['kld_mean']:.2g} nats over "
+            f"{parity['positions']:,} positions, the same likeliest token at {parity['same_top_or_tie']:.2%}"
+        )
+    yield from ("", "| | measured | budget |", "|---|---|---|")
+    for figure in certificate["budget"]:
+        limit = "none" if figure["limit"] is None else f"{figure['limit']:g}"
+        mark = "" if figure["within"] else " (over)"
+        yield f"| {_UNITS.get(figure['name'], figure['name'])} | {figure['measured']:.3g}{mark} | {limit} |"
+    yield ""
+
+
+def _lineage(hone: Mapping[str, Any]) -> Iterator[str]:
+    lineage, base = hone["lineage"], hone["base"]
+    yield f"- base: {base.get('name') or 'not recorded'}; licence: {hone['licence']}"
+    rows = ", ".join(f"{name} ({count:,} rows)" for name, count in lineage["data_licences"].items())
+    yield f"- data version: {lineage['data'] or 'not recorded'}; licences of its rows: {rows or 'no column states one'}"
+    yield f"- recipe: {lineage['recipe'] or 'not recorded'}; run: {lineage['run'] or 'not recorded'}"
+    yield f"- SHA-256 of the model file: `{hone['hashes']['model']}`"
+
+
+def _running(name: str, hone: Mapping[str, Any], file: Path) -> Iterator[str]:
+    package = "xllamacpp" if hone["runtime"] == "gguf" else "onnxruntime"
+    yield "```sh"
+    yield f'hone prompt {name} "..."            # or: hone serve {name}'
+    yield f'pip install {package} tokenizers && python run.py "..."     # without hone; --check tries golden.json'
+    if hone["runtime"] == "gguf":
+        yield f'llama-server -m {file.name} & node run.mjs "..."        # JavaScript, over llama.cpp\'s own server'
+        if has_modelfile(hone):
+            yield f"ollama create {hone['task'] or 'model'} -f Modelfile"
+    else:
+        yield 'npm install onnxruntime-node && node run.mjs "..."       # or onnxruntime-web'
+        yield "# in a browser: npm's onnxruntime-web/dist beside index.html as ort/, then serve this folder"
+    yield "```"
+    if not has_modelfile(hone) and hone["runtime"] == "gguf":
+        yield ""
+        yield "There is no `Modelfile`: its answer is the likeliest label, not text, which Ollama does not give."
+
+
+def has_modelfile(hone: Mapping[str, Any]) -> bool:
+    """Whether a model can be asked through Ollama, which gives text and neither labels nor tags."""
+    renderer = hone["renderer"] or {}
+    return hone["runtime"] == "gguf" and hone["kind"] != "classify" and "marks" not in renderer

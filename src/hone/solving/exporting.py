@@ -1,0 +1,177 @@
+"""``hone export``: which artifacts are asked for, what is foreseen of each, and making them; the lab records them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hone.deploy.artifact.making import artifact_name, foreseen_bytes
+from hone.deploy.runtime import RUNTIMES, runtime
+from hone.deploy.tensors import Tensors
+from hone.deploy.weights import formats_of, weight_format
+from hone.errors import FailedError, InputError, nearest
+from hone.files import read_json
+from hone.processes import spin_briefly
+
+DEFAULT_WEIGHTS = {"gguf": "q8_0", "onnx": "int8"}
+"""What each runtime's models are stored in when nobody says: the smallest that costs next to nothing."""
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Foreseen:
+    """What is known of an artifact before it is made."""
+
+    weights: str
+    runtime: str
+    path: Path
+    size_bytes: int
+    """About: of the model file."""
+    refusals: tuple[str, ...]
+    """Why it cannot be made; empty when it can."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        size_mb = round(self.size_bytes / 1e6, 3)
+        plain = {"weights": self.weights, "runtime": self.runtime, "artifact": str(self.path), "size_mb": size_mb}
+        return {**plain, "refusals": list(self.refusals)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """A model to be exported: its folder, what artifacts of it are called, and the folder in which they are made."""
+
+    model: Path
+    stem: str
+    out: Path
+    order: dict[str, Any]
+    """What :func:`hone.solving.artifact.work_each` is to know besides."""
+
+
+def formats_asked(to: Sequence[str] = (), weights: Sequence[str] = ()) -> list[str]:
+    """Weight formats, in the order asked for: those named, or the default of each runtime.
+
+    Raises:
+        InputError: unknown runtimes and formats, a runtime without any of the formats, a format without its runtime.
+    """
+    known = list(RUNTIMES)
+    problems = [f'--to "{name}" is not a runtime here; {nearest(name, known)}' for name in to if name not in known]
+    names = []
+    for name in weights:
+        try:
+            names.append(weight_format(name))
+        except InputError as error:
+            problems += error.problems
+    runtimes = list(to) or list(dict.fromkeys(one.runtime for one in names)) or ["gguf"]
+    for one in names:
+        if one.runtime not in runtimes:
+            problems.append(f"{one.name} is a format of {one.runtime}; --to names {', '.join(runtimes)}")
+    for name in runtimes:
+        if names and name in known and not any(one.runtime == name for one in names):
+            formats = ", ".join(one.name for one in formats_of(name))
+            problems.append(f"none of --weights is a format of {name}; it has {formats}")
+    if problems:
+        raise InputError(problems)
+    return list(dict.fromkeys(one.name for one in names)) or [DEFAULT_WEIGHTS[name] for name in runtimes]
+
+
+def foreseen(source: Source, names: Sequence[str]) -> list[Foreseen]:
+    """What is known of each artifact before it is made: about its size, and why it cannot be."""
+    config, shapes = read_json(source.model / "config.json"), Tensors(source.model).shapes
+    found = []
+    for name in names:
+        chosen = weight_format(name)
+        refusals = runtime(chosen.runtime).refusals(config, shapes, name, source.model)
+        found.append(
+            Foreseen(
+                weights=chosen.name,
+                runtime=chosen.runtime,
+                path=source.out / artifact_name(source.stem, chosen.runtime, chosen.name),
+                size_bytes=foreseen_bytes(source.model, chosen),
+                refusals=tuple(refusals),
+            )
+        )
+    return found
+
+
+def check_foreseen(found: Sequence[Foreseen]) -> None:
+    """Refuse before anything is computed.
+
+    Raises:
+        InputError: with every reason of every artifact that cannot be made.
+    """
+    problems = [f"{one.runtime} {one.weights}: {reason}" for one in found for reason in one.refusals]
+    if problems:
+        raise InputError(problems)
+
+
+def run_source(folder: Path, run: int | str, out: Path | None, say: Say) -> Source:
+    """The model of a run, with the dev rows of the data version that it was trained on.
+
+    Raises:
+        InputError: no such run, no model in it yet, or another data version now than it was trained on.
+    """
+    from hone.data.prepare import prepare
+    from hone.data.task_file import load_task
+    from hone.lab.lab import Lab
+
+    task = load_task(folder)
+    lab = Lab(folder, say=say)
+    if not lab.runs():
+        raise InputError(f"{folder} has no runs, so there is no model to export; start one with: hone solve {folder}")
+    chosen = lab.run(run)
+    result = chosen.result
+    if result is None or not result.get("model"):
+        raise InputError(
+            f"run {chosen.folder.name} is {chosen.status} at step {chosen.last_step():,} and has no model yet; "
+            "only a finished run can be exported"
+        )
+    data = prepare(task, folder, folder / ".hone" / "cache", lambda line: None)
+    if data.id != chosen.header.data_id:
+        raise InputError(
+            f"run {chosen.folder.name} was trained on data version {chosen.header.data_id} and the folder now gives "
+            f"{data.id}: its dev rows may be rows that the model was trained on. Put the data back, or train again"
+        )
+    order = {"folder": str(folder), "run": chosen.folder.name, "number": chosen.number, "task": task, "data": data}
+    order["longest_answer"] = result["longest_answer"]
+    stem = f"{task.name}-run{chosen.number:04d}"
+    return Source(model=chosen.model, stem=stem, out=out or folder / "artifacts", order=order)
+
+
+def export_each(source: Source, names: Sequence[str], size: str, say: Say) -> list[dict[str, Any]]:
+    """Make the artifacts; each is recorded in the lab of its task.
+
+    Returns:
+        ``path`` and ``certificate`` of each.
+
+    Raises:
+        InputError: before anything is computed, when one cannot be made.
+        FailedError: when one does not match its original; the others are made and recorded, and named.
+    """
+    check_foreseen(foreseen(source, names))
+    spin_briefly()
+    import hone.warm  # noqa: F401  (torch, with threads that sleep while they wait)
+    from hone.lab.lab import Lab
+    from hone.solving.artifact import work_each
+    from hone.solving.watched import Here, Watched
+
+    order = {
+        **source.order,
+        "model": str(source.model),
+        "name": source.stem,
+        "out": str(source.out),
+        "size": size,
+        "formats": list(names),
+    }
+    found = work_each(Here(Watched(say=say)), order)
+    made: list[dict[str, Any]] = found["made"]
+    if "number" in source.order:
+        lab = Lab(Path(source.order["folder"]), say=say)
+        for one in made:
+            lab.record_artifact(Path(one["path"]), source.order["number"], certificate=one["certificate"])
+    if found["failures"]:
+        whole = ", ".join(Path(one["path"]).name for one in made)
+        raise FailedError("; ".join(found["failures"]) + (f"; made and certified: {whole}" if made else ""))
+    return made

@@ -1,0 +1,46 @@
+"""Where a run's model comes from, for the card of its artifacts: licences of base and data, the answers' schema."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from hone.data.prepare import DataVersion
+from hone.deploy.artifact.describing import Origin
+from hone.files import read_json
+from hone.model.licence import stated_licence
+from hone.task.render import task_reference
+from hone.task.schema import infer_schema
+from hone.task.spec import Task
+
+
+def origin_of(task: Task, folder: Path, data: DataVersion, *, model: Path, run: str) -> Origin:
+    """The origin of a run's model.
+
+    Args:
+        task: what it was trained on.
+        folder: the task's, where a schema of its own is found.
+        data: the data version that the run was trained on.
+        model: the run's model folder.
+        run: name of the run's folder.
+    """
+    licences: Counter[str] = Counter()
+    for source in data.making.sources:
+        licences.update(source.licences)
+    licence = stated_licence(str(read_json(model / "hone.json").get("base", "")))
+    return Origin(
+        run=run,
+        base={"licence": licence} if licence else {},
+        data_licences=dict(licences),
+        schema=_schema(task, folder, data),
+    )
+
+
+def _schema(task: Task, folder: Path, data: DataVersion) -> dict[str, object] | None:
+    """The task's own schema of answers, else one that every training answer satisfies; None where answers are text."""
+    if task.kind != "extract":
+        return None
+    if task.output_schema:
+        found: dict[str, object] = read_json(folder / task.output_schema)
+        return found
+    return infer_schema(task_reference(task, row.fields) for row in data.train)

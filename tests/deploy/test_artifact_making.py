@@ -1,0 +1,179 @@
+"""An artifact is a folder that appears whole or not at all, and is opened only while it is unchanged."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hone.deploy.artifact import making
+from hone.deploy.artifact.describing import Origin, base_name
+from hone.deploy.artifact.folder import check_whole, is_artifact, model_file, whole_model_file
+from hone.deploy.artifact.golden import golden_problems
+from hone.deploy.artifact.making import export_certified
+from hone.deploy.certificate.original import Original
+from hone.deploy.certificate.witness import Witness
+from hone.deploy.gguf.writing import export
+from hone.deploy.process import FreshProcess
+from hone.deploy.rendering import open_artifact
+from hone.deploy.tensors import Tensors
+from hone.errors import FailedError, InputError
+from hone.files import file_hash
+from hone.task.spec import Device
+
+pytest.importorskip("xllamacpp")
+DEVICE = Device(context=96, prompt_tokens=16)
+FILES = ["Modelfile", "README.md", "certificate.html", "certificate.json", "golden.json", "hone.json", "model.gguf"]
+
+
+@pytest.fixture(scope="module")
+def model(plain_model):
+    return plain_model("extract")
+
+
+@pytest.fixture(scope="module")
+def witness(model, tmp_path_factory):
+    """The original is the same model in 32 bits: what an artifact in 8 is compared with, without torch."""
+    folder, renderer = model
+    session = open_artifact(export(folder, "f32", tmp_path_factory.mktemp("original") / "f32.gguf"), parallel=8)
+    stored = json.loads((folder / "hone.json").read_text())["examples"]
+    yield Witness(
+        renderer=renderer,
+        examples=[renderer.example(item["row"], item["fields"]) for item in stored],
+        original=Original(logprobs=session.logprobs, generate=session.generate),
+        max_new_tokens=12,
+    )
+    session.close()
+
+
+@pytest.fixture(scope="module")
+def made(model, witness, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("artifacts") / "toy-gguf-f32"
+    origin = Origin(run="0007-wider", data_licences={"cc-by-4.0": 8}, schema={"type": "object"})
+    assert export_certified(model[0], out, "f32", DEVICE, witness, origin=origin).status == "certified"
+    return out
+
+
+@pytest.fixture
+def copied(made, tmp_path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / made.name))
+
+
+def test_the_folder_holds_what_an_application_needs_and_nothing_beside_it(made):
+    assert sorted(path.name for path in made.iterdir()) == sorted([*FILES, "run.mjs", "run.py", "tokenizer.json"])
+    assert [path.name for path in made.parent.iterdir()] == [made.name]
+
+
+def test_hone_json_says_what_the_model_is_and_hashes_every_file(made, model):
+    said = json.loads((made / "hone.json").read_text())
+    assert (said["runtime"], said["weights"], said["kind"], said["task"]) == ("gguf", "f32", "extract", "toy")
+    assert said["renderer"] == model[1].to_json()
+    assert said["stop_ids"] == [model[1].end_id]
+    assert said["context"] == 96
+    assert said["vocab_size"] == model[1].tokenizer.vocab_size
+    assert said["schema"] == {"type": "object"}
+    assert said["lineage"]["run"] == "0007-wider"
+    assert said["hashes"]["model"] == file_hash(made / "model.gguf")
+    hashed = {path.name for path in made.iterdir()} - {"hone.json", "README.md", "certificate.json", "certificate.html"}
+    assert said["files"] == {name: file_hash(made / name) for name in hashed}
+    assert (made / "tokenizer.json").read_bytes() == (model[0] / "tokenizer.json").read_bytes()
+
+
+def test_the_card_names_licences_lineage_figures_and_commands(made):
+    card = (made / "README.md").read_text()
+    for part in (
+        "cc-by-4.0 (8 rows)",
+        "0007-wider",
+        "f" * 12,
+        "certified",
+        "first token, ms",
+        "run.py",
+        "ollama create",
+    ):
+        assert part in card
+
+
+def test_golden_vectors_are_answered_by_the_artifact_itself(made, witness):
+    golden = json.loads((made / "golden.json").read_text())
+    assert [item["row"] for item in golden["vectors"]] == [f"dev:{number}" for number in range(8)]
+    assert {item["by"] for item in golden["vectors"] if item["sure"]} == {"original"}
+    with FreshProcess(made, threads=1, context=96) as session:
+        assert golden_problems(session, golden) == []
+        golden["vectors"][0]["ids"][0] += 1
+        golden["vectors"][0]["sure"] = 1
+        golden["texts"][2]["ids"] += [0]
+        problems = golden_problems(session, golden)
+    assert len(problems) == 2
+    assert "the text 'plain words' has the ids" in problems[0]
+    assert problems[1].startswith("row dev:0: the answer begins with")
+
+
+@pytest.mark.parametrize("opening", ["folder", "file"])
+def test_folder_and_model_file_open_alike(made, opening):
+    with FreshProcess(made if opening == "folder" else made / "model.gguf", threads=1, context=96) as session:
+        assert session.metadata("hone.task") == "toy"
+
+
+def test_a_flipped_byte_is_a_sentence_and_not_an_answer(copied):
+    file = copied / "model.gguf"
+    data = bytearray(file.read_bytes())
+    data[-100] ^= 1
+    file.write_bytes(data)
+    for opened in (copied, file):
+        with pytest.raises(FailedError, match=r"model\.gguf has SHA-256 .* was certified: it has changed"):
+            open_artifact(opened)
+        with pytest.raises(FailedError, match="it has changed or was not copied whole"):
+            FreshProcess(opened, threads=1, context=96)
+
+
+def test_changed_and_missing_files_are_all_named(copied):
+    check_whole(copied)
+    (copied / "run.py").write_text("print('hello')\n")
+    (copied / "golden.json").unlink()
+    with pytest.raises(FailedError, match=r"golden\.json is missing.*run\.py has SHA-256"):
+        check_whole(copied)
+    assert whole_model_file(copied).name == "model.gguf"
+
+
+def test_what_is_no_artifact_is_refused(tmp_path):
+    assert not is_artifact(tmp_path)
+    with pytest.raises(InputError, match=r"holds one of model\.gguf, model\.onnx; found neither"):
+        model_file(tmp_path)
+    with pytest.raises(InputError, match="there is no such artifact"):
+        model_file(tmp_path / "none")
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    with pytest.raises(FailedError, match=r"has no hone\.json"):
+        whole_model_file(tmp_path)
+
+
+def test_a_failed_export_leaves_nothing_and_an_older_artifact_stays(model, witness, copied, monkeypatch):
+    before = {path.name: path.read_bytes() for path in copied.iterdir()}
+    read, swapped = Tensors.read, {f"model.layers.{at}.mlp.gate_proj.weight": f"model.layers.{1 - at}" for at in (0, 1)}
+
+    def swap(self, name):
+        return read(self, f"{swapped[name]}.mlp.gate_proj.weight" if name in swapped else name)
+
+    monkeypatch.setattr(Tensors, "read", swap)
+    for out in (copied, copied.with_name("other")):
+        with pytest.raises(FailedError, match=r"does not match its original: .*divergence"):
+            export_certified(model[0], out, "f32", DEVICE, witness)
+    assert {path.name: path.read_bytes() for path in copied.iterdir()} == before
+    assert [path.name for path in copied.parent.iterdir()] == [copied.name]
+
+
+def test_an_error_in_the_last_file_leaves_nothing(model, witness, tmp_path, monkeypatch):
+    def full(folder):
+        raise FailedError("the disk is full")
+
+    monkeypatch.setattr(making, "write_card", full)
+    with pytest.raises(FailedError, match="the disk is full"):
+        export_certified(model[0], tmp_path / "toy", "f32", DEVICE, witness)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_base_is_named_without_this_machines_folders(tmp_path):
+    assert base_name(str(tmp_path / "smollm")) == "smollm"
+    assert base_name("owner/model") == "owner/model"
+    assert base_name("scratch:1m") == "scratch:1m"

@@ -1,0 +1,189 @@
+"""The runners in an artifact's folder use that folder alone, and give its golden vectors."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hone.data.tokenizer import TextTokenizer
+from hone.deploy.artifact import making
+from hone.deploy.certificate.original import Original
+from hone.deploy.certificate.witness import Witness
+from hone.deploy.gguf.writing import export
+from hone.deploy.rendering import open_artifact
+from hone.task.spec import Device
+
+pytest.importorskip("xllamacpp")
+NODE = shutil.which("node")
+KINDS = {
+    "extract": {},
+    "classify": {"labels": ("play", "rate")},
+    "generate": {"template": [{"role": "user", "content": "{text} in {{{place}}}"}]},
+    "language-model": {},
+    "conversation": {
+        "kind": "generate",
+        "template": {"conversation": "{messages}", "supervise": ["assistant"], "longest": 40},
+    },
+}
+
+
+class Taken:
+    """Stands for a certificate: what runners do does not depend on it."""
+
+    status = "certified"
+
+    def write(self, folder: Path) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def artifacts(plain_model, tmp_path_factory) -> dict[str, Path]:
+    """One artifact a kind of task; certificates, which other tests are about, are left out."""
+    made = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(making, "certify", lambda *_: Taken())
+        for name, wanted in KINDS.items():
+            options: dict[str, Any] = {"kind": name, **wanted}
+            folder, renderer = plain_model(**options)
+            session = open_artifact(export(folder, "f32", folder.parent / "original.gguf"))
+            original = Original(logprobs=session.logprobs, generate=session.generate)
+            witness = Witness(renderer=renderer, examples=(), original=original, max_new_tokens=12)
+            out = tmp_path_factory.mktemp("made") / f"toy-{name}"
+            making.export_certified(folder, out, "q8_0", Device(context=96, prompt_tokens=16), witness)
+            session.close()
+            made[name] = out
+    return made
+
+
+def run_python(folder: Path, word: str) -> subprocess.CompletedProcess[str]:
+    """``run.py`` in a process that cannot import hone, torch or transformers."""
+    block = folder.parent / "blocked"
+    for name in ("hone", "torch", "transformers"):
+        (block / name).mkdir(parents=True, exist_ok=True)
+        (block / name / "__init__.py").write_text("raise ImportError('not for a runner')\n")
+    return subprocess.run(
+        [sys.executable, str(folder / "run.py"), word],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=folder.parent,
+        env={**os.environ, "PYTHONPATH": str(block)},
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_python_gives_the_golden_vectors(artifacts, kind):
+    run = run_python(artifacts[kind], "--check")
+    assert (run.returncode, run.stdout.strip()) == (0, "0 of 8 golden vectors and 28 texts missed"), run.stderr
+
+
+def test_python_misses_what_was_changed(artifacts, tmp_path):
+    folder = Path(shutil.copytree(artifacts["classify"], tmp_path / "changed"))
+    golden = json.loads((folder / "golden.json").read_text())
+    golden["vectors"][0]["shares"].reverse()
+    golden["vectors"][1]["prompt_ids"][0] += 1
+    golden["texts"][2]["ids"] = [1]
+    (folder / "golden.json").write_text(json.dumps(golden))
+    run = run_python(folder, "--check")
+    assert run.returncode == 1
+    assert run.stdout.splitlines()[-1].startswith("3 of 8")
+
+
+def test_a_prompt_is_answered_in_the_tasks_terms(artifacts):
+    golden = json.loads((artifacts["classify"] / "golden.json").read_text())["vectors"][0]
+    run = run_python(artifacts["classify"], json.dumps(golden["given"]))
+    assert json.loads(run.stdout) == golden["value"]
+
+
+class Echo(BaseHTTPRequestHandler):
+    """In the place of llama.cpp's server: the answers of the golden vectors, by the ids of their prompts."""
+
+    answers: dict[tuple[int, ...], Any] = {}  # noqa: RUF012
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        item = self.answers[tuple(asked["prompt"])]
+        answer: dict[str, Any] = {"tokens": item.get("ids", [])}
+        if "shares" in item:
+            import math
+
+            labels = [bias[0] for bias in asked["logit_bias"]]
+            shares = zip(labels, item["shares"], strict=True)
+            figures = [{"id": label, "logprob": math.log(share)} for label, share in shares]
+            answer["completion_probabilities"] = [{"top_logprobs": figures}]
+        body = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.mark.skipif(NODE is None, reason="node is not installed")
+@pytest.mark.parametrize("kind", KINDS)
+def test_javascript_renders_and_reads_every_golden_vector(artifacts, kind):
+    """Tokenizer, renderer and parser are JavaScript's own; only the model's numbers are given."""
+    golden = json.loads((artifacts[kind] / "golden.json").read_text())
+    Echo.answers = {tuple(item["prompt_ids"]): item for item in golden["vectors"]}
+    server = HTTPServer(("127.0.0.1", 0), Echo)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        address = f"http://127.0.0.1:{server.server_port}"
+        command = [str(NODE), str(artifacts[kind] / "run.mjs"), "--check", address]
+        run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    finally:
+        server.shutdown()
+    assert (run.returncode, run.stdout.strip()) == (0, "0 of 8 golden vectors and 28 texts missed"), run.stderr
+
+
+@pytest.mark.skipif(NODE is None, reason="node is not installed")
+def test_javascript_over_llama_cpps_own_server(artifacts):
+    """The server that the wheel carries speaks llama-server's interface."""
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = str(artifacts["classify"] / "model.gguf")
+    params.n_ctx, params.n_parallel, params.verbosity = 96, 1, -1
+    params.fit_params, params.ui = False, False
+    server = xllamacpp.Server(params)
+    command = [str(NODE), str(artifacts["classify"] / "run.mjs"), "--check", server.listening_address]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (run.returncode, run.stdout.strip()) == (0, "0 of 8 golden vectors and 28 texts missed"), run.stderr
+
+
+def test_the_modelfiles_template_gives_the_renderers_ids(artifacts):
+    """llama.cpp reads a rendered template with special tokens on, as Ollama has it do."""
+    from hone.deploy.llama.library import open_library
+    from hone.deploy.llama.session import LlamaCppSession
+
+    for kind in ("extract", "language-model"):
+        folder = artifacts[kind]
+        text = (folder / "Modelfile").read_text()
+        template = text.partition('TEMPLATE """')[2].partition('"""')[0]
+        assert "FROM ./model.gguf" in text
+        assert 'PARAMETER stop "<|end|>"' in text
+        session = LlamaCppSession(folder / "model.gguf", threads=1, context=96)
+        tokenizer = TextTokenizer.open(folder)
+        for asked in ("play a song", "caf\u00e9 {braces}"):
+            whole = template.replace("{{ .Prompt }}", asked).encode()
+            buffer = (__import__("ctypes").c_int32 * 200)()
+            count = open_library().llama_tokenize(
+                session._vocabulary._vocabulary, whole, len(whole), buffer, 200, False, True
+            )
+            ids = [1, *tokenizer.encode(asked)] if kind == "language-model" else [*tokenizer.encode(" " + asked), 2]
+            assert list(buffer[:count]) == ids
+        session.close()
+    assert not (artifacts["classify"] / "Modelfile").exists()
