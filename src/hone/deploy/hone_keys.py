@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hone.deploy.weights import Prepared
 from hone.files import file_hash, read_json
 
 FORMAT = 1
@@ -29,6 +31,16 @@ def hone_keys(folder: Path, weights: str) -> dict[str, str]:
     if described.is_file():
         hone = read_json(described)
         keys |= {f"hone.{key}": as_text(hone[key]) for key in _FROM_MODEL_FOLDER if key in hone}
+    return keys
+
+
+def prepared_keys(usual: Mapping[str, str], kinds: Mapping[str, str], prepared: Prepared) -> dict[str, str]:
+    """How the matrices were prepared, and which are stored otherwise (``kinds``) than the format says (``usual``)."""
+    keys = {}
+    if prepared.how:
+        keys = {"hone.prepared": prepared.how, "hone.prepared_rows": str(prepared.rows)}
+    if other := {name: kind for name, kind in kinds.items() if kind != usual[name]}:
+        keys["hone.kinds"] = as_text(other)
     return keys
 
 

@@ -11,12 +11,24 @@ KIND_BITS = {"fp32": 32.0, "fp16": 16.0, "int8": 8.5, "int4": 4.5}
 KIND_BLOCK = {"fp32": 1, "fp16": 1, "int8": 32, "int4": 32}
 
 
+_IN_16_BITS = ("position_embeddings.weight", "token_type_embeddings.weight")
+"""Tables whose rows are added to every token: small, and an error in one is in all."""
+_IN_32_BITS = ("classifier.weight",)
+"""The last matrix of a head decides by itself."""
+
+
 def matrix_kinds(shapes: Mapping[str, Sequence[int]], weights: str) -> dict[str, str]:
-    """The kind of every tensor of a model folder: matrices as the format says, vectors (biases, norms) in fp32.
+    """The kind of every tensor of a model folder in this format; vectors (biases, norms) stay in 32 bits.
 
     A tied embedding is stored once. Nothing is stored a second time in another kind.
     """
-    return {name: weights if len(shape) == 2 else "fp32" for name, shape in shapes.items()}
+    return {name: _kind(name, weights) if len(shape) == 2 else "fp32" for name, shape in shapes.items()}
+
+
+def _kind(name: str, weights: str) -> str:
+    if KIND_BLOCK[weights] == 1:
+        return weights
+    return "fp16" if name.endswith(_IN_16_BITS) else "fp32" if name.endswith(_IN_32_BITS) else weights
 
 
 def stored_kinds(shapes: Mapping[str, Sequence[int]], weights: str, prepared: Prepared) -> dict[str, str]:

@@ -9,6 +9,9 @@ from hone.errors import FailedError, InputError
 
 MODEL_FILE = "model.onnx"
 _ERRORS_ONLY = 3
+SPIN_US = 50
+"""Microseconds that threads spin while they wait for each other, then they sleep: without a limit they take the cores
+from everybody else, and a token is not worth that."""
 
 
 def open_runtime(path: Path, threads: int) -> Any:
@@ -25,6 +28,7 @@ def open_runtime(path: Path, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = _ERRORS_ONLY
+    options.add_session_config_entry("session.intra_op.spin_duration_us", str(SPIN_US))
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions have no common base

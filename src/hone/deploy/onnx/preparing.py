@@ -6,18 +6,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hone.deploy.onnx.kinds import KIND_BITS, KIND_BLOCK, stored_kinds
+from hone.deploy.onnx.kinds import KIND_BITS
 from hone.deploy.onnx.rounding import code_problems
 from hone.deploy.weights import Prepared
 
 
-def preparation_problems(prepared: Prepared, shapes: Mapping[str, Sequence[int]], weights: str) -> list[str]:
+def preparation_problems(prepared: Prepared, shapes: Mapping[str, Sequence[int]]) -> list[str]:
     """Sentences on entries that cannot be honoured.
 
     Args:
         prepared: see :class:`hone.deploy.weights.Prepared`.
         shapes: of the tensors that are written.
-        weights: the format of what has no entry.
     """
     named = {*prepared.kinds, *prepared.importance, *prepared.codes}
     matrices = {name: tuple(shape) for name, shape in shapes.items() if len(shape) == 2}
@@ -36,11 +35,6 @@ def preparation_problems(prepared: Prepared, shapes: Mapping[str, Sequence[int]]
         return problems
     for name, codes in prepared.codes.items():
         problems += [f"prepared: {problem}" for problem in code_problems(name, codes, matrices[name])]
-    kinds = stored_kinds(shapes, weights, prepared)
-    for name, shape in matrices.items():
-        block = KIND_BLOCK[kinds[name]]
-        if name not in prepared.codes and shape[-1] % block:
-            problems.append(f"{name}: rows of {shape[-1]} weights do not divide by the {block} of {kinds[name]}")
     return problems + _importance_problems(prepared, matrices)
 
 

@@ -8,25 +8,24 @@ metadata under ``hone.*``.
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hone.deploy.decoders import ARCHITECTURES as DECODERS
 from hone.deploy.decoders import decoder_problems, decoder_shape, tensor_problems
-from hone.deploy.hone_keys import hone_keys
+from hone.deploy.hone_keys import hone_keys, prepared_keys
 from hone.deploy.onnx.decoder import add_decoder, attention_problems
 from hone.deploy.onnx.encoder import ARCHITECTURES as ENCODERS
 from hone.deploy.onnx.encoder import add_encoder, encoder_graph, encoder_problems, unused_encoder_tensors
 from hone.deploy.onnx.genai import genai_files
 from hone.deploy.onnx.graph import Graph
-from hone.deploy.onnx.kinds import stored_kinds
+from hone.deploy.onnx.kinds import matrix_kinds, stored_kinds
 from hone.deploy.onnx.matrices import ACCURACY_LEVEL, Matrices
 from hone.deploy.onnx.opening import MODEL_FILE
 from hone.deploy.onnx.preparing import preparation_problems
 from hone.deploy.tensors import Tensors
-from hone.deploy.weights import Prepared, WeightFormat, formats_of, row_problems, weight_format
+from hone.deploy.weights import Prepared, WeightFormat, formats_of, row_problems, stored_bytes, weight_format
 from hone.errors import FailedError, InputError
 from hone.files import atomic_write, read_json
 
@@ -48,11 +47,9 @@ def export(folder: Path, weights: str, out: Path, prepared: Prepared | None = No
     """
     chosen, prepared = weight_format(weights), prepared or Prepared()
     config, tensors = read_json(folder / "config.json"), Tensors(folder)
-    problems = refusals(config, tensors.shapes, chosen.name, folder)
-    used = {} if problems else _used(config, tensors.shapes)
-    problems = problems or preparation_problems(prepared, used, chosen.name)
-    if problems:
+    if problems := refusals(config, tensors.shapes, chosen.name, folder, prepared):
         raise InputError(f"{folder}: {problem}" for problem in problems)
+    used = _used(config, tensors.shapes)
     kinds = stored_kinds(used, chosen.name, prepared)
     graph = Graph()
     matrices = Matrices(graph, tensors, kinds, prepared)
@@ -69,6 +66,7 @@ def export(folder: Path, weights: str, out: Path, prepared: Prepared | None = No
         "general.architecture": str(config["model_type"]),
         f"{config['model_type']}.context_length": str(config["max_position_embeddings"]),
         **hone_keys(folder, chosen.name),
+        **prepared_keys(matrix_kinds(used, chosen.name), kinds, prepared),
         "hone.vocab_size": str(config["vocab_size"]),
         "hone.compute": how_computed(kinds),
     }
@@ -78,9 +76,13 @@ def export(folder: Path, weights: str, out: Path, prepared: Prepared | None = No
 
 
 def refusals(
-    config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]], weights: str, folder: Path | None = None
+    config: Mapping[str, Any],
+    shapes: Mapping[str, Sequence[int]],
+    weights: str,
+    folder: Path | None = None,
+    prepared: Prepared | None = None,
 ) -> list[str]:
-    """See :meth:`hone.deploy.runtime.Runtime.refusals`."""
+    """See :meth:`hone.deploy.runtime.Runtime.refusals`; with ``prepared`` also what of it cannot be honoured."""
     chosen = weight_format(weights)
     if chosen.runtime != "onnx":
         return [f"{chosen.name} is a format of {chosen.runtime}; ONNX has {', '.join(map(_name, formats_of('onnx')))}"]
@@ -89,8 +91,11 @@ def refusals(
         return problems
     used = _used(config, shapes)
     idle = unused_encoder_tensors(shapes, encoder_graph(config, list(shapes))) if _is_encoder(config) else set()
-    problems = [*tensor_problems(shapes.keys() - idle, _names(config, shapes)), *row_problems(used, chosen)]
-    largest = sum(math.prod(one) for one in used.values()) * chosen.bits / 8
+    problems = tensor_problems(shapes.keys() - idle, _names(config, shapes))
+    unfit = preparation_problems(prepared, used) if prepared else []
+    # Rows are judged by the kinds that they would have, so only where these are sound.
+    problems += unfit or row_problems(used, chosen, prepared)
+    largest = 0 if unfit else stored_bytes(used, chosen, prepared)
     if largest > LARGEST_BYTES:
         problems.append(f"{largest / 1e9:.1f} GB of weights; one ONNX file holds {LARGEST_BYTES / 1e9:.0f} GB")
     if folder is not None and not (folder / TOKENIZER_FILE).is_file():
