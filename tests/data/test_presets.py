@@ -101,3 +101,18 @@ def test_a_refusal_is_an_answer_until_a_person_says_otherwise(tmp_path: Path) ->
         left = (*version.train, *version.dev)
         kept[name] = {text for text in said for row in left if str(row.fields["answer"]).startswith(text)}
     assert kept == {"default": set(said[:2]), "all": set(said), "neither": {said[0]}}
+
+
+def test_no_conversation_leaves_for_one_sentence_of_an_assistant(tmp_path: Path) -> None:
+    """Of real conversations with tools 16 in 300 end in "as an AI, I don't have the capability to ..."."""
+    turns = [("user", "add 1 to {}"), ("assistant", "it is one more than {}"), ("user", "order {} pizzas")]
+    turns.append(("assistant", "As an AI, I cannot order {}."))
+    rows = [{"talk": [{"role": who, "content": text.format(n)} for who, text in turns]} for n in range(40)]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    wished = {"task": "t", "kind": "generate", "data": {"train": "train.jsonl"}, "target": 0.1}
+    task = Task.model_validate({**wished, "conversation": "{talk}"})
+    version = prepare(task, tmp_path, tmp_path / "cache", lambda line: None)
+    assert len(version.train) + len(version.dev) + version.test.n == 40
+    asked = task.model_copy(update={"clean": Clean.model_validate({"rules": {"disclaimer": True}})})
+    with pytest.raises(InputError, match="nothing is left"):
+        prepare(asked, tmp_path, tmp_path / "cache", lambda line: None)

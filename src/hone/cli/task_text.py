@@ -53,7 +53,7 @@ def task_text(name: str, values: Mapping[str, Any], why: Mapping[str, str], rows
     lines += [
         _line(f"metric: {_scalar(values['metric'])}", why.get("metric", "").split(";")[0]),
         _line(f"target: {values['target']:g}", f"{better}; {why.get('target', '')}".rstrip("; ")),
-        _line("clean: {preset: task}", _CLEAN.get(values["kind"], _CLEAN[""])),
+        _line("clean: {preset: task}", _CLEAN.get("" if values.get("conversation") else values["kind"], _CLEAN[""])),
     ]
     if values["kind"] != "language-model":
         ways = "error | drop | drop-turns" if values.get("conversation") else "error | drop"
@@ -69,7 +69,7 @@ _CLEAN = {
     "generate": "empty rows, folded duplicates, rows of the test and answers in which an assistant speaks of being one "
     "leave; rules: {disclaimer: false} keeps those answers, preset none keeps duplicates too",
 }
-"""What leaves by the preset, for the kinds where it is not the same."""
+"""What leaves by the preset: of kind generate something more, but of conversations not."""
 _BASES = {"": "scratch | scratch:2m, 5m, ...", **dict.fromkeys(LISTED, "scratch | scratch:bert-2m, bert-5m, ...")}
 
 

@@ -20,6 +20,7 @@ from hone.data.making import chosen_section
 from hone.data.measure import Measured, OnProgress, measure
 from hone.data.patches import Patches
 from hone.data.placing import load_edited
+from hone.data.presets import CONVERSATION
 from hone.data.rows import Row, fingerprint
 from hone.data.rules import Decisions, Rule
 from hone.data.sealed import SealedTest
@@ -136,7 +137,8 @@ def judge(
         fingerprints=fingerprints,
         with_answer=task.kind != "language-model",
     )
-    plan = plan_of(opened.section, task.kind, given, looking=looking)
+    kind = task.kind if task.conversation is None else CONVERSATION
+    plan = plan_of(opened.section, kind, given, looking=looking)
     rows = text_rows(view_of_task(task), (("train", loaded.train), ("dev", loaded.dev)))
     store = TextStore.of(batches(rows), cache / "data")
     measured = measure(store, plan.signals, cache / "data", workers=workers, on_progress=on_progress)

@@ -135,6 +135,7 @@ _FINEWEB = (
 )
 _LANGUAGE = Rule(name="language", column="language.probability", low=0.65, source=FINEWEB, evidence=("language.code",))
 
+CONVERSATION = "conversation"
 _ALWAYS: tuple[Step, ...] = (
     ("length", {}), ("language", {}), ("script", {}), ("disclaimer", {}), ("pii", {}), ("toxicity", {}), ("bias", {}),
     ("exact", {}), ("near", {}), ("boilerplate", {}), ("labels", {}),
@@ -205,10 +206,11 @@ OPTIONAL: dict[str, Rule] = {
 
 
 def preset(name: str, kind: str | None = None) -> Preset:
-    """The preset of a name, for a kind of task.
+    """The preset of a name, for a kind of task; :data:`CONVERSATION` stands for tasks of conversations.
 
-    For ``generate`` the task preset also leaves out answers in which an assistant speaks of being one. Refusals stay:
-    of 300 conversations with tools 27 end in "I can't assist with that, I can only ...", which is what they teach.
+    For ``generate`` the task preset also leaves out answers in which an assistant speaks of being one. Conversations
+    and refusals stay: of 300 conversations with tools 27 would leave for a turn such as "as an AI, I don't have the
+    capability to book flights; my function is ...", which is what such data teach, and their other turns with it.
 
     Raises:
         InputError: an unknown name, with the nearest.
