@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hone.deploy.artifact.folder import describe, whole_model_file
-from hone.deploy.runtime import Contents, Session, runtime_of
+from hone.deploy.runtime import Contents, EncoderSession, Session, runtime_of
 from hone.errors import FailedError
 from hone.task.render import Renderer, first_difference
 
@@ -23,6 +23,10 @@ class RuntimeTokenizer:
     def encode(self, text: str) -> list[int]:
         """Ids of plain text; never a special id."""
         return self._session.tokenize(text)
+
+    def encode_with_places(self, text: str) -> tuple[list[int], list[tuple[int, int]], list[int]]:
+        """Ids, the characters that each came from, and the word that each belongs to; of encoders alone."""
+        return cast(EncoderSession, self._session).encode_with_places(text)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, special ids left out."""

@@ -123,6 +123,10 @@ class EncoderSession(Contents, Protocol):
         """Longest sequence, in tokens."""
         ...
 
+    def encode_with_places(self, text: str) -> tuple[list[int], list[tuple[int, int]], list[int]]:
+        """Ids of plain text, the characters that each came from, and the word that each belongs to."""
+        ...
+
     def classify(self, sequences: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """(n, num_labels) logits of whole sequences; an InputError where the model has no such head."""
         ...

@@ -76,19 +76,10 @@ def certify(artifact: Path, device: Device, witness: Witness, size: Size = "quic
         FailedError: when the artifact does not open, its bytes have changed, or its process dies.
     """
     started = time.monotonic()
-    cases = cases_of(witness.examples)
-    if not cases:
-        raise FailedError("a certificate needs at least one rendered example")
-    if size == "full" and (witness.task is None or not witness.rows):
-        raise InputError("a full certificate scores all of dev: hand it the task and its dev rows, or ask for quick")
+    cases = _cases_for(witness, size)
     encoder = isinstance(witness.renderer, EncoderRenderer)
     extent = EXTENTS[size]
-    opened: FreshProcess | FreshEncoder
-    if encoder:
-        opened = FreshEncoder(artifact, threads=device.threads, context=device.context)
-    else:
-        opened = FreshProcess(artifact, threads=device.threads, context=device.context)
-    with opened as process:
+    with opened(artifact, device, encoder=encoder) as process:
         weights, prepared = _format_of(process)
         bounds = weight_format(weights).gates(bool(prepared))
         found = _examine(process, device, witness, cases, bounds, extent)
@@ -127,6 +118,22 @@ def certify(artifact: Path, device: Device, witness: Witness, size: Size = "quic
         seconds=round(time.monotonic() - started, 2),
         evaluation=found.evaluation,
     )
+
+
+def _cases_for(witness: Witness, size: Size) -> list[Case]:
+    cases = cases_of(witness.examples)
+    if not cases:
+        raise FailedError("a certificate needs at least one rendered example")
+    if size == "full" and (witness.task is None or not witness.rows):
+        raise InputError("a full certificate scores all of dev: hand it the task and its dev rows, or ask for quick")
+    return cases
+
+
+def opened(artifact: Path, device: Device, *, encoder: bool) -> FreshProcess | FreshEncoder:
+    """An artifact in a fresh process, as it is to be measured."""
+    if encoder:
+        return FreshEncoder(artifact, threads=device.threads, context=device.context)
+    return FreshProcess(artifact, threads=device.threads, context=device.context)
 
 
 def _examine(

@@ -25,6 +25,10 @@ class Texts:
         """Ids of plain text; never a special id."""
         return self._tokenizer.encode(text)
 
+    def encode_with_places(self, text: str) -> tuple[list[int], list[tuple[int, int]], list[int]]:
+        """Ids of plain text, the characters that each came from, and the word that each belongs to."""
+        return self._tokenizer.encode_with_places(text)
+
     def detokenize(self, ids: Sequence[int]) -> str:
         """Text of ids, special ids left out."""
         wrong = [one for one in ids if not 0 <= one < self.vocab_size]

@@ -1,0 +1,204 @@
+"""Measuring a certified artifact again: after an upgrade of its runtime, on another machine, or just to be sure.
+
+Without the original everything that needs none is done anew: the hash, ids and golden answers, the stored examples,
+finite probabilities, times, memory, versions. What was compared with the original stands as it was, and says so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hone.deploy.artifact.folder import artifact_folder, check_whole, describe
+from hone.deploy.certificate.certify import certify, opened, process_gate
+from hone.deploy.certificate.document import read_certificate, write_certificate
+from hone.deploy.certificate.gates import Gate, none_of, timing_gates
+from hone.deploy.certificate.timing import take_encoder_times, take_times
+from hone.deploy.certificate.versions import versions
+from hone.deploy.certificate.witness import EXTENTS, Size, Witness
+from hone.deploy.measure import against
+from hone.deploy.process import FreshEncoder, FreshProcess
+from hone.deploy.reading import head_of
+from hone.deploy.rendering import stored_examples
+from hone.deploy.runtime import runtime
+from hone.errors import FailedError, HoneError
+from hone.files import read_json
+from hone.hardware import machine
+from hone.lab.record import now
+from hone.task.spec import Device
+
+GOLDEN = "golden.json"
+TOLD_FROM = 0.1
+"""Changes of a figure below this share are not told: times are never twice the same."""
+CARRIED = "divergence, greedy answers and score are those of"
+FIGURES = ("size_mb", "ram_mb", "load_ms", "first_token_ms", "ms_per_token")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recertified:
+    """What came of measuring again, as plain values of a certificate."""
+
+    certificate: dict[str, Any]
+    stored: dict[str, Any]
+    """The certificate that lay beside the artifact."""
+    changes: tuple[str, ...]
+    """What is different now: versions, and figures by a tenth or more."""
+    failures: tuple[str, ...]
+    """What does not hold any more; empty when it may go on as it is."""
+
+
+def recertify(
+    artifact: Path, device: Device | None = None, witness: Witness | None = None, *, write: bool = False
+) -> Recertified:
+    """Measure an artifact again and compare with its certificate.
+
+    Args:
+        artifact: its folder or its model file.
+        device: the budget; by default that of its certificate.
+        witness: with it everything is compared anew, as :func:`hone.deploy.certificate.certify.certify` does.
+        write: put the new certificate in the place of the old one.
+
+    Raises:
+        FailedError: when there is no certificate, the file has changed, or it does not open.
+    """
+    stored = read_certificate(artifact)
+    if "gates" not in stored:
+        raise FailedError(f"the certificate of {artifact} is of an older version; export it again")
+    check_whole(artifact)
+    size: Size = stored["size"]
+    device = device or Device.model_validate(stored["device"])
+    if witness is not None:
+        fresh = certify(artifact, device, witness, size).to_json()
+    else:
+        fresh = _measured_again(artifact, device, stored, size)
+    if write:
+        write_certificate(artifact, fresh)
+    changes = (*_versions_changed(stored, fresh), *_figures_changed(stored, fresh))
+    return Recertified(certificate=fresh, stored=stored, changes=changes, failures=tuple(fresh["failures"]))
+
+
+def _measured_again(artifact: Path, device: Device, stored: Mapping[str, Any], size: Size) -> dict[str, Any]:
+    started, runs = time.monotonic(), EXTENTS[size].runs
+    with opened(artifact, device, encoder=stored["kind"] == "encoder") as process:
+        examples = stored_examples(process)
+        prompt = examples[0]["ids"][: examples[0]["prompt_len"]] if examples else [0]
+        if isinstance(process, FreshProcess):
+            measured, times = take_times(process, device, prompt, runs)
+            process.reopen(context=device.context, parallel=1, threads=device.threads)
+        else:
+            measured, times = take_encoder_times(process, device, prompt, runs, head_of(_kind_of(artifact)))
+        gates = [_examples_gate(process, len(examples)), *_golden_gates(artifact, process)]
+        gates += _finite_gates(process, examples)
+        gates += timing_gates(times)
+        facts = process.facts()
+        gates.append(process_gate(facts))
+        name = process.runtime
+    merged = _merged(stored, gates)
+    failures = [gate["sentence"] for gate in merged if not gate["holds"]]
+    budget = [figure.to_json() for figure in against(measured, device)]
+    return {
+        **stored,
+        "status": "converted" if failures else _status_of(stored),
+        "failures": failures,
+        "runtime": runtime(name).version(),
+        "machine": machine().line(),
+        "versions": versions(),
+        "modules_in_process": facts["modules"],
+        "training_modules": list(facts["training_modules"]),
+        "measured": asdict(measured),
+        "times": times.to_json(),
+        "budget": budget,
+        "within_budget": all(one["within"] for one in budget),
+        "device": device.model_dump(mode="json", by_alias=True),
+        "gates": merged,
+        "notes": [*_old_notes(stored), _carried(stored)],
+        "seconds": round(time.monotonic() - started, 2),
+        "made": now(),
+        "compared_at": _compared_at(stored),
+    }
+
+
+def _kind_of(artifact: Path) -> str:
+    return str((describe(artifact) or {}).get("kind", "classify"))
+
+
+def _examples_gate(process: FreshProcess | FreshEncoder, count: int) -> Gate:
+    try:
+        problems = [f"a stored example renders differently: {problem}" for problem in process.example_problems()]
+    except HoneError as error:
+        problems = [f"the stored examples cannot be rendered from the artifact: {error}"]
+    return none_of("stored examples", problems, max(1, count), "the same ids", "the artifact's renderer, alone")
+
+
+def _golden_gates(artifact: Path, process: FreshProcess | FreshEncoder) -> list[Gate]:
+    """Ids and answers as they were when the artifact was made; none for a model file that stands alone."""
+    from hone.deploy.artifact.golden import golden_problems
+
+    folder = artifact_folder(artifact)
+    if folder is None or not (folder / GOLDEN).is_file():
+        return []
+    golden = read_json(folder / GOLDEN)
+    count = len(golden["vectors"]) + len(golden["texts"])
+    problems = golden_problems(process, golden)
+    lead = "it no longer gives its golden answers: "
+    return [none_of("golden answers", problems, count, "all as written down", "every vector of golden.json", lead)]
+
+
+def _finite_gates(process: FreshProcess | FreshEncoder, examples: list[Any]) -> list[Gate]:
+    """Probabilities over the stored examples; an encoder's are seen by its golden answers."""
+    ids = [item["ids"] for item in examples if len(item["ids"]) <= process.context]
+    if isinstance(process, FreshEncoder) or not ids:
+        return []
+    tables = process.logprobs(ids)
+    finite = not any(bool((np.isnan(table) | np.isposinf(table)).any()) for table in tables)
+    problems = [] if finite else ["the artifact gives probabilities that are not finite"]
+    return [none_of("finite", problems, 1, "all", f"every probability of {len(ids)} stored examples")]
+
+
+def _merged(stored: Mapping[str, Any], fresh: list[Gate]) -> list[dict[str, Any]]:
+    """The stored gates with those that were measured anew in their places, new ones at the end."""
+    anew = {gate.name: gate.to_json() for gate in fresh}
+    kept = [anew.pop(gate["name"], gate) for gate in stored["gates"]]
+    return [*kept, *anew.values()]
+
+
+def _status_of(stored: Mapping[str, Any]) -> str:
+    """A certificate that failed by what was measured anew, and holds now, is what it was compared to be."""
+    return "contract-checked" if stored["parity"] is None else "certified"
+
+
+def _compared_at(stored: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(stored.get("compared_at") or {"made": stored["made"], "runtime": stored["runtime"]})
+
+
+def _carried(stored: Mapping[str, Any]) -> str:
+    at = _compared_at(stored)
+    when = at["made"][:16].replace("T", " ")
+    return f"{CARRIED} {when} UTC with {at['runtime']}: no original was at hand this time"
+
+
+def _old_notes(stored: Mapping[str, Any]) -> list[str]:
+    return [line for line in stored["notes"] if not line.startswith(CARRIED)]
+
+
+def _versions_changed(stored: Mapping[str, Any], fresh: Mapping[str, Any]) -> list[str]:
+    before, after = stored["versions"], fresh["versions"]
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    found = [f"{name}: {before.get(name, 'not there')} then, {after.get(name, 'not there')} now" for name in names]
+    if stored["machine"] != fresh["machine"]:
+        found.append(f"another machine: {fresh['machine']}")
+    return found
+
+
+def _figures_changed(stored: Mapping[str, Any], fresh: Mapping[str, Any]) -> list[str]:
+    found = []
+    for name in FIGURES:
+        before, after = stored["measured"][name], fresh["measured"][name]
+        if before and after and abs(after / before - 1) >= TOLD_FROM:
+            found.append(f"{name}: {before:.3g} then, {after:.3g} now ({after / before - 1:+.0%})")
+    return found

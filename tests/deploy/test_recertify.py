@@ -1,0 +1,92 @@
+"""Measuring again tells what changed, keeps what needs the original, and fails where the artifact no longer does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hone.deploy.artifact.golden import golden_of
+from hone.deploy.certificate import certify as certify_room
+from hone.deploy.certificate.certify import certify
+from hone.deploy.certificate.recertify import recertify
+from hone.deploy.certificate.witness import Extent
+from hone.deploy.process import FreshProcess
+from hone.deploy.runtime import runtime
+from hone.errors import FailedError
+from hone.files import file_hash, read_json, write_json
+
+pytest.importorskip("xllamacpp")
+SMALL = Extent(positions=100, rows=8, greedy_prompts=4, greedy_tokens=8, runs=1)
+
+
+@pytest.fixture
+def artifact(toy, toy_witness, tmp_path, monkeypatch) -> Path:
+    """A certified folder with golden vectors."""
+    monkeypatch.setitem(certify_room.EXTENTS, "quick", SMALL)
+    folder = tmp_path / "toy-gguf-q8_0"
+    folder.mkdir()
+    file = runtime("gguf").export(toy.folder, "q8_0", folder / "model.gguf")
+    said = {"format": 1, "kind": "extract", "hashes": {"model": file_hash(file)}, "files": {}}
+    write_json(folder / "hone.json", said)
+    stored = read_json(toy.folder / "hone.json")["examples"]
+    with FreshProcess(folder, threads=1, context=96) as session:
+        golden = golden_of(session, toy.renderer, stored, original=None, max_new_tokens=6, tie_nats=0.1)
+    write_json(folder / "golden.json", golden)
+    certify(folder, toy.task.device, toy_witness).write(folder)
+    return folder
+
+
+def gate(certificate: dict, name: str) -> dict:
+    return next(one for one in certificate["gates"] if one["name"] == name)
+
+
+def test_what_needs_no_original_is_done_anew_and_the_rest_stands_and_says_so(artifact):
+    before = read_json(artifact / "certificate.json")
+    found = recertify(artifact, write=True)
+    after = read_json(artifact / "certificate.json")
+    assert found.failures == ()
+    assert after["status"] == "certified"
+    assert gate(after, "golden answers")["holds"]
+    assert gate(after, "mean divergence") == gate(before, "mean divergence")
+    assert after["parity"] == before["parity"]
+    assert after["measured"] != before["measured"]
+    assert "no original was at hand" in after["notes"][-1]
+    again = recertify(artifact).certificate
+    assert sum("no original" in note for note in again["notes"]) == 1
+    assert again["compared_at"]["made"] == before["made"]
+    assert "no original was at hand" in (artifact / "certificate.html").read_text()
+
+
+def test_other_versions_and_other_figures_are_told(artifact):
+    stored = read_json(artifact / "certificate.json")
+    stored["versions"]["numpy"] = "0.1"
+    stored["measured"]["size_mb"] *= 2
+    write_json(artifact / "certificate.json", stored)
+    changes = recertify(artifact).changes
+    assert any(change.startswith("numpy: 0.1 then, ") for change in changes)
+    assert any(change.startswith("size_mb: ") and "(-50%)" in change for change in changes)
+
+
+def test_an_artifact_that_answers_otherwise_than_it_did_fails(artifact):
+    golden = read_json(artifact / "golden.json")
+    golden["texts"][2]["ids"][0] += 1
+    write_json(artifact / "golden.json", golden)
+    found = recertify(artifact)
+    assert found.certificate["status"] == "converted"
+    assert found.failures[0].startswith("it no longer gives its golden answers: the text ")
+
+
+def test_with_the_original_everything_is_compared_anew(artifact, toy_witness):
+    found = recertify(artifact, witness=toy_witness)
+    assert found.failures == ()
+    assert not any("no original" in note for note in found.certificate["notes"])
+
+
+def test_changed_bytes_are_refused_before_anything_is_measured(artifact):
+    file = artifact / "model.gguf"
+    data = bytearray(file.read_bytes())
+    data[-5] ^= 4
+    file.write_bytes(bytes(data))
+    with pytest.raises(FailedError, match="its hash differs"):
+        recertify(artifact)
