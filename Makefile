@@ -20,6 +20,7 @@ TOKENS ?= 3000000
 PAIRS ?= 1000
 HELD_OUT_BYTES ?= 1000000
 BOXES ?= 2,5,10
+ROUNDS ?= 5
 
 BIN := $(VENV)/bin
 # Set-up is finished when a stamp named after what it installed is there: another pyproject.toml or constraints.txt
@@ -44,7 +45,7 @@ QUIET_ENV := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false WAN
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help quickstart test lint format types layers pytest dev clean \
-	bench-startup bench-smoke bench-seeds bench-train bench-banking77 bench-voice bench-runtime bench-data
+	bench-startup bench-smoke bench-seeds bench-train bench-banking77 bench-voice bench-runtime bench-data bench-deploy
 
 help: ## list the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)$$/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -123,6 +124,12 @@ bench-data: $(BENCH) ## what looking and cleaning find and cost; DATA=FOLDER hol
 
 bench-runtime: $(TESTS) ## times of ./quickstart's artifact by our clock and by the runtime's own
 	$(BIN)/python benchmarks/runtime_timings.py
+
+# ROUNDS=1 and BENCH_RESULTS=FOLDER try it with little.
+bench-deploy: $(TESTS) ## planned against measured, tokens a second beside the runtimes' own and eager, seconds of an export
+	BENCH_RESULTS=$(BENCH_RESULTS) $(QUIET_ENV) $(BIN)/python benchmarks/deploy/planned.py --rounds $(ROUNDS)
+	BENCH_RESULTS=$(BENCH_RESULTS) $(QUIET_ENV) $(BIN)/python benchmarks/deploy/tokens_per_second.py --rounds $(ROUNDS)
+	BENCH_RESULTS=$(BENCH_RESULTS) $(QUIET_ENV) $(BIN)/python benchmarks/deploy/export_time.py --rounds $(ROUNDS)
 
 clean: ## remove caches and build leftovers; the environment, quickstart and models stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -91,6 +91,32 @@ def test_an_encoder_has_no_time_per_token(plan: Any, tmp_path: Path, monkeypatch
     assert all(one["name"].startswith("bert-") for one in document["plan"]["presets"])
 
 
+def test_a_base_stays_as_it_is_and_only_formats_and_context_are_tried(plan: Any, tmp_path: Path) -> None:
+    from hone.deploy.probing import random_folder
+    from hone.model.presets import Shape
+
+    shape = Shape(hidden=64, layers=2, heads=4, kv_heads=2, ffn=192, vocab=700, context=512)
+    base = random_folder(shape, tmp_path / "base")
+    (tmp_path / "train.jsonl").write_text('{"text": "a", "answer": "b"}\n', encoding="utf-8")
+    task = f"""task: toy
+kind: generate
+data: {{train: train.jsonl}}
+input: "{{text}}"
+output: "{{answer}}"
+target: 0.5
+base: {base}
+device: {{context: 256, ram_mb: 1}}
+"""
+    (tmp_path / "hone.yaml").write_text(task, encoding="utf-8")
+    status, said, document = plan(str(tmp_path))
+    assert status == 1, said
+    first = document["plan"]["asked"][0]
+    shape_of = {key: first[key] for key in ("width", "layers", "kv_heads", "vocabulary", "context")}
+    assert shape_of == {"width": 64, "layers": 2, "kv_heads": 2, "vocabulary": 700, "context": 256}
+    assert document["plan"]["presets"] == []
+    assert {one["lever"] for one in document["plan"]["advice"]} <= {"format", "context"}
+
+
 def test_a_class_is_planned_from_published_figures(plan: Any, asked_for: list[Any]) -> None:
     status, said, document = plan(str(VOICE), "--class", "phone", "--set", "ms_per_token=20")
     assert status == 0

@@ -18,14 +18,16 @@ from hone.deploy.planning import (
     probes,
     storage_of,
     stored_fits,
+    verdict_line,
     versions,
 )
-from hone.deploy.probing import Probe, device_of, export_probe, measured_probe, random_folder
+from hone.deploy.probing import Probe, Probed, device_of, export_probe, measured_probe, random_folder
 from hone.deploy.runtime import RUNTIMES
 from hone.deploy.tensors import Tensors
 from hone.deploy.weights import FORMATS, stored_bytes
+from hone.model.encoders import ENCODER_PRESETS
 from hone.model.footprint import blueprint, weight_bytes
-from hone.model.machine_fit import MachineFit, Measurement, features
+from hone.model.machine_fit import METHOD_ERROR, MachineFit, Measurement, features
 from hone.model.presets import PRESETS, Shape
 from hone.task.spec import Device
 
@@ -52,7 +54,7 @@ def test_a_random_folder_holds_the_tensors_that_a_shape_has(folders: Callable[[S
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_layout_has_the_bytes_that_a_writer_is_said_to_store(name: str) -> None:
-    for shape in (PRESETS["15m"], replace(PRESETS["15m"], tied=False)):
+    for shape in (PRESETS["15m"], replace(PRESETS["15m"], tied=False), ENCODER_PRESETS["bert-15m"]):
         model = blueprint(shape)
         counted = weight_bytes(model, storage_of(FORMATS[name]).layout(model))
         assert counted == pytest.approx(stored_bytes(model.tensors, FORMATS[name]), abs=1)
@@ -94,24 +96,27 @@ def test_memory_without_a_model_and_of_an_artifact_come_from_its_own_process(
 ) -> None:
     probe = Probe(name="toy", shape=TOY, storage=storage_of(FORMATS["q8_0"]))
     artifact = export_probe(probe, folders(TOY), tmp_path)
-    whole, empty = measured_probe(probe, artifact, Device(), repeats=1)
+    found = measured_probe(probe, artifact, Device(), repeats=2)
+    whole, empty = found.whole, found.empty
     assert whole.measured["size_mb"] == artifact.stat().st_size / 1e6
     assert 0 < empty.measured["ram_mb"] < whole.measured["ram_mb"]
     assert min(whole.measured.values()) > 0
     assert set(whole.measured) == set(whole.features)
-    fitted = fit_of("gguf", 1, [whole, empty])
+    fitted = fit_of("gguf", 1, [found])
     predicted = fitted.predict(whole.features)
     assert predicted["ram_mb"].value == pytest.approx(whole.measured["ram_mb"], rel=0.05)
     assert fitted.fitted_on == ("toy", "gguf without a model")
 
 
-def _pretend(name: str, threads: int) -> MachineFit:
+def _pretend(name: str, threads: int, unsteady: float = 0.0) -> MachineFit:
     """A fit without measuring: the reference's own figures of one probe."""
     reference = MachineFit(name="reference", runtime=name, threads=threads, constants=REFERENCE[name], errors=_NO_ERROR)
     probe = next(one for one in probes(tuple(RUNTIMES)) if one.storage.runtime == name)
     found = features(blueprint(probe.shape), probe.storage, _device(probe.shape))
     values = {figure: one.value for figure, one in reference.predict(found).items()}
-    return fit_of(name, threads, [Measurement(name=probe.name, features=found, measured=values)])
+    whole = Measurement(name=probe.name, features=found, measured=values)
+    empty = Measurement(name="nothing", features={"ram_mb": {"process": 1.0}}, measured={"ram_mb": 60.0})
+    return fit_of(name, threads, [Probed(whole=whole, empty=empty, unsteady=unsteady)])
 
 
 def test_a_fit_is_kept_by_machine_runtime_and_threads_and_measured_anew_for_another_version(
@@ -137,6 +142,30 @@ def test_a_fit_is_kept_by_machine_runtime_and_threads_and_measured_anew_for_anot
     assert stored_fits(1) == {}
     fits_of_this_machine(Device(), print)
     assert measured == [1, 2, 1, 1]
+
+
+def test_a_verdict_is_one_line_from_fits_that_are_kept_and_none_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    model, device = blueprint(PRESETS["1m"]), Device(size_mb=2, ms_per_token=50)
+    assert verdict_line("1m", model, device) is None
+    monkeypatch.setattr(planning, "measure_machine", lambda device, say: {"gguf": _pretend("gguf", device.threads)})
+    fits_of_this_machine(device, print)
+    line = verdict_line("1m", model, device)
+    assert line is not None
+    assert line.startswith(
+        "plan: 1m is expected to hold the device's budget in q8_0: size 1.03 of 2 MB, time per token "
+    )
+    over = verdict_line("1m", model, Device(size_mb=0.1))
+    assert over == "plan: 1m is expected to hold the device's budget in no format; hone plan says what to change"
+    assert verdict_line("1m", model, Device()) is None, "there is nothing to hold"
+
+
+def test_runs_that_differ_widen_the_error_of_times_alone() -> None:
+    steady, busy = _pretend("gguf", 1), _pretend("gguf", 1, unsteady=0.6)
+    assert steady.errors["ms_per_token"] == METHOD_ERROR["ms_per_token"]
+    assert busy.errors == {**steady.errors, "ms_per_token": 0.6, "first_token_ms": 0.6}
 
 
 def test_a_runtime_that_cannot_be_measured_is_left_out_with_a_line(

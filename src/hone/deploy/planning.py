@@ -14,14 +14,15 @@ from typing import Any
 
 from hone.deploy.gguf import mixtures
 from hone.deploy.onnx import kinds
-from hone.deploy.probing import Probe, export_probe, measured_probe, random_folder
+from hone.deploy.probing import Probe, Probed, export_probe, measured_probe, random_folder
 from hone.deploy.runtime import RUNTIMES, runtime
 from hone.deploy.weights import FORMATS, WeightFormat
 from hone.errors import FailedError, HoneError
 from hone.files import content_hash, read_json, write_json
 from hone.hardware import cache_folder, machine
 from hone.model.footprint import Blueprint, Storage, Stored, stored_as
-from hone.model.machine_fit import FORMAT, Constants, MachineFit, Measurement, fit
+from hone.model.machine_fit import FORMAT, METHOD_ERROR, Constants, MachineFit, fit
+from hone.model.plan import NAMES, UNITS, Planner, limits_of
 from hone.model.presets import Shape
 from hone.task.spec import Device
 from hone.wording import counted
@@ -31,6 +32,8 @@ _CACHE_VALUE_BYTES = {"gguf": 2, "onnx": 4}
 """Of one value of the key-value cache, by runtime."""
 MOST_PROBES = 4
 """Artifacts that are made to learn a machine, of all runtimes together."""
+UNSTEADY = 0.15
+"""A median run may take this much longer than the quickest before a person is told."""
 SMALL = Shape(hidden=128, layers=6, heads=4, kv_heads=4, ffn=384, vocab=1024, context=256, arch="qwen3")
 """Much per call and few bytes, which stay near the core: what tokens and layers cost."""
 WIDE = Shape(hidden=512, layers=3, heads=8, kv_heads=8, ffn=1536, vocab=4096, context=512, arch="qwen3")
@@ -142,7 +145,7 @@ def fits_of_this_machine(device: Device, say: Say, *, anew: bool = False) -> dic
 
 def measure_machine(device: Device, say: Say) -> dict[str, MachineFit]:
     """Make the probes in a temporary folder, measure each in a fresh process, and fit."""
-    rows: dict[str, list[Measurement]] = {}
+    found: dict[str, list[Probed]] = {}
     with tempfile.TemporaryDirectory(prefix="hone-plan-") as folder:
         models: dict[Shape, Path] = {}
         for number, probe in enumerate(probes(tuple(RUNTIMES)), start=1):
@@ -151,25 +154,35 @@ def measure_machine(device: Device, say: Say) -> dict[str, MachineFit]:
                 models[probe.shape] = random_folder(probe.shape, Path(folder) / f"model-{len(models)}")
             try:
                 artifact = export_probe(probe, models[probe.shape], Path(folder) / str(number))
-                rows.setdefault(probe.storage.runtime, []).extend(measured_probe(probe, artifact, device))
+                found.setdefault(probe.storage.runtime, []).append(measured_probe(probe, artifact, device))
             except HoneError as error:
                 say(f"{probe.name} could not be measured, so {probe.storage.runtime} may be left out: {error}")
-    if not rows:
+    if not found:
         raise FailedError("no runtime could be measured on this machine; hone doctor says what is missing")
-    return {name: fit_of(name, device.threads, found) for name, found in rows.items()}
+    unsteady = max(one.unsteady for listed in found.values() for one in listed)
+    if unsteady > UNSTEADY:
+        say(
+            f"the machine was busy: half of the runs took {unsteady:.0%} longer than the quickest. Times are planned "
+            "with that error; measure again on a quiet machine with --measure"
+        )
+    return {name: fit_of(name, device.threads, listed) for name, listed in found.items()}
 
 
-def fit_of(name: str, threads: int, measurements: Sequence[Measurement]) -> MachineFit:
-    """The fit of one runtime on this machine."""
+def fit_of(name: str, threads: int, probed: Sequence[Probed]) -> MachineFit:
+    """The fit of one runtime on this machine; runs that differ from each other widen the error of times."""
+    unsteady = max(one.unsteady for one in probed)
+    times = {figure: max(METHOD_ERROR[figure], unsteady) for figure in ("first_token_ms", "ms_per_token")}
+    measurements = [one for each in probed for one in (each.whole, each.empty)]
     return fit(
         measurements,
         REFERENCE[name],
+        least_errors={**METHOD_ERROR, **times},
         name="this-machine",
         runtime=name,
         threads=threads,
         versions=versions(name),
         date=datetime.now(UTC).date().isoformat(),
-        source=f"{len({one.name for one in measurements if 'size_mb' in one.features})} random artifacts measured here",
+        source=f"{len(probed)} random artifacts measured here",
     )
 
 
@@ -188,6 +201,26 @@ def stored_fits(threads: int) -> dict[str, MachineFit]:
         if value is not None and value.get("format") == FORMAT and value.get("versions") == versions(name):
             found[name] = MachineFit.from_json(value)
     return found
+
+
+def verdict_line(name: str, model: Blueprint, device: Device) -> str | None:
+    """One line on whether a model is expected to hold a device's budget, from fits that are kept; nothing is measured.
+
+    None where this machine has no fit for the device's threads, or the device has no limit.
+    """
+    fits, limits = stored_fits(device.threads), limits_of(device)
+    if not fits or not limits:
+        return None
+    plan = Planner(device, storages(tuple(fits)), fits).plan(name, model, {})
+    chosen = plan.chosen
+    if chosen is None:
+        return f"plan: {name} is expected to hold the device's budget in no format; hone plan says what to change"
+    figures = ", ".join(
+        f"{NAMES[one]} {chosen.estimates[one].value:.3g} of {limit:g} {UNITS[one]}"
+        for one, limit in limits.items()
+        if one in chosen.estimates
+    )
+    return f"plan: {name} is expected to hold the device's budget in {chosen.storage.name}: {figures}"
 
 
 def _file(name: str, threads: int) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 PROMPT = tuple(range(4, 260))
 """Ids of single bytes: every tokenizer of hone's has them."""
-REPEATS = 5
+REPEATS = 9
 _SYLLABLES = 8_000
 _EXAMPLES, _EXAMPLE_WORDS = 8, 24
 
@@ -38,6 +39,18 @@ class Probe:
     name: str
     shape: Shape
     storage: Storage
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Probed:
+    """What a fresh process told of a probe."""
+
+    whole: Measurement
+    """Every figure of the artifact."""
+    empty: Measurement
+    """Memory of the process with the runtime loaded and no model."""
+    unsteady: float
+    """By how much the median run took longer than the quickest, as a share: what else ran on the machine."""
 
 
 def random_texts(seed: int = 0, words: int = _SYLLABLES) -> list[str]:
@@ -112,8 +125,8 @@ def export_probe(probe: Probe, model: Path, out: Path) -> Path:
     return found.export(model, probe.storage.name, to)
 
 
-def measured_probe(probe: Probe, artifact: Path, device: Device, repeats: int = REPEATS) -> list[Measurement]:
-    """Figures of an artifact in a fresh process, and the process's own memory without a model.
+def measured_probe(probe: Probe, artifact: Path, device: Device, repeats: int = REPEATS) -> Probed:
+    """Figures of an artifact in a fresh process, as a certificate takes them.
 
     Args:
         probe: what the artifact is.
@@ -126,11 +139,12 @@ def measured_probe(probe: Probe, artifact: Path, device: Device, repeats: int = 
         pace = pace_of(process, own, PROMPT, repeats)
         process.time("time_prompts", PROMPT, lengths=[own.context - 1], repeats=1)
         memory = memory_of(process, process.facts())
+    ms_per_token = statistics.median(pace.runs)
     figures = {
         "size_mb": memory["size_mb"],
         "ram_mb": memory["ram_mb"],
         "first_token_ms": pace.first_token_p50_ms,
-        "ms_per_token": sorted(pace.runs)[len(pace.runs) // 2],
+        "ms_per_token": ms_per_token,
     }
     found = features(blueprint(probe.shape), probe.storage, own)
     empty = Measurement(
@@ -138,4 +152,5 @@ def measured_probe(probe: Probe, artifact: Path, device: Device, repeats: int = 
         features={"ram_mb": {"process": 1.0}},
         measured={"ram_mb": memory["without_model_mb"]},
     )
-    return [Measurement(name=probe.name, features=found, measured=figures), empty]
+    whole = Measurement(name=probe.name, features=found, measured=figures)
+    return Probed(whole=whole, empty=empty, unsteady=ms_per_token / min(pace.runs) - 1.0)
