@@ -1,0 +1,185 @@
+"""Encoders are certified by their logits: classes, several labels, tags; and faults in them are told."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hone.data.rows import Row
+from hone.data.tokenizer import ENCODER_SPECIALS, train_tokenizer
+from hone.deploy.certificate import certify as certify_room
+from hone.deploy.certificate.certify import Witness, certify
+from hone.deploy.certificate.original import encoder_original_of
+from hone.deploy.certificate.witness import Extent
+from hone.deploy.process import FreshEncoder
+from hone.deploy.reading import reading_callables, session_logits
+from hone.deploy.runtime import RUNTIMES, runtime
+from hone.deploy.weights import formats_of
+from hone.errors import InputError
+from hone.model.folder import save_model_folder
+from hone.task.encoding import EncoderRenderer
+from hone.task.entities import tag_names
+from hone.task.spec import Task
+
+pytest.importorskip("onnxruntime")
+SMALL = Extent(positions=120, rows=16, greedy_prompts=4, greedy_tokens=8, runs=1)
+WORDS = ("play", "song", "paris", "rome", "weather", "the", "in", "a", "rate")
+KINDS = ("classify", "multi-label", "tag")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """A random encoder of a kind, with its folder, renderer, rows and task."""
+
+    kind: str
+    folder: Path
+    module: Any
+    renderer: EncoderRenderer
+    rows: list[Row]
+    task: Task
+
+
+def row_of(kind: str, number: int) -> dict[str, Any]:
+    words = [WORDS[(number * step + step) % len(WORDS)] for step in range(1, 7)]
+    text = " ".join(words)
+    if kind == "tag":
+        start = text.find("paris")
+        found = [] if start < 0 else [{"start": start, "end": start + 5, "type": "city"}]
+        return {"text": text, "answer": found}
+    label = "play" if number % 3 else "rate"
+    return {"text": text, "answer": [label] if kind == "multi-label" else label}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def reader(request, tmp_path_factory) -> Reader:
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, BertForTokenClassification
+
+    kind = request.param
+    rows = [Row(f"dev:{number}", row_of(kind, number)) for number in range(40)]
+    tokenizer = train_tokenizer([" ".join(WORDS)] * 20, 300, specials=ENCODER_SPECIALS)
+    marks = tokenizer.encoder_marks
+    labels = ("city",) if kind == "tag" else ("play", "rate", "none")
+    values = {"task": "toy", "kind": kind, "data": {"train": "x"}, "input": "{text}", "output": "{answer}"}
+    device = {"context": 48, "prompt_tokens": 8}
+    task = Task.model_validate({**values, "target": 0.5, "base": "scratch:bert-1m", "device": device})
+    renderer = EncoderRenderer.for_task(task, tokenizer, marks, labels)
+    torch.set_num_threads(1)
+    torch.manual_seed(3)
+    outputs = tag_names(labels) if kind == "tag" else labels
+    config = BertConfig(
+        vocab_size=tokenizer.vocab_size,
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=128,
+        max_position_embeddings=48,
+        initializer_range=0.2,
+        num_labels=len(outputs),
+    )
+    made = BertForTokenClassification if kind == "tag" else BertForSequenceClassification
+    module = made(config).eval()
+    folder = tmp_path_factory.mktemp(kind) / "model"
+    stored = [renderer.stored_example(row.id, row.fields) for row in rows[:8]]
+    objective = "tag-tokens" if kind == "tag" else "classify-sequence"
+    meta = {"task": "toy", "recipe": "0" * 12, "base": "scratch", "objective": objective}
+    save_model_folder(folder, module, tokenizer, renderer, stored, meta)
+    return Reader(kind=kind, folder=folder, module=module, renderer=renderer, rows=rows, task=task)
+
+
+def witness_of(reader: Reader) -> Witness:
+    return Witness(
+        renderer=reader.renderer,
+        examples=[reader.renderer.example(row.id, row.fields) for row in reader.rows],
+        original=encoder_original_of(reader.module),
+        task=reader.task,
+        rows=reader.rows,
+    )
+
+
+def exported(name: str, model: Path, folder: Path) -> Path:
+    """The widest format of a runtime; skipped where it does not export encoders."""
+    folder.mkdir()
+    out = folder / "model.gguf" if name == "gguf" else folder
+    try:
+        file = runtime(name).export(model, formats_of(name)[0].name, out)
+    except InputError as refused:
+        pytest.skip(f"{name} does not export this encoder: {refused}")
+    if not (folder / "tokenizer.json").exists():
+        shutil.copyfile(model / "tokenizer.json", folder / "tokenizer.json")
+    return file
+
+
+@pytest.fixture(params=sorted(RUNTIMES))
+def name(request):
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setitem(certify_room.EXTENTS, "quick", SMALL)
+
+
+def test_a_faithful_encoder_is_certified_with_its_score(reader, name, tmp_path):
+    file = exported(name, reader.folder, tmp_path / "out")
+    certificate = certify(file, reader.task.device, witness_of(reader))
+    assert certificate.failures == ()
+    assert certificate.kind == "encoder"
+    assert certificate.parity.spread.kld_high < 1e-6
+    assert certificate.compared.difference.low == certificate.compared.difference.high == 0
+    assert certificate.measured.ms_per_token is None
+    assert [figure.name for figure in certificate.budget] == ["size_mb", "ram_mb", "first_token_ms"]
+    assert {one.tokens for one in certificate.times.prompts} >= {1, 8, 17, 47, 48}
+    assert "49 tokens" in certificate.times.past_context.refusal
+    certificate.write(file)
+    before = certificate.compared.original
+    assert certificate.evaluation.score == before
+
+
+def test_layers_that_change_places_break_it(reader, name, tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    spoiled = Path(shutil.copytree(reader.folder, tmp_path / "spoiled"))
+    tensors = load_file(spoiled / "model.safetensors")
+    one, other = (f"bert.encoder.layer.{layer}.output.dense.weight" for layer in (0, 1))
+    tensors[one], tensors[other] = tensors[other], tensors[one]
+    save_file(tensors, spoiled / "model.safetensors")
+    certificate = certify(exported(name, spoiled, tmp_path / "out"), reader.task.device, witness_of(reader))
+    assert certificate.failures[0].startswith("the mean divergence of ")
+
+
+def test_another_template_breaks_it(reader, name, tmp_path):
+    spoiled = Path(shutil.copytree(reader.folder, tmp_path / "spoiled"))
+    hone = json.loads((spoiled / "hone.json").read_text())
+    hone["renderer"]["input"] = "about {text}"
+    (spoiled / "hone.json").write_text(json.dumps(hone))
+    certificate = certify(exported(name, spoiled, tmp_path / "out"), reader.task.device, witness_of(reader))
+    assert "a stored example renders differently: row dev:0: id 1 is " in certificate.failures[0]
+
+
+def test_scoring_from_logits_alone_is_that_of_the_torch_callables(reader, tmp_path):
+    from hone.evaluate.encoders import EncoderLabels, EncoderTags, at_positions
+
+    file = exported("onnx", reader.folder, tmp_path / "out")
+    ids = [reader.renderer.prompt_ids(row.fields) for row in reader.rows[:6]]
+    at = [list(range(len(one))) for one in ids]
+    ours = reading_callables(reader.renderer, lambda rows, places: at_positions(reader.module, rows, places))
+    with FreshEncoder(file, threads=1, context=48) as session:
+        theirs = reading_callables(reader.renderer, session_logits(session, reader.kind))
+        if reader.kind == "tag":
+            for one, other, torch_s in zip(
+                ours["tags"](ids, at), theirs["tags"](ids, at), EncoderTags(reader.module)(ids, at), strict=True
+            ):
+                np.testing.assert_allclose(one, torch_s)
+                np.testing.assert_allclose(other, torch_s, atol=1e-4)
+            return
+        several = reader.kind == "multi-label"
+        expected = EncoderLabels(reader.module, several=several)(ids, [0, 2])
+        np.testing.assert_allclose(ours["labels"](ids, [0, 2]), expected, atol=1e-6)
+        np.testing.assert_allclose(theirs["labels"](ids, [0, 2]), expected, atol=1e-4)
