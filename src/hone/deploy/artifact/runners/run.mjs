@@ -145,7 +145,7 @@ export class Model {
     for await (const id of this.runtime.next(promptIds, room)) {
       if (this.hone.stop_ids.includes(id)) return found;
       found.push(id);
-      onIds(found);
+      await onIds(found);
     }
     return found;
   }
@@ -187,7 +187,7 @@ const sorted = (value) => {
 /** model.onnx with its cache of keys and values, or an encoder. */
 export class OnnxRuntime {
   static async open(ort, bytes, hone) {
-    return Object.assign(new OnnxRuntime(), { ort, hone, session: await ort.InferenceSession.create(bytes) });
+    return Object.assign(new OnnxRuntime(), { ort, hone, session: await ort.InferenceSession.create(bytes, { logSeverityLevel: 3 }) });
   }
 
   empty() {

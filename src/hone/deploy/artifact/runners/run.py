@@ -7,6 +7,7 @@ pip install tokenizers numpy onnxruntime   (model.onnx)     python run.py '{"col
 from __future__ import annotations
 
 import json
+import os
 import string
 import sys
 import urllib.request
@@ -113,6 +114,7 @@ class OnnxRuntime:
     """model.onnx with its cache of keys and values, or an encoder."""
 
     def __init__(self):
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it begins with the import otherwise
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

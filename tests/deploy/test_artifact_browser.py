@@ -1,0 +1,136 @@
+"""An ONNX artifact's JavaScript: golden vectors in Node, and the page in a browser, both with ONNX Runtime Web."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hone.deploy.artifact import making
+from hone.deploy.certificate.witness import Witness
+from hone.task.spec import Device
+
+pytest.importorskip("onnxruntime")
+NODE = shutil.which("node")
+CHROMIUM = shutil.which("chromium")
+WEB = Path(__file__).resolve().parents[2] / "tools" / "web"
+RUNTIME = WEB / "node_modules" / "onnxruntime-web" / "dist"
+TYPES = {".mjs": "text/javascript", ".html": "text/html", ".wasm": "application/wasm", "": "text/plain"}
+needs_web = pytest.mark.skipif(not RUNTIME.is_dir(), reason="ONNX Runtime Web is not installed: npm ci in tools/web")
+
+# Opens the page in a frame, asks what its box holds, and reports what a person would see.
+ASKER = """<!doctype html><iframe id="page" src="index.html"></iframe><script type="module">
+const frame = document.getElementById("page");
+const wait = async (ready) => { while (!ready()) await new Promise((go) => setTimeout(go, 20)); };
+await new Promise((go) => frame.addEventListener("load", go));
+const at = (id) => frame.contentDocument.getElementById(id);
+await wait(() => !at("ask").disabled || at("about").textContent.startsWith("cannot"));
+if (!at("ask").disabled) {
+  at("ask").click();
+  await wait(() => at("ask").disabled);
+  await wait(() => !at("ask").disabled);
+}
+const texts = Object.fromEntries(["name", "about", "answer", "speed"].map((id) => [id, at(id).textContent]));
+await fetch("report", { method: "POST", body: JSON.stringify(texts) });
+</script>"""
+
+
+class Taken:
+    """Stands for a certificate: what the JavaScript does does not depend on it."""
+
+    status = "certified"
+
+    def write(self, folder: Path) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def artifacts(plain_model, tmp_path_factory) -> dict[str, Path]:
+    made = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(making, "certify", lambda *_: Taken())
+        for kind, weights, labels in (("generate", "fp32", ()), ("classify", "int8", ("play", "rate"))):
+            folder, renderer = plain_model(kind, labels=labels)
+            out = tmp_path_factory.mktemp("made") / f"toy-{kind}"
+            witness = Witness(renderer=renderer, examples=(), original=None, max_new_tokens=12)
+            making.export_certified(folder, out, weights, Device(context=96, prompt_tokens=16), witness)
+            made[kind] = out
+    return made
+
+
+@needs_web
+@pytest.mark.skipif(NODE is None, reason="node is not installed")
+@pytest.mark.parametrize("kind", ["generate", "classify"])
+def test_node_gives_the_golden_vectors(artifacts, kind):
+    command = [str(NODE), str(artifacts[kind] / "run.mjs"), "--check"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=WEB)
+    assert (run.returncode, run.stdout.strip()) == (0, "0 of 8 golden vectors and 28 texts missed"), run.stderr
+
+
+@pytest.fixture
+def seen(tmp_path) -> Callable[[Path], dict[str, Any]]:
+    """Opens an artifact's page in Chromium and gives what is seen on it."""
+    reports: list[dict[str, Any]] = []
+    arrived = threading.Event()
+
+    class Handler(SimpleHTTPRequestHandler):
+        extensions_map = TYPES
+
+        def do_POST(self) -> None:
+            reports.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+            arrived.set()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    def opened(folder: Path) -> dict[str, Any]:
+        shutil.copytree(folder, tmp_path / "page")
+        (tmp_path / "page" / "asker.html").write_text(ASKER)
+        if RUNTIME.is_dir():
+            (tmp_path / "page" / "ort").symlink_to(RUNTIME)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(tmp_path / "page")))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/asker.html"
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+        browser = subprocess.Popen(
+            [str(CHROMIUM), *options, f"--user-data-dir={tmp_path / 'profile'}", "--remote-debugging-port=0", address],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            assert arrived.wait(100), "the page did not report"
+        finally:
+            browser.kill()
+            browser.wait()
+            server.shutdown()
+        return reports[0]
+
+    return opened
+
+
+@needs_web
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_the_page_answers_as_the_golden_vectors_say(artifacts, seen):
+    golden = json.loads((artifacts["generate"] / "golden.json").read_text())["vectors"][0]
+    page = seen(artifacts["generate"])
+    assert page["name"] == "toy (generate)"
+    size = (artifacts["generate"] / "model.onnx").stat().st_size
+    assert page["about"].startswith(f"{size / 1e6:.2f} MB, weights fp32, context 96 tokens")
+    assert page["answer"] == golden["value"]
+    assert page["speed"].endswith("tokens/s")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_a_page_without_its_runtime_says_what_to_put_there(artifacts, seen, monkeypatch):
+    monkeypatch.setattr(f"{__name__}.RUNTIME", Path("nowhere"))
+    assert "put the dist folder of npm's onnxruntime-web here as ort/" in seen(artifacts["generate"])["about"]
