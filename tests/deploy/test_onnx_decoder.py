@@ -117,6 +117,18 @@ def test_the_file_carries_what_a_gguf_file_carries(built, onnx_artifacts):
     assert (path.parent / "tokenizer.json").read_bytes() == (built.folder / "tokenizer.json").read_bytes()
 
 
+def run_alone(path: Path, program: str, **environment: str) -> None:
+    """Run a program over an artifact in a process of its own; it must succeed and say nothing."""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)],
+        check=False,
+        env={"PYTHONPATH": str(Path(__file__).parents[2] / "src"), **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_a_session_needs_neither_torch_nor_transformers_nor_onnx(onnx_artifacts):
     program = (
         "import sys; from pathlib import Path; from hone.deploy.runtime import runtime\n"
@@ -125,11 +137,16 @@ def test_a_session_needs_neither_torch_nor_transformers_nor_onnx(onnx_artifacts)
         "sys.exit(str(sorted({'torch', 'transformers', 'onnx'} & sys.modules.keys()) or '') or 0)"
     )
     for path in (onnx_artifacts["int4"], onnx_artifacts["int4"].parent):
-        done = subprocess.run(
-            [sys.executable, "-c", program, str(path)],
-            check=False,
-            env={"PYTHONPATH": str(Path(__file__).parents[2] / "src")},
-            capture_output=True,
-            text=True,
-        )
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        run_alone(path, program)
+
+
+def test_nothing_of_telemetry_is_left_on_the_device(onnx_artifacts, tmp_path):
+    """Left alone, the runtime writes an identifier of the device and a queue of events into the cache folder."""
+    program = (
+        "import sys; from pathlib import Path; from hone.deploy.runtime import runtime\n"
+        "found = runtime('onnx'); found.ready()\n"
+        "found.open(Path(sys.argv[1]), 1, 64).close()\n"
+        "found.own_timings(Path(sys.argv[1]), 1, 64, [5, 6, 7], 4)"
+    )
+    run_alone(onnx_artifacts["fp32"], program, HOME=str(tmp_path), XDG_CACHE_HOME=str(tmp_path))
+    assert list(tmp_path.iterdir()) == []

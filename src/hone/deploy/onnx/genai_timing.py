@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from hone.deploy.onnx.opening import runtime_library
+
 REPEATS = 3
 
 
@@ -22,6 +24,7 @@ def own_timings(path: Path, *, threads: int, context: int, prompt: Sequence[int]
     """
     if find_spec("onnxruntime_genai") is None:
         return _of_our_session(path, threads, context, prompt, new_tokens)
+    runtime_library()  # first: what it sets holds for both
     import onnxruntime_genai as genai
 
     config = genai.Config(str(path.parent))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,19 @@ SPIN_US = 50
 from everybody else, and a token is not worth that."""
 
 
+def runtime_library() -> Any:
+    """The ``onnxruntime`` module, with its telemetry off.
+
+    Its wheels for Linux make an identifier of the device when they are imported and keep events in the user's cache
+    folder to be sent (seen in 1.32, and in onnxruntime-genai 0.18). The variable stops all of it, in both, and only
+    where it is set before the import; a value in the user's environment is kept.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime
+
+
 def open_runtime(path: Path, threads: int) -> Any:
     """An ``onnxruntime.InferenceSession`` over a file, on the CPU.
 
@@ -21,8 +35,7 @@ def open_runtime(path: Path, threads: int) -> Any:
         InputError: when there is no such file.
         FailedError: when ONNX Runtime refuses it, with its own words.
     """
-    import onnxruntime
-
+    onnxruntime = runtime_library()
     if not path.is_file():
         raise InputError(f"{path}: there is no such artifact")
     options = onnxruntime.SessionOptions()

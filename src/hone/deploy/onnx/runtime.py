@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hone.deploy.onnx.opening import MODEL_FILE
+from hone.deploy.onnx.opening import MODEL_FILE, runtime_library
 from hone.deploy.runtime import EncoderSession, Session
 from hone.deploy.weights import Prepared
 
@@ -49,7 +49,7 @@ class OnnxRuntime:
 
     def ready(self) -> None:
         """Import ONNX Runtime."""
-        import onnxruntime  # noqa: F401
+        runtime_library()
 
     def version(self) -> str:
         """Versions of the runtime and of the package that wrote the file."""
