@@ -46,6 +46,7 @@ IGNORED = -100
 """The label of a position that carries no loss, as PyTorch's cross entropy and Transformers have it."""
 LEFT_TO_THE_LOOP = {
     "clip_norm": "clip by parts.recipe.clip_norm before the optimizer's step",
+    "aware": "round the matrices around each update (hone.deploy.quantization.aware.OnGrid, hone.train.transforms)",
     "average": "average the weights behind each step (hone.train.averaging.Average)",
     "precision": "set it in the Trainer, or with torch.autocast around the loss",
     "compile": "compile parts.step_loss with torch.compile, or in the Trainer",

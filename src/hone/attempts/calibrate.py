@@ -15,6 +15,7 @@ from hone.attempts.bench import Bench, build_model, prepare_bench, source_of
 from hone.attempts.encoding import objective_of
 from hone.attempts.judging import dev_loss, score_model
 from hone.attempts.rationing import writes
+from hone.attempts.training_for import minimised, rounded_to
 from hone.processes import Channel
 from hone.task.own_metric import load_metric
 from hone.task.recipe import Recipe
@@ -92,7 +93,8 @@ def speed_of(
             source,
             recipe.child(steps=100_000, eval_every=100_000, early_stop=0),
             Path(scratch),
-            objective=objective_of(bench, model),
+            objective=minimised(bench, model),
+            transform=rounded_to(bench),
             on_step=steps.append,
             should_stop=is_enough,
         )

@@ -16,11 +16,11 @@ from hone.attempts.bench import Bench, Say, build_model, prepare_bench, source_o
 from hone.attempts.boxed import Box
 from hone.attempts.checking import check_recipe
 from hone.attempts.concluding import conclude
-from hone.attempts.encoding import objective_of
 from hone.attempts.judging import Judge
 from hone.attempts.rationing import measured_line, ration_of
 from hone.attempts.report import AttemptReport
 from hone.attempts.timed_judging import TimedJudge
+from hone.attempts.training_for import minimised, rounded_to, rounding_lines
 from hone.data.prepare import DataVersion
 from hone.lab.locks import waiting_for
 from hone.lab.run import Run
@@ -127,7 +127,8 @@ def _follow(
         run.folder,
         evaluate=Judge(bench, run, lambda event: None, ration_of(bench, source.tokens_per_step(0), box)),
         watchers=standard_watchers(recipe),
-        objective=objective_of(bench, model),
+        objective=minimised(bench, model),
+        transform=rounded_to(bench),
         until_step=until_step,
         save_every=_save_every(model, recipe, box),
         horizon=None if box is None else box.horizon(recipe, run.folder, first=False),
@@ -157,7 +158,7 @@ def _trained(
         lambda: recipe.steps if horizon is None else horizon.end,
         box,
     )
-    for line in () if run.last_step() else ration.lines:
+    for line in () if run.last_step() else (*ration.lines, *rounding_lines(recipe, bench.task)):
         listeners.say_before(line)
 
     if not run.last_step():
@@ -178,7 +179,8 @@ def _trained(
         should_stop=listeners.should_stop,
         say=listeners.say,
         on_rehearsal=None if box else partial(_say_time, run, bench, source, listeners),
-        objective=objective_of(bench, model),
+        objective=minimised(bench, model),
+        transform=rounded_to(bench),
         until_step=until_step,
         save_every=_save_every(model, recipe, box),
         horizon=horizon,

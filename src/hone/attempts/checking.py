@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from hone.attempts.training_for import is_taught_by_its_base
 from hone.errors import InputError
 from hone.evaluate.reading import MASKED_METRICS
 from hone.task.recipe import Recipe, of_length
@@ -178,6 +179,9 @@ def _idle_objective(recipe: Recipe, task: Task) -> Rules:
         rules.append((("pooling",), "only objective classify-sequence pools a row"))
     if recipe.objective != "tag-tokens":
         rules.append((("subtokens",), "only objective tag-tokens has tags"))
+    if is_taught_by_its_base(recipe, task):
+        why = f"with aware {recipe.aware} the base's own answers are learned, and not the rows"
+        rules.append((("label_smoothing", "class_weights"), why))
     if task.kind == "multi-label":
         rules.append((("label_smoothing",), "rows of this task can have several labels"))
     return rules

@@ -7,6 +7,7 @@ from typing import Any
 from hone.attempts.bench import build_model, source_of
 from hone.attempts.calibrate import bench_of
 from hone.attempts.encoding import objective_of
+from hone.errors import InputError
 from hone.processes import Channel
 
 
@@ -23,6 +24,10 @@ def find(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     from hone.train.finders import find_batch, find_rate
 
     recipe = order["recipe"]
+    if recipe.aware != "none":
+        raise InputError(
+            f"aware is {recipe.aware}, and searches compute with weights in floats; leave aware out of --find"
+        )
     torch.set_num_threads(recipe.threads)
     bench = bench_of(channel, order)
     model = build_model(recipe, bench.tokenizer, bench.data.labels)

@@ -184,7 +184,8 @@ class Judge:
         return Judgement(
             score=score,
             numbers={"dev_loss": loss},
-            candidate=not self._untrained(step),
+            # Rounded weights that nothing was trained for are what an export of the base gives anyway.
+            candidate=step > 0 or not (self._untrained(step) or self.bench.recipe.aware != "none"),
             confirm=functools.partial(self._on_all, model, judged) if self.ration.confirms else None,
             on_kept=self._keep,
         )

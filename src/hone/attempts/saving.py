@@ -43,6 +43,7 @@ def save_model(bench: Bench, model: nn.Module, path: Path, calibration: Calibrat
         "data": bench.data.id,
         "base": bench.recipe.base,
         "objective": bench.recipe.objective,
+        **({"aware": bench.recipe.aware} if bench.recipe.aware != "none" else {}),
         **({"calibration": calibration.to_json()} if calibration is not None else {}),
     }
     return save_model_folder(path, model, bench.tokenizer, renderer, stored, identity)

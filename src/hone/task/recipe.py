@@ -126,6 +126,9 @@ class Recipe(Section):
     ``auto``: where the run is long enough for it to pay (:func:`hone.train.compiling.compile_of`); said with why."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass instead of keeping them: less memory, a third more arithmetic."""
+    aware: Literal["none", "q4_0", "q8_0"] = "none"
+    """Train for weights of this format: the model computes with matrices rounded to it, and is kept so. int4 and int8
+    have the same grids. A base that does the task already learns its own answers again, any other model the rows."""
     strategy: Literal["ddp", "fsdp"] = "ddp"
     """How several processes share the model: whole copies, or shards of it (FSDP2)."""
     threads: int = Field(default=1, ge=1)

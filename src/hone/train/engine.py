@@ -39,6 +39,7 @@ from hone.train.source import BatchSource, share_of
 from hone.train.state import Progress
 from hone.train.stepping import StepSums, accumulate_gradients, normalise
 from hone.train.trainable import Trainable
+from hone.train.transforms import MakeTransform
 from hone.train.watching import Lookout, Watcher
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def fit(  # noqa: PLR0913  (four things are needed; the others are named and hav
     watchers: Sequence[Watcher] = (),
     horizon: Horizon | None = None,
     on_rehearsal: Callable[[Rehearsal], None] | None = None,
+    transform: MakeTransform | None = None,
 ) -> FitResult:
     """Train ``model`` in place by a recipe, from the newest whole state in ``folder/checkpoints`` where there is one.
 
@@ -91,8 +93,7 @@ def fit(  # noqa: PLR0913  (four things are needed; the others are named and hav
             and at the end, after saving, with the averaged weights if any, without effect on generators; None: not now.
         objective: what is minimised; by default what the model's head is made for.
         until_step: pause after this many steps of the full schedule.
-        save_every: steps between states, ``recipe.eval_every`` by default; it does not change the result. A state is
-            written with each evaluation too, and where the end of a horizon is first decided.
+        save_every: steps between states, ``recipe.eval_every`` by default; evaluations and a decided end have one too.
         on_step: takes one record per step, in the first process.
         on_guard: takes each rewind as plain values, in the first process.
         should_stop: asked before each step, in the first process; when it says so the run ends after that step, saved.
@@ -100,11 +101,11 @@ def fit(  # noqa: PLR0913  (four things are needed; the others are named and hav
         watchers: look at the steps, and may ask to stop or to go back (:mod:`hone.train.watching`).
         horizon: where the run ends and how its rate gets there; ``recipe.steps`` and its schedule by default.
         on_rehearsal: takes the time of the largest step before the first one, in the first process.
+        transform: what the model computes with and is kept as, from the trained values; it must follow from the recipe.
 
     Raises:
         InputError: a checkpoint of another recipe, data or base, with each difference; keys that cannot act here.
-        FailedError: when a loss or gradient is not finite, or the disk refuses a checkpoint.
-        BusyError: when another process trains in this folder.
+        FailedError: a loss or gradient that is not finite, a full disk. BusyError: another process trains here.
     """
     _check(recipe, judged=evaluate is not None)
     fabric = connect(recipe)
@@ -121,7 +122,7 @@ def fit(  # noqa: PLR0913  (four things are needed; the others are named and hav
     )
     lock = locked(folder / ".training", f"the run {folder}") if first else contextlib.nullcontext()
     with lock, generators_of_a_run(recipe.seed, fabric.global_rank), cpu_threads(recipe.threads), undisturbed():
-        return _Run(fabric, model, objective, source, recipe, caller, folder).go(until_step, save_every)
+        return _Run(fabric, model, objective, source, recipe, caller, folder, transform).go(until_step, save_every)
 
 
 def _unsaid(line: str) -> None:
@@ -152,6 +153,7 @@ class _Run:
         recipe: Recipe,
         caller: _Caller,
         folder: Path,
+        transform: MakeTransform | None,
     ) -> None:
         self.fabric = fabric
         self.source = source
@@ -163,7 +165,7 @@ class _Run:
         self.precision, self.why = precision_of(recipe)
         with self.watch.running("start"):
             objective = objective or objective_for(model, recipe.label_smoothing)
-            self.trainable = Trainable(fabric, model, objective, recipe, precision=self.precision)
+            self.trainable = Trainable(fabric, model, objective, recipe, precision=self.precision, transform=transform)
             self.keeper = Keeper(
                 fabric,
                 self.trainable,
@@ -179,13 +181,7 @@ class _Run:
         self.progress = Progress()
         self.last_loss: float | None = None
         self.overseer = Overseer(
-            caller.lookout,
-            self.keeper,
-            self.trainable,
-            recipe,
-            folder,
-            say=caller.say,
-            on_guard=caller.on_guard,
+            caller.lookout, self.keeper, self.trainable, recipe, folder, say=caller.say, on_guard=caller.on_guard
         )
 
     def go(self, until_step: int | None, save_every: int | None) -> FitResult:
@@ -289,7 +285,7 @@ class _Run:
 
     def _save(self) -> None:
         peaks = self.memory.peaks()  # before saving takes memory of its own
-        with self.watch.running("saving"), self.memory.apart():
+        with self.watch.running("saving"), self.memory.apart(), self.trainable.trained_weights():
             self.keeper.save(self.progress, peaks)
 
     def _is_due(self, every: int) -> bool:

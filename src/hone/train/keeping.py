@@ -250,14 +250,15 @@ class Keeper:
 
     def _load(self, saved: Saved) -> Progress:
         trainable = self._trainable
-        progress = load_state(
-            saved,
-            trainable.model,
-            trainable.parts,
-            trainable.average,
-            rank=self._fabric.global_rank,
-            seed=self._recipe.seed,
-        )
+        with trainable.trained_weights():
+            progress = load_state(
+                saved,
+                trainable.model,
+                trainable.parts,
+                trainable.average,
+                rank=self._fabric.global_rank,
+                seed=self._recipe.seed,
+            )
         self._lookout.load(saved.header.get("watchers", {}))
         self._saved_step = progress.step
         return progress

@@ -13,4 +13,6 @@ def refusals(recipe: Recipe) -> list[str]:
         problems.append("compile does not go with strategy fsdp here; set compile to false, or strategy to ddp")
     if recipe.optimizer == "adafactor" and sharded:
         problems.append("adafactor does not go with strategy fsdp: its rows and columns are not sharded; take adamw")
+    if recipe.aware != "none" and sharded:
+        problems.append("aware does not go with strategy fsdp: whole matrices are rounded; set strategy to ddp")
     return problems

@@ -19,6 +19,7 @@ from hone.train.objectives import Objective
 from hone.train.optimizers import build_optimizers
 from hone.train.sharding import copy_to_shard, whole
 from hone.train.tensors import gather, model_tensors
+from hone.train.transforms import MakeTransform, Underneath
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -35,10 +36,18 @@ class Trainable:
         parts: the optimizers.
         average: averaged weights, where the recipe wants them.
         params: the trainable parameters.
+        underneath: the trained values, where the parameters carry transformed ones.
     """
 
     def __init__(
-        self, fabric: Fabric, model: nn.Module, objective: Objective, recipe: Recipe, *, precision: str = "32-true"
+        self,
+        fabric: Fabric,
+        model: nn.Module,
+        objective: Objective,
+        recipe: Recipe,
+        *,
+        precision: str = "32-true",
+        transform: MakeTransform | None = None,
     ) -> None:
         self._device = fabric.device
         self.objective = objective
@@ -53,16 +62,22 @@ class Trainable:
         self.parts = build_optimizers(self.model, recipe)
         self.params = [param for param in self.model.parameters() if param.requires_grad]
         self.average = Average(self.model, recipe.average) if recipe.average else None
+        self.underneath = Underneath(transform(self.model)) if transform else None
 
     def update(self, factor: float) -> float:
         """Apply the gradients with rates of ``factor`` times their peaks, and clear them; the first part's rate."""
         rates = [part.set_rate(factor) for part in self.parts]
-        for part in self.parts:
-            part.optimizer.step()
-        self.clear_gradients()
-        if self.average is not None:
-            self.average.update()
+        with self.trained_weights():
+            for part in self.parts:
+                part.optimizer.step()
+            self.clear_gradients()
+            if self.average is not None:
+                self.average.update()
         return rates[0]
+
+    def trained_weights(self) -> contextlib.AbstractContextManager[None]:
+        """Inside the block the model carries the values that are trained, and not what it computes with."""
+        return contextlib.nullcontext() if self.underneath is None else self.underneath.shown()
 
     def held_bytes(self) -> int:
         """What this process holds between steps: weights, the average, the optimizers' moments; of shards its own."""
@@ -71,6 +86,8 @@ class Trainable:
             held += model_tensors(self.given).values()
         if self.average is not None:
             held += self.average.tensors().values()
+        if self.underneath is not None:
+            held += self.underneath.tensors()
         for part in self.parts:
             moments = (value for each in part.optimizer.state.values() for value in each.values())
             held += [value for value in moments if torch.is_tensor(value)]
@@ -90,6 +107,8 @@ class Trainable:
         """
         averaged = self.average is not None and self.average.updates > 0
         with self.average.applied() if averaged and self.average else contextlib.nullcontext():
+            if averaged and self.underneath is not None:
+                self.underneath.transform_again()
             if self.sharded:
                 self.given.to(self._device)
                 gather(self.model, self.given)

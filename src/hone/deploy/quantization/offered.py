@@ -1,0 +1,227 @@
+"""Which way of rounding is worth its time: each is measured, and offered only where it wins.
+
+What counts is the mean Kullback-Leibler divergence from the model in floats over the answers of dev rows, teacher
+forced, computed in torch with the very values that the codes stand for. Recipes of large models need not hold for
+small ones (SLMQuant, arXiv:2511.13023), so nothing is taken for granted. Imports torch inside.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from hone.deploy.quantization.calibration import batches_of, evaluating, logits_of, mean_squares, moments, places
+from hone.deploy.quantization.grids import BLOCK, GRIDS, bits_of, recognised
+from hone.deploy.quantization.sequence import HOWS, How, carrying, round_matrices
+from hone.deploy.weights import Codes, Prepared, row_problems, weight_format
+from hone.errors import InputError, nearest
+from hone.files import read_json
+from hone.task.render import Example
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from hone.train.batches import Batch
+
+Wish = Literal["auto", "none", "importance", "gptq"]
+WISHES: tuple[Wish, ...] = ("auto", *HOWS)
+JUDGED_ROWS = 256
+"""Rows that the ways are compared on."""
+HELD_OUT = 4
+"""Where no dev rows are given, every so many-th of the calibration rows is held out to judge by."""
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Offer:
+    """One way of rounding, as measured."""
+
+    how: str
+    kld_mean: float
+    """Nats per answer position."""
+    same_top: float
+    """Share of positions with the same likeliest token."""
+    positions: int
+    seconds: float
+    """To make the codes."""
+    codes: Mapping[str, Codes] = field(repr=False, default_factory=dict)
+
+    def line(self) -> str:
+        """For people."""
+        figures = f"{self.kld_mean:.3g} nats, same likeliest token {self.same_top:.1%}"
+        return f"{self.how}: mean divergence {figures} of {self.positions:,} positions, {self.seconds:.1f} s"
+
+
+def offers(
+    module: nn.Module,
+    weights: str,
+    calibration: Sequence[Example],
+    judged: Sequence[Example],
+    *,
+    hows: Sequence[How] = HOWS,
+    kinds: Mapping[str, str] | None = None,
+) -> list[Offer]:
+    """Each way of rounding a model to a format, measured.
+
+    Args:
+        module: the model in floats.
+        weights: a format with a symmetric grid.
+        calibration: rendered training rows.
+        judged: rendered dev rows.
+        hows: the ways.
+        kinds: matrices that are stored in another format than ``weights``; one without a grid leaves them in floats.
+    """
+    chosen = {name: (kinds or {}).get(name, weights) for name in places(module)}
+    gridded = {name: kind for name, kind in chosen.items() if kind in GRIDS}
+    reading, judging = batches_of(calibration), batches_of(judged, JUDGED_ROWS)
+    original = original_logits(module, judging)
+    found = []
+    for how in hows:
+        begin = time.perf_counter()
+        codes = round_matrices(module, reading, gridded, how)
+        seconds = time.perf_counter() - begin
+        kld, same, positions = divergence(original, module, judging, codes)
+        found.append(Offer(how=how, kld_mean=kld, same_top=same, positions=positions, seconds=seconds, codes=codes))
+    return found
+
+
+def best_of(found: Sequence[Offer]) -> Offer:
+    """The way of least divergence; of equal ones the first."""
+    return min(found, key=lambda offer: offer.kld_mean)
+
+
+def original_logits(module: nn.Module, batches: Sequence[Batch]) -> list[Tensor]:
+    """Logits at the supervised positions of each batch."""
+    with evaluating(module):
+        return [logits_of(module, batch.to(next(module.parameters()).device)) for batch in batches]
+
+
+def divergence(
+    original: Sequence[Tensor], module: nn.Module, batches: Sequence[Batch], codes: Mapping[str, Codes]
+) -> tuple[float, float, int]:
+    """Mean divergence in nats, share of the same likeliest output, and decisions, of a model that carries codes."""
+    from hone.deploy.quantization.aware import divergences
+
+    total, same, count, tops = 0.0, 0, 0, 0
+    with carrying(module, codes):
+        now = original_logits(module, batches)
+    for batch, before, after in zip(batches, original, now, strict=True):
+        apart = divergences(before, after, several=batch.labels is not None)
+        total += float(apart.double().sum())
+        count += apart.numel()
+        same += int((before.argmax(-1) == after.argmax(-1)).sum())
+        tops += len(before)
+    return total / max(1, count), same / max(1, tops), count
+
+
+def prepare(
+    folder: Path,
+    weights: str,
+    calibration: Sequence[Example],
+    *,
+    judged: Sequence[Example] = (),
+    how: str = "auto",
+    kinds: Mapping[str, str] | None = None,
+    module: Any = None,
+    say: Say = lambda line: None,
+) -> Prepared:
+    """Decide how a model folder's matrices are rounded: what an export is handed as ``prepared``.
+
+    Args:
+        folder: the model folder.
+        weights: the format of the export.
+        calibration: rendered training rows, never of dev or test.
+        judged: rendered dev rows, by which ``auto`` chooses; without them calibration rows are held out.
+        how: ``none``, ``importance``, ``gptq``, or ``auto`` for what diverges least.
+        kinds: matrices that are stored in another format (:mod:`hone.deploy.quantization.mixed`).
+        module: the folder's model where the caller has it open already.
+        say: takes a line on each way that was measured, and on what was chosen.
+
+    Raises:
+        InputError: for another ``how``, a format that it cannot do, or no rows where they are needed.
+    """
+    if how not in WISHES:
+        raise InputError(f'"{how}" is no way of rounding; {nearest(how, WISHES)}')
+    if trained := _trained_for(folder, weights):
+        return _as_trained(folder, trained, weights, how, dict(kinds or {}), say)
+    chosen = weight_format(weights)
+    if how == "none" or (how == "auto" and chosen.bits >= 8 and not kinds):
+        return Prepared(kinds=dict(kinds or {}))
+    if chosen.bits >= 16:
+        raise InputError(
+            f"weights {weights} are not rounded to a grid, so there is nothing to calibrate; leave {how} out"
+        )
+    model = module if module is not None else _opened(folder)
+    if weights not in GRIDS:
+        return _by_importance(model, weights, calibration, how, dict(kinds or {}), say)
+    shapes = {name: tuple(model.get_parameter(name).shape) for name in places(model)}
+    if problems := row_problems(shapes, chosen):
+        raise InputError(f"{folder}: {problem}" for problem in problems)
+    aside = not judged
+    reading = [one for at, one in enumerate(calibration) if not aside or at % HELD_OUT]
+    judging = judged or calibration[::HELD_OUT]
+    hows = HOWS if how == "auto" else (HOWS[HOWS.index(how)],)
+    found = offers(model, weights, reading, judging, hows=hows, kinds=kinds)
+    for offer in found:
+        say(f"{weights}, {offer.line()}")
+    best = best_of(found)
+    if len(found) > 1:
+        say(f"{weights}: {best.how} is taken, it diverges least")
+    if best.how == "none":
+        return Prepared(kinds=dict(kinds or {}))
+    return Prepared(kinds=dict(kinds or {}), codes=best.codes, how=best.how, rows=len(reading))
+
+
+def _by_importance(
+    model: nn.Module, weights: str, calibration: Sequence[Example], how: str, kinds: dict[str, str], say: Say
+) -> Prepared:
+    """For blocks whose codes only their writer makes: what the inputs weigh, by which it rounds."""
+    if how == "gptq":
+        raise InputError(
+            f"gptq makes codes of symmetric grids ({', '.join(sorted(GRIDS))}); {weights} takes importance"
+        )
+    batches = batches_of(calibration)
+    names = [name for name, place in places(model).items() if place.multiplies]
+    second = moments(model, batches, names)
+    say(f"{weights}: rounded by importance, mean squares of the inputs over {len(calibration):,} rows; not compared")
+    weighed = {name: mean_squares(one) for name, one in second.items()}
+    return Prepared(kinds=kinds, importance=weighed, how="importance", rows=len(calibration))
+
+
+def _trained_for(folder: Path, weights: str) -> str:
+    """The format that a model folder was trained for, where this one has the same grid; else empty."""
+    described = folder / "hone.json"
+    aware = str(read_json(described).get("aware", "")) if described.is_file() else ""
+    return aware if aware and weights in GRIDS and bits_of(aware) == bits_of(weights) else ""
+
+
+def _as_trained(folder: Path, aware: str, weights: str, how: str, kinds: dict[str, str], say: Say) -> Prepared:
+    """Codes of matrices that lie on the grid already: rounding changes no weight.
+
+    Raises:
+        InputError: where it would, or something else is wished for.
+    """
+    from hone.deploy.tensors import Tensors
+
+    wished = [how] if how not in ("auto", "none") else ["a mixture by layer"] if kinds else []
+    if wished:
+        raise InputError(f"{folder} was trained for {aware}, and its weights lie on that grid: leave {wished[0]} out")
+    tensors, codes = Tensors(folder), {}
+    for name, shape in tensors.shapes.items():
+        if len(shape) == 2:
+            found = recognised(tensors.read(name), bits_of(weights)) if shape[-1] % BLOCK == 0 else None
+            if found is None:
+                raise InputError(f"{folder} says that it was trained for {aware}, and {name} does not lie on its grid")
+            codes[name] = found
+    say(f"{weights}: the model was trained for it, and rounding changes no weight")
+    return Prepared(codes=codes, how="aware")
+
+
+def _opened(folder: Path) -> nn.Module:
+    from hone.data.tokenizer import TextTokenizer
+    from hone.model.folder import ModelFolder
+
+    return ModelFolder(folder, TextTokenizer).load()

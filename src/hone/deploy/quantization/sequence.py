@@ -1,0 +1,104 @@
+"""All matrices of a model rounded: each by itself, by what it is given to read, or in order behind those before it.
+
+Imports torch inside.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hone.deploy.quantization.calibration import Place, mean_squares, moments, places, reading_order
+from hone.deploy.quantization.gptq import gptq
+from hone.deploy.quantization.grids import bits_of, nearest, searched, values_of
+from hone.deploy.weights import Codes
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hone.train.batches import Batch
+
+How = Literal["none", "importance", "gptq"]
+HOWS: tuple[How, ...] = ("none", "importance", "gptq")
+"""Ways of rounding, the cheapest first: to nearest; with scales by what the inputs weigh; by what the outputs lose."""
+LOOKUP = 1.0
+"""What an error in a looked-up row counts beside one in the logits, where embedding and output layer share a matrix: in
+mean squares of the output layer's inputs. Where only the outputs counted, GPTQ would bend the embeddings."""
+
+
+def round_matrices(module: nn.Module, batches: Sequence[Batch], kinds: Mapping[str, str], how: How) -> dict[str, Codes]:
+    """Codes of a model's matrices; the model itself stays as it is.
+
+    Args:
+        module: the model in floats.
+        batches: calibration rows, see :func:`hone.deploy.quantization.calibration.batches_of`; unread by ``none``.
+        kinds: by name, a format with a symmetric grid for each matrix that is to be rounded.
+        how: see :data:`HOWS`. With ``gptq`` a matrix is rounded for the inputs that it will have once those before it
+            are rounded.
+    """
+    known = {name: place for name, place in places(module).items() if name in kinds}
+    if how == "none":
+        return {name: nearest(matrix_of(module, name), bits_of(kinds[name])) for name in known}
+    # Rows that are only looked up have no inputs: each has the scales of least squared error.
+    found = {
+        name: searched(matrix_of(module, name), bits_of(kinds[name]))
+        for name, place in known.items()
+        if not place.multiplies
+    }
+    read = [name for name, place in known.items() if place.multiplies]
+    if how == "importance":
+        for name, second in moments(module, batches, read).items():
+            worth = mean_squares(_with_lookups(second, known[name]))
+            found[name] = searched(matrix_of(module, name), bits_of(kinds[name]), worth)
+        return found
+    work = copy.deepcopy(module)
+    _put(work, found)
+    for group in _in_order(work, batches[0], known):
+        for name, second in moments(work, batches, group).items():
+            codes = gptq(matrix_of(module, name), _with_lookups(second, known[name]), bits_of(kinds[name]))
+            found[name] = codes
+            _put(work, {name: codes})
+    return found
+
+
+def matrix_of(module: nn.Module, name: str) -> NDArray[np.float32]:
+    """A copy of a parameter as float32."""
+    return np.array(module.get_parameter(name).detach().float().cpu().numpy())
+
+
+@contextmanager
+def carrying(module: nn.Module, codes: Mapping[str, Codes]) -> Iterator[None]:
+    """Inside the block the model carries what the codes stand for; behind it its own weights again."""
+    own = {name: module.get_parameter(name).detach().clone() for name in codes}
+    _put(module, codes)
+    try:
+        yield
+    finally:
+        for name, values in own.items():
+            module.get_parameter(name).data.copy_(values)
+
+
+def _put(module: nn.Module, codes: Mapping[str, Codes]) -> None:
+    import torch
+
+    for name, one in codes.items():
+        module.get_parameter(name).data.copy_(torch.from_numpy(values_of(one)))
+
+
+def _in_order(module: nn.Module, batch: Batch, known: Mapping[str, Place]) -> list[tuple[str, ...]]:
+    """Groups of matrices in the order in which they are rounded: one that is looked up too comes first."""
+    groups = [tuple(name for name in group if name in known) for group in reading_order(module, batch)]
+    groups = [group for group in groups if group]
+    return sorted(groups, key=lambda group: not any(known[name].embeds for name in group))
+
+
+def _with_lookups(second: NDArray[np.float64], place: Place) -> NDArray[np.float64]:
+    """The second moments of a matrix's inputs, with what looking its rows up adds."""
+    if not place.embeds:
+        return second
+    return second + LOOKUP * float(np.diag(second).mean()) * np.eye(len(second))

@@ -1,0 +1,72 @@
+"""Mixtures by layer: never over the budget, and none better exists."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from hone.deploy.quantization.mixed import Choice, best_mixture, matrix_bytes
+from hone.errors import InputError
+
+
+def choices(seed: int, count: int = 6) -> dict[str, list[Choice]]:
+    generator = np.random.default_rng(seed)
+    found = {}
+    for index in range(count):
+        size, cost = int(generator.integers(20, 90)), float(generator.lognormal())
+        found[f"m{index}"] = [
+            Choice(kind="q4_0", size_bytes=size, cost=cost),
+            Choice(kind="q8_0", size_bytes=2 * size, cost=cost * float(generator.uniform(0.01, 0.5))),
+            Choice(kind="f16", size_bytes=4 * size, cost=0.0),
+        ]
+    return found
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("room", [1.0, 1.3, 2.0, 3.1, 4.0])
+def test_the_mixture_is_the_best_of_all_that_keep_the_budget(seed: int, room: float) -> None:
+    kinds = choices(seed)
+    budget = int(room * sum(each[0].size_bytes for each in kinds.values()))
+    found = best_mixture(kinds, budget)
+    all_of_them = [
+        (sum(one.cost for one in taken), sum(one.size_bytes for one in taken)) for taken in product(*kinds.values())
+    ]
+    best = min(cost for cost, size in all_of_them if size <= budget)
+    assert found.size_bytes <= budget
+    assert found.cost == pytest.approx(best)
+    taken = [next(one for one in each if one.kind == found.kinds[name]) for name, each in kinds.items()]
+    assert (sum(one.size_bytes for one in taken), sum(one.cost for one in taken)) == pytest.approx(
+        (found.size_bytes, found.cost)
+    )
+
+
+def test_sixty_matrices_of_three_shapes_are_solved_at_once() -> None:
+    one = choices(1, 60)
+    sizes = [1152, 2304, 6912]
+    same = {
+        name: [
+            Choice(kind=kind.kind, size_bytes=sizes[at % 3] * 2**step, cost=kind.cost)
+            for step, kind in enumerate(kinds)
+        ]
+        for at, (name, kinds) in enumerate(one.items())
+    }
+    least = sum(kinds[0].size_bytes for kinds in same.values())
+    found = best_mixture(same, int(1.5 * least))
+    assert found.size_bytes <= 1.5 * least
+    assert set(found.kinds.values()) >= {"q4_0", "q8_0"}
+
+
+def test_a_budget_that_nothing_keeps_is_refused_with_both_numbers() -> None:
+    kinds = choices(0)
+    least = sum(each[0].size_bytes for each in kinds.values())
+    with pytest.raises(InputError, match=f"{least:,} bytes at least, and {least - 1:,} are left"):
+        best_mixture(kinds, least - 1)
+
+
+def test_bytes_of_a_matrix_count_its_scales() -> None:
+    """18 bytes to 32 weights of 4 bits, 34 to those of 8, as the GGUF specification has them."""
+    assert matrix_bytes((4, 64), "q4_0") == 8 * 18
+    assert matrix_bytes((4, 64), "int8") == 8 * 34
+    assert matrix_bytes((4, 64), "f16") == 8 * 64
