@@ -11,7 +11,6 @@ from hone.cli import main
 from hone.data.held_out import TEST_SHARE
 from hone.data.prepare import prepare
 from hone.data.presets import preset
-from hone.deploy.runtime import check_can_be_exported
 from hone.errors import InputError
 from hone.model.encoders import ENCODER_PRESETS
 from hone.task.load import load_task
@@ -289,20 +288,27 @@ def test_lists_whose_items_do_not_recur_are_no_labels(here):
     assert load_task("t").kind == "extract"
 
 
-def test_of_an_encoder_no_limit_is_written_that_nothing_measures(here):
-    """No runtime exports encoders, so `hone solve` refuses them and only the context of the device has an effect."""
+@pytest.mark.parametrize("exported", [True, False])
+def test_a_budget_is_written_where_an_artifact_can_be_held_to_it(here, monkeypatch, capsys, exported):
+    """Without one only the context of the device has an effect, and `hone solve` refuses the task."""
+
+    def check(task):
+        if not exported:
+            raise InputError("no runtime")
+
+    monkeypatch.setattr("hone.cli.foreseeing.check_can_be_exported", check)
     rows = [{"text": f"text {n}", "topics": [["a"], ["b"], ["a", "b"]][n % 3]} for n in range(60)]
     (here / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert main(["init", "t", "--data", "rows.jsonl", "--yes"]) == 0
-    task = load_task("t")
-    with pytest.raises(InputError, match="no runtime"):
-        check_can_be_exported(task)
-    assert task.device == Device(context=task.device.context)
-    base = next(line for line in (here / "t/hone.yaml").read_text().splitlines() if line.startswith("base:"))
+    device, text = load_task("t").device, (here / "t/hone.yaml").read_text()
+    assert device.ms_per_token is None, "an encoder answers in one pass"
+    assert (device != Device(context=device.context)) == exported
+    assert ("hone solve" in text) == ("budget" in text) == exported
+    assert ("then hone solve t" in capsys.readouterr().out) == exported
+    base = next(line for line in text.splitlines() if line.startswith("base:"))
     named = re.findall(r"bert-\w+", base)
     assert named
     assert set(named) <= set(ENCODER_PRESETS)
-    assert "hone solve" not in (here / "t/hone.yaml").read_text()
 
 
 def numbered(count, labels=2):

@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(json_schema(), ensure_ascii=False, indent=None if args.json else 2))
         return 0
     folder = task_folder(args.folder)
+    from hone.cli.foreseeing import verb_for
     from hone.solving.check import check
 
     # With --json standard output is the document alone; a person reads the lines beside it.
@@ -38,8 +39,7 @@ def run(args: argparse.Namespace) -> int:
     checked = check(folder, args.seed, say, say)
     data = checked.data
     left_out = len(data.ledger.entries)
-    # Solving ends in an artifact, and no runtime of this version exports encoders.
-    verb = "train" if checked.recipe.objective != "next-token" else "solve"
+    verb = verb_for(checked.task)
     right = "right, but for the target" if checked.warning else "right"
     print(
         f"{checked.task.name}: {right}. train {len(data.train):,}, dev {len(data.dev):,}, test {data.test.n:,} rows, "

@@ -13,7 +13,7 @@ from typing import Any
 from hone.cli import columns as looking
 from hone.cli.columns import Looked
 from hone.cli.desk import Ask, Desk, shown
-from hone.cli.foreseeing import foresee, leaving
+from hone.cli.foreseeing import foresee, leaving, verb_for
 from hone.cli.lengths import propose_context
 from hone.cli.proposing import propose_dev, propose_target
 from hone.cli.task_text import task_text
@@ -22,7 +22,6 @@ from hone.data.checking import BadRows, Checker
 from hone.data.read import Found, find
 from hone.data.readers.contents import plain_suffix
 from hone.data.readers.finding import TABLES
-from hone.deploy.runtime import check_can_be_exported
 from hone.errors import InputError, meant, nearest
 from hone.task.load import parse_task
 from hone.task.metrics import DEFAULT_METRIC, METRICS, metric_problems
@@ -116,7 +115,7 @@ def _unread(desk: Desk, looked: Looked | None) -> list[str]:
 def _foresee(desk: Desk, looked: Looked, found: dict[str, Found]) -> None:
     """Count the rows of each split and those that leave, where all rows were seen and lie on this machine."""
     task = _task(desk, 1.0, 256)
-    desk.values["budget"] = not _is_of_encoder(task)
+    desk.values["budget"] = verb_for(task) == "solve"  # else there is no artifact to hold to one
     if looked.more or any(source.is_elsewhere for source in found.values()):
         return
     named = {"train": desk.values["source"], "test": desk.args.test}
@@ -131,15 +130,6 @@ def _foresee(desk: Desk, looked: Looked, found: dict[str, Found]) -> None:
     if desk.values["test"] is None:
         desk.why["test"] = f"{_NO_TEST}: {counted(version.test.n, 'row')}"
     desk.why["clean"] = leaving(version)
-
-
-def _is_of_encoder(task: Task) -> bool:
-    """Whether no artifact comes of the task yet, so that there is none whose size and speed a budget could hold."""
-    try:
-        check_can_be_exported(task)
-    except InputError:
-        return True
-    return False
 
 
 _NO_TEST = "none named: a tenth of the rows is hashed out of train and sealed"

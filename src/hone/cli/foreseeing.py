@@ -1,4 +1,4 @@
-"""What ``hone check`` will find: the rows of a new task are prepared once before its file is written."""
+"""What comes of a new task: its rows are prepared once before its file is written, and whether solving can end."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from hone.deploy.runtime import check_can_be_exported
 from hone.errors import InputError
 from hone.task.spec import Task
 from hone.wording import counted
@@ -34,6 +35,15 @@ def foresee(task: Task, sources: Mapping[str, Path], folder: Path) -> tuple[Data
         except InputError as error:
             return None, list(error.problems)
     return version, []
+
+
+def verb_for(task: Task) -> str:
+    """``solve`` where an artifact comes of the task, in which solving ends; else ``train``."""
+    try:
+        check_can_be_exported(task)
+    except InputError:
+        return "train"
+    return "solve"
 
 
 def leaving(version: DataVersion) -> str:

@@ -56,11 +56,11 @@ def run(args: argparse.Namespace) -> int:
         for line in made.lines:
             say(line)
         document = _write(made, folder, args.force, say)
-    from hone.task.spec import LISTED
+    from hone.cli.foreseeing import verb_for
+    from hone.task.load import load_task
     from hone.wording import counted
 
-    kind = document.get("task", {}).get("kind")
-    verb = "train" if kind in LISTED else "solve"  # what solve ends with, an artifact, there is of decoders alone
+    verb = verb_for(load_task(folder))
     warnings = counted(len(document["warnings"]), "warning") if document.get("warnings") else ""
     state = f"written, with {warnings}" if warnings else "ready"
     print(f"{folder / TASK_FILE} is {state}; next: hone check {folder}, then hone {verb} {folder}")
