@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 Value = int | float | bool | str | list[str] | list[int] | list[float]
@@ -22,5 +22,7 @@ class Layout:
     """Kind of matrix (``attn_q``) to its number of heads, where rows are put in llama.cpp's rotary order."""
     tokenizer_keys: Mapping[str, Value] = field(default_factory=dict)
     """What the architecture wants beside the tokenizer, without ``tokenizer.ggml`` in front."""
-    own: Mapping[str, str] = field(default_factory=dict)
-    """Texts under ``hone.*``."""
+    beside: Sequence[str] = ()
+    """Tensors of the model folder that are stored as a text under ``hone.*``."""
+    idle: Sequence[str] = ()
+    """Tensors of the model folder that nothing reads, so that they stay there."""

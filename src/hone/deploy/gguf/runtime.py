@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ from hone.deploy.llama.library import open_library, version
 from hone.deploy.llama.session import LlamaCppSession
 from hone.deploy.runtime import EncoderSession, Session
 from hone.deploy.weights import Prepared
-from hone.errors import InputError
 
 
 class LlamaCpp:
@@ -18,6 +17,18 @@ class LlamaCpp:
 
     name = "gguf"
     suffix = ".gguf"
+
+    def refusals(
+        self,
+        config: Mapping[str, Any],
+        shapes: Mapping[str, Sequence[int]],
+        weights: str,
+        folder: Path | None = None,
+    ) -> list[str]:
+        """See :func:`hone.deploy.gguf.writing.refusals`."""
+        from hone.deploy.gguf.writing import refusals
+
+        return refusals(config, shapes, weights, folder)
 
     def export(self, model: Path, weights: str, out: Path, prepared: Prepared | None = None) -> Path:
         """See :func:`hone.deploy.gguf.writing.export`."""
@@ -29,9 +40,11 @@ class LlamaCpp:
         """See :class:`LlamaCppSession`."""
         return LlamaCppSession(path, threads=threads, context=context, parallel=parallel)
 
-    def open_encoder(self, path: Path, threads: int, context: int) -> EncoderSession:  # noqa: ARG002
-        """Encoders are not written as GGUF yet."""
-        raise InputError(f"{path}: encoders are not opened as GGUF by this version")
+    def open_encoder(self, path: Path, threads: int, context: int) -> EncoderSession:
+        """See :class:`hone.deploy.llama.encoder.LlamaCppEncoder`."""
+        from hone.deploy.llama.encoder import LlamaCppEncoder
+
+        return LlamaCppEncoder(path, threads=threads, context=context)
 
     def ready(self) -> None:
         """Load llama.cpp."""

@@ -13,8 +13,10 @@ from typing import Any
 
 from hone.deploy.gguf.sentencepiece import is_sentencepiece, sentencepiece_tokenizer
 from hone.deploy.gguf.tokens import CONTROL, NORMAL, UNUSED, USER_DEFINED, GgufTokenizer, plain_merges, spare
+from hone.deploy.gguf.wordpiece import is_wordpiece, wordpiece_tokenizer
 from hone.errors import InputError
 from hone.files import read_json
+from hone.task.encoding import MASK
 from hone.task.render import BEGIN, END, PAD
 
 GPT2_SPLIT = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -32,6 +34,8 @@ def gguf_tokenizer(folder: Path, rows: int) -> GgufTokenizer:
     data = read_json(path)
     if is_sentencepiece(data):
         return sentencepiece_tokenizer(folder, data, rows)
+    if is_wordpiece(data):
+        return wordpiece_tokenizer(folder, data, rows)
     pre, problems = _split_name(data.get("pre_tokenizer"))
     problems += _model_problems(data)
     special = {entry["id"]: entry for entry in data.get("added_tokens", [])}
@@ -43,7 +47,7 @@ def gguf_tokenizer(folder: Path, rows: int) -> GgufTokenizer:
         raise InputError(f"{path}: {problem}" for problem in problems)
     kinds = {index: CONTROL if entry.get("special") else USER_DEFINED for index, entry in special.items()}
     tokens = [texts.get(index, spare(index)) for index in range(rows)]
-    marks = {"bos": BEGIN, "eos": END, "padding": PAD}
+    marks = {"bos": BEGIN, "eos": END, "padding": PAD, **({"seperator": END, "mask": MASK} if MASK in tokens else {})}
     return GgufTokenizer(
         pre=pre,
         tokens=tokens,

@@ -6,7 +6,6 @@ examples and hashes travel in the file under ``hone.*``, so that the artifact al
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,13 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hone.deploy.decoders import ARCHITECTURES, decoder_problems, tensor_problems
+from hone.deploy.encoders import ARCHITECTURES as ENCODERS
+from hone.deploy.encoders import encoder_problems
 from hone.deploy.gguf.blocks import encode, pack_codes
 from hone.deploy.gguf.decoder import decoder_layout, rotary_rows
+from hone.deploy.gguf.encoder import encoder_layout, head_keys
 from hone.deploy.gguf.layout import Layout, Value
 from hone.deploy.gguf.mixtures import matrix_kinds, prepared_problems, stored_kinds
 from hone.deploy.gguf.tokenizer import gguf_tokenizer
 from hone.deploy.gguf.tokens import GgufTokenizer
-from hone.deploy.hone_keys import hone_keys
+from hone.deploy.hone_keys import hone_keys, prepared_keys
 from hone.deploy.tensors import Tensors
 from hone.deploy.weights import Codes, Prepared, WeightFormat, row_problems, weight_format
 from hone.errors import FailedError, InputError
@@ -54,10 +56,11 @@ def export(folder: Path, weights: str, out: Path, prepared: Prepared | None = No
     problems = refusals(config, tensors.shapes, weights, folder, prepared)
     if problems:
         raise InputError(f"{folder}: {problem}" for problem in problems)
-    layout = layout_of(config)
+    layout = layout_of(config, tensors.shapes)
     tokenizer = gguf_tokenizer(folder, int(config["vocab_size"]))
-    own = {**layout.own, **tokenizer.own, **_prepared_keys(tensors.shapes, chosen, prepared)}
-    keys = {**hone_keys(folder, chosen.name), **own}
+    usual = matrix_kinds(tensors.shapes, chosen.name)
+    how = prepared_keys(usual, stored_kinds(tensors.shapes, chosen.name, prepared), prepared)
+    keys = {**hone_keys(folder, chosen.name), **head_keys(config, layout, tensors), **tokenizer.own, **how}
     part = out.with_name(f"{PART_PREFIX}{os.getpid()}-{out.name}")
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -80,11 +83,12 @@ def refusals(
     prepared: Prepared | None = None,
 ) -> list[str]:
     """See :meth:`hone.deploy.runtime.Runtime.refusals`; with ``prepared`` also what of it cannot be honoured."""
-    problems = decoder_problems(config, "GGUF")
-    if config.get("model_type") not in ARCHITECTURES:
+    encoder = config.get("model_type") in ENCODERS
+    problems = encoder_problems(config, "GGUF") if encoder else decoder_problems(config, "GGUF")
+    if config.get("model_type") not in (*ARCHITECTURES, *ENCODERS) or (encoder and problems):
         return problems
-    layout = layout_of(config)
-    problems += tensor_problems(shapes, layout.names)
+    layout = layout_of(config, shapes)
+    problems += tensor_problems(shapes.keys() - layout.idle, [*layout.names, *layout.beside])
     used = {name: shapes[name] for name in layout.names if name in shapes}
     unfit = prepared_problems(used, weights, prepared) if prepared else []
     # Rows are judged by the kinds that they would have, so only where these are sound.
@@ -97,9 +101,9 @@ def refusals(
     return problems
 
 
-def layout_of(config: Mapping[str, Any]) -> Layout:
+def layout_of(config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]) -> Layout:
     """How a model of this configuration lies in the file."""
-    return decoder_layout(config)
+    return encoder_layout(config, shapes) if config["model_type"] in ENCODERS else decoder_layout(config)
 
 
 def _stored(
@@ -129,18 +133,6 @@ def _rotated(codes: Codes, heads: int) -> Codes:
         return codes
     rows, scales = rotary_rows(codes.codes, heads), rotary_rows(codes.scales, heads)
     return Codes(codes=rows, scales=scales, bits=codes.bits, block=codes.block)
-
-
-def _prepared_keys(shapes: Mapping[str, Sequence[int]], weights: WeightFormat, prepared: Prepared) -> dict[str, str]:
-    """How the matrices were prepared, and those that are stored otherwise than the format says."""
-    keys = {}
-    if prepared.how:
-        keys = {"hone.prepared": prepared.how, "hone.prepared_rows": str(prepared.rows)}
-    usual = matrix_kinds(shapes, weights.name)
-    kinds = stored_kinds(shapes, weights.name, prepared)
-    if other := {name: kind for name, kind in kinds.items() if kind != usual[name]}:
-        keys["hone.kinds"] = json.dumps(other, separators=(",", ":"))
-    return keys
 
 
 def _write(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes as c
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,7 @@ class TokenBatch:
         logits = [np.zeros((len(one.ids) if one.every else 1, self._vocab_size), dtype=np.float32) for one in passes]
         for pieces in self._split(passes):
             filled = self._fill(passes, pieces)
-            self._decode(filled)
+            self._checked(self._library.llama_decode, filled)
             self._collect(passes, pieces, logits)
         return logits
 
@@ -82,7 +82,16 @@ class TokenBatch:
             at += size
         return at
 
-    def _decode(self, filled: int) -> None:
+    def encode(self, passes: Sequence[Pass]) -> None:
+        """Let an encoder read whole passes, together at most ``capacity`` tokens.
+
+        Raises:
+            FailedError: when llama.cpp refuses, with its own words.
+        """
+        pieces = [_Piece(index, 0, len(one.ids)) for index, one in enumerate(passes)]
+        self._checked(self._library.llama_encode, self._fill(passes, pieces))
+
+    def _checked(self, compute: Callable[..., int], filled: int) -> None:
         batch = Batch(
             filled,
             self._tokens.ctypes.data_as(INT_P),
@@ -92,7 +101,7 @@ class TokenBatch:
             self._pointers.ctypes.data_as(c.POINTER(INT_P)),
             self._wanted.ctypes.data_as(c.POINTER(c.c_int8)),
         )
-        status = self._library.llama_decode(self._context, batch)
+        status = compute(self._context, batch)
         if status != 0:
             raise FailedError(
                 f"llama.cpp refused a batch of {filled} tokens with status {status}: {self._library.last_words()}"

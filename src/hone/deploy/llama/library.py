@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ctypes as c
 import importlib.util
+from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
 from importlib import metadata
@@ -91,6 +92,12 @@ SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "llama_batch_free": (None, (Batch,)),
     "llama_decode": (c.c_int32, (c.c_void_p, Batch)),
     "llama_get_logits_ith": (c.c_void_p, (c.c_void_p, c.c_int32)),
+    "llama_encode": (c.c_int32, (c.c_void_p, Batch)),
+    "llama_set_embeddings": (None, (c.c_void_p, c.c_bool)),
+    "llama_pooling_type": (c.c_int, (c.c_void_p,)),
+    "llama_get_embeddings_ith": (c.c_void_p, (c.c_void_p, c.c_int32)),
+    "llama_get_embeddings_seq": (c.c_void_p, (c.c_void_p, c.c_int32)),
+    "llama_model_n_cls_out": (c.c_uint32, (c.c_void_p,)),
     "llama_vocab_n_tokens": (c.c_int32, (c.c_void_p,)),
     "llama_vocab_get_text": (c.c_char_p, (c.c_void_p, c.c_int32)),
     "llama_tokenize": (c.c_int32, (c.c_void_p, c.c_char_p, c.c_int32, INT_P, c.c_int32, c.c_bool, c.c_bool)),
@@ -103,6 +110,7 @@ class Library:
 
     def __init__(self, handle: c.CDLL) -> None:
         self._last_lines: list[str] = []
+        self._told: deque[str] = deque(maxlen=64)
         # Kept as an attribute: llama.cpp holds the pointer for as long as the process lives.
         self._log = LOG_CALLBACK(self._hear)
         self._functions: dict[str, Callable[..., Any]] = {}
@@ -117,13 +125,19 @@ class Library:
         return self.__dict__["_functions"][name]  # type: ignore[no-any-return]
 
     def _hear(self, level: int, text: bytes | None, _: Any) -> None:
-        # Levels of ggml.h: 3 is a warning, 4 an error.
+        # Levels of ggml.h: 2 tells what was done, 3 is a warning, 4 an error.
+        if level == 2 and text:
+            self._told.append(text.decode("utf-8", "replace").strip())
         if level in (3, 4) and text:
             self._last_lines = [*self._last_lines[-4:], text.decode("utf-8", "replace").strip()]
 
     def last_words(self) -> str:
         """The last warnings and errors of llama.cpp, for an error message."""
         return "; ".join(line for line in self._last_lines if line) or "llama.cpp gave no reason"
+
+    def heard(self, part: str) -> str:
+        """The last of what llama.cpp told with these words in it; empty when it told nothing of the kind."""
+        return next((line for line in reversed(self._told) if part in line), "")
 
 
 def version() -> str:

@@ -1,0 +1,97 @@
+"""What a BERT-shaped encoder is, as its ``config.json`` and tensor names say it; shared by all writers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+ARCHITECTURES = ("bert",)
+Head = Literal["none", "rows", "tokens"]
+HEADS: dict[str, Head] = {
+    "BertModel": "none",
+    "BertForSequenceClassification": "rows",
+    "BertForTokenClassification": "tokens",
+}
+LAYER_LINEAR = (
+    "attention.self.query",
+    "attention.self.key",
+    "attention.self.value",
+    "attention.output.dense",
+    "intermediate.dense",
+    "output.dense",
+)
+LAYER_NORMS = ("attention.output.LayerNorm", "output.LayerNorm")
+EMBEDDINGS = ("word_embeddings", "position_embeddings", "token_type_embeddings")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncoderShape:
+    """Sizes of an encoder and what stands on it, with the defaults that Transformers fills in."""
+
+    vocab: int
+    hidden: int
+    layers: int
+    heads: int
+    ffn: int
+    context: int
+    types: int
+    epsilon: float
+    head: Head
+    pooled: bool
+    """A head over rows reads BERT's pooler over the first state; otherwise the mean of all states."""
+    prefix: str
+    """Of the encoder's own tensors: ``bert.`` under a head."""
+
+    def tensors(self) -> list[str]:
+        """Names of all tensors that are used."""
+        found = [f"{self.prefix}embeddings.{name}.weight" for name in EMBEDDINGS]
+        linear = [f"encoder.layer.{at}.{part}" for at in range(self.layers) for part in LAYER_LINEAR]
+        norms = [f"encoder.layer.{at}.{part}" for at in range(self.layers) for part in LAYER_NORMS]
+        parts = [*linear, *(["pooler.dense"] if self.pooled else []), "embeddings.LayerNorm", *norms]
+        found += [f"{self.prefix}{name}.{what}" for name in parts for what in ("weight", "bias")]
+        return found if self.head == "none" else [*found, "classifier.weight", "classifier.bias"]
+
+    def idle(self, names: Iterable[str]) -> set[str]:
+        """Tensors that a folder may carry and that change nothing: numbers of positions, an unread pooler."""
+        known = {f"{self.prefix}embeddings.position_ids"}
+        if not self.pooled:
+            known |= {f"{self.prefix}pooler.dense.weight", f"{self.prefix}pooler.dense.bias"}
+        return known & set(names)
+
+
+def encoder_shape(config: Mapping[str, Any], names: Iterable[str]) -> EncoderShape:
+    """The shape that a ``config.json`` without :func:`encoder_problems` and the tensors' names say."""
+    head = HEADS[_class(config)]
+    return EncoderShape(
+        vocab=int(config["vocab_size"]),
+        hidden=int(config["hidden_size"]),
+        layers=int(config["num_hidden_layers"]),
+        heads=int(config["num_attention_heads"]),
+        ffn=int(config["intermediate_size"]),
+        context=int(config["max_position_embeddings"]),
+        types=int(config.get("type_vocab_size", 2)),
+        epsilon=float(config.get("layer_norm_eps", 1e-12)),
+        head=head,
+        pooled=head == "rows" and config.get("classifier_pooling") != "mean",
+        prefix="bert." if any(name.startswith("bert.") for name in names) else "",
+    )
+
+
+def encoder_problems(config: Mapping[str, Any], target: str) -> list[str]:
+    """Sentences on what of this configuration the writers do not say; ``target`` is the format's name."""
+    problems = []
+    if _class(config) not in HEADS:
+        known = ", ".join(HEADS)
+        problems.append(f"{_class(config) or 'no architecture'}: encoders are exported to {target} as {known}")
+    if config.get("hidden_act", "gelu") != "gelu":
+        problems.append(f'hidden_act "{config["hidden_act"]}"; gelu is exported')
+    if (kind := config.get("position_embedding_type") or "absolute") != "absolute":
+        problems.append(f'position_embedding_type "{kind}"; absolute is exported')
+    if config.get("is_decoder") or config.get("add_cross_attention"):
+        problems.append("is_decoder or add_cross_attention is true; an encoder reads from both sides")
+    return problems
+
+
+def _class(config: Mapping[str, Any]) -> str:
+    return str((config.get("architectures") or [""])[0])
