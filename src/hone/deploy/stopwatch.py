@@ -18,6 +18,8 @@ from hone.errors import InputError
 
 NO_END = -1
 STEPS = 8
+"""Tokens asked for past the context."""
+STEPS_ON = 16
 """Tokens timed from a position on."""
 
 
@@ -70,7 +72,7 @@ def time_positions(session: Session, prompt: Sequence[int], *, near: int, far: i
     found: dict[int, list[float]] = {near: [], far: []}
     for _ in range(repeats):
         for at in (near, far):
-            found[at] += _gaps(session, _as_long(prompt, at), STEPS + 1)[1:]
+            found[at] += _gaps(session, _as_long(prompt, at), STEPS_ON + 1)[1:]
     return {
         "near_ms": statistics.median(found[near]),
         "far_ms": statistics.median(found[far]),

@@ -44,11 +44,17 @@ def result_of(
         "attempts": len([item for item in state.attempts if not item.get("subset")]),
         "run": record["run"],
         "artifact": str(Path(made["path"]).relative_to(folder)),
-        **{key: round(made["certificate"]["measured"][key], 3) for key in MEASURED},
+        **_measured(made["certificate"]),
         "within_budget": made["within"],
         "over_budget": made["over"],
         "parity": _parity(made["certificate"]),
     }
+
+
+def _measured(certificate: dict[str, Any]) -> dict[str, float | None]:
+    """The device's figures; an encoder has no time per token."""
+    found = {key: certificate["measured"][key] for key in MEASURED}
+    return {key: None if value is None else round(value, 3) for key, value in found.items()}
 
 
 def _figures(score: Score, prefix: str) -> dict[str, float]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hone.deploy.certificate.cases import Case
 from hone.deploy.reading import LogitsAt
-from hone.evaluate.generate import Generate, Generation, LabelLogprobs, TokenLogprobs, taken_of
+from hone.evaluate.generate import GREEDY, Generate, Generation, LabelLogprobs, Sampling, TokenLogprobs, taken_of
 
 Logprobs = Callable[[Sequence[Sequence[int]]], list[NDArray[np.float32]]]
 """Sequences of ids to one (len, vocab) array of natural-log probabilities each."""
@@ -58,10 +58,18 @@ class Original:
     def scoring(self) -> dict[str, Any]:
         """The callables that :func:`hone.evaluate.scoring.evaluate` takes."""
         return {
-            "generate": self.generate,
+            "generate": self._remembered,
             "labels": self.labels or self._labels,
             "logprobs": self.token_logprobs or taken_of(self.logprobs),
         }
+
+    def _remembered(
+        self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, end_id: int, sampling: Sampling = GREEDY
+    ) -> list[Generation]:
+        """Greedy answers that may have been asked for already."""
+        if sampling != GREEDY:
+            return self.generate(prompts, max_new_tokens=max_new_tokens, end_id=end_id, sampling=sampling)
+        return self.greedy([tuple(ids) for ids in prompts], max_new_tokens=max_new_tokens, end_id=end_id)
 
     def _labels(self, prompts: Sequence[Sequence[int]], label_ids: Sequence[int]) -> NDArray[np.float64]:
         found = [self.logprobs([prompt])[0][-1][list(label_ids)] for prompt in prompts]

@@ -8,6 +8,7 @@ from typing import Any
 
 from hone.deploy.measure import Measured, Pace, measured_with_pace, memory_of, pace_of
 from hone.deploy.process import FreshEncoder, FreshProcess
+from hone.deploy.stopwatch import STEPS_ON
 from hone.hardware import usable_cores
 from hone.task.spec import Device
 
@@ -17,6 +18,8 @@ PROMPTS = (1, 17)
 AGAIN = 4
 """Times that the cost by position is measured again before it is believed to be high."""
 HIGH = 1.4
+FEW_RUNS = 5
+"""With fewer timed runs each prompt is timed once."""
 SLACK_MS = 0.2
 """Differences that a clock around single tokens does not tell from what else the machine does."""
 
@@ -86,7 +89,7 @@ def take_times(process: FreshProcess, device: Device, prompt: Sequence[int], rep
     measured, pace = measured_with_pace(process, device, prompt, repeats)
     process.reopen(context=device.context, parallel=1)
     lengths = _lengths(device.context)
-    firsts = process.time("time_prompts", prompt, lengths=lengths, repeats=min(3, repeats))
+    firsts = process.time("time_prompts", prompt, lengths=lengths, repeats=1 if repeats < FEW_RUNS else 3)
     positions = _positions(process, prompt, device.context)
     past = process.time("past_context", prompt, context=device.context)
     paces = {device.threads: pace}
@@ -166,12 +169,12 @@ def _lengths(context: int) -> list[int]:
 
 def _positions(process: FreshProcess, prompt: Sequence[int], context: int) -> Positions | None:
     """Near and far, where the context has room for both. Measured again before a high cost is believed."""
-    far = min(FAR, context - NEAR)
+    far = min(FAR, context - STEPS_ON - 1)
     if far < LEAST_FAR:
         return None
     found: dict[str, float] = {}
     for _ in range(1 + AGAIN):
-        again = process.time("time_positions", prompt, near=NEAR, far=far, repeats=3)
+        again = process.time("time_positions", prompt, near=NEAR, far=far, repeats=1)
         found = {name: min(value, found.get(name, value)) for name, value in again.items()}
         positions = Positions(near=NEAR, far=far, **found)
         if positions.ratio <= HIGH:
