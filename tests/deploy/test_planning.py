@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from hone.deploy.planning import (
     verdict_line,
     versions,
 )
-from hone.deploy.probing import Probe, Probed, device_of, export_probe, measured_probe, random_folder
+from hone.deploy.probing import Probe, Probed, device_of, export_probe, measured_probe, random_folder, stream_curve
 from hone.deploy.runtime import RUNTIMES
 from hone.deploy.tensors import Tensors
 from hone.deploy.weights import FORMATS, stored_bytes
@@ -160,6 +161,12 @@ def test_a_verdict_is_one_line_from_fits_that_are_kept_and_none_without(
     over = verdict_line("1m", model, Device(size_mb=0.1))
     assert over == "plan: 1m is expected to hold the device's budget in no format; hone plan says what to change"
     assert verdict_line("1m", model, Device()) is None, "there is nothing to hold"
+
+
+def test_more_megabytes_are_never_read_in_less_time() -> None:
+    curve = stream_curve()
+    assert [mb for mb, _ in curve] == sorted(mb for mb, _ in curve)
+    assert all(0 < before[1] <= after[1] for before, after in pairwise(curve))
 
 
 def test_runs_that_differ_widen_the_error_of_times_alone() -> None:

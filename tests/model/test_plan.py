@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +23,8 @@ from hone.model.footprint import (
     uniform,
     weight_bytes,
 )
-from hone.model.machine_fit import Constants, MachineFit, Measurement, features, fit, nonnegative_least_squares
+from hone.model.least_squares import nonnegative_least_squares
+from hone.model.machine_fit import Constants, MachineFit, Measurement, features, fit, through
 from hone.model.plan import Plan, Planner, narrower, widths, with_width
 from hone.model.presets import PRESETS, Shape, matrix_parameters, parameters
 from hone.model.published import MIB, PUBLISHED, published_fit
@@ -143,15 +145,29 @@ def test_a_fit_to_four_artifacts_predicts_others_of_the_same_machine(faster: flo
                 assert predicted[figure].value == pytest.approx(wanted.measured[figure], rel=least), figure
 
 
+def test_what_fits_a_cache_is_read_faster_and_the_curve_goes_on_at_its_last_bandwidth() -> None:
+    stream = ((1.0, 0.01), (3.0, 0.11), (10.0, 1.0))
+    for megabytes, milliseconds in ((0.5, 0.005), (2.0, 0.06), (10.0, 1.0), (40.0, 4.0)):
+        assert through(stream, {"token": 1.0, "read": megabytes})["read"] == pytest.approx(milliseconds)
+    assert through((), {"read": 7.0}) == {"read": 7.0}
+    assert through(stream, {"layers": 2.0}) == {"layers": 2.0}
+    kept = fit(PROBES, TRUE, name="this-machine", runtime="gguf", threads=1, stream=stream)
+    assert MachineFit.from_json(json.loads(json.dumps(kept.to_json()))) == kept
+
+
 def test_a_kind_that_was_not_measured_keeps_its_ratio_to_those_that_were() -> None:
-    # The machine is twice as slow as the reference and only Q8_0 was measured: Q4_0 is twice as slow too.
+    # The machine is twice as slow as the reference and only Q8_0 was measured.
     slow = [
         replace(one, measured={**one.measured, "ms_per_token": 2 * one.measured["ms_per_token"]})
         for one in (PROBES[1], PROBES[3])
     ]
     found = fit(slow, TRUE, name="this-machine", runtime="gguf", threads=1)
-    assert found.constants["ms_per_token"]["unpack q8_0"] == pytest.approx(0.10, rel=0.05)
-    assert found.constants["ms_per_token"]["unpack q4_0"] == pytest.approx(0.14, rel=0.05)
+    constants = found.constants["ms_per_token"]
+    assert constants["unpack q8_0"] > 1.5 * 0.05
+    assert constants["unpack q4_0"] / constants["unpack q8_0"] == pytest.approx(0.07 / 0.05)
+    for measured in slow:
+        predicted = found.predict(measured.features)["ms_per_token"].value
+        assert predicted == pytest.approx(measured.measured["ms_per_token"], rel=0.05)
 
 
 def test_a_fit_survives_json_and_refuses_a_kind_that_it_has_no_constant_for() -> None:

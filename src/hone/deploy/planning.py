@@ -14,14 +14,14 @@ from typing import Any
 
 from hone.deploy.gguf import mixtures
 from hone.deploy.onnx import kinds
-from hone.deploy.probing import Probe, Probed, export_probe, measured_probe, random_folder
+from hone.deploy.probing import Probe, Probed, export_probe, measured_probe, random_folder, stream_curve
 from hone.deploy.runtime import RUNTIMES, runtime
 from hone.deploy.weights import FORMATS, WeightFormat
 from hone.errors import FailedError, HoneError
 from hone.files import content_hash, read_json, write_json
 from hone.hardware import cache_folder, machine
 from hone.model.footprint import Blueprint, Storage, Stored, stored_as
-from hone.model.machine_fit import FORMAT, METHOD_ERROR, Constants, MachineFit, fit
+from hone.model.machine_fit import FORMAT, METHOD_ERROR, Constants, MachineFit, Stream, fit
 from hone.model.plan import NAMES, UNITS, Planner, limits_of
 from hone.model.presets import Shape
 from hone.task.spec import Device
@@ -59,7 +59,7 @@ REFERENCE: dict[str, Constants] = {
             "multiply f16": 30.0,
             "multiply f32": 35.0,
         },
-        "ms_per_token": {"token": 0.02, "layers": 0.006, "read": 0.04, "far": 0.07, "unpack any": 0.06, "cache": 0.07},
+        "ms_per_token": {"token": 0.02, "layers": 0.005, "read": 1.0, "unpack any": 0.12, "cache": 0.05},
     },
     "onnx": {
         "size_mb": {"weights": 1.0, "file": 0.005, "tensors": 0.0005, "vocabulary": 0.0001},
@@ -73,7 +73,7 @@ REFERENCE: dict[str, Constants] = {
             "vocabulary": 0.5,
         },
         "first_token_ms": {"prompt": 0.5, "layers": 0.2, "multiply any": 15.0},
-        "ms_per_token": {"token": 0.02, "layers": 0.008, "read": 0.04, "far": 0.1, "unpack any": 0.035, "cache": 0.1},
+        "ms_per_token": {"token": 0.02, "layers": 0.008, "read": 1.0, "unpack any": 0.1, "cache": 0.05},
     },
 }
 """Constants to begin from, by runtime: one thread of a server's processor, in round figures. A fit scales them and then
@@ -165,10 +165,11 @@ def measure_machine(device: Device, say: Say) -> dict[str, MachineFit]:
             f"the machine was busy: half of the runs took {unsteady:.0%} longer than the quickest. Times are planned "
             "with that error; measure again on a quiet machine with --measure"
         )
-    return {name: fit_of(name, device.threads, listed) for name, listed in found.items()}
+    stream = stream_curve()
+    return {name: fit_of(name, device.threads, listed, stream) for name, listed in found.items()}
 
 
-def fit_of(name: str, threads: int, probed: Sequence[Probed]) -> MachineFit:
+def fit_of(name: str, threads: int, probed: Sequence[Probed], stream: Stream = ()) -> MachineFit:
     """The fit of one runtime on this machine; runs that differ from each other widen the error of times."""
     unsteady = max(one.unsteady for one in probed)
     times = {figure: max(METHOD_ERROR[figure], unsteady) for figure in ("first_token_ms", "ms_per_token")}
@@ -177,6 +178,7 @@ def fit_of(name: str, threads: int, probed: Sequence[Probed]) -> MachineFit:
         measurements,
         REFERENCE[name],
         least_errors={**METHOD_ERROR, **times},
+        stream=stream,
         name="this-machine",
         runtime=name,
         threads=threads,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import statistics
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 PROMPT = tuple(range(4, 260))
 """Ids of single bytes: every tokenizer of hone's has them."""
 REPEATS = 9
+STREAM_MB = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0)
+"""Megabytes whose reading is timed: from a core's own cache to memory."""
+STREAM_RUNS = 12
 _SYLLABLES = 8_000
 _EXAMPLES, _EXAMPLE_WORDS = 8, 24
 
@@ -109,6 +113,24 @@ def _described(tokenizer: TextTokenizer, lines: Sequence[str]) -> dict[str, obje
         row = {"text": " ".join(own), "answer": " ".join(own[:4])}
         examples.append(renderer.stored_example(f"train.jsonl:{number + 1}", row))
     return {"format": 1, "renderer": renderer.to_json(), "examples": examples, "task": "probe", "kind": "generate"}
+
+
+def stream_curve() -> tuple[tuple[float, float], ...]:
+    """How long one core of this machine reads so many megabytes that it read before, in milliseconds.
+
+    The quickest of many: what else runs only adds. The curve bends where a cache ends, and never falls.
+    """
+    found: list[tuple[float, float]] = []
+    for megabytes in STREAM_MB:
+        values = np.ones(int(megabytes * 1e6 / 4), np.int32)
+        values.max()
+        runs = []
+        for _ in range(max(STREAM_RUNS, int(64 / megabytes))):
+            started = time.perf_counter()
+            values.max()
+            runs.append((time.perf_counter() - started) * 1e3)
+        found.append((megabytes, max(min(runs), found[-1][1] if found else 0.0)))
+    return tuple(found)
 
 
 def device_of(shape: Shape, device: Device) -> Device:

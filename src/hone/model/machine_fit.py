@@ -7,22 +7,22 @@ figure                    sum of constant times feature
                           is written around them
 ``ram_mb``                ``process`` (with the runtime, without a model); ``session``; ``hold KIND`` per megabyte of
                           the file; ``cache`` and ``activations`` per megabyte; ``vocabulary`` per thousand entries
-``ms_per_token``          ``token`` (floor); ``layers`` (each); ``read`` per megabyte that a token reads, the inverse
-                          of a bandwidth, and ``far`` per megabyte over :data:`NEAR_MB`; ``unpack KIND`` per million
-                          weights; ``cache`` per megabyte that is read of it
+``ms_per_token``          ``token`` (floor); ``layers`` (each); ``read`` per millisecond that this machine takes to read
+                          as many megabytes again and again; ``unpack KIND`` per million weights; ``cache`` per
+                          megabyte that is read of it
 ``first_token_ms``        ``prompt`` (floor); ``layers``; ``multiply KIND`` per GFLOP of the prompt, with ``attention``
 ========================  =============================================================================================
 
 Few artifacts say little about many constants, so each figure is fitted twice. First the constants of a reference are
-scaled by group (what is per call, and what is per byte or operation), then every constant is fitted with a weak pull to
-the scaled one. Both are non-negative least squares of relative errors (C. Lawson, R. Hanson, Solving Least Squares
-Problems, 1974, chapter 23). A kind that no measured artifact had keeps the reference's ratio to those that had it.
+scaled by group (what is per call, what memory takes, the rest), then every constant is fitted with a weak pull to the
+scaled one. Both are non-negative least squares of relative errors. A kind that no measured artifact had keeps the
+reference's ratio to those that had it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from math import log2, sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ from hone.model.footprint import (
     read_bytes,
     weight_bytes,
 )
+from hone.model.least_squares import nonnegative_least_squares
 from hone.task.spec import Device
 
 if TYPE_CHECKING:
@@ -58,17 +59,19 @@ TIMED_TOKENS = 64
 """Tokens after the prompt over which a time per token is measured, where the context has room."""
 PER_CALL = frozenset({"file", "tensors", "process", "session", "token", "prompt", "layers"})
 """Features that do not grow with a model's bytes: they are scaled together."""
+MEMORY = frozenset({"read"})
+"""Features whose constant is known beforehand where the machine's memory was timed: scaled apart from arithmetic."""
 FIXED = frozenset({"weights"})
 """Features whose constant is not fitted: a file holds its weights once."""
 ANY = "any"
 """A kind that stands for every one, where figures of several kinds were published together."""
 
-NEAR_MB = 2.0
-"""Megabytes of weights that stay in a core's second-level cache from token to token; more come from further away."""
 _NOT_LEARNED = 260
 """Entries of every vocabulary: bytes and special tokens; those beside them are merges, written twice."""
 
 Features = Mapping[str, float]
+Stream = Sequence[tuple[float, float]]
+"""Megabytes, ascending, and the milliseconds of reading them once more after they were read."""
 Constants = Mapping[str, Mapping[str, float]]
 
 
@@ -125,6 +128,9 @@ class MachineFit:
     """Of the machine (``cpu``, ``cores``) and of the runtime: another one asks for another fit."""
     date: str = ""
     source: str = ""
+    stream: Stream = ()
+    """How long this machine reads so many megabytes of memory; empty: a millisecond each, so that ``read`` is the
+    inverse of a bandwidth."""
     slowdown: float = 1.0
     """Sustained time per token over the peak one, where peak figures were published."""
 
@@ -137,7 +143,9 @@ class MachineFit:
         found = {}
         for figure, own in self.constants.items():
             if figure in features:
-                value = _sum(own, features[figure], self) * (self.slowdown if figure == "ms_per_token" else 1.0)
+                value = _sum(own, through(self.stream, features[figure]), self) * (
+                    self.slowdown if figure == "ms_per_token" else 1.0
+                )
                 found[figure] = Estimate(value=value, error=self._error(figure, features))
         return found
 
@@ -164,7 +172,8 @@ class MachineFit:
         if value.get("format") != FORMAT:
             raise InputError(f"a fit of format {value.get('format')} is not read; this version reads {FORMAT}")
         rest = {key: one for key, one in value.items() if key != "format"}
-        return cls(**{**rest, "fitted_on": tuple(rest["fitted_on"])})
+        stream = tuple((float(mb), float(ms)) for mb, ms in rest["stream"])
+        return cls(**{**rest, "fitted_on": tuple(rest["fitted_on"]), "stream": stream})
 
 
 def features(
@@ -197,17 +206,33 @@ def features(
     }
     if model.writes:
         middle = tokens + min(TIMED_TOKENS, model.context - tokens) // 2
-        read = read_bytes(stored) / MEGABYTE
         unpack = {f"unpack {kind}": one / 1e6 for kind, one in multiplied(stored).items()}
         found["ms_per_token"] = {
             "token": 1.0,
             "layers": float(model.layers),
-            "read": read,
-            "far": max(0.0, read - NEAR_MB),
+            "read": read_bytes(stored) / MEGABYTE,
             **unpack,
             "cache": cache_bytes(model, middle, value_bytes) / MEGABYTE,
         }
     return found
+
+
+def through(stream: Stream, given: Features) -> Features:
+    """Features with ``read`` in milliseconds of this machine's memory instead of megabytes.
+
+    What fits a cache is read many times faster than what does not, so the time is interpolated in a measured curve,
+    and continues with its last bandwidth.
+    """
+    if not stream or "read" not in given:
+        return given
+    megabytes = given["read"]
+    before = (0.0, 0.0)
+    for after in stream:
+        if megabytes <= after[0]:
+            share = (megabytes - before[0]) / (after[0] - before[0])
+            return {**given, "read": before[1] + share * (after[1] - before[1])}
+        before = after
+    return {**given, "read": megabytes * before[1] / before[0]}
 
 
 def _prompt_features(model: Blueprint, stored: Sequence[Stored], tokens: int) -> dict[str, float]:
@@ -237,6 +262,7 @@ def fit(
     runtime: str,
     threads: int,
     least_errors: Mapping[str, float] = METHOD_ERROR,
+    stream: Stream = (),
     **about: Any,
 ) -> MachineFit:
     """Constants of a machine from measured artifacts, by non-negative least squares (see the top of this file).
@@ -248,6 +274,7 @@ def fit(
         runtime: that the artifacts were run with.
         threads: that it had.
         least_errors: relative error of each figure that residuals can only widen.
+        stream: how long this machine reads so many megabytes, where that was measured.
         about: ``versions``, ``date``, ``source``, ``slowdown`` of :class:`MachineFit`.
 
     Raises:
@@ -257,7 +284,8 @@ def fit(
         raise InputError("a fit needs at least one measured artifact; got none")
     constants, errors = {}, {}
     for figure, own in reference.items():
-        rows = [(one.features[figure], one.measured[figure]) for one in measurements if figure in one.measured]
+        there = [one for one in measurements if figure in one.measured]
+        rows = [(through(stream, one.features[figure]), one.measured[figure]) for one in there]
         constants[figure] = _fitted(rows, own) if rows else dict(own)
         off = [_sum(constants[figure], given) / value - 1.0 for given, value in rows]
         spread = 2.0 * sqrt(sum(one * one for one in off) / len(off)) if off else 0.0
@@ -272,6 +300,7 @@ def fit(
         smallest_mb=min(weights, default=0.0),
         largest_mb=max(weights, default=float("inf")),
         fitted_on=tuple(one.name for one in measurements),
+        stream=tuple(stream),
         **about,
     )
 
@@ -291,8 +320,10 @@ def _fitted(rows: Sequence[tuple[Features, float]], reference: Mapping[str, floa
     target = np.ones(len(rows))
     start = np.array([reference[name] for name in names])
     # Once for each group: how much slower or larger than the reference is this machine?
-    groups = np.array([[name in PER_CALL, name not in PER_CALL] for name in names], dtype=float)
-    scales = _pulled(design @ (start[:, None] * groups), target, np.ones(2))
+    groups = np.array(
+        [[name in PER_CALL, name in MEMORY, name not in PER_CALL | MEMORY] for name in names], dtype=float
+    )
+    scales = _pulled(design @ (start[:, None] * groups), target, np.ones(3))
     scaled = start * (groups @ np.maximum(scales, 1e-3))
     # Then each constant for itself, in units of the scaled one.
     factors = _pulled(design * scaled, target, np.ones(len(names)))
@@ -332,41 +363,3 @@ def _pulled(
 
     rows = np.vstack([design, PULL * np.eye(len(towards))])
     return nonnegative_least_squares(rows, np.concatenate([target, PULL * towards]))
-
-
-def nonnegative_least_squares(design: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The ``x >= 0`` that makes ``|design @ x - target|`` least (Lawson and Hanson's active sets).
-
-    Args:
-        design: (rows, columns).
-        target: (rows,).
-
-    Returns:
-        (columns,) values.
-    """
-    import numpy as np
-
-    columns = design.shape[1]
-    x, free = np.zeros(columns), np.zeros(columns, dtype=bool)
-    small = 1e-12 * max(1.0, float(np.abs(design).max(initial=0.0)) * float(np.abs(target).max(initial=0.0)))
-    for _ in range(10 * columns):
-        gradient = np.where(free, -np.inf, design.T @ (target - design @ x))
-        if free.all() or gradient.max() <= small:
-            break
-        free[int(gradient.argmax())] = True
-        while True:
-            step = np.zeros(columns)
-            step[free] = np.linalg.lstsq(design[:, free], target, rcond=None)[0]
-            below = free & (step <= 0)
-            if not below.any():
-                break
-            share = float((x[below] / (x[below] - step[below])).min())
-            x = x + share * (step - x)
-            free &= x > small
-        x = step
-    return x
-
-
-def with_name(found: MachineFit, name: str) -> MachineFit:
-    """The same constants under another name."""
-    return replace(found, name=name)
