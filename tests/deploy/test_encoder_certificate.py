@@ -183,3 +183,33 @@ def test_scoring_from_logits_alone_is_that_of_the_torch_callables(reader, tmp_pa
         expected = EncoderLabels(reader.module, several=several)(ids, [0, 2])
         np.testing.assert_allclose(ours["labels"](ids, [0, 2]), expected, atol=1e-6)
         np.testing.assert_allclose(theirs["labels"](ids, [0, 2]), expected, atol=1e-4)
+
+
+def test_an_encoders_artifact_answers_alone(reader, name, tmp_path):
+    """Opened by hone, and in ONNX by the runners in its folder, it gives its golden vectors."""
+    import subprocess
+    import sys
+
+    import hone
+    from hone.deploy.artifact.making import export_certified
+
+    out = tmp_path / "toy"
+    try:
+        export_certified(reader.folder, out, formats_of(name)[0].name, reader.task.device, witness_of(reader))
+    except InputError as refused:
+        pytest.skip(f"{name} does not export this encoder: {refused}")
+    golden = json.loads((out / "golden.json").read_text())
+    assert len(golden["vectors"]) == 8
+    with hone.load(out) as model:
+        for item in golden["vectors"]:
+            assert model.ask(item["given"]) == item["value"]
+    if name == "gguf":
+        assert not (out / "run.py").exists()
+        return
+    web = Path(__file__).resolve().parents[2] / "tools" / "web"
+    commands = [[sys.executable, str(out / "run.py"), "--check"]]
+    if shutil.which("node") and (web / "node_modules").is_dir():
+        commands.append(["node", str(out / "run.mjs"), "--check"])
+    for command in commands:
+        run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=web)
+        assert (run.returncode, run.stdout.strip()) == (0, "0 of 8 golden vectors and 28 texts missed"), run.stderr

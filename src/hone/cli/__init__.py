@@ -25,7 +25,8 @@ VERBS = {
     "prompt": "ask a solved model or an artifact",
     "serve": "serve an artifact over an OpenAI-compatible API",
     "convert": "write pickled weights, or a .bin of llama2.c, as a model folder with safetensors",
-    "export": "export a run's model to a certified artifact",
+    "export": "export a run's model, a model folder or a llama2.c file to certified artifacts",
+    "bench": "measure artifacts again, side by side, and certify them for today's runtimes",
     "runs": "list, show, compare, draw and diagnose what was tried",
     "doctor": "what this machine and installation can do",
 }

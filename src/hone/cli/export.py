@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from hone.cli.places import HELP_FOLDER, is_task_folder, task_folder
 from hone.errors import InputError
 
 if TYPE_CHECKING:
-    from hone.solving.exporting import Foreseen
+    from hone.solving.exporting import Foreseen, Source
 
 HELP_TO = "runtimes, by commas: gguf (llama.cpp), onnx (ONNX Runtime); default gguf"
 
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "words",
         nargs="*",
         metavar="RUN|FOLDER|FILE",
-        help=f"a run (default best) and {HELP_FOLDER}, in any order",
+        help=f"a run (default best) and {HELP_FOLDER}, in any order; or a model folder, or a .bin of llama2.c",
     )
     parser.add_argument("--to", metavar="RUNTIME[,RUNTIME]", help=HELP_TO)
     parser.add_argument(
@@ -41,26 +42,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="quick",
         help="of the certificate: quick compares 2,000 positions and 64 dev rows, full 5,000 and all of dev",
     )
+    parser.add_argument(
+        "--calibrate",
+        choices=("auto", "none", "importance", "gptq"),
+        default="auto",
+        help="how matrices are rounded below 8 bits: by what the training rows give them to read; auto measures on dev",
+    )
     parser.add_argument("--dry-run", action="store_true", help="say sizes and refusals, and write nothing")
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the verb; the exit status."""
-    from hone.solving.exporting import foreseen, formats_asked
+    from hone.solving.exporting import export_each, foreseen, formats_asked
 
     names = formats_asked(_words(args.to), _words(args.weights))
-    run_name, folder = understand(args.words)
 
     def say(line: str) -> None:
         if not args.quiet:
             print(line, file=sys.stderr, flush=True)
 
-    from hone.solving.exporting import export_each, run_source
-
-    source = run_source(folder, run_name, None if args.out is None else Path(args.out).expanduser(), say)
-    if args.dry_run:
-        return _dry(foreseen(source, names), args.json)
-    made = export_each(source, names, args.size, say)
+    with tempfile.TemporaryDirectory(prefix="hone-export-") as workbench:
+        source = _source(args, Path(workbench), say)
+        if args.dry_run:
+            return _dry(foreseen(source, names), args.json)
+        made = export_each(source, names, args.size, say, calibrate=args.calibrate)
     for one in made:
         path = Path(one["path"])
         for name, text in summary(one["certificate"]):
@@ -68,8 +73,35 @@ def run(args: argparse.Namespace) -> int:
         print(f"{'artifact':<18}{path}")
         print(f'{"try it":<18}hone prompt {path} "..."')
     if args.json:
+        run_name = source.order.get("run")
         print(json.dumps({"run": run_name, "artifacts": [_document(one) for one in made]}, ensure_ascii=False))
     return 0
+
+
+def _source(args: argparse.Namespace, workbench: Path, say: Callable[[str], None]) -> Source:
+    """The model that the words name: of a run, or one that comes without a task.
+
+    Raises:
+        InputError: when they name none, or a certificate in full is asked for where no task could judge.
+    """
+    from hone.solving.bare import bare_source, is_bare_model
+    from hone.solving.exporting import run_source
+
+    out = None if args.out is None else Path(args.out).expanduser()
+    bare = [word for word in args.words if is_bare_model(Path(word).expanduser())]
+    if not bare:
+        run_name, folder = understand(args.words)
+        return run_source(folder, run_name, out, say)
+    problems = []
+    if len(args.words) > 1:
+        problems.append(
+            f"one model at a time, please; {bare[0]} is a model by itself, beside {len(args.words) - 1} words"
+        )
+    if args.size == "full":
+        problems.append("--size full scores all of dev, and a model without its task has none; leave it out")
+    if problems:
+        raise InputError(problems)
+    return bare_source(Path(bare[0]).expanduser(), out, workbench, say)
 
 
 def _document(one: dict[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from hone.deploy.artifact.folder import describe, whole_model_file
+from hone.deploy.reading import reading_callables, session_logits
 from hone.deploy.runtime import Contents, EncoderSession, Session, runtime_of
 from hone.errors import FailedError
+from hone.task.encoding import EncoderRenderer
 from hone.task.render import Renderer, first_difference
 
 
@@ -44,6 +46,19 @@ class RuntimeTokenizer:
         return found
 
 
+class Reading:
+    """An opened encoder as those who answer need it: labels of rows, and tags at positions, beside its contents."""
+
+    def __init__(self, session: EncoderSession) -> None:
+        self._session = session
+        renderer = cast("EncoderRenderer", renderer_of(session))
+        asked = reading_callables(renderer, session_logits(session, renderer.kind))
+        self.label_logprobs, self.tag_logits = asked.get("labels"), asked.get("tags")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+
 def open_artifact(path: Path, threads: int = 1, context: int | None = None, parallel: int = 1) -> Session:
     """Open an artifact in this process; ``context`` defaults to all that the model was built for.
 
@@ -55,6 +70,9 @@ def open_artifact(path: Path, threads: int = 1, context: int | None = None, para
     """
     found, file = runtime_of(path), whole_model_file(path)
     said = describe(path)
+    if said is not None and "marks" in (said["renderer"] or {}):
+        reading = found.open_encoder(file, threads, int(said["context"]) if context is None else context)
+        return cast("Session", Reading(reading))
     if context is None and said is not None:
         context = int(said["context"])
     if context is None:

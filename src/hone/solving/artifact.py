@@ -23,7 +23,7 @@ from hone.evaluate.scoring import Evaluation, evaluate
 from hone.hardware import usable_cores
 from hone.processes import Channel
 from hone.task.own_metric import load_metric
-from hone.task.spec import Task
+from hone.task.spec import Device, Task
 
 if TYPE_CHECKING:
     from hone.deploy.certificate.certify import Certificate
@@ -45,8 +45,8 @@ def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     Raises:
         FailedError: when no format gives an artifact that matches its original.
     """
-    bench = Bench(channel, order, "full")
-    path, certificate = _first_within(bench, order.get("formats") or _formats(bench.model.path, bench.task))
+    bench, task = Bench(channel, order, "full"), order["task"]
+    path, certificate = _first_within(bench, order.get("formats") or _formats(bench.model.path, task))
     ood: Sequence[Row] = order["data"].ood
     assert certificate.evaluation is not None
     return {
@@ -55,7 +55,7 @@ def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
         "over": certificate.over_budget(),
         "certificate": certificate.to_json(),
         "evaluation": evaluation_json(certificate.evaluation),
-        "ood": evaluation_json(score_artifact(path, bench.task, ood, order["longest_answer"])) if ood else None,
+        "ood": evaluation_json(score_artifact(path, task, ood, order["longest_answer"])) if ood else None,
     }
 
 
@@ -84,18 +84,25 @@ class Bench:
         import torch
 
         from hone.model.folder import ModelFolder
-        from hone.solving.compared import witness_of
-        from hone.solving.origin import origin_of
+        from hone.solving.compared import bare_witness_of, witness_of
+        from hone.solving.origin import bare_origin_of, origin_of
 
         torch.set_num_threads(1)
         self._channel, self.order, self.size = channel, order, size
-        self.task: Task = order["task"]
-        folder = Path(order["folder"])
-        load_metric(self.task.metric, folder)
         self.model = ModelFolder(Path(order["model"]), TextTokenizer)
+        self.task: Task | None = order.get("task")
+        self.out = Path(order.get("out") or Path(order["folder"]) / "artifacts")
+        if self.task is None:
+            self.device: Device = order["device"]
+            self._witness = bare_witness_of(self.model, self.device.context)
+            self._origin = bare_origin_of(self.model.path)
+            return
+        load_metric(self.task.metric, Path(order["folder"]))
+        self.device = self.task.device
         self._witness = witness_of(self.model, self.task, order["data"], order["longest_answer"], size)
-        self._origin = origin_of(self.task, folder, order["data"], model=self.model.path, run=order["run"])
-        self._out = Path(order.get("out") or folder / "artifacts")
+        self._origin = origin_of(
+            self.task, Path(order["folder"]), order["data"], model=self.model.path, run=order["run"]
+        )
 
     def make(self, name: str) -> tuple[Path, Certificate]:
         """The certified artifact in one weight format.
@@ -105,11 +112,20 @@ class Bench:
         """
         from hone.deploy.artifact.making import artifact_name, export_certified
         from hone.deploy.weights import weight_format
+        from hone.solving.calibrating import prepared_for
 
-        out = self._out / artifact_name(self.order["name"], weight_format(name).runtime, name)
+        prepared = prepared_for(self.model, name, self.order, self.say)
+        out = self.out / artifact_name(self.order["name"], weight_format(name).runtime, name)
         self.say(f"{name}: writing, opening and comparing it ({self.size} certificate)")
         certificate = export_certified(
-            self.model.path, out, name, self.task.device, self._witness, origin=self._origin, size=self.size
+            self.model.path,
+            out,
+            name,
+            self.device,
+            self._witness,
+            prepared=prepared,
+            origin=self._origin,
+            size=self.size,
         )
         self.say(f"{name}: certified, {'; '.join(certificate.over_budget()) or 'within the budget'}")
         return out, certificate

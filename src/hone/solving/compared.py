@@ -44,9 +44,17 @@ def witness_of(model: ModelFolder, task: Task, data: DataVersion, longest_answer
     )
 
 
-def stored_examples_of(model: ModelFolder, renderer: Renderer) -> list[Example]:
-    """The eight rows that travel with a model, rendered: all there is to compare without its task."""
-    return [renderer.example(item["row"], item["fields"]) for item in model.hone["examples"]]
+def bare_witness_of(model: ModelFolder, context: int) -> Witness:
+    """The witness of a model without its task: the rows that travel with it, and no score."""
+    renderer = model.renderer()
+    module = model.load()
+    rows = [renderer.example(item["row"], item["fields"]) for item in model.hone["examples"]]
+    return Witness(
+        renderer=renderer,
+        examples=[one for one in rows if len(one.ids) <= context],
+        original=encoder_original_of(module) if isinstance(renderer, EncoderRenderer) else original_of(module),
+        hashes=_hashes(model.hone),
+    )
 
 
 def _hashes(hone: Mapping[str, Any]) -> dict[str, str]:
@@ -57,7 +65,7 @@ def _enough(renderer: Renderer, rows: Sequence[Row], context: int, positions: in
     """Rendered rows in order, until they have so many answer positions; documents in pieces of the context."""
     found: list[Example] = []
     count = 0
-    for example in _rendered(renderer, rows, context):
+    for example in rendered_rows(renderer, rows, context):
         found.append(example)
         count += int(example.supervised.sum())
         if count >= positions:
@@ -65,7 +73,8 @@ def _enough(renderer: Renderer, rows: Sequence[Row], context: int, positions: in
     return found
 
 
-def _rendered(renderer: Renderer, rows: Sequence[Row], context: int) -> Iterator[Example]:
+def rendered_rows(renderer: Renderer, rows: Sequence[Row], context: int) -> Iterator[Example]:
+    """Rows as examples; documents in pieces of the context."""
     from hone.data.tokens import windows
 
     for row in rows:

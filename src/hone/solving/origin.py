@@ -8,7 +8,7 @@ from pathlib import Path
 from hone.data.prepare import DataVersion
 from hone.deploy.artifact.describing import Origin
 from hone.files import read_json
-from hone.model.licence import stated_licence
+from hone.model.licence import CARD, licence_in, stated_licence
 from hone.task.render import task_reference
 from hone.task.schema import infer_schema
 from hone.task.spec import Task
@@ -34,6 +34,12 @@ def origin_of(task: Task, folder: Path, data: DataVersion, *, model: Path, run: 
         data_licences=dict(licences),
         schema=_schema(task, folder, data),
     )
+
+
+def bare_origin_of(model: Path) -> Origin:
+    """The origin of a model without its task: what its own files state."""
+    licence = licence_in(model / CARD) or stated_licence(str(read_json(model / "hone.json").get("base", "")))
+    return Origin(base={"licence": licence} if licence else {})
 
 
 def _schema(task: Task, folder: Path, data: DataVersion) -> dict[str, object] | None:

@@ -277,6 +277,10 @@ class Renderer:
             from hone.task.encoding import EncoderRenderer
 
             return EncoderRenderer.from_json(data, tokenizer)
+        if "continues" in data:
+            from hone.task.continuing import ContinuingRenderer
+
+            return ContinuingRenderer.from_json(data, tokenizer)
         return cls(
             kind=data["kind"],
             input_template=data["input"],

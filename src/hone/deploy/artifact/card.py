@@ -48,8 +48,8 @@ def card(name: str, hone: Mapping[str, Any], certificate: Mapping[str, Any] | No
         "",
         *_running(name, hone, file),
         "",
-        "Figures hold for rows like those of the task's dev split; of other text nothing is known. `golden.json` holds",
-        "prompts with the answers that this artifact gives: a runner that gives them too reads it rightly.",
+        f"Figures hold for {'rows like those of the task' if hone['task'] else 'plain prose'}; of other text nothing",
+        "is known. `golden.json` holds prompts with this artifact's answers: a runner that gives them is right.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -104,18 +104,26 @@ def _running(name: str, hone: Mapping[str, Any], file: Path) -> Iterator[str]:
     package = "xllamacpp" if hone["runtime"] == "gguf" else "onnxruntime"
     yield "```sh"
     yield f'hone prompt {name} "..."            # or: hone serve {name}'
-    yield f'pip install {package} tokenizers && python run.py "..."     # without hone; --check tries golden.json'
-    if hone["runtime"] == "gguf":
+    if runners_of(hone):
+        yield f'pip install {package} tokenizers && python run.py "..."     # without hone; --check tries golden.json'
+    if hone["runtime"] == "gguf" and runners_of(hone):
         yield f'llama-server -m {file.name} & node run.mjs "..."        # JavaScript, over llama.cpp\'s own server'
-        if has_modelfile(hone):
-            yield f"ollama create {hone['task'] or 'model'} -f Modelfile"
-    else:
+    if has_modelfile(hone):
+        yield f"ollama create {hone['task'] or 'model'} -f Modelfile"
+    if hone["runtime"] == "onnx":
         yield 'npm install onnxruntime-node && node run.mjs "..."       # or onnxruntime-web'
         yield "# in a browser: npm's onnxruntime-web/dist beside index.html as ort/, then serve this folder"
     yield "```"
-    if not has_modelfile(hone) and hone["runtime"] == "gguf":
+    if hone["runtime"] == "gguf" and not has_modelfile(hone):
         yield ""
-        yield "There is no `Modelfile`: its answer is the likeliest label, not text, which Ollama does not give."
+        yield "There is no `Modelfile`: it answers with labels and not with text, and Ollama gives text alone."
+
+
+def runners_of(hone: Mapping[str, Any]) -> tuple[str, ...]:
+    """The runners that travel with an artifact: none of an encoder as GGUF, whose labels llama.cpp's server hides."""
+    if hone["runtime"] == "onnx":
+        return ("run.py", "run.mjs", "index.html")
+    return () if "marks" in (hone["renderer"] or {}) else ("run.py", "run.mjs")
 
 
 def has_modelfile(hone: Mapping[str, Any]) -> bool:

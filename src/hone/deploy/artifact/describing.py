@@ -108,7 +108,7 @@ def _cache(config: Mapping[str, Any]) -> dict[str, Any]:
 def special_ids(renderer: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> dict[str, Any]:
     """Ids of what the renderer writes besides text: ``pad``, ``begin``, ``answer``, ``end``, ``labels``, ``roles``."""
     by_name = {entry["content"]: int(entry["id"]) for entry in tokenizer.get("added_tokens", ())}
-    marks = renderer.get("marks")
+    marks = renderer.get("marks", renderer.get("continues"))
     names = _ROLES if marks is None else marks
     ids: dict[str, Any] = {role: by_name[name] for role, name in names.items() if name in by_name}
     if marks is None and renderer.get("labels"):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hone.deploy.artifact.card import has_modelfile, write_card
+from hone.deploy.artifact.card import has_modelfile, runners_of, write_card
 from hone.deploy.artifact.describing import About, Origin, description
 from hone.deploy.artifact.folder import HONE_FILE, model_file
 from hone.deploy.artifact.golden import MOST_NEW_TOKENS, golden_of
@@ -97,8 +97,7 @@ def _complete(part: Path, hone: Mapping[str, Any], device: Device, witness: Witn
             tie_nats=bounds.tie_nats,
         )
     write_json(part / GOLDEN, golden)
-    names = ["run.py", "run.mjs", *(["index.html"] if hone["runtime"] == "onnx" else [])]
-    for name in names:
+    for name in runners_of(hone):
         shutil.copyfile(RUNNERS / name, part / name)
     if has_modelfile(hone):
         atomic_write(part / MODELFILE, modelfile(hone, model_file(part).name))

@@ -33,14 +33,14 @@ def modelfile(hone: Mapping[str, Any], file: str) -> str:
         file: name of the model file beside it.
     """
     renderer = hone["renderer"] or {}
-    body, notes = template(hone["kind"], renderer.get("input"))
+    own = renderer.get("continues")
+    body, notes = ("{{ .Prompt }}", []) if own else template(hone["kind"], renderer.get("input"))
+    body = (own["begin"] or "") + body if own else body
     longest = int(renderer.get("longest_answer") or 0)
-    end = END if hone["renderer"] else hone["ids"].get("end_text", "")
     parameters = {"temperature": "0", "num_ctx": str(hone["context"])}
     if longest:
         parameters["num_predict"] = str(longest)
-    if end:
-        parameters["stop"] = f'"{end}"'
+    parameters["stop"] = f'"{own["end"] if own else END}"'
     lines = [
         "# Made by hone: the template is the one that the model was trained with.",
         "# Ollama takes names of special tokens in a prompt for the tokens themselves; hone's own runners do not.",

@@ -52,7 +52,7 @@ export class Tokenizer {
 
   words(text) { // BERT's normalizer and pre-tokenizer
     const { lowercase, strip_accents, clean_text, handle_chinese_chars: spaced } = this.normalizer ?? {};
-    if (clean_text) text = text.replace(/[\0\ufffd]|(?![\t\n\r])\p{C}/gu, "").replace(/\p{White_Space}/gu, " ");
+    if (clean_text) text = text.replace(/[\0\ufffd]|(?![\t\n\r])[\p{Cc}\p{Cf}\p{Co}]/gu, "").replace(/\p{White_Space}/gu, " ");
     if (spaced) text = text.replace(/[\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}]/gu, " $& ");
     if (strip_accents ?? lowercase) text = text.normalize("NFD").replace(/\p{Mn}/gu, "");
     if (lowercase) text = [...text].map((one) => one.toLowerCase()).join("");
@@ -135,6 +135,11 @@ export class Model {
     return parts.map((one) => one / sum);
   }
 
+  async tags(promptIds) {
+    const logits = [...(await this.runtime.labelLogits(promptIds))], width = logits.length / promptIds.length;
+    return promptIds.map((_, at) => logits.slice(at * width, (at + 1) * width)).map((row) => row.indexOf(Math.max(...row)));
+  }
+
   chosen(shares) {
     const { labels, kind, threshold } = this.hone;
     return kind === "multi-label" ? labels.filter((_, at) => shares[at] >= threshold).sort() : labels[shares.indexOf(Math.max(...shares))];
@@ -153,6 +158,11 @@ export class Model {
   async stream(given, onText) { // the answer as text while it is written, then its value
     const ids = this.promptIds(given);
     if (this.hone.labels.length && this.hone.kind !== "tag") return this.chosen(await this.shares(ids));
+    if (this.hone.kind === "tag") { // each token that belongs to an entity, with its tag
+      const names = ["O", ...this.hone.labels.flatMap((label) => [`B-${label}`, `I-${label}`])], marks = Object.values(this.ids);
+      const tags = await this.tags(ids);
+      return ids.flatMap((id, at) => (tags[at] && !marks.includes(id) ? [[this.tokenizer.texts.get(id), names[tags[at]]]] : []));
+    }
     const found = await this.generate(ids, this.renderer.longest_answer, (some) => onText(this.tokenizer.decode(some), some.length));
     return this.parse(this.tokenizer.decode(found));
   }
@@ -169,6 +179,9 @@ export class Model {
         const shares = await this.shares(ids);
         if (!shares.every((one, at) => Math.abs(one - item.shares[at]) <= golden.share_tolerance)) miss("other probabilities");
         else if (item.clear && !same(this.chosen(shares), item.value)) miss("another label");
+      } else if (item.tags) {
+        const tags = await this.tags(ids);
+        if (!same(item.at.map((at) => tags[at]), item.tags)) miss("other tags");
       } else if (item.ids) {
         const found = await this.generate(ids, golden.max_new_tokens), ours = [...found, golden.end_id].slice(0, item.sure);
         if (!same(ours, item.ids.slice(0, item.sure))) miss(`the answer begins ${ours}, golden ${item.ids}`);

@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 HERE = Path(__file__).resolve().parent
 HONE = json.loads((HERE / "hone.json").read_text(encoding="utf-8"))
 RENDERER, IDS, KIND = HONE["renderer"] or {"layout": "json"}, HONE["ids"], HONE["kind"]
+TAGS = ["O", *(f"{part}-{label}" for label in HONE["labels"] for part in "BI")]
 TOKENIZER = Tokenizer.from_file(str(HERE / "tokenizer.json"))
 TOKENIZER.encode_special_tokens = True  # text that looks like a special token stays text
 TOKENIZER.no_truncation()
@@ -170,6 +171,9 @@ def answer(model, given):
         return sorted(one for one, share in found if share >= HONE["threshold"])
     if KIND == "classify":
         return HONE["labels"][int(shares(model, ids).argmax())]
+    if KIND == "tag":  # each token that belongs to an entity, with its tag
+        pairs = zip(ids, np.asarray(model.label_logits(ids)).argmax(-1), strict=True)
+        return [[TOKENIZER.id_to_token(one), TAGS[tag]] for one, tag in pairs if tag and one not in IDS.values()]
     return parse(generate(model, ids, RENDERER.get("longest_answer")))
 
 
@@ -187,6 +191,9 @@ def missed(model, golden):
                 yield f"{row}: other probabilities"
             elif item["clear"] and answer(model, item["given"]) != item["value"]:
                 yield f"{row}: another label"
+        elif "tags" in item:
+            if np.asarray(model.label_logits(ids))[item["at"]].argmax(-1).tolist() != item["tags"]:
+                yield f"{row}: other tags"
         elif "ids" in item:
             found = generate(model, ids, golden["max_new_tokens"])
             if [*found, golden["end_id"]][:sure] != item["ids"][:sure]:

@@ -1,0 +1,101 @@
+"""``hone bench``: artifacts measured again, side by side, and certified again for the runtimes installed now."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hone.cli.places import artifact_at, is_task_folder
+from hone.errors import InputError
+
+if TYPE_CHECKING:
+    from hone.deploy.artifact.side_by_side import Measured
+
+PAGE = "bench.html"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments; ``--json`` and ``--quiet`` are declared for every verb."""
+    parser.add_argument(
+        "artifacts",
+        nargs="*",
+        default=["."],
+        metavar="ARTIFACT|FOLDER",
+        help="artifacts, or task folders for all that were recorded of them (default: this folder's)",
+    )
+    parser.add_argument("--page", metavar="FILE", help=f"the page with the frontier (default: {PAGE} beside the first)")
+    parser.add_argument("--keep", action="store_true", help="leave the certificates as they are, and only show")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the verb; the exit status: 3 when an artifact was not measured or does not hold any more."""
+    paths = _artifacts(args.artifacts)
+    from hone.deploy.artifact.side_by_side import measure_again, page_of_all
+    from hone.files import atomic_write
+
+    def say(line: str) -> None:
+        if not args.quiet:
+            print(line, file=sys.stderr, flush=True)
+
+    measured = []
+    for place, path in enumerate(paths, 1):
+        say(f"{place} of {len(paths)}: opening and measuring {path}")
+        measured.append(measure_again(path, write=not args.keep))
+    page = Path(args.page).expanduser() if args.page else paths[0].parent / PAGE
+    atomic_write(page, page_of_all(measured))
+    _show(measured)
+    print(f"page: {page}")
+    if args.json:
+        document = {"page": str(page), "written": not args.keep, "artifacts": [one.to_json() for one in measured]}
+        print(json.dumps(document, ensure_ascii=False))
+    return 0 if all(one.holds for one in measured) else 3
+
+
+def _artifacts(words: Sequence[str]) -> list[Path]:
+    """The artifacts that words name, each once.
+
+    Raises:
+        InputError: with every word that names none.
+    """
+    found: list[Path] = []
+    problems: list[str] = []
+    for word in words:
+        path = Path(word).expanduser()
+        try:
+            found += _recorded(path) if is_task_folder(path) else [artifact_at(word)]
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    return list(dict.fromkeys(found))
+
+
+def _recorded(folder: Path) -> list[Path]:
+    """All artifacts of a task folder that are still there."""
+    from hone.lab.lab import Lab
+
+    recorded = [folder / item.path for item in Lab(folder, say=lambda line: None).artifacts()]
+    there = [path for path in recorded if path.exists()]
+    return there or [artifact_at(str(folder))]
+
+
+def _show(measured: Sequence[Measured]) -> None:
+    """The table, then what has changed and what does not hold, artifact by artifact."""
+    from hone.deploy.artifact.side_by_side import COLUMNS, rows_of
+
+    lines = [COLUMNS, *rows_of(measured)]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(COLUMNS))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    for one in measured:
+        if one.found is None:
+            print(f"{one.name} was not measured: {one.problem}")
+            continue
+        for change in one.found.changes:
+            print(f"{one.name}: {change}")
+        for failure in one.found.failures:
+            print(f"{one.name} does not hold any more: {failure}")
