@@ -8,6 +8,7 @@ import pytest
 
 from hone.deploy.quantization.gptq import gptq, output_error
 from hone.deploy.quantization.grids import GRIDS, bits_of, nearest, recognised, searched, values_of
+from hone.deploy.quantization.offered import as_written
 from hone.errors import InputError
 
 
@@ -34,6 +35,11 @@ def test_rounding_to_nearest_is_that_of_the_gguf_package(name: str) -> None:
     kind, plain = gguf.GGMLQuantizationType[name.upper()], matrix()
     theirs = gguf.quants.dequantize(gguf.quants.quantize(plain, kind), kind)
     assert np.array_equal(values_of(nearest(plain, bits_of(name))), theirs)
+
+
+@pytest.mark.parametrize("kind", ["q4_0", "q8_0"])
+def test_the_writer_of_gguf_rounds_as_the_grid_does(kind: str) -> None:
+    assert np.array_equal(as_written(matrix(), kind), values_of(nearest(matrix(), bits_of(kind))))
 
 
 @pytest.mark.parametrize("bits", [4, 8])

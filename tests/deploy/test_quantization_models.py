@@ -168,11 +168,14 @@ def test_what_is_prepared_is_said_and_what_cannot_be_is_refused(module: Any, bui
     assert prepared.rows == 30
     assert [line.split(":")[0] for line in said] == ["int4, none", "int4, importance", "int4, gptq", "int4"]
     assert prepare(built.folder, "q8_0", []).codes == {}
-    assert set(prepare(built.folder, "q6_k", built.examples, module=module).importance) == set(places(module))
+    said.clear()
+    weighed = prepare(built.folder, "q5_0", built.examples, how="importance", module=module, say=said.append)
+    assert set(weighed.importance) == set(places(module))
+    assert [line.split(":")[0] for line in said] == ["q5_0, importance"]
     for weights, how, sentence in (
         ("q4_0", "gtpq", 'did you mean "gptq"'),
         ("f16", "gptq", "nothing to calibrate"),
-        ("q6_k", "gptq", "q6_k takes importance"),
+        ("q5_0", "gptq", "q5_0 takes importance"),
     ):
         with pytest.raises(InputError, match=sentence):
             prepare(built.folder, weights, built.examples, how=how, module=module)

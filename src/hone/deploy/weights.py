@@ -121,6 +121,10 @@ FORMATS: dict[str, WeightFormat] = {
 }
 
 
+KEPT_IN_FLOATS = ("position_embeddings.weight", "token_type_embeddings.weight", "classifier.weight")
+"""Matrices of encoders that no format rounds to blocks: small tables, and the last matrix of a head."""
+
+
 def weight_format(name: str) -> WeightFormat:
     """One format by its name, in any case.
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hone.deploy.weights import KEPT_IN_FLOATS
 from hone.errors import InputError
 from hone.task.render import Example
 
@@ -26,6 +27,9 @@ ROWS, TOKENS = 256, 16_384
 """Rows and tokens that calibrate at most. On the voice task 96 rows gave GPTQ the divergence that 512 gave it."""
 TOGETHER = 32
 """Rows in one forward pass."""
+
+
+_HEADS = tuple(name.removesuffix(".weight") for name in KEPT_IN_FLOATS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +61,7 @@ def places(module: nn.Module) -> dict[str, Place]:
         if part is embedding:
             user = head if tied else embedding
             found[f"{name}.weight"] = Place(name=f"{name}.weight", module=user, embeds=True, multiplies=tied)
-        elif isinstance(part, nn.Linear) and not (tied and part is head):
+        elif isinstance(part, nn.Linear) and not ((tied and part is head) or name.endswith(_HEADS)):
             found[f"{name}.weight"] = Place(name=f"{name}.weight", module=part, embeds=False, multiplies=True)
     return found
 

@@ -13,7 +13,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from hone.deploy.quantization.calibration import batches_of, places
-from hone.deploy.quantization.grids import GRIDS, bits_of, searched
+from hone.deploy.quantization.grids import GRIDS, bits_of, searched, values_of
 from hone.deploy.quantization.offered import divergence, original_logits
 from hone.deploy.quantization.sequence import matrix_of
 from hone.deploy.weights import weight_format
@@ -128,8 +128,8 @@ def sensitivities(
             if kind not in GRIDS:
                 found[name][kind] = 0.0
                 continue
-            codes = {name: searched(matrix_of(module, name), bits_of(kind))}
-            found[name][kind] = divergence(original, module, batches, codes)[0]
+            values = {name: values_of(searched(matrix_of(module, name), bits_of(kind)))}
+            found[name][kind] = divergence(original, module, batches, values)[0]
     return found
 
 

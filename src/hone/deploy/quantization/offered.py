@@ -13,10 +13,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hone.deploy.quantization.calibration import batches_of, evaluating, logits_of, mean_squares, moments, places
-from hone.deploy.quantization.grids import BLOCK, GRIDS, bits_of, recognised
-from hone.deploy.quantization.sequence import HOWS, How, carrying, round_matrices
-from hone.deploy.weights import Codes, Prepared, row_problems, weight_format
+import numpy as np
+from numpy.typing import NDArray
+
+from hone.deploy.quantization.calibration import batches_of, evaluating, logits_of, places
+from hone.deploy.quantization.grids import BLOCK, GRIDS, bits_of, recognised, values_of
+from hone.deploy.quantization.sequence import (
+    HOWS,
+    How,
+    carrying,
+    importance_of,
+    matrix_of,
+    round_matrices,
+)
+from hone.deploy.weights import KEPT_IN_FLOATS, Codes, Prepared, row_problems, weight_format
 from hone.errors import InputError, nearest
 from hone.files import read_json
 from hone.task.render import Example
@@ -28,6 +38,8 @@ if TYPE_CHECKING:
 
 Wish = Literal["auto", "none", "importance", "gptq"]
 WISHES: tuple[Wish, ...] = ("auto", *HOWS)
+WRITER_HOWS: tuple[How, ...] = ("none", "importance")
+"""Those that GGUF's writer can do by itself."""
 JUDGED_ROWS = 256
 """Rows that the ways are compared on."""
 HELD_OUT = 4
@@ -48,6 +60,8 @@ class Offer:
     seconds: float
     """To make the codes."""
     codes: Mapping[str, Codes] = field(repr=False, default_factory=dict)
+    importance: Mapping[str, NDArray[np.float32]] = field(repr=False, default_factory=dict)
+    """For blocks that only their writer makes."""
 
     def line(self) -> str:
         """For people."""
@@ -76,6 +90,9 @@ def offers(
     """
     chosen = {name: (kinds or {}).get(name, weights) for name in places(module)}
     gridded = {name: kind for name, kind in chosen.items() if kind in GRIDS}
+    shapes = {name: tuple(module.get_parameter(name).shape) for name in gridded}
+    if problems := row_problems(shapes, weight_format(weights)):
+        raise InputError(problems)
     reading, judging = batches_of(calibration), batches_of(judged, JUDGED_ROWS)
     original = original_logits(module, judging)
     found = []
@@ -83,9 +100,54 @@ def offers(
         begin = time.perf_counter()
         codes = round_matrices(module, reading, gridded, how)
         seconds = time.perf_counter() - begin
-        kld, same, positions = divergence(original, module, judging, codes)
+        values = {name: values_of(one) for name, one in codes.items()}
+        kld, same, positions = divergence(original, module, judging, values)
         found.append(Offer(how=how, kld_mean=kld, same_top=same, positions=positions, seconds=seconds, codes=codes))
     return found
+
+
+def offers_of_writer(
+    module: nn.Module,
+    weights: str,
+    calibration: Sequence[Example],
+    judged: Sequence[Example],
+    *,
+    hows: Sequence[How] = WRITER_HOWS,
+    kinds: Mapping[str, str] | None = None,
+) -> list[Offer]:
+    """:func:`offers` for the blocks of GGUF that are no plain grid: its writer rounds, with or without importance."""
+    from hone.deploy.gguf.mixtures import matrix_kinds
+
+    shapes = {name: tuple(module.get_parameter(name).shape) for name in places(module)}
+    stored = {name: (kinds or {}).get(name, kind) for name, kind in matrix_kinds(shapes, weights).items()}
+    judging = batches_of(judged, JUDGED_ROWS)
+    original = original_logits(module, judging)
+    found = []
+    for how in hows:
+        begin = time.perf_counter()
+        worth = importance_of(module, batches_of(calibration)) if how == "importance" else {}
+        values = {name: as_written(matrix_of(module, name), stored[name], worth.get(name)) for name in shapes}
+        seconds = time.perf_counter() - begin
+        kld, same, positions = divergence(original, module, judging, values)
+        found.append(
+            Offer(how=how, kld_mean=kld, same_top=same, positions=positions, seconds=seconds, importance=worth)
+        )
+    return found
+
+
+def as_written(
+    matrix: NDArray[np.float32], kind: str, importance: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """What a matrix says once GGUF's writer has stored it."""
+    import gguf
+
+    from hone.deploy.gguf.blocks import encode
+
+    stored = encode(matrix, kind, importance)
+    if stored.dtype != np.uint8:
+        return stored.astype(np.float32)
+    values: NDArray[np.float32] = gguf.quants.dequantize(stored, gguf.GGMLQuantizationType[kind.upper()])
+    return values
 
 
 def best_of(found: Sequence[Offer]) -> Offer:
@@ -100,13 +162,16 @@ def original_logits(module: nn.Module, batches: Sequence[Batch]) -> list[Tensor]
 
 
 def divergence(
-    original: Sequence[Tensor], module: nn.Module, batches: Sequence[Batch], codes: Mapping[str, Codes]
+    original: Sequence[Tensor],
+    module: nn.Module,
+    batches: Sequence[Batch],
+    values: Mapping[str, NDArray[np.float32]],
 ) -> tuple[float, float, int]:
-    """Mean divergence in nats, share of the same likeliest output, and decisions, of a model that carries codes."""
+    """Mean divergence in nats, share of the same likeliest output, and decisions, of a model that carries values."""
     from hone.deploy.quantization.aware import divergences
 
     total, same, count, tops = 0.0, 0, 0, 0
-    with carrying(module, codes):
+    with carrying(module, values):
         now = original_logits(module, batches)
     for batch, before, after in zip(batches, original, now, strict=True):
         apart = divergences(before, after, several=batch.labels is not None)
@@ -154,41 +219,32 @@ def prepare(
         raise InputError(
             f"weights {weights} are not rounded to a grid, so there is nothing to calibrate; leave {how} out"
         )
+    if how == "gptq" and weights not in GRIDS:
+        raise InputError(
+            f"gptq makes codes of symmetric grids ({', '.join(sorted(GRIDS))}); {weights} takes importance"
+        )
     model = module if module is not None else _opened(folder)
-    if weights not in GRIDS:
-        return _by_importance(model, weights, calibration, how, dict(kinds or {}), say)
-    shapes = {name: tuple(model.get_parameter(name).shape) for name in places(model)}
-    if problems := row_problems(shapes, chosen):
-        raise InputError(f"{folder}: {problem}" for problem in problems)
     aside = not judged
     reading = [one for at, one in enumerate(calibration) if not aside or at % HELD_OUT]
     judging = judged or calibration[::HELD_OUT]
-    hows = HOWS if how == "auto" else (HOWS[HOWS.index(how)],)
-    found = offers(model, weights, reading, judging, hows=hows, kinds=kinds)
+    measure, every = (offers, HOWS) if weights in GRIDS else (offers_of_writer, WRITER_HOWS)
+    hows = every if how == "auto" else tuple(one for one in every if one == how)
+    found = measure(model, weights, reading, judging, hows=hows, kinds=kinds)
     for offer in found:
         say(f"{weights}, {offer.line()}")
     best = best_of(found)
     if len(found) > 1:
         say(f"{weights}: {best.how} is taken, it diverges least")
-    if best.how == "none":
-        return Prepared(kinds=dict(kinds or {}))
-    return Prepared(kinds=dict(kinds or {}), codes=best.codes, how=best.how, rows=len(reading))
+    made = Prepared(
+        kinds=dict(kinds or {}), codes=best.codes, importance=best.importance, how=best.how, rows=len(reading)
+    )
+    return made if best.how != "none" else Prepared(kinds=dict(kinds or {}))
 
 
-def _by_importance(
-    model: nn.Module, weights: str, calibration: Sequence[Example], how: str, kinds: dict[str, str], say: Say
-) -> Prepared:
-    """For blocks whose codes only their writer makes: what the inputs weigh, by which it rounds."""
-    if how == "gptq":
-        raise InputError(
-            f"gptq makes codes of symmetric grids ({', '.join(sorted(GRIDS))}); {weights} takes importance"
-        )
-    batches = batches_of(calibration)
-    names = [name for name, place in places(model).items() if place.multiplies]
-    second = moments(model, batches, names)
-    say(f"{weights}: rounded by importance, mean squares of the inputs over {len(calibration):,} rows; not compared")
-    weighed = {name: mean_squares(one) for name, one in second.items()}
-    return Prepared(kinds=kinds, importance=weighed, how="importance", rows=len(calibration))
+def reads_rows(folder: Path, weights: str, how: str) -> bool:
+    """Whether :func:`prepare` would read rows: formats of 8 bits and more are rounded plainly unless somebody asks."""
+    chosen = weight_format(weights)
+    return not _trained_for(folder, weights) and how != "none" and (how != "auto" or chosen.bits < 8)
 
 
 def _trained_for(folder: Path, weights: str) -> str:
@@ -211,7 +267,7 @@ def _as_trained(folder: Path, aware: str, weights: str, how: str, kinds: dict[st
         raise InputError(f"{folder} was trained for {aware}, and its weights lie on that grid: leave {wished[0]} out")
     tensors, codes = Tensors(folder), {}
     for name, shape in tensors.shapes.items():
-        if len(shape) == 2:
+        if len(shape) == 2 and not name.endswith(KEPT_IN_FLOATS):
             found = recognised(tensors.read(name), bits_of(weights)) if shape[-1] % BLOCK == 0 else None
             if found is None:
                 raise InputError(f"{folder} says that it was trained for {aware}, and {name} does not lie on its grid")

@@ -50,20 +50,26 @@ def round_matrices(module: nn.Module, batches: Sequence[Batch], kinds: Mapping[s
         for name, place in known.items()
         if not place.multiplies
     }
-    read = [name for name, place in known.items() if place.multiplies]
     if how == "importance":
-        for name, second in moments(module, batches, read).items():
-            worth = mean_squares(_with_lookups(second, known[name]))
-            found[name] = searched(matrix_of(module, name), bits_of(kinds[name]), worth)
+        for name, worth in importance_of(module, batches).items():
+            if name in known:
+                found[name] = searched(matrix_of(module, name), bits_of(kinds[name]), worth)
         return found
     work = copy.deepcopy(module)
-    _put(work, found)
+    _put(work, {name: values_of(codes) for name, codes in found.items()})
     for group in _in_order(work, batches[0], known):
         for name, second in moments(work, batches, group).items():
             codes = gptq(matrix_of(module, name), _with_lookups(second, known[name]), bits_of(kinds[name]))
             found[name] = codes
-            _put(work, {name: codes})
+            _put(work, {name: values_of(codes)})
     return found
+
+
+def importance_of(module: nn.Module, batches: Sequence[Batch]) -> dict[str, NDArray[np.float32]]:
+    """(columns,) what a squared error counts in each column of each matrix that is multiplied."""
+    known = {name: place for name, place in places(module).items() if place.multiplies}
+    read = moments(module, batches, known)
+    return {name: mean_squares(_with_lookups(second, known[name])) for name, second in read.items()}
 
 
 def matrix_of(module: nn.Module, name: str) -> NDArray[np.float32]:
@@ -72,22 +78,22 @@ def matrix_of(module: nn.Module, name: str) -> NDArray[np.float32]:
 
 
 @contextmanager
-def carrying(module: nn.Module, codes: Mapping[str, Codes]) -> Iterator[None]:
-    """Inside the block the model carries what the codes stand for; behind it its own weights again."""
-    own = {name: module.get_parameter(name).detach().clone() for name in codes}
-    _put(module, codes)
+def carrying(module: nn.Module, values: Mapping[str, NDArray[np.float32]]) -> Iterator[None]:
+    """Inside the block the model carries these values; behind it its own weights again."""
+    own = {name: module.get_parameter(name).detach().clone() for name in values}
+    _put(module, values)
     try:
         yield
     finally:
-        for name, values in own.items():
-            module.get_parameter(name).data.copy_(values)
+        for name, before in own.items():
+            module.get_parameter(name).data.copy_(before)
 
 
-def _put(module: nn.Module, codes: Mapping[str, Codes]) -> None:
+def _put(module: nn.Module, values: Mapping[str, NDArray[np.float32]]) -> None:
     import torch
 
-    for name, one in codes.items():
-        module.get_parameter(name).data.copy_(torch.from_numpy(values_of(one)))
+    for name, one in values.items():
+        module.get_parameter(name).data.copy_(torch.from_numpy(one))
 
 
 def _in_order(module: nn.Module, batch: Batch, known: Mapping[str, Place]) -> list[tuple[str, ...]]:
