@@ -155,6 +155,21 @@ def test_what_fits_a_cache_is_read_faster_and_the_curve_goes_on_at_its_last_band
     assert MachineFit.from_json(json.loads(json.dumps(kept.to_json()))) == kept
 
 
+def test_memory_that_was_timed_by_itself_is_not_blamed_for_slow_arithmetic() -> None:
+    stream = ((100.0, 8.0),)  # 0.08 ms a megabyte, as the machine of these artifacts has
+    reference = {
+        **TRUE,
+        "ms_per_token": {**TRUE["ms_per_token"], "read": 1.0, "unpack q8_0": 0.02, "unpack q4_0": 0.03},
+    }
+    timed = fit(PROBES[:2], reference, name="this-machine", runtime="gguf", threads=1, stream=stream)
+    assert timed.constants["ms_per_token"]["read"] == pytest.approx(1.0, abs=0.25)
+    for shape in (PRESETS["1m"], PRESETS["5m"], PRESETS["15m"]):
+        for storage in (Q8, Q4):
+            wanted = _measured(shape, storage)
+            predicted = timed.predict(wanted.features)["ms_per_token"].value
+            assert predicted == pytest.approx(wanted.measured["ms_per_token"], rel=0.15)
+
+
 def test_a_kind_that_was_not_measured_keeps_its_ratio_to_those_that_were() -> None:
     # The machine is twice as slow as the reference and only Q8_0 was measured.
     slow = [

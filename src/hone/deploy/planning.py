@@ -28,8 +28,6 @@ from hone.task.spec import Device
 from hone.wording import counted
 
 Say = Callable[[str], None]
-_CACHE_VALUE_BYTES = {"gguf": 2, "onnx": 4}
-"""Of one value of the key-value cache, by runtime."""
 MOST_PROBES = 4
 """Artifacts that are made to learn a machine, of all runtimes together."""
 UNSTEADY = 0.15
@@ -86,7 +84,10 @@ def storages(runtimes: Sequence[str] = tuple(RUNTIMES)) -> tuple[Storage, ...]:
 
 
 def storage_of(weights: WeightFormat) -> Storage:
-    """A format with its layout: which matrix is stored as what, as its runtime's writer decides."""
+    """A format with its layout: which matrix is stored as what, as its runtime's writer decides.
+
+    llama.cpp keeps keys and values in 16 bits beside weights of fewer than 32, ONNX Runtime always in 32.
+    """
     room: Any = mixtures if weights.runtime == "gguf" else kinds
 
     def layout(model: Blueprint) -> tuple[Stored, ...]:
@@ -97,7 +98,7 @@ def storage_of(weights: WeightFormat) -> Storage:
         name=weights.name,
         runtime=weights.runtime,
         bits=weights.bits,
-        cache_value_bytes=_CACHE_VALUE_BYTES[weights.runtime],
+        cache_value_bytes=4 if weights.runtime == "onnx" or weights.bits == 32 else 2,
         layout=layout,
     )
 

@@ -53,6 +53,8 @@ METHOD_ERROR = {"size_mb": 0.02, "ram_mb": 0.10, "first_token_ms": 0.25, "ms_per
 PULL = 0.05
 """Weight of the pull to the scaled reference, beside 1 for a measurement: a constant that is off by 100 % counts as
 much as a measurement that is off by 5 %."""
+KNOWN_PULL = 0.5
+"""The same for what memory takes, where that was timed by itself: what else is slow is not the memory's."""
 RANGE = 4.0
 """A model may be this many times smaller or larger than what was measured before the error widens."""
 TIMED_TOKENS = 64
@@ -286,7 +288,7 @@ def fit(
     for figure, own in reference.items():
         there = [one for one in measurements if figure in one.measured]
         rows = [(through(stream, one.features[figure]), one.measured[figure]) for one in there]
-        constants[figure] = _fitted(rows, own) if rows else dict(own)
+        constants[figure] = _fitted(rows, own, KNOWN_PULL if stream else PULL) if rows else dict(own)
         off = [_sum(constants[figure], given) / value - 1.0 for given, value in rows]
         spread = 2.0 * sqrt(sum(one * one for one in off) / len(off)) if off else 0.0
         errors[figure] = max(least_errors.get(figure, 0.0), spread)
@@ -305,8 +307,10 @@ def fit(
     )
 
 
-def _fitted(rows: Sequence[tuple[Features, float]], reference: Mapping[str, float]) -> dict[str, float]:
-    """Constants of one figure."""
+def _fitted(
+    rows: Sequence[tuple[Features, float]], reference: Mapping[str, float], memory_pull: float
+) -> dict[str, float]:
+    """Constants of one figure; ``memory_pull`` is the pull of what memory takes."""
     import numpy as np
 
     names = [name for name in reference if name not in FIXED]
@@ -323,10 +327,11 @@ def _fitted(rows: Sequence[tuple[Features, float]], reference: Mapping[str, floa
     groups = np.array(
         [[name in PER_CALL, name in MEMORY, name not in PER_CALL | MEMORY] for name in names], dtype=float
     )
-    scales = _pulled(design @ (start[:, None] * groups), target, np.ones(3))
+    scales = _pulled(design @ (start[:, None] * groups), target, np.array([PULL, memory_pull, PULL]))
     scaled = start * (groups @ np.maximum(scales, 1e-3))
     # Then each constant for itself, in units of the scaled one.
-    factors = _pulled(design * scaled, target, np.ones(len(names)))
+    pulls = np.array([memory_pull if name in MEMORY else PULL for name in names])
+    factors = _pulled(design * scaled, target, pulls)
     seen = (design != 0).any(axis=0)
     constants = np.where(seen, scaled * factors, scaled * _of_siblings(names, seen, factors))
     return {**fixed, **{name: float(one) for name, one in zip(names, constants, strict=True)}}
@@ -356,10 +361,9 @@ def _of_siblings(names: Sequence[str], seen: NDArray[np.bool_], factors: NDArray
 
 
 def _pulled(
-    design: NDArray[np.float64], target: NDArray[np.float64], towards: NDArray[np.float64]
+    design: NDArray[np.float64], target: NDArray[np.float64], pulls: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Non-negative least squares with a weak pull to ``towards``."""
+    """Non-negative least squares with a pull of every value to 1, of its own weight."""
     import numpy as np
 
-    rows = np.vstack([design, PULL * np.eye(len(towards))])
-    return nonnegative_least_squares(rows, np.concatenate([target, PULL * towards]))
+    return nonnegative_least_squares(np.vstack([design, np.diag(pulls)]), np.concatenate([target, pulls]))
