@@ -203,14 +203,14 @@ def test_what_cannot_be_honoured_is_refused_all_at_once(wide, tmp_path):
         export(wide, "q4_0", tmp_path / "no.gguf", prepared)
     said = "\n".join(caught.value.problems)
     for part in (
-        "kinds of model.norm.weight were prepared, and no matrix of that name is stored",
-        "importance of nowhere were prepared",
-        'model.layers.1.mlp.up_proj.weight: kind "int4" is not known to GGUF',
-        f"{up}: its codes of 4 bits are q4_0, and its kind says q8_0",
-        f"{down}: codes (256, 512) with scales (256, 8); (256, 512), (256, 16) are needed",
-        f"{down}: codes from 9 to 9; 4 bits are -8 to 7",
-        f"{gate}: codes of 4 bits in blocks of 64",
-        "model.embed_tokens.weight: importance has the shape (3,), its rows have 256 weights",
+        "model.norm.weight is no matrix of this model",
+        "nowhere is no matrix of this model",
+        'model.layers.1.mlp.up_proj.weight as "int4"; GGUF stores f32, f16, q8_0',
+        f"{up} has codes of 4 bits and shall be stored as q8_0",
+        f"{down} has scales (256, 8); expected (256, 16)",
+        f"{down} has codes 0 to 9; 4 bits go -8 to 7",
+        f"{gate} has codes in blocks of 64",
+        "importance of model.embed_tokens.weight has shape (3,); expected (256,)",
     ):
         assert part in said
     assert not (tmp_path / "no.gguf").exists()

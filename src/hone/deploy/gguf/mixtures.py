@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from hone.deploy.weights import Codes, Prepared
-from hone.errors import nearest
+from hone.deploy.preparing import Store, preparation_problems
+from hone.deploy.weights import KEPT_IN_FLOATS, Prepared
 
 KIND_BITS = {
     "f32": 32.0,
@@ -30,14 +30,13 @@ MIXTURES = {"q5_k_m": ("q5_k", "q6_k"), "q4_k_m": ("q4_k", "q6_k")}
 """Format: the kind of most matrices, and of those with more bits."""
 CODED = {4: "q4_0", 8: "q8_0"}
 """Bits of ready codes, and the kind that stores them as they are."""
+STORE = Store(target="GGUF", kinds=KIND_BITS, coded=CODED, blocks=lambda block: block == 32, blocks_said="blocks of 32")
 
 _LAYER = re.compile(r"\.layers?\.(\d+)\.")
 _MORE_BITS = ("self_attn.v_proj.weight", "mlp.down_proj.weight", "attention.self.value.weight")
 _SECOND_OF_FEED_FORWARD = re.compile(r"\.layer\.\d+\.output\.dense\.weight$")
 _OUTPUTS = ("lm_head.weight", "embed_tokens.weight", "word_embeddings.weight")
 """The output matrix, or the embedding that takes its place; the first that is there."""
-_IN_32_BITS = ("position_embeddings.weight", "token_type_embeddings.weight", "classifier.weight")
-"""Small tables that llama.cpp adds as they are, and the last matrix of a head, which decides by itself."""
 
 
 def matrix_kinds(shapes: Mapping[str, Sequence[int]], weights: str) -> dict[str, str]:
@@ -52,7 +51,7 @@ def matrix_kinds(shapes: Mapping[str, Sequence[int]], weights: str) -> dict[str,
     output = next((name for end in _OUTPUTS for name in shapes if name.endswith(end)), "")
     kinds = {}
     for name, shape in shapes.items():
-        if len(shape) != 2 or name.endswith(_IN_32_BITS):
+        if len(shape) != 2 or name.endswith(KEPT_IN_FLOATS):
             kinds[name] = "f32"
         else:
             kinds[name] = more if name == output or _has_more_bits(name, layers) else usual
@@ -65,51 +64,13 @@ def stored_kinds(shapes: Mapping[str, Sequence[int]], weights: str, prepared: Pr
     return {**matrix_kinds(shapes, weights), **coded, **prepared.kinds}
 
 
-def prepared_problems(shapes: Mapping[str, Sequence[int]], weights: str, prepared: Prepared) -> list[str]:
+def prepared_problems(shapes: Mapping[str, Sequence[int]], prepared: Prepared) -> list[str]:
     """Sentences on what was prepared and cannot be honoured."""
-    problems = []
-    kinds = stored_kinds(shapes, weights, prepared)
-    for part in ("kinds", "importance", "codes"):
-        for name in getattr(prepared, part):
-            if len(shapes.get(name, ())) != 2:
-                problems.append(f"{part} of {name} were prepared, and no matrix of that name is stored")
-            elif name.endswith(_IN_32_BITS) and part != "importance":
-                problems.append(f"{part} of {name} were prepared; it always stays in 32 bits")
-    for name, kind in prepared.kinds.items():
-        if kind not in KIND_BITS:
-            problems.append(f'{name}: kind "{kind}" is not known to GGUF; {nearest(kind, list(KIND_BITS))}')
-    for name, codes in prepared.codes.items():
-        if name in shapes:
-            problems += _code_problems(name, shapes[name], kinds[name], codes)
-    for name, importance in prepared.importance.items():
-        columns = shapes[name][-1] if name in shapes else 0
-        if columns and importance.shape != (columns,):
-            problems.append(f"{name}: importance has the shape {importance.shape}, its rows have {columns} weights")
-        elif columns and not (importance >= 0).all():
-            problems.append(f"{name}: importance must be numbers from 0 up, and some are negative or not numbers")
-    return problems
-
-
-def _code_problems(name: str, shape: Sequence[int], kind: str, codes: Codes) -> list[str]:
-    """Sentences on ready codes that a block of 32 does not hold as they are."""
-    if codes.bits not in CODED or codes.block != 32:
-        return [
-            f"{name}: codes of {codes.bits} bits in blocks of {codes.block}; GGUF packs 4 or 8 bits in blocks of 32"
-        ]
-    problems = []
-    if kind != CODED[codes.bits]:
-        problems.append(f"{name}: its codes of {codes.bits} bits are {CODED[codes.bits]}, and its kind says {kind}")
-    wanted = (tuple(shape), (shape[0], shape[-1] // 32))
-    if (codes.codes.shape, codes.scales.shape) != wanted:
-        problems.append(
-            f"{name}: codes {codes.codes.shape} with scales {codes.scales.shape}; {wanted[0]}, {wanted[1]} are needed"
-        )
-    low, high = (-8, 7) if codes.bits == 4 else (-127, 127)
-    if codes.codes.size and not low <= int(codes.codes.min()) <= int(codes.codes.max()) <= high:
-        problems.append(
-            f"{name}: codes from {codes.codes.min()} to {codes.codes.max()}; {codes.bits} bits are {low} to {high}"
-        )
-    return problems
+    kept = [name for name in {**prepared.kinds, **prepared.codes} if name.endswith(KEPT_IN_FLOATS)]
+    return [
+        *preparation_problems(prepared, shapes, STORE),
+        *(f"prepared: {name} stays in 32 bits in every format" for name in kept),
+    ]
 
 
 def _has_more_bits(name: str, layers: int) -> bool:

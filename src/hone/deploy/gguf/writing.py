@@ -90,7 +90,7 @@ def refusals(
     layout = layout_of(config, shapes)
     problems += tensor_problems(shapes.keys() - layout.idle, [*layout.names, *layout.beside])
     used = {name: shapes[name] for name in layout.names if name in shapes}
-    unfit = prepared_problems(used, weights, prepared) if prepared else []
+    unfit = prepared_problems(used, prepared) if prepared else []
     # Rows are judged by the kinds that they would have, so only where these are sound.
     problems += unfit or row_problems(used, weight_format(weights), prepared)
     if folder is not None:

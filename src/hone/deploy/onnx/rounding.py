@@ -109,27 +109,3 @@ def values_of(codes: Codes) -> NDArray[np.float32]:
     blocks = codes.codes.reshape(rows, -1, codes.block).astype(np.float32)
     wide: NDArray[np.float32] = (blocks * codes.scales.astype(np.float32)[..., None]).reshape(rows, columns)
     return wide
-
-
-def code_problems(name: str, codes: Codes, shape: tuple[int, ...]) -> list[str]:
-    """Sentences on codes that cannot be packed as they are."""
-    rows, columns = shape
-    if codes.bits not in _LOW:
-        return [f"tensor {name}: codes of {codes.bits} bits; ONNX has 4 and 8"]
-    if codes.block < 16 or codes.block & (codes.block - 1) or columns % codes.block:
-        return [
-            f"tensor {name}: blocks of {codes.block}; rows of {columns} take powers of two from 16 that divide them"
-        ]
-    problems = []
-    if codes.codes.shape != shape:
-        problems.append(f"tensor {name}: codes {codes.codes.shape}; the tensor is {shape}")
-    if codes.scales.shape != (rows, columns // codes.block):
-        problems.append(f"tensor {name}: scales {codes.scales.shape}; expected {(rows, columns // codes.block)}")
-    elif not np.isfinite(codes.scales).all():
-        problems.append(f"tensor {name}: scales that are not finite")
-    low, high = int(codes.codes.min(initial=0)), int(codes.codes.max(initial=0))
-    if low < _LOW[codes.bits] or high > _HIGH[codes.bits]:
-        problems.append(
-            f"tensor {name}: codes {low} to {high}; {codes.bits} bits go {_LOW[codes.bits]} to {_HIGH[codes.bits]}"
-        )
-    return problems
