@@ -122,13 +122,22 @@ class PassSession(ABC):
         """The ids of one continuation as they come, without ``end_id``."""
         self._check([prompt])
         row = self._row(prompt, max_new_tokens, draws([prompt], sampling)[0])
+        if row.limit <= 0:
+            return
         self._clear()
-        while len(row.ids) < row.limit:
-            token = choose(self._run([row.next_pass(0)])[0][-1], sampling, row.draw)
-            row.take(token, end_id)
-            if row.finished:
+        logits = self._run([row.next_pass(0)])[0][-1]
+        for position in range(len(row.prompt), len(row.prompt) + row.limit):
+            token = choose(logits, sampling, row.draw)
+            if token == end_id:
                 return
             yield token
+            if position + 1 < len(row.prompt) + row.limit:
+                logits = self._next(token, position)
+
+    def _next(self, token: int, position: int) -> NDArray[np.float32]:
+        """(vocab,) logits behind one token of the only sequence, number 0."""
+        logits: NDArray[np.float32] = self._run([Pass(ids=[token], start=position, sequence=0)])[0][-1]
+        return logits
 
     def _row(self, prompt: Sequence[int], max_new_tokens: int, number: np.random.Generator | None) -> _Row:
         return _Row(prompt=list(prompt), limit=min(max_new_tokens, self.context - len(prompt)), draw=number)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hone.deploy.onnx.decoder import LOGITS_FROM
-from hone.deploy.onnx.slots import Slots
+from hone.deploy.onnx.slots import Slots, aligned_zeros
 from hone.deploy.passes import Pass
 
 PIECE_TOKENS = 512
@@ -34,21 +34,18 @@ class Decoding:
     def __init__(self, session: Any, vocab_size: int, parallel: int, context: int) -> None:
         self._session, self._vocab_size = session, vocab_size
         self.slots = Slots(session, parallel, context)
-        self._prompt = session.io_binding()
+        self._prompt, self._prompt_slot = session.io_binding(), -1
         self._steps: dict[int, Any] = {}
         self._ids = np.zeros((parallel, 1), np.int64)
         self._masks = np.zeros((parallel, context), np.int64)
         self._masked = [0] * parallel
-        self._logits = np.zeros((parallel, 1, vocab_size), np.float32)
+        self._logits = aligned_zeros((parallel, 1, vocab_size))
+        self._first_logits: NDArray[np.float32] = self._logits[0, 0]
         self._ones = np.ones(context, np.int64)
         self._first = np.zeros(1, np.int64)
 
     def run(self, passes: Sequence[Pass]) -> list[NDArray[np.float32]]:
         """For each pass the logits asked for, (len or 1, vocab); rows of single tokens hold until the next call."""
-        # The way of one sequence alone, at every token: nothing else is asked or made.
-        if len(passes) == 1 and _is_step(passes[0]) and self.slots.place(passes[0].sequence) == 0:
-            self._step(passes)
-            return [self._logits[0]]
         places = [self.slots.place(one.sequence) for one in passes]
         steps = {place: at for at, (place, one) in enumerate(zip(places, passes, strict=True)) if _is_step(one)}
         together = range(len(steps))
@@ -61,19 +58,29 @@ class Decoding:
                 found[at] = self._read(one, places[at])
         return [found[at] for at in range(len(passes))]
 
+    def next(self, token: int, position: int) -> NDArray[np.float32]:
+        """(vocab,) logits behind one token of the sequence in the first slot; they hold until the next call.
+
+        The way of one sequence alone, at every token: nothing else is asked or made.
+        """
+        self._fill(0, token, position)
+        self._session.run_with_iobinding(self._steps.get(1) or self._new_step(1))
+        return self._first_logits
+
     def _step(self, passes: Sequence[Pass]) -> None:
         """One token of each of the first sequences, together."""
         for row, one in enumerate(passes):
-            length = one.start + 1
-            self._ids[row, 0] = one.ids[0]
-            if self._masked[row] == one.start:
-                self._masks[row, one.start] = 1
-            else:
-                self._masks[row, :length], self._masks[row, length:] = 1, 0
-            self._masked[row] = length
-            self.slots.filled[row] = length
+            self._fill(row, one.ids[0], one.start)
         count = len(passes)
         self._session.run_with_iobinding(self._steps.get(count) or self._new_step(count))
+
+    def _fill(self, row: int, token: int, position: int) -> None:
+        self._ids[row, 0] = token
+        if self._masked[row] == position:
+            self._masks[row, position] = 1
+        else:
+            self._masks[row, : position + 1], self._masks[row, position + 1 :] = 1, 0
+        self._masked[row] = self.slots.filled[row] = position + 1
 
     def _new_step(self, count: int) -> Any:
         binding = self._steps[count] = self._session.io_binding()
@@ -87,7 +94,9 @@ class Decoding:
         """Tokens of one sequence, in pieces."""
         ids = np.asarray(one.ids, np.int64)
         logits = np.empty((len(ids) if one.every else 1, self._vocab_size), np.float32)
-        self.slots.bind(self._prompt, slot, 1)
+        if slot != self._prompt_slot:
+            self.slots.bind(self._prompt, slot, 1)
+            self._prompt_slot = slot
         for low in range(0, len(ids), PIECE_TOKENS):
             piece = ids[low : low + PIECE_TOKENS]
             self._first[0] = 0 if one.every else len(piece) - 1

@@ -38,7 +38,9 @@ class OnnxEncoderSession(Texts):
         self._session: Any = open_runtime(path, threads)
         self._path, self._metadata = path, metadata_of(self._session)
         built_for(path, self._metadata, context)
-        self._ranks = {one.name: len(one.shape) for one in self._session.get_outputs()}
+        outputs = {one.name: one.shape for one in self._session.get_outputs()}
+        self._ranks = {name: len(shape) for name, shape in outputs.items()}
+        self._labels = int(outputs["logits"][-1]) if "logits" in outputs else 0
         if "last_hidden_state" not in self._ranks:
             raise InputError(f"{path} holds no encoder; open it as a decoder")
         self.context, self.threads = context, threads
@@ -49,7 +51,7 @@ class OnnxEncoderSession(Texts):
         """(n, num_labels) logits of whole sequences."""
         self._wants("logits", 2, "classes of whole rows")
         rows = self._computed(sequences, "logits")
-        return np.stack(rows) if rows else np.zeros((0, 0), np.float32)
+        return np.stack(rows) if rows else np.zeros((0, self._labels), np.float32)
 
     def tag(self, sequences: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
         """For each sequence (len, num_labels) logits."""

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+LINE_BYTES = 64
+
 
 class Slots:
     """Buffers (parallel, kv heads, context, head width) of keys and of values for each layer.
@@ -25,7 +27,7 @@ class Slots:
     def __init__(self, session: Any, parallel: int, context: int) -> None:
         past = [one for one in session.get_inputs() if one.name.startswith("past_key_values.")]
         self._buffers: dict[str, NDArray[np.float32]] = {
-            one.name: np.zeros((parallel, one.shape[1], context, one.shape[3]), np.float32) for one in past
+            one.name: aligned_zeros((parallel, one.shape[1], context, one.shape[3])) for one in past
         }
         self.filled = [0] * parallel
         """Positions that each slot holds."""
@@ -59,3 +61,11 @@ class Slots:
             there = ("cpu", 0, np.float32, part.shape, part.ctypes.data)
             binding.bind_input(name, *there)
             binding.bind_output(name.replace("past_key_values", "present"), *there)
+
+
+def aligned_zeros(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Zeros that begin on a cache line, as the runtime's own allocator places them; numpy's begin anywhere."""
+    count = int(np.prod(shape))
+    raw = np.zeros(count + LINE_BYTES // 4, np.float32)
+    first = -raw.ctypes.data % LINE_BYTES // 4
+    return raw[first : first + count].reshape(shape)

@@ -14,10 +14,11 @@ from typing import Any
 
 from hone.deploy.decoders import ARCHITECTURES as DECODERS
 from hone.deploy.decoders import decoder_problems, decoder_shape, tensor_problems
+from hone.deploy.encoders import ARCHITECTURES as ENCODERS
+from hone.deploy.encoders import encoder_problems, encoder_shape
 from hone.deploy.hone_keys import hone_keys, prepared_keys
 from hone.deploy.onnx.decoder import add_decoder, attention_problems
-from hone.deploy.onnx.encoder import ARCHITECTURES as ENCODERS
-from hone.deploy.onnx.encoder import add_encoder, encoder_graph, encoder_problems, unused_encoder_tensors
+from hone.deploy.onnx.encoder import add_encoder
 from hone.deploy.onnx.genai import genai_files
 from hone.deploy.onnx.graph import Graph
 from hone.deploy.onnx.kinds import matrix_kinds, stored_kinds
@@ -55,9 +56,9 @@ def export(folder: Path, weights: str, out: Path, prepared: Prepared | None = No
     matrices = Matrices(graph, tensors, kinds, prepared)
     files = {TOKENIZER_FILE: (folder / TOKENIZER_FILE).read_bytes()}
     if _is_encoder(config):
-        encoder = encoder_graph(config, list(tensors.shapes))
+        encoder = encoder_shape(config, tensors.shapes)
         labels = tensors.shapes["classifier.weight"][0] if encoder.head != "none" else 0
-        add_encoder(graph, encoder, matrices, labels, int(config["hidden_size"]))
+        add_encoder(graph, encoder, matrices, labels)
     else:
         shape = decoder_shape(config)
         add_decoder(graph, shape, matrices)
@@ -86,11 +87,11 @@ def refusals(
     chosen = weight_format(weights)
     if chosen.runtime != "onnx":
         return [f"{chosen.name} is a format of {chosen.runtime}; ONNX has {', '.join(map(_name, formats_of('onnx')))}"]
-    problems = encoder_problems(config) if _is_encoder(config) else _decoder_problems(config)
+    problems = encoder_problems(config, "ONNX") if _is_encoder(config) else _decoder_problems(config)
     if problems:
         return problems
     used = _used(config, shapes)
-    idle = unused_encoder_tensors(shapes, encoder_graph(config, list(shapes))) if _is_encoder(config) else set()
+    idle = encoder_shape(config, shapes).idle(shapes) if _is_encoder(config) else set()
     problems = tensor_problems(shapes.keys() - idle, _names(config, shapes))
     unfit = preparation_problems(prepared, used) if prepared else []
     # Rows are judged by the kinds that they would have, so only where these are sound.
@@ -131,7 +132,7 @@ def how_computed(kinds: Mapping[str, str]) -> str:
 
 def _names(config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]) -> list[str]:
     """Tensors that the graph reads: a folder may carry a tied copy, or a pooler that no head reads."""
-    return (encoder_graph(config, list(shapes)) if _is_encoder(config) else decoder_shape(config)).tensors()
+    return (encoder_shape(config, shapes) if _is_encoder(config) else decoder_shape(config)).tensors()
 
 
 def _used(config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]) -> dict[str, Sequence[int]]:
