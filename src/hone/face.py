@@ -114,6 +114,7 @@ def export(
     weights: str = "q8_0",
     *,
     size: Literal["quick", "full"] = "quick",
+    calibrate: Literal["auto", "none", "importance", "gptq"] = "auto",
     say: Say | None = None,
 ) -> Path:
     """Export a run's model to an artifact that its own runtime certified; the artifact's folder.
@@ -126,6 +127,8 @@ def export(
         run: number, name, or ``best``.
         weights: a format of :data:`hone.deploy.weights.FORMATS`; it says for which runtime.
         size: of the certificate: ``quick`` (64 dev rows) or ``full`` (all of dev, more positions and timed runs).
+        calibrate: how matrices are rounded below 8 bits: to nearest, by what the training rows give them to read, or by
+            the way of these that is closest to the model on dev.
         say: takes each line that a person should read.
 
     Raises:
@@ -137,7 +140,7 @@ def export(
     names = formats_asked(weights=[weights])  # an unknown one is said before anything is computed
     tell = say or _unsaid
     source = run_source(Path(folder), run, None, tell)
-    return Path(export_each(source, names, size, tell)[0]["path"])
+    return Path(export_each(source, names, size, tell, calibrate=calibrate)[0]["path"])
 
 
 def load(artifact: str | Path, *, threads: int = 1) -> Model:

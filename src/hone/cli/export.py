@@ -48,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="how matrices are rounded below 8 bits: by what the training rows give them to read; auto measures on dev",
     )
+    parser.add_argument(
+        "--mixed",
+        action="store_true",
+        help="store those matrices in larger kinds that gain most by it, up to the device's size_mb",
+    )
     parser.add_argument("--dry-run", action="store_true", help="say sizes and refusals, and write nothing")
 
 
@@ -65,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         source = _source(args, Path(workbench), say)
         if args.dry_run:
             return _dry(foreseen(source, names), args.json)
-        made = export_each(source, names, args.size, say, calibrate=args.calibrate)
+        made = export_each(source, names, args.size, say, calibrate=args.calibrate, mixed=args.mixed)
     for one in made:
         path = Path(one["path"])
         for name, text in summary(one["certificate"]):

@@ -140,8 +140,12 @@ def run_source(folder: Path, run: int | str, out: Path | None, say: Say) -> Sour
     return Source(model=chosen.model, stem=stem, out=out or folder / "artifacts", order=order)
 
 
-def export_each(source: Source, names: Sequence[str], size: str, say: Say) -> list[dict[str, Any]]:
+def export_each(
+    source: Source, names: Sequence[str], size: str, say: Say, *, calibrate: str = "auto", mixed: bool = False
+) -> list[dict[str, Any]]:
     """Make the artifacts; each is recorded in the lab of its task.
+
+    ``calibrate`` says how matrices are rounded, ``mixed`` whether some take larger kinds up to the device's budget.
 
     Returns:
         ``path`` and ``certificate`` of each.
@@ -163,6 +167,8 @@ def export_each(source: Source, names: Sequence[str], size: str, say: Say) -> li
         "name": source.stem,
         "out": str(source.out),
         "size": size,
+        "calibrate": calibrate,
+        "mixed": mixed,
         "formats": list(names),
     }
     found = work_each(Here(Watched(say=say)), order)

@@ -1,0 +1,87 @@
+"""How a model's matrices are rounded for an artifact: calibrated on its own training rows, judged on its dev rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hone.data.rows import Row
+from hone.deploy.weights import Prepared, weight_format
+from hone.errors import InputError
+from hone.task.render import Example, Renderer
+from hone.task.spec import Task
+
+if TYPE_CHECKING:
+    from hone.model.folder import ModelFolder
+
+CALIBRATION_ROWS, JUDGED_ROWS = 256, 256
+"""Rows that are rendered: spread over all training rows, and over all of dev."""
+
+
+def prepared_for(model: ModelFolder, weights: str, order: Mapping[str, Any], say: Callable[[str], None]) -> Prepared:
+    """What an export of a model is handed; see :func:`hone.deploy.quantization.offered.prepare`.
+
+    Args:
+        model: the model folder.
+        weights: the format.
+        order: of the export; ``calibrate`` is the way of rounding (``auto`` by default), ``mixed`` whether some
+            matrices take larger kinds up to the budget; ``task`` and ``data`` are not there for a model without a task.
+        say: takes a line on each way that was measured.
+
+    Raises:
+        InputError: for a way of rounding that this format or this model cannot have.
+    """
+    from hone.deploy.quantization.offered import prepare, reads_rows
+
+    how, task = order.get("calibrate", "auto"), order.get("task")
+    mixed = bool(order.get("mixed"))
+    if not mixed and not reads_rows(model.path, weights, how):
+        return prepare(model.path, weights, [], how=how, say=say)
+    if task is None:
+        if how != "auto" or mixed:
+            wished = "--mixed" if mixed else f"--calibrate {how}"
+            raise InputError(f"{wished} reads training rows, and this model comes without its task")
+        say(f"{weights}: rounded to nearest; calibrating reads training rows, and this model comes without its task")
+        return Prepared()
+    renderer, data = model.renderer(), order["data"]
+    calibration = _rendered(renderer, _spread(data.train, CALIBRATION_ROWS), task)
+    judged = _rendered(renderer, _spread(data.dev, JUDGED_ROWS), task)
+    kinds = _mixture(model, weights, task, calibration, say) if mixed else {}
+    return prepare(model.path, weights, calibration, judged=judged, how=how, kinds=kinds, say=say)
+
+
+def _mixture(
+    model: ModelFolder, weights: str, task: Task, calibration: Sequence[Example], say: Callable[[str], None]
+) -> Mapping[str, str]:
+    """What each matrix is stored as, within the device's budget.
+
+    Raises:
+        InputError: without a budget in bytes, or where even the format itself breaks it.
+    """
+    from hone.deploy.artifact.making import foreseen_bytes
+    from hone.deploy.quantization.calibration import places
+    from hone.deploy.quantization.mixed import matrix_bytes, mixed_kinds
+
+    if task.device.size_mb is None:
+        raise InputError("--mixed needs a budget to keep: set device: {size_mb: ...} in hone.yaml")
+    module = model.load()
+    matrices = sum(matrix_bytes(tuple(module.get_parameter(name).shape), weights) for name in places(module))
+    beside = foreseen_bytes(model.path, weight_format(weights)) - matrices
+    mixture, _ = mixed_kinds(module, weights, calibration, int(task.device.size_mb * 1e6) - beside)
+    counts = Counter(mixture.kinds.values())
+    told = ", ".join(f"{count} as {kind}" for kind, count in sorted(counts.items()))
+    say(f"{weights}: matrices within {task.device.size_mb:g} MB: {told}, {mixture.size_bytes / 1e6:.2f} MB together")
+    return mixture.kinds
+
+
+def _spread(rows: Sequence[Row], most: int) -> list[Row]:
+    step = max(1, -(-len(rows) // most))
+    return [rows[at] for at in range(0, len(rows), step)]
+
+
+def _rendered(renderer: Renderer, rows: Sequence[Row], task: Task) -> list[Example]:
+    from hone.solving.compared import rendered_rows
+
+    known = [row for row in rows if task.kind != "classify" or renderer.reference(row.fields) in renderer.labels]
+    return list(rendered_rows(renderer, known, task.device.context))
