@@ -57,7 +57,14 @@ REFERENCE: dict[str, Constants] = {
             "multiply f16": 30.0,
             "multiply f32": 35.0,
         },
-        "ms_per_token": {"token": 0.02, "layers": 0.005, "read": 1.0, "unpack any": 0.12, "cache": 0.05},
+        "ms_per_token": {
+            "token": 0.03,
+            "layers": 0.007,
+            "read": 1.0,
+            "unpack any": 0.065,
+            "unpack q4_0": 0.052,
+            "cache": 0.02,
+        },
     },
     "onnx": {
         "size_mb": {"weights": 1.0, "file": 0.005, "tensors": 0.0005, "vocabulary": 0.0001},
@@ -71,7 +78,14 @@ REFERENCE: dict[str, Constants] = {
             "vocabulary": 0.5,
         },
         "first_token_ms": {"prompt": 0.5, "layers": 0.2, "multiply any": 15.0},
-        "ms_per_token": {"token": 0.02, "layers": 0.008, "read": 1.0, "unpack any": 0.1, "cache": 0.05},
+        "ms_per_token": {
+            "token": 0.02,
+            "layers": 0.014,
+            "read": 1.0,
+            "unpack any": 0.045,
+            "unpack int4": 0.038,
+            "cache": 0.02,
+        },
     },
 }
 """Constants to begin from, by runtime: one thread of a server's processor, in round figures. A fit scales them and then
