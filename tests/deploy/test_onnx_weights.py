@@ -11,9 +11,10 @@ from safetensors.numpy import load_file, save_file
 
 from hone.deploy.decoders import EMBEDDING, decoder_shape
 from hone.deploy.onnx.kinds import KIND_BITS
-from hone.deploy.onnx.rounding import BLOCK, round_to_blocks, values_of
+from hone.deploy.onnx.rounding import round_to_blocks
 from hone.deploy.onnx.session import OnnxSession
 from hone.deploy.onnx.writing import export, refusals
+from hone.deploy.quantization.grids import BLOCK, values_of
 from hone.deploy.tensors import Tensors
 from hone.deploy.weights import Codes, Prepared, formats_of, stored_bytes, weight_format
 from hone.errors import FailedError, InputError
