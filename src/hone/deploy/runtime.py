@@ -199,18 +199,18 @@ class Runtime(Protocol):
 
 
 def check_can_be_exported(task: Task) -> None:
-    """Check that what a task's base becomes can be exported: said at the start, and not after training.
+    """Check that a solve of a task can end in an artifact: said at the start, and not after training.
 
     Raises:
-        InputError: for encoders.
+        InputError: for encoders, which a solve does not search for; each run of one can be exported by itself.
     """
     from hone.model.base import is_encoder_base
 
     if task.kind in LISTED or is_encoder_base(task.base):
         what = f"base {task.base}" if task.kind not in LISTED else f"a task of kind {task.kind}"
         raise InputError(
-            f"{what} needs an encoder, and no runtime of this version exports encoders yet; `hone train` trains, "
-            "judges and keeps one, and hone.load(run's model folder) answers with it"
+            f"{what} needs an encoder, and `hone solve` and `hone smoke` look for decoders alone; `hone train` trains, "
+            "judges and keeps one, and `hone export` makes its certified artifact"
         )
 
 

@@ -1,0 +1,115 @@
+"""``hone export`` and ``hone bench``: what is asked for, what is foreseen, what is made and measured again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hone.cli import main
+from hone.errors import InputError
+from hone.solving.exporting import formats_asked
+
+VOICE = Path(__file__).resolve().parent.parent / "data" / "voice"
+
+
+def last(capsys) -> Any:
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def test_formats_follow_runtimes_and_runtimes_follow_formats():
+    assert formats_asked() == ["q8_0"]
+    assert formats_asked(["gguf", "onnx"]) == ["q8_0", "int8"]
+    assert formats_asked([], ["int4", "Q4_0"]) == ["int4", "q4_0"]
+    assert formats_asked(["onnx"], ["fp16", "int4"]) == ["fp16", "int4"]
+
+
+def test_everything_wrong_with_what_is_asked_for_is_said_at_once():
+    with pytest.raises(InputError) as caught:
+        formats_asked(["ggfu", "onnx"], ["q8_0", "q9"])
+    assert len(caught.value.problems) == 4
+    assert 'did you mean "gguf"' in caught.value.problems[0]
+    assert 'weight format "q9" is not known' in caught.value.problems[1]
+    assert "q8_0 is a format of gguf; --to names ggfu, onnx" in caught.value.problems[2]
+    assert "none of --weights is a format of onnx; it has fp32, fp16, int8, int4" in caught.value.problems[3]
+
+
+def test_a_dry_run_says_sizes_and_refusals_and_writes_nothing(make, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = make("extract")
+    folder, before = file.parent, sorted(file.parent.iterdir())
+    assert main(["export", str(folder), "--weights", "f32,q8_0", "--dry-run", "--json"]) == 0
+    whole, small = last(capsys)["artifacts"]
+    assert whole["refusals"] == small["refusals"] == []
+    assert whole["size_mb"] * 1e6 == pytest.approx(file.stat().st_size, rel=0.05)
+    assert small["size_mb"] < whole["size_mb"]
+    assert main(["export", str(folder), "--weights", "q4_k_m", "--dry-run"]) == 2
+    assert "rows of 32 weights do not divide by the 256" in capsys.readouterr().out
+    assert main(["export", str(folder), "--weights", "q4_k_m,q6_k", "--json"]) == 2
+    problems = last(capsys)["error"]["problems"]
+    assert {line.split(":")[0] for line in problems} == {"gguf q4_k_m", "gguf q6_k"}
+    assert sorted(folder.iterdir()) == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_without_its_task_is_not_certified_in_full(make, capsys):
+    folder = str(make("extract").parent)
+    assert main(["export", folder, "7", "--size", "full"]) == 2
+    said = capsys.readouterr().err
+    assert "one model at a time, please" in said
+    assert "--size full scores all of dev" in said
+
+
+def test_a_task_without_runs_says_how_to_start(tmp_path, capsys):
+    (tmp_path / "hone.yaml").write_text((VOICE / "hone.yaml").read_text())
+    assert main(["export", str(tmp_path)]) == 2
+    assert "start one with: hone solve" in capsys.readouterr().err
+
+
+def test_bench_names_every_word_that_is_no_artifact(tmp_path, capsys):
+    assert main(["bench", str(tmp_path / "a.gguf"), str(tmp_path / "b.onnx")]) == 2
+    said = capsys.readouterr().err
+    assert "a.gguf" in said
+    assert "b.onnx" in said
+
+
+@pytest.mark.slow
+def test_a_run_is_exported_for_both_runtimes_recorded_and_measured_again(tmp_path, capsys):
+    pytest.importorskip("xllamacpp")
+    pytest.importorskip("onnxruntime")
+    import hone
+
+    folder = tmp_path / "voice"
+    shutil.copytree(VOICE, folder)
+    recipe = hone.Recipe(base="scratch:tiny", vocab_size=300, steps=4, eval_every=4, warmup_steps=1, batch_size=4)
+    hone.attempt(folder, recipe)
+    assert main(["export", str(folder), "--weights", "f32,fp32", "--json"]) == 0
+    made = last(capsys)["artifacts"]
+    names = ["voice-run0001-gguf-f32", "voice-run0001-onnx-fp32"]
+    assert [Path(one["artifact"]).name for one in made] == names
+    assert {one["certificate"]["status"] for one in made} == {"certified"}
+    assert all(one["certificate"]["score"]["name"] == "field_f1" for one in made)
+    recorded = hone.Lab(folder).artifacts()
+    assert [item.path for item in recorded] == [f"artifacts/{name}" for name in names]
+    schema = json.loads((folder / "artifacts" / names[0] / "hone.json").read_text())["schema"]
+    assert set(schema["properties"]) == {"intent", "slots"}
+
+    assert main(["bench", str(folder), "--json"]) == 0
+    found = last(capsys)
+    assert [Path(one["artifact"]).name for one in found["artifacts"]] == names
+    assert all(one["failures"] == [] for one in found["artifacts"])
+    page = Path(found["page"]).read_text()
+    assert page.count("<svg") == 2
+    assert all(name in page for name in names)
+    # Measuring again changes what is said of an artifact, and not what it is.
+    from hone.lab.artifacts import changed
+
+    assert [changed(item, folder) for item in recorded] == ["", ""]
+
+    with (folder / "artifacts" / names[1] / "model.onnx").open("ab") as file:
+        file.write(b"x")
+    assert main(["bench", str(folder), "--keep"]) == 3
+    assert "was not measured: " in capsys.readouterr().out
