@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,23 @@ def test_a_faithful_export_is_certified_in_its_widest_format(toy, toy_witness, n
     assert certificate.training_modules == ()
     assert certificate.measured.interpreter_mb < certificate.measured.without_model_mb <= certificate.measured.ram_mb
     assert "97 tokens" in certificate.times.past_context.refusal
+
+
+def test_a_full_certificate_scores_all_rows_by_the_pessimistic_end_and_asks_for_them(
+    toy, toy_witness, tmp_path, monkeypatch
+):
+    pytest.importorskip("xllamacpp")
+    monkeypatch.setitem(certify_room.EXTENTS, "full", replace(SMALL, rows=None, positions=100_000, runs=2))
+    file = exported("gguf", toy.folder, tmp_path, "f32")
+    certificate = certify(file, DEVICE, toy_witness, "full")
+    assert certificate.status == "certified"
+    assert certificate.compared.rows == certificate.evaluation.n == len(toy.rows)
+    gate = next(one for one in certificate.gates if one.name == "task score")
+    assert gate.decided_by.startswith("lower end")
+    assert len(certificate.times.by_threads[0].runs) == 2
+    assert any("all that were given; 100,000 are meant" in note for note in certificate.notes)
+    with pytest.raises(InputError, match="hand it the task and its dev rows"):
+        certify(file, DEVICE, replace(toy_witness, task=None), "full")
 
 
 def test_the_wrong_rotary_layout(toy, toy_witness, name, tmp_path):
