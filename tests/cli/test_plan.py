@@ -115,6 +115,9 @@ device: {{context: 256, ram_mb: 1}}
     assert shape_of == {"width": 64, "layers": 2, "kv_heads": 2, "vocabulary": 700, "context": 256}
     assert document["plan"]["presets"] == []
     assert {one["lever"] for one in document["plan"]["advice"]} <= {"format", "context"}
+    status, said, _ = plan(str(tmp_path), "--vocab", "512")
+    assert status == 2
+    assert "has a vocabulary of its own" in said
 
 
 def test_a_class_is_planned_from_published_figures(plan: Any, asked_for: list[Any]) -> None:

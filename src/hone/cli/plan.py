@@ -160,6 +160,8 @@ def _asked(args: argparse.Namespace, task: Task | None, device: Device) -> _Aske
     base, vocab = _base(task)
     own = args.preset or args.width or args.layers
     if not base.startswith("scratch") and not own:
+        if args.vocab is not None:
+            raise InputError(f"--vocab {args.vocab}: base {base} has a vocabulary of its own; name a --preset with it")
         return _asked_base(base, device)
     name = args.preset or (base.partition(":")[2] if base.startswith("scratch") else "") or DEFAULT_PRESET
     encoder = name.startswith("bert-")
