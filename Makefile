@@ -126,10 +126,11 @@ bench-runtime: $(TESTS) ## times of ./quickstart's artifact by our clock and by 
 	$(BIN)/python benchmarks/runtime_timings.py
 
 # ROUNDS=1 and BENCH_RESULTS=FOLDER try it with little.
-bench-deploy: $(TESTS) ## planned against measured, tokens a second beside the runtimes' own and eager, seconds of an export
+bench-deploy: $(TESTS) ## planned against measured, tokens a second beside the runtimes' own and eager, seconds of an export, rounding over seeds
 	BENCH_RESULTS=$(BENCH_RESULTS) $(QUIET_ENV) $(BIN)/python benchmarks/deploy/planned.py --rounds $(ROUNDS)
 	BENCH_RESULTS=$(BENCH_RESULTS) $(QUIET_ENV) $(BIN)/python benchmarks/deploy/tokens_per_second.py --rounds $(ROUNDS)
 	BENCH_RESULTS=$(BENCH_RESULTS) $(QUIET_ENV) $(BIN)/python benchmarks/deploy/export_time.py --rounds $(ROUNDS)
+	BENCH_RESULTS=$(BENCH_RESULTS) $(QUIET_ENV) $(BIN)/python benchmarks/deploy/quantization.py
 
 clean: ## remove caches and build leftovers; the environment, quickstart and models stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

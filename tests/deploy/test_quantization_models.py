@@ -139,6 +139,22 @@ def test_training_that_goes_on_from_gptq_begins_with_its_codes_and_ends_on_its_s
     assert all(recognised(values, 4) is not None for values in weights_of(module).values())
 
 
+def test_a_run_that_goes_on_finds_its_grid_again_to_the_bit(built: Any, tmp_path: Path) -> None:
+    grid = partial(calibrated_grid, weights="q4_0", examples=built.examples)
+
+    def run(folder: str, until_step: int | None = None) -> dict[str, np.ndarray]:
+        started = copy.deepcopy(built.module)
+        own = OwnAnswers(started)
+        trained(started, built, tmp_path / folder, 6, 1e-3, transform=grid, objective=own, until_step=until_step)
+        return weights_of(started)
+
+    whole = run("whole")
+    paused = run("parts", until_step=3)
+    resumed = run("parts")
+    assert all(np.array_equal(whole[name], resumed[name]) for name in whole)
+    assert not all(np.array_equal(whole[name], paused[name]) for name in whole)
+
+
 # What is offered, and refused.
 
 
