@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -166,3 +167,22 @@ def test_past_the_context_an_artifact_refuses_and_stops():
     assert all(gate.holds for gate in timing_gates(times(None)))
     assert "129 tokens, one past the context, is answered" in timing_gates(times(None, refusal=""))[0].sentence
     assert "does not stop at the context of 128" in timing_gates(times(None, stops=False))[0].sentence
+
+
+def test_the_guides_table_of_gates_is_that_of_the_code():
+    guide = (Path(__file__).parents[2] / "docs" / "deployment.md").read_text(encoding="utf-8")
+    cells = [line.strip("| \n").split(" | ") for line in guide.partition("## The certificate")[2].splitlines()]
+    told = {cell[0]: cell[1:] for cell in cells if len(cell) == 6 and "bits" in cell[0]}
+    found = {}
+    for one in FORMATS.values():
+        # Scales are counted in the bits: 8.5 is a format of 8.
+        name = f"{int(one.bits)} bits"
+        found[name] = row(one.bounds)
+        if one.calibrated_bounds is not None:
+            found[f"{name}, calibrated or trained"] = row(one.calibrated_bounds)
+    assert told == found
+
+
+def row(bounds) -> list[str]:
+    shares = (f"{100 * bounds.same_top:g} %", f"{bounds.tie_nats:g}", f"{100 * bounds.greedy:g} %")
+    return [f"{bounds.kld_mean:g}", *shares, f"x {bounds.perplexity_ratio:g}"]
