@@ -14,6 +14,7 @@ from hone.data.tokenizer import train_tokenizer
 from hone.deploy.hone_keys import hone_keys
 from hone.deploy.onnx.session import OnnxSession
 from hone.deploy.onnx.writing import export
+from hone.errors import InputError
 
 pytest.importorskip("onnxruntime")
 
@@ -115,6 +116,29 @@ def test_the_file_carries_what_a_gguf_file_carries(built, onnx_artifacts):
     assert hone_keys(built.folder, "int8").items() <= stored.items()
     assert json.loads(stored["hone.renderer"]) == built.renderer.to_json()
     assert (path.parent / "tokenizer.json").read_bytes() == (built.folder / "tokenizer.json").read_bytes()
+
+
+def test_threads_are_those_asked_for(onnx_artifacts):
+    path = onnx_artifacts["fp32"]
+    before = len(list(Path("/proc/self/task").iterdir()))
+    session = OnnxSession(path, threads=3, context=32)
+    assert len(list(Path("/proc/self/task").iterdir())) - before == 2, "the caller is the third"
+    alone = OnnxSession(path, threads=1, context=32)
+    np.testing.assert_allclose(session.next_logprobs([5, 6]), alone.next_logprobs([5, 6]), atol=1e-4)
+    session.close()
+
+
+def test_a_file_that_hone_did_not_write_is_refused(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", [value], [])
+    graph.output.append(onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1]))
+    onnx.save(
+        onnx.helper.make_model(graph, ir_version=10, opset_imports=[onnx.helper.make_opsetid("", 21)]),
+        tmp_path / "x.onnx",
+    )
+    with pytest.raises(InputError, match="does not say its context"):
+        OnnxSession(tmp_path / "x.onnx", threads=1, context=8)
 
 
 def run_alone(path: Path, program: str, **environment: str) -> None:

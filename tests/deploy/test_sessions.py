@@ -122,6 +122,15 @@ def test_labels_are_columns_of_the_next_log_probabilities(built, session):
         np.testing.assert_allclose(row, session.next_logprobs(ids)[labels], atol=1e-4)
 
 
+def test_a_prompt_is_read_once_and_each_token_is_computed_once(built, session):
+    prompt = prompts(built, 1)[0]
+    before = session.timings()
+    assert len(list(session.stream(prompt, max_new_tokens=6, end_id=-1))) == 6
+    after = session.timings()
+    assert after.prompt_tokens - before.prompt_tokens == len(prompt)
+    assert after.generated_tokens - before.generated_tokens == 5
+
+
 def test_ids_and_lengths_that_would_end_the_process_are_refused(built, session):
     wrong = [[], [built.tokenizer.vocab_size], [-1], [5] * 129]
     with pytest.raises(InputError) as caught:

@@ -208,11 +208,16 @@ class PassSession(ABC):
         """Ids out of range would end the process inside some runtimes, so they are refused here."""
         if not self._is_open:
             raise FailedError("the session is closed")
-        problems = []
-        for index, ids in enumerate(prompts):
-            if not 0 < len(ids) <= self.context:
-                problems.append(f"prompt {index}: {len(ids)} tokens; this session takes 1 to {self.context}")
-            elif min(ids) < 0 or max(ids) >= self.vocab_size:
-                problems.append(f"prompt {index}: ids {min(ids)} to {max(ids)}; the vocabulary has {self.vocab_size}")
-        if problems:
+        if problems := id_problems(prompts, "prompt", self.context, self.vocab_size):
             raise InputError(problems)
+
+
+def id_problems(rows: Sequence[Sequence[int]], what: str, context: int, vocab_size: int) -> list[str]:
+    """Sentences on rows of ids that a session cannot read; ``what`` names a row."""
+    problems = []
+    for at, ids in enumerate(rows):
+        if not 0 < len(ids) <= context:
+            problems.append(f"{what} {at}: {len(ids)} tokens; this session takes 1 to {context}")
+        elif min(ids) < 0 or max(ids) >= vocab_size:
+            problems.append(f"{what} {at}: ids {min(ids)} to {max(ids)}; the vocabulary has {vocab_size}")
+    return problems

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hone.deploy.gguf.encoder import NO_POOLING, RANK, Head
 from hone.deploy.llama.batch import TokenBatch
 from hone.deploy.llama.model import LoadedModel
-from hone.deploy.passes import Pass
+from hone.deploy.passes import Pass, id_problems
 from hone.deploy.runtime import Timings
 from hone.errors import FailedError, InputError
 
@@ -168,11 +168,5 @@ class LlamaCppEncoder(LoadedModel):
         """Ids out of range would end the process inside llama.cpp, so they are refused here."""
         if not self._context:
             raise FailedError("the session is closed")
-        problems = []
-        for at, ids in enumerate(sequences):
-            if not 0 < len(ids) <= self.context:
-                problems.append(f"sequence {at}: {len(ids)} tokens; this session takes 1 to {self.context}")
-            elif min(ids) < 0 or max(ids) >= self.vocab_size:
-                problems.append(f"sequence {at}: ids {min(ids)} to {max(ids)}; the vocabulary has {self.vocab_size}")
-        if problems:
+        if problems := id_problems(sequences, "sequence", self.context, self.vocab_size):
             raise InputError(problems)

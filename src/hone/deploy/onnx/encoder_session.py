@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hone.deploy.onnx.opening import built_for, metadata_of, open_runtime
 from hone.deploy.onnx.text import Texts
+from hone.deploy.passes import id_problems
 from hone.deploy.runtime import Timings
 from hone.errors import FailedError, InputError
 
@@ -101,13 +102,7 @@ class OnnxEncoderSession(Texts):
     def _check(self, sequences: Sequence[Sequence[int]]) -> None:
         if self._session is None:
             raise FailedError("the session is closed")
-        problems = []
-        for at, ids in enumerate(sequences):
-            if not 0 < len(ids) <= self.context:
-                problems.append(f"sequence {at}: {len(ids)} tokens; this session takes 1 to {self.context}")
-            elif min(ids) < 0 or max(ids) >= self.vocab_size:
-                problems.append(f"sequence {at}: ids {min(ids)} to {max(ids)}; the vocabulary has {self.vocab_size}")
-        if problems:
+        if problems := id_problems(sequences, "sequence", self.context, self.vocab_size):
             raise InputError(problems)
 
 
