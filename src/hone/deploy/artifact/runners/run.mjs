@@ -264,6 +264,7 @@ async function main() {
   const [{ readFile }, { createRequire }] = await Promise.all([import("node:fs/promises"), import("node:module")]);
   const read = async (name) => new Uint8Array(await readFile(new URL(name, import.meta.url)));
   const require = createRequire(`${process.cwd()}/`);
+  process.env.ORT_DISABLE_TELEMETRY ??= "1"; // as in run.py: before the import
   const ort = async () => { try { return require("onnxruntime-node"); } catch { return require("onnxruntime-web"); } };
   const [, , given, server = "http://127.0.0.1:8080"] = process.argv;
   const model = await open({ read, ort, server });
