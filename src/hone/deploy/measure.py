@@ -46,13 +46,15 @@ class Measured:
     """What the runtime itself reports for the prompt; None where it reports nothing."""
     runtime_ms_per_token: float | None
     """What the runtime itself reports per token."""
+    runtime_source: str = ""
+    """Who reports them: a loop of the runtime's makers; empty where nobody does."""
     prompt_tokens: int
     new_tokens: int
     threads: int
     context: int
     repeats: int
 
-    def to_json(self) -> dict[str, float | None]:
+    def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
 
@@ -137,6 +139,7 @@ def measured_with_pace(
         ms_per_token=statistics.median(pace.runs),
         runtime_first_token_ms=own.get("first_token_ms"),
         runtime_ms_per_token=own.get("ms_per_token"),
+        runtime_source=str(own.get("source", "the runtime's own clock" if own else "")),
         prompt_tokens=pace.prompt_tokens,
         new_tokens=pace.new_tokens,
         threads=device.threads,

@@ -246,7 +246,8 @@ def _time_notes(document: Json, own: Json) -> list[str]:
         )
     if measured["runtime_ms_per_token"] is not None:
         notes.append(
-            f"The runtime's own clock says {number(measured['runtime_first_token_ms'])} ms for the first token and "
+            f"Beside it, by {measured['runtime_source'] or 'the runtime itself'}: "
+            f"{number(measured['runtime_first_token_ms'])} ms for the first token and "
             f"{number(measured['runtime_ms_per_token'])} ms for each further one."
         )
     past = times["past_context"]

@@ -130,6 +130,7 @@ def take_encoder_times(
         ms_per_token=None,
         runtime_first_token_ms=None,
         runtime_ms_per_token=None,
+        runtime_source="",
         prompt_tokens=device.prompt_tokens,
         new_tokens=0,
         threads=device.threads,
