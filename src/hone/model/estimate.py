@@ -179,6 +179,7 @@ def _held_text(size: Size, recipe: Recipe, value: float) -> str:
     trained = size.trained(recipe.freeze)
     moved = count(trained.values())
     terms = f"weights, gradients, {moments(size, trained, recipe)[1]}{', average' if recipe.average else ''}"
+    terms += ", the values beneath the grid" if recipe.aware != "none" else ""
     frozen = f", {size.parameters - moved:,} of N frozen: weights only" if moved < size.parameters else ""
     sharded = f" / {recipe.processes} processes" if recipe.strategy == "fsdp" and recipe.processes > 1 else ""
     return f"4 bytes * N * ({terms}){frozen}{sharded} = {value / 1e6:,.1f} MB"

@@ -43,7 +43,9 @@ def held_bytes(size: Size, recipe: Recipe) -> int:
     trained = size.trained(recipe.freeze)
     moved = count(trained.values())
     average = moved if recipe.average else 0
-    return 4 * (size.parameters + moved + moments(size, trained, recipe)[0] + average)
+    # Training on a grid keeps the unrounded values beside, and of a base a copy that teaches.
+    rounded = 0 if recipe.aware == "none" else size.parameters * (1 if recipe.base.startswith("scratch") else 2)
+    return 4 * (size.parameters + moved + moments(size, trained, recipe)[0] + average + rounded)
 
 
 def moments(size: Size, trained: Tensors, recipe: Recipe) -> tuple[int, str]:
