@@ -94,6 +94,9 @@ def test_a_run_is_exported_for_both_runtimes_recorded_and_measured_again(tmp_pat
     assert all(one["certificate"]["score"]["name"] == "field_f1" for one in made)
     recorded = hone.Lab(folder).artifacts()
     assert [item.path for item in recorded] == [f"artifacts/{name}" for name in names]
+    for word in (folder, made[0]["artifact"], f"{made[1]['artifact']}/model.onnx"):
+        assert main(["prompt", str(word), "play some jazz", "--json", "--quiet"]) == 0
+        assert last(capsys)["input"] == "play some jazz"
     schema = json.loads((folder / "artifacts" / names[0] / "hone.json").read_text())["schema"]
     assert set(schema["properties"]) == {"intent", "slots"}
 
