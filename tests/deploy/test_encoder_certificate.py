@@ -172,6 +172,8 @@ def test_scoring_from_logits_alone_is_that_of_the_torch_callables(reader, tmp_pa
     ours = reading_callables(reader.renderer, lambda rows, places: at_positions(reader.module, rows, places))
     with FreshEncoder(file, threads=1, context=48) as session:
         theirs = reading_callables(reader.renderer, session_logits(session, reader.kind))
+        assert [states.shape for states in session.embed(ids)] == [(len(one), 64) for one in ids]
+        assert session.encode_with_places("in paris") == reader.renderer.tokenizer.encode_with_places("in paris")
         if reader.kind == "tag":
             for one, other, torch_s in zip(
                 ours["tags"](ids, at), theirs["tags"](ids, at), EncoderTags(reader.module)(ids, at), strict=True

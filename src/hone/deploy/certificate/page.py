@@ -116,6 +116,8 @@ def _gates(document: Json) -> str:
 
 
 def _budget(document: Json) -> str:
+    if all(figure["limit"] is None for figure in document["budget"]):
+        return section("budget", "The device's budget", "There are no limits.")
     rows = []
     for figure in document["budget"]:
         name, unit = FIGURES[figure["name"]]
