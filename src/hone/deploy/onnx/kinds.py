@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hone.deploy.weights import Prepared
+from hone.deploy.weights import KEPT_IN_FLOATS, Prepared
 
 KIND_BITS = {"fp32": 32.0, "fp16": 16.0, "int8": 8.5, "int4": 4.5}
 """Bits per weight by kind, the 16-bit scales of blocks of 32 included."""
 KIND_BLOCK = {"fp32": 1, "fp16": 1, "int8": 32, "int4": 32}
-
-
-_IN_16_BITS = ("position_embeddings.weight", "token_type_embeddings.weight")
-"""Tables whose rows are added to every token: small, and an error in one is in all."""
-_IN_32_BITS = ("classifier.weight",)
-"""The last matrix of a head decides by itself."""
 
 
 def matrix_kinds(shapes: Mapping[str, Sequence[int]], weights: str) -> dict[str, str]:
@@ -26,9 +20,10 @@ def matrix_kinds(shapes: Mapping[str, Sequence[int]], weights: str) -> dict[str,
 
 
 def _kind(name: str, weights: str) -> str:
-    if KIND_BLOCK[weights] == 1:
+    if KIND_BLOCK[weights] == 1 or not name.endswith(KEPT_IN_FLOATS):
         return weights
-    return "fp16" if name.endswith(_IN_16_BITS) else "fp32" if name.endswith(_IN_32_BITS) else weights
+    # The last matrix of a head decides by itself; tables are small, and 16 bits lose nothing of theirs.
+    return "fp32" if name.endswith("classifier.weight") else "fp16"
 
 
 def stored_kinds(shapes: Mapping[str, Sequence[int]], weights: str, prepared: Prepared) -> dict[str, str]:
