@@ -163,9 +163,9 @@ class FitResult:
     seconds_by_part: Mapping[str, float] = field(default_factory=dict, compare=False)
     """Wall seconds since step 0 over all calls, by :data:`hone.train.measuring.PARTS`."""
     peak_bytes: int | None = field(default=None, compare=False)
-    """Most memory that steps held at once, over all calls that computed alike, weights included; judging, saving, Python
-    and the libraries left out; see :class:`hone.train.measuring.PeakMemory`. None where the device tells none, and where
-    no step was made."""
+    """Most memory that steps held at once, over all calls that computed alike, weights included; judging, saving,
+    Python and the libraries left out; see :class:`hone.train.measuring.PeakMemory`. None where the device tells none,
+    and where no step was made."""
     used: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """What the run computed with: device, precision and why, processes, threads, compiled programs, ..."""
 
