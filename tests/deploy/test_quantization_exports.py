@@ -27,7 +27,7 @@ def order(built: Any) -> dict[str, Any]:
         Row(id=f"train:{at}", fields={"text": f"play song {at}", "intent": "play" if at % 2 else "rate"})
         for at in range(24)
     ]
-    task = SimpleNamespace(kind="extract", device=SimpleNamespace(context=128, size_mb=None))
+    task = SimpleNamespace(kind="extract", overlong_rule="error", device=SimpleNamespace(context=128, size_mb=None))
     return {"task": task, "data": SimpleNamespace(train=rows[:16], dev=rows[16:])}
 
 

@@ -130,10 +130,8 @@ def _render(
             continue
         example = renderer.example(row.id, row.fields)
         check_supervised(example, renderer.end_id)
-        if len(example.ids) <= context:
-            made.append(example)
-        elif overlong == "split":
-            made += windows(example, context)
+        if pieces := within_context(example, context, overlong):
+            made += pieces
         else:
             too_long.append((row, example))
             evidence = f"{len(example.ids):,} tokens, context {context:,}"
@@ -189,6 +187,13 @@ def check_supervised(example: Example, end_id: int) -> None:
     if supervised[: example.prompt_len].any():
         count = int(supervised[: example.prompt_len].sum())
         raise FailedError(f"row {example.row}: {count} prompt tokens are supervised")
+
+
+def within_context(example: Example, context: int, overlong: Overlong) -> list[Example]:
+    """What of an example is read: itself, its pieces where the rule is ``split``, or nothing where it is too long."""
+    if len(example.ids) <= context:
+        return [example]
+    return windows(example, context) if overlong == "split" else []
 
 
 def windows(example: Example, context: int) -> list[Example]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hone.data.rows import Row
 from hone.deploy.weights import Prepared, weight_format
 from hone.errors import InputError
-from hone.task.render import Example, Renderer
+from hone.task.render import Example
 from hone.task.spec import Task
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def prepared_for(model: ModelFolder, weights: str, order: Mapping[str, Any], say
         InputError: for a way of rounding that this format or this model cannot have.
     """
     from hone.deploy.quantization.offered import prepare, reads_rows
+    from hone.solving.compared import rendered_rows
 
     how, task = order.get("calibrate", "auto"), order.get("task")
     mixed = bool(order.get("mixed"))
@@ -45,8 +46,10 @@ def prepared_for(model: ModelFolder, weights: str, order: Mapping[str, Any], say
         say(f"{weights}: rounded to nearest; calibrating reads training rows, and this model comes without its task")
         return Prepared()
     renderer, data = model.renderer(), order["data"]
-    calibration = _rendered(renderer, _spread(data.train, CALIBRATION_ROWS), task)
-    judged = _rendered(renderer, _spread(data.dev, JUDGED_ROWS), task)
+    calibration, unread = rendered_rows(renderer, _spread(data.train, CALIBRATION_ROWS), task)
+    judged, unjudged = rendered_rows(renderer, _spread(data.dev, JUDGED_ROWS), task)
+    for line in (*(f"train: {one}" for one in unread), *(f"dev: {one}" for one in unjudged)):
+        say(f"{weights}: {line}")
     kinds = _mixture(model, weights, task, calibration, say) if mixed else {}
     return prepare(model.path, weights, calibration, judged=judged, how=how, kinds=kinds, say=say)
 
@@ -78,10 +81,3 @@ def _mixture(
 def _spread(rows: Sequence[Row], most: int) -> list[Row]:
     step = max(1, -(-len(rows) // most))
     return [rows[at] for at in range(0, len(rows), step)]
-
-
-def _rendered(renderer: Renderer, rows: Sequence[Row], task: Task) -> list[Example]:
-    from hone.solving.compared import rendered_rows
-
-    known = [row for row in rows if task.kind != "classify" or renderer.reference(row.fields) in renderer.labels]
-    return list(rendered_rows(renderer, known, task.device.context))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hone.data.prepare import DataVersion
@@ -13,6 +13,7 @@ from hone.model.folder import ModelFolder
 from hone.task.encoding import EncoderRenderer
 from hone.task.render import Example, Renderer
 from hone.task.spec import Task
+from hone.wording import counted
 
 ID_TEXTS = 100
 """Dev prompts whose ids are compared besides the awkward texts."""
@@ -29,18 +30,19 @@ def witness_of(model: ModelFolder, task: Task, data: DataVersion, longest_answer
         size: of the certificates to come: how many rows are rendered for them.
     """
     renderer = model.renderer()
-    rows = [row for row in data.dev if task.kind != "classify" or renderer.reference(row.fields) in renderer.labels]
+    examples, left_out = rendered_rows(renderer, data.dev, task, EXTENTS[size].positions)
     module = model.load()
     encoder = isinstance(renderer, EncoderRenderer)
     return Witness(
         renderer=renderer,
-        examples=_enough(renderer, rows, task.device.context, EXTENTS[size].positions),
+        examples=examples,
         original=encoder_original_of(module) if encoder else original_of(module),
-        texts=_texts(task, renderer, rows),
+        texts=_texts(task, renderer, data.dev),
         max_new_tokens=longest_answer,
         hashes={"data": data.id, **_hashes(model.hone)},
         task=task,
         rows=data.dev,
+        notes=[f"dev: {line}" for line in left_out],
     )
 
 
@@ -49,11 +51,13 @@ def bare_witness_of(model: ModelFolder, context: int) -> Witness:
     renderer = model.renderer()
     module = model.load()
     rows = [renderer.example(item["row"], item["fields"]) for item in model.hone["examples"]]
+    examples = [one for one in rows if len(one.ids) <= context]
     return Witness(
         renderer=renderer,
-        examples=[one for one in rows if len(one.ids) <= context],
+        examples=examples,
         original=encoder_original_of(module) if isinstance(renderer, EncoderRenderer) else original_of(module),
         hashes=_hashes(model.hone),
+        notes=_too_long(len(rows) - len(examples), len(rows), context),
     )
 
 
@@ -61,25 +65,46 @@ def _hashes(hone: Mapping[str, Any]) -> dict[str, str]:
     return dict(hone.get("hashes", {}))
 
 
-def _enough(renderer: Renderer, rows: Sequence[Row], context: int, positions: int) -> list[Example]:
-    """Rendered rows in order, until they have so many answer positions; documents in pieces of the context."""
+def rendered_rows(
+    renderer: Renderer, rows: Sequence[Row], task: Task, positions: int | None = None
+) -> tuple[list[Example], list[str]]:
+    """Rows as training reads them: documents in pieces of the context, other rows that are longer left out.
+
+    Args:
+        renderer: of the model.
+        rows: of one split.
+        task: its rule for longer rows; of ``classify`` rows whose label the model does not know are left out.
+        positions: rows are rendered in order until they have so many answer positions; None: all.
+
+    Returns:
+        The examples, and sentences on the rows that were left out.
+    """
+    from hone.data.tokens import within_context
+
+    context, known = task.device.context, set(renderer.labels)
     found: list[Example] = []
-    count = 0
-    for example in rendered_rows(renderer, rows, context):
-        found.append(example)
-        count += int(example.supervised.sum())
-        if count >= positions:
-            break
-    return found
-
-
-def rendered_rows(renderer: Renderer, rows: Sequence[Row], context: int) -> Iterator[Example]:
-    """Rows as examples; documents in pieces of the context."""
-    from hone.data.tokens import windows
-
+    count = read = too_long = unknown = 0
     for row in rows:
-        example = renderer.example(row.id, row.fields)
-        yield from [example] if len(example.ids) <= context else windows(example, context)
+        if positions is not None and count >= positions:
+            break
+        read += 1
+        if task.kind == "classify" and renderer.reference(row.fields) not in known:
+            unknown += 1
+            continue
+        pieces = within_context(renderer.example(row.id, row.fields), context, task.overlong_rule)
+        too_long += not pieces
+        found += pieces
+        count += sum(int(one.supervised.sum()) for one in pieces)
+    notes = _too_long(too_long, read, context)
+    if unknown:
+        notes.append(f"{unknown:,} of {counted(read, 'row')} left out: the model does not know their label")
+    return found, notes
+
+
+def _too_long(left_out: int, of: int, context: int) -> list[str]:
+    if not left_out:
+        return []
+    return [f"{left_out:,} of {counted(of, 'row')} left out: longer than the context of {context:,} tokens"]
 
 
 def _texts(task: Task, renderer: Renderer, rows: Sequence[Row]) -> list[str]:

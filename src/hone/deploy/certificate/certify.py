@@ -282,7 +282,7 @@ def _format_of(process: FreshProcess | FreshEncoder) -> tuple[str, str]:
 
 def _notes(witness: Witness, cases: Sequence[Case], found: _Found, extent: Extent) -> list[str]:
     """What was not compared, or less than was asked for."""
-    notes = []
+    notes = list(witness.notes)
     positions = sum(len(case.predicted) for case in cases)
     if found.parity is not None and positions < extent.positions:
         notes.append(

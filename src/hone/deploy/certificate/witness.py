@@ -58,6 +58,8 @@ class Witness:
     """With ``rows``: the task whose metric both are scored by."""
     rows: Sequence[Row] = ()
     """Dev rows, all of them."""
+    notes: Sequence[str] = ()
+    """What the certificate is to say of them: rows that were left out."""
 
     def longest_answer(self, cases: Sequence[Case], context: int, most: int) -> int:
         """New tokens that every prompt has room for, at most ``max_new_tokens`` and ``most``."""
