@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -143,6 +144,35 @@ def test_a_fit_is_kept_by_machine_runtime_and_threads_and_measured_anew_for_anot
     assert stored_fits(1) == {}
     fits_of_this_machine(Device(), print)
     assert measured == [1, 2, 1, 1]
+
+
+@pytest.mark.parametrize("kept", ["format", "keys", "values", "cut"])
+def test_a_kept_fit_that_cannot_be_read_is_measured_anew(
+    kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    measured: list[int] = []
+
+    def pretend(device: Device, say: object) -> dict[str, MachineFit]:
+        measured.append(device.threads)
+        return {name: _pretend(name, device.threads) for name in RUNTIMES}
+
+    monkeypatch.setattr(planning, "measure_machine", pretend)
+    first = fits_of_this_machine(Device(), print)
+    file = next(path for path in tmp_path.rglob("*.json") if path.name.startswith("gguf"))
+    text = file.read_text()
+    value = json.loads(text)
+    without = {key: one for key, one in value.items() if key != "stream"}
+    damaged = {
+        "format": json.dumps({**value, "format": 1}),
+        "keys": json.dumps(without),
+        "values": json.dumps({**value, "stream": 3}),
+        "cut": text[: len(text) // 2],
+    }
+    file.write_text(damaged[kept])
+    assert set(stored_fits(1)) == set(RUNTIMES) - {"gguf"}
+    assert fits_of_this_machine(Device(), print) == first == stored_fits(1)
+    assert measured == [1, 1]
 
 
 def test_a_verdict_is_one_line_from_fits_that_are_kept_and_none_without(

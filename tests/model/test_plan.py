@@ -189,8 +189,13 @@ def test_a_fit_survives_json_and_refuses_a_kind_that_it_has_no_constant_for() ->
     about = {"versions": {"runtime": "1"}, "date": "2026-01-01"}
     found = fit(PROBES, TRUE, name="this-machine", runtime="gguf", threads=1, **about)
     assert MachineFit.from_json(found.to_json()) == found
-    with pytest.raises(InputError, match="a fit of format 0 is not read; this version reads 1"):
+    with pytest.raises(InputError, match="a fit of format 0 is not read; this version reads 2"):
         MachineFit.from_json({**found.to_json(), "format": 0})
+    earlier = {key: value for key, value in found.to_json().items() if key != "stream"}
+    with pytest.raises(InputError, match="other keys than this version's: later, stream"):
+        MachineFit.from_json({**earlier, "later": 1})
+    with pytest.raises(InputError, match="values that are none"):
+        MachineFit.from_json({**found.to_json(), "stream": 1})
     only = {"ms_per_token": {"token": 0.1, "unpack q8_0": 0.1}}
     bare = MachineFit(name="m", runtime="gguf", threads=1, constants=only, errors={"ms_per_token": 0.1})
     with pytest.raises(InputError, match='has no constant for "unpack q4_0"; it has unpack q8_0'):

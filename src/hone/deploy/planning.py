@@ -21,7 +21,7 @@ from hone.errors import FailedError, HoneError
 from hone.files import content_hash, read_json, write_json
 from hone.hardware import cache_folder, machine
 from hone.model.footprint import Blueprint, Storage, Stored, stored_as
-from hone.model.machine_fit import FORMAT, METHOD_ERROR, Constants, MachineFit, Stream, fit
+from hone.model.machine_fit import METHOD_ERROR, Constants, MachineFit, Stream, fit
 from hone.model.plan import NAMES, UNITS, Planner, limits_of
 from hone.model.presets import Shape
 from hone.task.spec import Device
@@ -210,13 +210,18 @@ def versions(name: str) -> dict[str, str]:
 
 
 def stored_fits(threads: int) -> dict[str, MachineFit]:
-    """Fits of this machine that are kept and still hold; one of another version or format is left out."""
+    """Fits of this machine that are kept and still hold; one that is damaged or of another version is left out."""
     found = {}
     for name in RUNTIMES:
         file = _file(name, threads)
-        value = read_json(file) if file.is_file() else None
-        if value is not None and value.get("format") == FORMAT and value.get("versions") == versions(name):
-            found[name] = MachineFit.from_json(value)
+        if not file.is_file():
+            continue
+        try:
+            value = read_json(file)
+            if isinstance(value, dict) and value.get("versions") == versions(name):
+                found[name] = MachineFit.from_json(value)
+        except (HoneError, OSError):
+            continue  # as if there were none: it is measured anew, which is said
     return found
 
 

@@ -22,7 +22,7 @@ reference's ratio to those that had it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from math import log2, sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FORMAT = 1
+FORMAT = 2
 FIGURES = ("size_mb", "ram_mb", "first_token_ms", "ms_per_token")
 METHOD_ERROR = {"size_mb": 0.02, "ram_mb": 0.10, "first_token_ms": 0.25, "ms_per_token": 0.15}
 """What a fit on this machine is held to by ``benchmarks/deploy/planned.py``; residuals can only widen it."""
@@ -169,13 +169,19 @@ class MachineFit:
         """The fit that :meth:`to_json` wrote.
 
         Raises:
-            InputError: for another format.
+            InputError: for another format, and where its keys or their values are others.
         """
         if value.get("format") != FORMAT:
             raise InputError(f"a fit of format {value.get('format')} is not read; this version reads {FORMAT}")
         rest = {key: one for key, one in value.items() if key != "format"}
-        stream = tuple((float(mb), float(ms)) for mb, ms in rest["stream"])
-        return cls(**{**rest, "fitted_on": tuple(rest["fitted_on"]), "stream": stream})
+        own = {one.name for one in fields(cls)}
+        if rest.keys() != own:
+            raise InputError(f"a fit has other keys than this version's: {', '.join(sorted(rest.keys() ^ own))}")
+        try:
+            stream = tuple((float(mb), float(ms)) for mb, ms in rest["stream"])
+            return cls(**{**rest, "fitted_on": tuple(rest["fitted_on"]), "stream": stream})
+        except (TypeError, ValueError) as error:
+            raise InputError(f"a fit holds values that are none: {error}") from error
 
 
 def features(
