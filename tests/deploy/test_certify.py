@@ -181,6 +181,41 @@ def test_an_answer_that_stops_early_is_a_divergence():
     assert found.divergences[0].artifact == 3
 
 
+class Writes(Table):
+    """A made-up model with a given answer to each prompt."""
+
+    def __init__(self, answers: list[Generation]) -> None:
+        super().__init__([0.25] * 4, [])
+        self.written = answers
+
+    def generate(self, prompts, *, max_new_tokens, end_id, sampling=None):
+        return [
+            Generation(one.ids[:max_new_tokens], one.finished and len(one.ids) < max_new_tokens)
+            for one in self.written[: len(prompts)]
+        ]
+
+
+@pytest.mark.parametrize("written", [(), (0,), (0, 1)])
+def test_an_answer_that_stops_without_an_end_while_there_is_room_is_no_tie(written):
+    found = compared(Table([0.25] * 4, [0, 1]), Writes([Generation(written, False)]), tie_nats=5.0)
+    assert found.greedy_equal_share == found.greedy_agree_share == 0
+    assert found.divergences[0].position == len(written)
+    assert found.divergences[0].artifact is None
+    assert "the artifact nothing more" in found.divergences[0].sentence()
+
+
+def test_each_prompt_is_compared_over_the_room_that_it_has_and_the_tokens_are_counted():
+    ours = Writes([Generation((0, 1, 2, 0, 1), False)] * 2)
+    theirs = Writes([Generation((0, 1, 2, 0, 2), False), Generation((0, 2), False)])
+    cases = [Case(ids=(0, 1, 2), prompt_len=2), Case(ids=(1,) * 8, prompt_len=7)]
+    original = Original(logprobs=ours.logprobs, generate=ours.generate)
+    found = compare(original, theirs, cases, end_id=3, max_new_tokens=64, tie_nats=0.0, context=8)
+    # Rooms of 6 and 1: five tokens and one. The second answers are equal over the one.
+    assert found.greedy_tokens == 6
+    assert found.greedy_equal_share == 0.5
+    assert [(one.prompt, one.position) for one in found.divergences] == [(0, 4)]
+
+
 def test_not_a_number_is_not_certified():
     from hone.deploy.certificate.gates import parity_gates
     from hone.deploy.weights import FORMATS

@@ -194,7 +194,6 @@ def _parity(
             taken,
             several=renderer.kind == "multi-label",
             tie_nats=bounds.tie_nats,
-            most_positions=extent.positions,
         )
     if not isinstance(original, Original):
         return None
@@ -204,10 +203,10 @@ def _parity(
         process,
         taken,
         end_id=renderer.end_id,
-        max_new_tokens=witness.longest_answer(taken, device.context, extent.greedy_tokens),
+        max_new_tokens=witness.longest_answer(extent.greedy_tokens),
         tie_nats=bounds.tie_nats,
+        context=device.context,
         greedy_prompts=extent.greedy_prompts,
-        most_positions=extent.positions,
         decode=renderer.tokenizer.decode,
     )
 

@@ -129,7 +129,7 @@ def _greedy(parity: Parity, bounds: Bounds) -> Gate:
     return Gate(
         name="greedy answers",
         holds=holds,
-        measured=f"{_share(parity.greedy_agree_share)} of {parity.greedy_prompts:,}",
+        measured=f"{_share(parity.greedy_agree_share)} of {parity.greedy_prompts:,}, {parity.greedy_tokens:,} tokens",
         asked=f"at least {_share(bounds.greedy)}",
         decided_by=f"prompts whose answer is the same or parts at a tie of {parity.tie_nats:g} nats",
         sentence=""

@@ -170,8 +170,10 @@ def _greedy(document: Json) -> str:
         [
             text(one["row"] or one["prompt"]),
             str(one["position"]),
-            tag("code", text(repr(one["original_text"]))) + f" {one['original']}",
-            tag("code", text(repr(one["artifact_text"]))) + f" {one['artifact']}",
+            *(
+                "nothing more" if one[who] is None else tag("code", text(repr(one[f"{who}_text"]))) + f" {one[who]}"
+                for who in ("original", "artifact")
+            ),
             _nats(one["gap_nats"]),
         ]
         for one in parity["divergences"]

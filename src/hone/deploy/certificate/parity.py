@@ -6,14 +6,16 @@ nothing. What is computed at a position is told in :mod:`hone.deploy.certificate
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import zip_longest
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hone.deploy.certificate.cases import Case, first_cases, prompts_of
+from hone.deploy.certificate.cases import Case, prompts_of
 from hone.deploy.certificate.original import EncoderOriginal, Original
 from hone.deploy.certificate.spread import Floats, Spread, at_labels, at_positions, mean_interval, spread_of
 from hone.deploy.reading import LogitsAt
@@ -57,19 +59,25 @@ class Divergence:
     prompt: int
     row: str
     position: int
-    original: int
-    artifact: int
+    original: int | None
+    """None: it writes no more, without having ended its answer."""
+    artifact: int | None
     gap_nats: float
+    """Infinite where one of both writes no more."""
     original_text: str = ""
     artifact_text: str = ""
 
     def sentence(self) -> str:
         """The difference in words."""
-        return (
-            f"prompt {self.prompt}{f' (row {self.row})' if self.row else ''}, token {self.position}: the original "
-            f"writes {self.original_text!r} ({self.original}), the artifact {self.artifact_text!r} ({self.artifact}), "
-            f"which the original finds {self.gap_nats:.3g} nats less likely"
+        where = f"prompt {self.prompt}{f' (row {self.row})' if self.row else ''}, token {self.position}: the original "
+        ours, theirs = (
+            "nothing more" if one is None else f"{shown!r} ({one})"
+            for one, shown in ((self.original, self.original_text), (self.artifact, self.artifact_text))
         )
+        if self.original is None or self.artifact is None:
+            return f"{where}writes {ours}, the artifact {theirs}, and there was room for more"
+        less = f"which the original finds {self.gap_nats:.3g} nats less likely"
+        return f"{where}writes {ours}, the artifact {theirs}, {less}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +97,8 @@ class Parity:
     """Optimistic and pessimistic end (95 %, over rows) of the mean difference of negative log-likelihoods."""
     log_ratio_high: float = 0.0
     greedy_prompts: int = 0
+    greedy_tokens: int = 0
+    """Tokens that the original wrote after them, all compared."""
     greedy_equal_share: float = 1.0
     """Prompts whose greedy answer is the original's, token for token."""
     greedy_agree_share: float = 1.0
@@ -130,8 +140,8 @@ def compare(
     end_id: int,
     max_new_tokens: int,
     tie_nats: float,
+    context: int | None = None,
     greedy_prompts: int = 64,
-    most_positions: int = 4096,
     decode: Callable[[Sequence[int]], str] | None = None,
 ) -> Parity:
     """Compare log-probabilities over the cases' answers and greedy answers to their prompts.
@@ -143,26 +153,26 @@ def compare(
         end_id: the id that ends an answer.
         max_new_tokens: longest greedy answer.
         tie_nats: two tokens that the original finds so close are a tie.
+        context: tokens of a prompt and its answer together; an answer is compared as far as its own prompt leaves room.
         greedy_prompts: different prompts that are answered by both.
-        most_positions: cases are taken in order until they have so many answer positions.
         decode: text of ids, for the words of a difference.
     """
-    taken = list(first_cases(cases, most_positions))
-    rows = _distributions(original, artifact, taken, tie_nats)
-    clusters = [case.row for case in taken]
+    rows = _distributions(original, artifact, cases, tie_nats)
+    clusters = [case.row for case in cases]
     worse = [row["nll_artifact"] - row["nll_original"] for row in rows]
     low, high = mean_interval(worse, clusters)
     ours, theirs = (np.concatenate([row[name] for row in rows]) for name in ("nll_original", "nll_artifact"))
-    prompts = prompts_of(taken, greedy_prompts)
-    equal, agree, divergences = _greedy(
-        original, artifact, prompts, end_id=end_id, max_new_tokens=max_new_tokens, tie_nats=tie_nats
+    prompts = prompts_of(cases, greedy_prompts)
+    limits = [max_new_tokens if context is None else min(max_new_tokens, context - len(prompt)) for prompt in prompts]
+    tokens, equal, agree, divergences = _greedy(
+        original, artifact, prompts, end_id=end_id, limits=limits, tie_nats=tie_nats
     )
     shown = tuple(_in_words(one, decode) for one in divergences[:SHOWN])
     with np.errstate(over="ignore"):
         perplexities = float(np.exp(ours.mean())), float(np.exp(theirs.mean()))
     return Parity(
         positions=len(ours),
-        sequences=len(taken),
+        sequences=len(cases),
         finite=all(bool(row["finite"].all()) for row in rows),
         tie_nats=tie_nats,
         spread=spread_of(rows, clusters),
@@ -171,6 +181,7 @@ def compare(
         log_ratio_low=low,
         log_ratio_high=high,
         greedy_prompts=len(prompts),
+        greedy_tokens=tokens,
         greedy_equal_share=equal,
         greedy_agree_share=agree,
         divergences=shown,
@@ -184,7 +195,6 @@ def compare_encoder(
     *,
     several: bool,
     tie_nats: float,
-    most_positions: int = 4096,
 ) -> Parity:
     """Compare the outputs of an encoder at the cases' positions.
 
@@ -194,15 +204,13 @@ def compare_encoder(
         cases: rows with their positions.
         several: whether each output is decided by itself (several labels of a row).
         tie_nats: as for :func:`compare`.
-        most_positions: as there.
     """
-    taken = list(first_cases(cases, most_positions))
-    theirs = logits([case.ids for case in taken], [case.predicted for case in taken])
+    theirs = logits([case.ids for case in cases], [case.predicted for case in cases])
     measured = at_labels if several else at_positions
-    rows = [measured(p, q, tie_nats) for p, q in zip(original.answer_logits(taken), theirs, strict=True)]
-    spread = spread_of(rows, [case.row for case in taken])
+    rows = [measured(p, q, tie_nats) for p, q in zip(original.answer_logits(cases), theirs, strict=True)]
+    spread = spread_of(rows, [case.row for case in cases])
     finite = all(bool(row["finite"].all()) for row in rows)
-    return Parity(positions=spread.positions, sequences=len(taken), finite=finite, tie_nats=tie_nats, spread=spread)
+    return Parity(positions=spread.positions, sequences=len(cases), finite=finite, tie_nats=tie_nats, spread=spread)
 
 
 def id_differences(encode: Callable[[str], list[int]], artifact: Tokenizing, texts: Sequence[str]) -> list[str]:
@@ -250,37 +258,48 @@ def _greedy(
     prompts: dict[tuple[int, ...], str],
     *,
     end_id: int,
-    max_new_tokens: int,
+    limits: Sequence[int],
     tie_nats: float,
-) -> tuple[float, float, list[Divergence]]:
-    """Share of equal greedy answers, share of equal or tied ones, and the divergences."""
-    asked = list(prompts)
-    ours = original.greedy(asked, max_new_tokens=max_new_tokens, end_id=end_id)
-    theirs = artifact.generate(asked, max_new_tokens=max_new_tokens, end_id=end_id)
+) -> tuple[int, float, float, list[Divergence]]:
+    """Tokens compared, share of equal greedy answers, share of equal or tied ones, and the divergences.
+
+    An answer that stops before its limit without the end, while the other goes on, parts where it stops.
+    """
+    asked, longest = list(prompts), max(limits, default=0)
+    ours = original.greedy(asked, max_new_tokens=longest, end_id=end_id)
+    theirs = artifact.generate(asked, max_new_tokens=longest, end_id=end_id)
     places = []
-    for index, (one, other) in enumerate(zip(ours, theirs, strict=True)):
-        left, right = _with_end(one, end_id), _with_end(other, end_id)
-        position = next((at for at, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), None)
+    tokens = 0
+    for index, (one, other, limit) in enumerate(zip(ours, theirs, limits, strict=True)):
+        left, right = _with_end(one, end_id)[:limit], _with_end(other, end_id)[:limit]
+        tokens += len(left)
+        position = next((at for at, (a, b) in enumerate(zip_longest(left, right)) if a != b), None)
         if position is not None:
-            places.append((index, position, left[position], right[position]))
+            places.append((index, position, _at(left, position), _at(right, position)))
     divergences = []
     for index, position, own, other_id in places:
-        before = [*asked[index], *ours[index].ids[:position]]
-        after = original.logprobs([before])[0][-1]
-        gap = float(after[own] - after[other_id])
+        gap = math.inf
+        if own is not None and other_id is not None:
+            after = original.logprobs([[*asked[index], *ours[index].ids[:position]]])[0][-1]
+            gap = float(after[own] - after[other_id])
         row = prompts[asked[index]]
         divergences.append(
             Divergence(prompt=index, row=row, position=position, original=own, artifact=other_id, gap_nats=gap)
         )
     apart = sum(not one.gap_nats <= tie_nats for one in divergences)
     total = max(1, len(asked))
-    return 1 - len(divergences) / total, 1 - apart / total, divergences
+    return tokens, 1 - len(divergences) / total, 1 - apart / total, divergences
+
+
+def _at(ids: Sequence[int], position: int) -> int | None:
+    return ids[position] if position < len(ids) else None
 
 
 def _in_words(one: Divergence, decode: Callable[[Sequence[int]], str] | None) -> Divergence:
     if decode is None:
         return one
-    return replace(one, original_text=decode([one.original]), artifact_text=decode([one.artifact]))
+    ours, theirs = ("" if found is None else decode([found]) for found in (one.original, one.artifact))
+    return replace(one, original_text=ours, artifact_text=theirs)
 
 
 def _with_end(generation: Generation, end_id: int) -> list[int]:

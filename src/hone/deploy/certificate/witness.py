@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from hone.deploy.certificate.cases import Case
 from hone.deploy.certificate.original import EncoderOriginal, Original
 from hone.task.render import Example, Renderer
 from hone.task.spec import Task
@@ -51,7 +50,7 @@ class Witness:
     texts: Sequence[str] = ()
     """Texts of the task whose ids are compared besides the awkward ones of :mod:`hone.deploy.certificate.corpus`."""
     max_new_tokens: int | None = None
-    """Longest answer; None: what the context leaves after the longest prompt."""
+    """Longest answer; None: what the context leaves after each prompt."""
     hashes: Mapping[str, str] = field(default_factory=dict)
     """Of model, tokenizer, data, for the record."""
     task: Task | None = None
@@ -61,7 +60,6 @@ class Witness:
     notes: Sequence[str] = ()
     """What the certificate is to say of them: rows that were left out."""
 
-    def longest_answer(self, cases: Sequence[Case], context: int, most: int) -> int:
-        """New tokens that every prompt has room for, at most ``max_new_tokens`` and ``most``."""
-        room = max(1, context - max(len(case.prompt) for case in cases))
-        return min(room, most, self.max_new_tokens or most)
+    def longest_answer(self, most: int) -> int:
+        """New tokens of a greedy answer at most: ``max_new_tokens`` or ``most``, whichever is less."""
+        return min(most, self.max_new_tokens or most)
