@@ -128,6 +128,18 @@ def test_a_class_is_planned_from_published_figures(plan: Any, asked_for: list[An
     assert document["fits"]["gguf"]["name"] == "phone"
 
 
+def test_a_class_without_a_limited_figure_decides_nothing_and_ends_with_1(plan: Any) -> None:
+    limits = ("--set", "device.ram_mb=1", "--set", "device.first_token_ms=0.001", "--set", "device.threads=2")
+    status, said, document = plan(str(VOICE), "--class", "pi-zero-2w", *limits)
+    assert status == 1
+    assert document["plan"]["asked"][0]["not_known"] == ["ram_mb", "first_token_ms"]
+    assert "it is not known whether 500k holds the budget: pi-zero-2w has no figure for memory, first token" in said
+    assert "500k holds the budget in" not in said
+    assert "4 threads as published of pi-zero-2w (device.threads 2 changes nothing)" in said
+    _, said, _ = plan(str(VOICE), "--class", "iphone-17-pro")
+    assert "the GPU as published of iphone-17-pro" in said
+
+
 def test_measure_asks_for_a_new_fit(plan: Any, asked_for: list[Any]) -> None:
     plan(str(VOICE), "--measure", "--set", "device.threads=2")
     assert [(device.threads, anew) for device, anew in asked_for] == [(2, True)]

@@ -14,6 +14,7 @@ from hone.deploy import planning
 from hone.deploy.planning import (
     MOST_PROBES,
     REFERENCE,
+    SMALL,
     fit_of,
     fits_of_this_machine,
     measure_machine,
@@ -197,6 +198,16 @@ def test_more_megabytes_are_never_read_in_less_time() -> None:
     curve = stream_curve()
     assert [mb for mb, _ in curve] == sorted(mb for mb, _ in curve)
     assert all(0 < before[1] <= after[1] for before, after in pairwise(curve))
+
+
+def test_a_figure_that_no_probe_measured_is_not_taken_from_the_reference() -> None:
+    found = features(blueprint(SMALL), storage_of(FORMATS["q8_0"]), _device(SMALL))
+    whole = Measurement(name="small", features=found, measured={"size_mb": 1.0, "ms_per_token": 1.0})
+    empty = Measurement(name="nothing", features={"ram_mb": {"process": 1.0}}, measured={})
+    assert set(fit_of("gguf", 1, [Probed(whole=whole, empty=empty, unsteady=0.0)]).constants) == {
+        "size_mb",
+        "ms_per_token",
+    }
 
 
 def test_runs_that_differ_widen_the_error_of_times_alone() -> None:

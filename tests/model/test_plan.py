@@ -245,6 +245,30 @@ def test_without_a_limit_everything_holds_in_the_first_format() -> None:
     assert plan.advice == ()
 
 
+def test_a_limit_of_which_nothing_is_known_is_never_said_to_hold() -> None:
+    known = {figure: TRUE[figure] for figure in ("size_mb", "ms_per_token")}
+    fits = {"gguf": replace(FIT, constants=known)}
+    model = replace(PRESETS["15m"], vocab=1024, context=256)
+
+    def of(**limits: float) -> Plan:
+        return Planner(Device(context=256, **limits), [Q8, Q4], fits).plan("15m", model, {"15m": model})
+
+    unknown = of(size_mb=50, ram_mb=1)
+    first = unknown.asked[0]
+    assert first.not_known == ("ram_mb",)
+    assert first.may_hold
+    assert not first.holds
+    assert not first.surely(unknown.device)
+    assert (unknown.chosen, unknown.best, unknown.undecided, unknown.advice) == (None, None, first, ())
+    assert first.to_json()["not_known"] == ["ram_mb"]
+    over = of(size_mb=5, ram_mb=1)
+    assert over.undecided is None
+    assert over.asked[0].over.keys() == {"size_mb"}
+    assert not any(one.enough for one in over.advice)
+    assert over.advice[0].line().endswith("; memory not known")
+    assert of(size_mb=50).chosen is not None
+
+
 def test_the_best_that_holds_has_the_most_parameters_outside_embeddings_then_bits() -> None:
     plan = _plan(size_mb=5)
     assert plan.best is not None

@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry out the verb; 1 when the model that is planned holds the budget in no format."""
+    """Carry out the verb; 1 when of no format it is known that the planned model holds the budget in it."""
     task = _task(args)
     device = _device(args, task)
     asked = _asked(args, task, device)
@@ -239,8 +239,9 @@ def _fits(args: argparse.Namespace, device: Device, say: Callable[[str], None]) 
         )
     fits = {name: published_fit(args.device_class, name, own) for name, own in REFERENCE.items()}
     one = next(iter(fits.values()))
+    sizes = " to ".join(dict.fromkeys(f"{mb:,.0f}" for mb in (one.smallest_mb, one.largest_mb)))
     say(
-        f"class {one.name}: {one.source}, models of {one.smallest_mb:,.0f} to {one.largest_mb:,.0f} MB; "
+        f"class {one.name}: {one.source}, models of {sizes} MB; "
         "a model that is much smaller is predicted within a factor of two at best"
     )
     return fits
@@ -253,8 +254,8 @@ def _lines(plan: Plan, planner: Planner, asked: _Asked) -> list[str]:
 
     limits = limits_of(plan.device)
     said = ", ".join(f"{name} {limit:g} {UNITS[name]}" for name, limit in limits.items()) or "no limit is set"
-    threads = counted(plan.device.threads, "thread")
-    lines = [f"budget: {said}; {threads}, context {plan.device.context:,}, prompt {plan.device.prompt_tokens:,}", ""]
+    beside = f"context {plan.device.context:,}, prompt {plan.device.prompt_tokens:,}"
+    lines = [f"budget: {said}; {_threads(planner, plan.device)}, {beside}", ""]
     rows = [_row(one) for one in plan.asked]
     listed = _listed(plan)
     rows += [_row(one) for one in listed]
@@ -264,10 +265,20 @@ def _lines(plan: Plan, planner: Planner, asked: _Asked) -> list[str]:
     return [*lines, *_verdict(plan, planner, asked)]
 
 
+def _threads(planner: Planner, device: Device) -> str:
+    """What the figures are of; a published class has threads of its own, whatever the device says."""
+    fit = next(iter(planner.fits.values()))
+    if fit.name == THIS_MACHINE:
+        return counted(device.threads, "thread")
+    own = counted(fit.threads, "thread") if fit.threads else "the GPU"
+    same = fit.threads == device.threads
+    return own if same else f"{own} as published of {fit.name} (device.threads {device.threads} changes nothing)"
+
+
 def _listed(plan: Plan) -> list[Candidate]:
-    """The largest presets that hold and the smallest that do not."""
-    holding = [one for one in plan.presets if one.holds]
-    over = [one for one in plan.presets if not one.holds]
+    """The largest presets that hold, or may, and the smallest that do not."""
+    holding = [one for one in plan.presets if one.may_hold]
+    over = [one for one in plan.presets if not one.may_hold]
     return [*over[-2:], *holding[: SHOWN_PRESETS - min(2, len(over))]]
 
 
@@ -275,6 +286,8 @@ def _row(one: Candidate) -> Sequence[str]:
     model = one.model
     figures = [_figure(one.estimates.get(name)) for name in ("size_mb", "ram_mb", "first_token_ms", "ms_per_token")]
     over = ", ".join(name.removesuffix("_mb") for name in one.over)
+    unknown = ", ".join(name.removesuffix("_mb") for name in one.not_known)
+    broken = "; ".join([*([f"over: {over}"] if over else []), *([f"not known: {unknown}"] if unknown else [])])
     return (
         one.name,
         str(model.hidden),
@@ -284,7 +297,7 @@ def _row(one: Candidate) -> Sequence[str]:
         f"{one.storage.runtime} {one.storage.name}",
         *figures,
         f"{one.gb_per_s:.1f}" if one.gb_per_s is not None else "",
-        f"refused: {one.refused}" if one.refused else f"over: {over}" if over else "holds",
+        f"refused: {one.refused}" if one.refused else broken or "holds",
     )
 
 
@@ -295,11 +308,15 @@ def _figure(one: Estimate | None) -> str:
 def _verdict(plan: Plan, planner: Planner, asked: _Asked) -> list[str]:
     """What holds, how far it could grow, or what to change."""
     chosen = plan.chosen
+    if plan.undecided is not None:
+        return [_undecided(plan.undecided, next(iter(planner.fits.values())), asked)]
     if chosen is None:
         head = [f"{asked.name} holds the budget in no format; what one change gives:"] if plan.advice else []
         lines = [*head, *(f"  {one.line()}" for one in plan.advice)]
         best = plan.best
         end = f"the largest that holds: {best.name} in {best.storage.name}" if best else "nothing that is planned holds"
+        if best is None and any(one.may_hold for one in plan.presets):
+            end = "the presets that are not over may hold: the rest of the budget has no figure here"
         return [*lines, end]
     sure = "" if chosen.surely(plan.device) else "; at the end of its error it may not"
     lines = [f"{asked.name} holds the budget in {chosen.storage.name}{sure}"]
@@ -309,3 +326,14 @@ def _verdict(plan: Plan, planner: Planner, asked: _Asked) -> list[str]:
     if plan.best is not None and plan.best.rank > chosen.rank:
         lines.append(f"the largest that holds: {plan.best.name} in {plan.best.storage.name}")
     return lines
+
+
+def _undecided(one: Candidate, fit: MachineFit, asked: _Asked) -> str:
+    """What is known where a limited figure is not."""
+    from hone.model.plan import NAMES
+
+    what = ", ".join(NAMES[name] for name in one.not_known)
+    return (
+        f"it is not known whether {asked.name} holds the budget: {fit.name} has no figure for {what}; what is known "
+        f"of {one.storage.name} is within it. A plan on the device itself measures the rest"
+    )

@@ -189,9 +189,11 @@ def fit_of(name: str, threads: int, probed: Sequence[Probed], stream: Stream = (
     unsteady = max(one.unsteady for one in probed)
     times = {figure: max(METHOD_ERROR[figure], unsteady) for figure in ("first_token_ms", "ms_per_token")}
     measurements = [one for each in probed for one in (each.whole, each.empty)]
+    # The size is counted; of what no probe measured the reference alone says nothing about this machine.
+    known = {figure for one in measurements for figure in one.measured} | {"size_mb"}
     return fit(
         measurements,
-        REFERENCE[name],
+        {figure: own for figure, own in REFERENCE[name].items() if figure in known},
         least_errors={**METHOD_ERROR, **times},
         stream=stream,
         name="this-machine",
@@ -235,6 +237,9 @@ def verdict_line(name: str, model: Blueprint, device: Device) -> str | None:
         return None
     plan = Planner(device, storages(tuple(fits)), fits).plan(name, model, {})
     chosen = plan.chosen
+    if plan.undecided is not None:
+        missing = ", ".join(NAMES[one] for one in plan.undecided.not_known)
+        return f"plan: it is not known whether {name} holds the device's budget: no figure for {missing}"
     if chosen is None:
         return f"plan: {name} is expected to hold the device's budget in no format; hone plan says what to change"
     figures = ", ".join(

@@ -118,6 +118,7 @@ class MachineFit:
     """``this-machine``, or the class of a device."""
     runtime: str
     threads: int
+    """0: not threads of a processor but the GPU."""
     constants: Constants
     """By figure and feature; a figure that nothing is known of is left out."""
     errors: Mapping[str, float]

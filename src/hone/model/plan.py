@@ -46,11 +46,18 @@ class Candidate:
     """Figures over their limit, and by how much, in the figure's unit."""
     refused: str | None = None
     """Why the format cannot store the model; nothing is predicted then."""
+    not_known: tuple[str, ...] = ()
+    """Figures that are limited and of which nothing is known: whether those limits are kept is not said."""
+
+    @property
+    def may_hold(self) -> bool:
+        """No limit is broken by a predicted value."""
+        return not self.over and self.refused is None
 
     @property
     def holds(self) -> bool:
-        """Every limit is kept by the predicted value (its error may still reach over it)."""
-        return not self.over and self.refused is None
+        """Every limit is kept by a predicted value (its error may still reach over it)."""
+        return self.may_hold and not self.not_known
 
     @property
     def gb_per_s(self) -> float | None:
@@ -66,6 +73,7 @@ class Candidate:
     def surely(self, device: Device) -> bool:
         """Whether the budget holds at the upper end of every error too."""
         limits = limits_of(device)
+        # What has no estimate here is no figure of the model: an encoder's time per token.
         return self.holds and all(self.estimates[one].high <= limits[one] for one in limits if one in self.estimates)
 
     def to_json(self) -> dict[str, Any]:
@@ -88,6 +96,7 @@ class Candidate:
             "gb_per_s": self.gb_per_s,
             "predicted": {figure: one.to_json() for figure, one in self.estimates.items()},
             "over": dict(self.over),
+            "not_known": list(self.not_known),
             "holds": self.holds,
         }
 
@@ -113,8 +122,9 @@ class Advice:
         """One line for people."""
         gains = ", ".join(f"{NAMES[one]} -{gain:,.3g} {UNITS[one]}" for one, gain in self.gains.items() if gain > 0)
         still = self.candidate.over.items()
-        over = "; ".join(f"{NAMES[one]} still over by {by:,.3g} {UNITS[one]}" for one, by in still)
-        end = "the budget holds" if self.enough else over
+        rest = [f"{NAMES[one]} still over by {by:,.3g} {UNITS[one]}" for one, by in still]
+        rest += [f"{NAMES[one]} not known" for one in self.candidate.not_known]
+        end = "the budget holds" if self.enough else "; ".join(rest)
         return f"{self.lever} {self.before} -> {self.after}: {gains}; {end}"
 
     def to_json(self) -> dict[str, Any]:
@@ -141,12 +151,17 @@ class Plan:
     best: Candidate | None
     """The best of all widths, depths and formats that holds; None where nothing does."""
     advice: tuple[Advice, ...]
-    """Empty where the model that was asked for holds in some format."""
+    """Empty where the model that was asked for holds in some format, or may."""
 
     @property
     def chosen(self) -> Candidate | None:
         """The model that was asked for in the best format that holds."""
         return next((one for one in self.asked if one.holds), None)
+
+    @property
+    def undecided(self) -> Candidate | None:
+        """Where none holds: the model in the first format that keeps every limit of which something is known."""
+        return None if self.chosen is not None else next((one for one in self.asked if one.may_hold), None)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -181,23 +196,33 @@ class Planner:
             )
         found = self.fits[storage.runtime].predict(features(model, storage, self.device, layout))
         estimates = {figure: found[figure] for figure in FIGURES if figure in found}
+        limits = limits_of(self.device)
+        if not model.writes:
+            limits.pop("ms_per_token", None)  # an encoder writes no tokens, so that it always keeps that limit
         over = {
             figure: estimates[figure].value - limit
-            for figure, limit in limits_of(self.device).items()
+            for figure, limit in limits.items()
             if figure in estimates and estimates[figure].value > limit
         }
-        read_mb = read_bytes(layout) / MEGABYTE
-        return Candidate(name=name, model=model, storage=storage, estimates=estimates, read_mb=read_mb, over=over)
+        return Candidate(
+            name=name,
+            model=model,
+            storage=storage,
+            estimates=estimates,
+            read_mb=read_bytes(layout) / MEGABYTE,
+            over=over,
+            not_known=tuple(figure for figure in limits if figure not in estimates),
+        )
 
     def formats(self, name: str, model: Blueprint) -> tuple[Candidate, ...]:
         """One model in every format, in the order in which they are tried."""
         return tuple(self.candidate(name, model, storage) for storage in self.storages)
 
     def best_format(self, name: str, model: Blueprint) -> Candidate | None:
-        """The first format that holds, else the one that is least over; None where all are refused."""
+        """The first format that holds, else the first that may, else the least over; None where all are refused."""
         found = [one for one in self.formats(name, model) if one.refused is None]
-        holding = [one for one in found if one.holds]
-        return holding[0] if holding else min(found, key=self._excess, default=None)
+        holding = next((one for one in found if one.holds), None)
+        return holding or min(found, key=self._excess, default=None)
 
     def _excess(self, candidate: Candidate) -> float:
         """How far the worst figure is over its limit, as a ratio; 0 where all hold."""
@@ -221,7 +246,7 @@ class Planner:
         best = max(holding, key=lambda one: one.rank, default=None)
         holds = any(one.holds for one in formats)
         nearest = self.best_format(name, model)
-        advice = () if holds or nearest is None else self._advice(nearest, shape)
+        advice = () if holds or nearest is None or nearest.may_hold else self._advice(nearest, shape)
         return Plan(device=self.device, asked=formats, presets=tuple(listed), best=best, advice=advice)
 
     def _grid(self, presets: Mapping[str, AnyShape]) -> Iterator[Candidate]:
@@ -278,7 +303,7 @@ class Planner:
         for value in values:
             model = over.model.with_context(value) if shape is None else blueprint(_changed(shape, field, value))
             tried = self.best_format(f"{over.name}, {lever} {value:,}", model)
-            if tried is not None and tried.holds:
+            if tried is not None and tried.may_hold:
                 break
         if tried is None:
             return None

@@ -79,6 +79,7 @@ class Published:
     """A class of devices and what was published of it."""
 
     threads: int
+    """0: not threads of a processor but the GPU."""
     source: str
     rows: tuple[Row, ...]
     slowdown: float = SUSTAINED
@@ -138,7 +139,7 @@ PUBLISHED: dict[str, Published] = {
         rows=(*_rows(_ONEPLUS, MIB), *_rows(_GALAXY)),
     ),
     "iphone-17-pro": Published(
-        threads=1,
+        threads=0,
         source="MLX 4-bit on the GPU, one published row",
         rows=_rows((("LFM2.5-1.2B 4 bit", 663, 70.0, 16, 1.17e9, None, None),)),
     ),
