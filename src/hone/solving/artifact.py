@@ -7,7 +7,7 @@ a fresh process without torch.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from hone.data.rows import Row
 from hone.data.tokenizer import TextTokenizer
 from hone.deploy.pool import FreshPool
 from hone.deploy.rendering import renderer_of
+from hone.deploy.weights import weight_format
 from hone.errors import FailedError, InputError
 from hone.evaluate.scoring import Evaluation, evaluate
 from hone.hardware import usable_cores
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from hone.deploy.certificate.certify import Certificate
     from hone.deploy.certificate.witness import Size
 
-FORMATS = ("q8_0", "f16", "f32", "q5_0", "q4_0")
 PARALLEL = 32
 
 
@@ -46,7 +46,7 @@ def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
         FailedError: when no format gives an artifact that matches its original.
     """
     bench, task = Bench(channel, order, "full"), order["task"]
-    path, certificate = _first_within(bench, order.get("formats") or _formats(bench.model.path, task))
+    path, certificate = _first_within(bench, order.get("formats") or formats_of_solve(bench.model.path, task.device))
     ood: Sequence[Row] = order["data"].ood
     assert certificate.evaluation is not None
     return {
@@ -59,8 +59,10 @@ def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def work_each(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
+def work_each(channel: Channel, order: dict[str, Any], keep: Callable[[Path, dict[str, Any]], None]) -> dict[str, Any]:
     """Export and certify every format that is asked for; ``order`` as in :func:`work`, with ``size`` and ``out``.
+
+    ``keep`` takes path and certificate of each as soon as it is there, whatever becomes of the next.
 
     Returns:
         ``made``: path and certificate of each; ``failures``: a sentence for each that does not match its original.
@@ -73,7 +75,9 @@ def work_each(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
         except (FailedError, InputError) as error:
             failures.append(str(error))
             continue
-        made.append({"path": str(path), "certificate": certificate.to_json()})
+        told = certificate.to_json()
+        made.append({"path": str(path), "certificate": told})
+        keep(path, told)
     return {"made": made, "failures": failures}
 
 
@@ -111,7 +115,6 @@ class Bench:
             InputError: when this model cannot be stored so. FailedError: when it does not match; nothing is left.
         """
         from hone.deploy.artifact.making import artifact_name, export_certified
-        from hone.deploy.weights import weight_format
         from hone.solving.calibrating import prepared_for
 
         prepared = prepared_for(self.model, name, self.order, self.say)
@@ -138,20 +141,31 @@ class Bench:
 def _first_within(bench: Bench, names: Sequence[str]) -> tuple[Path, Certificate]:
     """The first certified artifact within the budget, else the one that breaks fewest limits; the others are removed.
 
+    After a format that does not match the model those with more bits come next, whose rounding loses less. After one
+    over the budget only those with fewer: more bits take more memory, and are read longer.
+
     Raises:
         FailedError: when no format gives an artifact that matches the model.
     """
     made: list[tuple[Path, Certificate]] = []
     failures: list[str] = []
-    for name in names:
+    left = list(names)
+    while left:
+        name = left.pop(0)
+        fewer = [other for other in left if weight_format(other).bits < weight_format(name).bits]
+        more = [other for other in left if other not in fewer]
         try:
             made.append(bench.make(name))
         except (FailedError, InputError) as error:
             failures.append(f"{name}: {error}")
             bench.say(failures[-1])
+            left = [*more, *fewer]
             continue
         if made[-1][1].within_budget:
             break
+        if more:
+            bench.say(f"{name} is over the budget, so {', '.join(more)} with more bits are not tried")
+        left = fewer
     if not made:
         raise FailedError("no weight format gave an artifact that matches the model: " + " | ".join(failures))
     kept = min(made, key=lambda item: len(item[1].over_budget()))
@@ -191,13 +205,11 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _formats(model: Path, task: Task) -> list[str]:
-    """Formats in the order in which they are tried: 8 bits first, smaller ones when that is over the size budget.
-
-    Larger ones follow for a model that 8 bits harm.
-    """
+def formats_of_solve(model: Path, device: Device) -> list[str]:
+    """Formats in the order in which they are tried: 8 bits, then fewer, then more; the smallest where none fits."""
     from hone.deploy.artifact.making import formats_to_try
 
-    fitting = {item.name for item in formats_to_try(model, task.device)}
-    ordered = [name for name in FORMATS if name in fitting]
-    return ordered or [FORMATS[-1]]
+    fitting = formats_to_try(model, device)
+    if not fitting:
+        fitting = [min(formats_to_try(model, device.model_copy(update={"size_mb": None})), key=lambda one: one.bits)]
+    return [one.name for one in fitting]

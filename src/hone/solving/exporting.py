@@ -171,12 +171,14 @@ def export_each(
         "mixed": mixed,
         "formats": list(names),
     }
-    found = work_each(Here(Watched(say=say)), order)
+    lab = Lab(Path(source.order["folder"]), say=say) if "number" in source.order else None
+
+    def keep(path: Path, certificate: dict[str, Any]) -> None:
+        if lab is not None:
+            lab.record_artifact(path, source.order["number"], certificate=certificate)
+
+    found = work_each(Here(Watched(say=say)), order, keep)
     made: list[dict[str, Any]] = found["made"]
-    if "number" in source.order:
-        lab = Lab(Path(source.order["folder"]), say=say)
-        for one in made:
-            lab.record_artifact(Path(one["path"]), source.order["number"], certificate=one["certificate"])
     if found["failures"]:
         whole = ", ".join(Path(one["path"]).name for one in made)
         raise FailedError("; ".join(found["failures"]) + (f"; made and certified: {whole}" if made else ""))
