@@ -124,7 +124,7 @@ def test_rules_that_are_unknown_or_remove_nothing_are_refused(tmp_path: Path) ->
         ablation.ablate(folder, ["xyzzy"])
     known = str(unknown.value).partition("known: ")[2].split(", ")
     assert len(known) == len(set(known)) > 30
-    with pytest.raises(InputError, match="empty removes 0 of 272 training rows: there is nothing to compare"):
+    with pytest.raises(InputError, match=r"empty removes 0 of \d+ training rows: there is nothing to compare"):
         ablation.ablate(folder, ["empty"])
     with pytest.raises(InputError, match="--seeds 2: an interval needs 3 seeds"):
         ablation.ablate(folder, ["duplicate"], seeds=2)
