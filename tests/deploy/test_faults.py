@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -220,3 +222,13 @@ def test_the_reference_arithmetic_of_the_rotary_fault():
     tensors = {"q_proj": matrix}
     interleaved(tensors)
     assert tensors["q_proj"][:4, 0].tolist() == [0, 2, 1, 3]
+
+
+def test_a_worker_that_reads_nothing_is_ended_and_told(toy, name, tmp_path):
+    """A request that is larger than a pipe holds would stop the asker for ever."""
+    file = exported(name, toy.folder, tmp_path / "out", format_with(name, 32.0))
+    with FreshProcess(file, threads=1, context=64) as process:
+        os.kill(process.facts()["process"], signal.SIGSTOP)
+        process._answer_seconds = 0.2
+        with pytest.raises(FailedError, match=r"no answer within 0 s; the process was ended"):
+            process.tokenize("a" * 2**20)

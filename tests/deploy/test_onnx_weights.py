@@ -186,14 +186,15 @@ def test_rows_that_do_not_divide_and_foreign_shapes_are_refused(folder):
     assert any("GB of weights" in problem for problem in refusals(config, wide, "fp16"))
 
 
-def test_a_failed_export_leaves_nothing(folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize("fault", [FailedError, OSError])
+def test_a_failed_export_leaves_nothing(folder, tmp_path, monkeypatch, fault):
     from hone.deploy.onnx import writing
 
     real = writing.atomic_write
 
     def full_disk(path, data):
         if path.suffix == ".onnx":
-            raise FailedError("no space left")
+            raise fault("no space left")
         return real(path, data)
 
     monkeypatch.setattr(writing, "atomic_write", full_disk)

@@ -16,7 +16,7 @@ from hone.deploy.quantization.aware import OnGrid, OwnAnswers, calibrated_grid, 
 from hone.deploy.quantization.calibration import batches_of, moments, places, reading_order
 from hone.deploy.quantization.grids import nearest, recognised, values_of
 from hone.deploy.quantization.mixed import mixed_kinds
-from hone.deploy.quantization.offered import best_of, offers, prepare
+from hone.deploy.quantization.offered import Offer, best_of, offers, prepare, same_answers
 from hone.deploy.quantization.sequence import matrix_of, round_matrices
 from hone.errors import InputError
 from hone.files import read_json, write_json
@@ -197,3 +197,19 @@ def test_what_is_prepared_is_said_and_what_cannot_be_is_refused(module: Any, bui
             prepare(built.folder, weights, built.examples, how=how, module=module)
     with pytest.raises(InputError, match="calibration needs rows"):
         prepare(built.folder, "q4_0", [], how="gptq", module=module)
+
+
+def test_a_way_whose_divergence_is_no_number_is_never_the_best() -> None:
+    broken, fine = (
+        Offer(how=how, kld_mean=kld, same_top=1.0, positions=1, seconds=0.0)
+        for how, kld in (("none", float("nan")), ("gptq", 0.5))
+    )
+    assert best_of([broken, fine]).how == best_of([fine, broken]).how == "gptq"
+
+
+def test_of_several_labels_each_is_a_decision() -> None:
+    """Two rows of three labels; one label of the first is given no more, and its likeliest label is another one."""
+    before = torch.tensor([[3.0, 2.0, -1.0], [-2.0, -1.0, 4.0]])
+    after = torch.tensor([[-1.0, 2.0, -1.0], [-2.0, -1.0, 4.0]])
+    assert same_answers(before, after, several=True) == (5, 6)
+    assert same_answers(before, after, several=False) == (1, 2)

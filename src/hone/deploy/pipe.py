@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import subprocess
@@ -11,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from hone.deploy.artifact.folder import whole_model_file
 from hone.deploy.runtime import Timings, runtime_of
@@ -49,6 +50,9 @@ class ArtifactProcess:
             stderr=self._errors,
             env=_environment(),
         )
+        assert self._process.stdin is not None
+        # A worker that hangs reads nothing, and a pipe that is full would stop this process as well.
+        os.set_blocking(self._process.stdin.fileno(), False)
         self._buffer = bytearray()
 
     def __enter__(self) -> Self:
@@ -107,9 +111,10 @@ class ArtifactProcess:
         Raises:
             InputError, FailedError: as the worker raised them; FailedError when it died, with its last words.
         """
-        assert self._process.stdin is not None
+        message = io.BytesIO()
+        send(message, {"do": do, **request})
         try:
-            send(self._process.stdin, {"do": do, **request})  # type: ignore[arg-type]
+            self._send(message.getbuffer())
             value, arrays = receive(self._read_line, self._read)
         except (EOFError, BrokenPipeError, OSError) as error:
             raise FailedError(self._death(do)) from error
@@ -119,6 +124,14 @@ class ArtifactProcess:
 
     def _plain(self, do: str, *args: Any) -> Any:
         return self.ask(do, args=list(args))[0]
+
+    def _send(self, message: memoryview) -> None:
+        assert self._process.stdin is not None
+        handle, deadline = self._process.stdin.fileno(), time.monotonic() + self._answer_seconds
+        while message:
+            if not select.select([], [handle], [], max(0.0, deadline - time.monotonic()))[1]:
+                self._give_up()
+            message = message[os.write(handle, message) :]
 
     def _read_line(self) -> bytes:
         deadline = time.monotonic() + self._answer_seconds
@@ -141,12 +154,15 @@ class ArtifactProcess:
         handle = self._process.stdout.fileno()
         ready, _, _ = select.select([handle], [], [], max(0.0, deadline - time.monotonic()))
         if not ready:
-            self._process.kill()
-            raise FailedError(f"{self.path}: no answer within {self._answer_seconds:.0f} s; the process was ended")
+            self._give_up()
         data = os.read(handle, 1 << 20)
         if not data:
             raise EOFError
         self._buffer += data
+
+    def _give_up(self) -> NoReturn:
+        self._process.kill()
+        raise FailedError(f"{self.path}: no answer within {self._answer_seconds:.0f} s; the process was ended")
 
     def _death(self, do: str) -> str:
         status = self._process.wait()

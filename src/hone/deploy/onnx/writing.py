@@ -151,12 +151,12 @@ def _gone_on_failure(out: Path, new: Sequence[str]) -> Iterator[None]:
     was_there = out.exists()
     try:
         yield
-    except OSError as error:
-        raise FailedError(f"could not write {out}: {error}; nothing was left there") from error
-    except FailedError:
-        for name in new:
-            (out / name).unlink(missing_ok=True)
-        if not was_there:
-            with contextlib.suppress(OSError):
+    except (OSError, FailedError) as error:
+        with contextlib.suppress(OSError):
+            for name in new:
+                (out / name).unlink(missing_ok=True)
+            if not was_there:
                 out.rmdir()
-        raise
+        if isinstance(error, FailedError):
+            raise
+        raise FailedError(f"could not write {out}: {error}") from error

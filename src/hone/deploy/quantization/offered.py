@@ -7,6 +7,7 @@ small ones (SLMQuant, arXiv:2511.13023), so nothing is taken for granted. Import
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,7 +56,7 @@ class Offer:
     kld_mean: float
     """Nats per answer position."""
     same_top: float
-    """Share of positions with the same likeliest token."""
+    """Share of positions with the same likeliest output; of several labels the share of same decisions."""
     positions: int
     seconds: float
     """To make the codes."""
@@ -65,7 +66,7 @@ class Offer:
 
     def line(self) -> str:
         """For people."""
-        figures = f"{self.kld_mean:.3g} nats, same likeliest token {self.same_top:.1%}"
+        figures = f"{self.kld_mean:.3g} nats, same answer {self.same_top:.1%}"
         return f"{self.how}: mean divergence {figures} of {self.positions:,} positions, {self.seconds:.1f} s"
 
 
@@ -151,8 +152,8 @@ def as_written(
 
 
 def best_of(found: Sequence[Offer]) -> Offer:
-    """The way of least divergence; of equal ones the first."""
-    return min(found, key=lambda offer: offer.kld_mean)
+    """The way of least divergence; of equal ones the first. One whose divergence is no number is the worst."""
+    return min(found, key=lambda offer: math.inf if math.isnan(offer.kld_mean) else offer.kld_mean)
 
 
 def original_logits(module: nn.Module, batches: Sequence[Batch]) -> list[Tensor]:
@@ -167,19 +168,29 @@ def divergence(
     batches: Sequence[Batch],
     values: Mapping[str, NDArray[np.float32]],
 ) -> tuple[float, float, int]:
-    """Mean divergence in nats, share of the same likeliest output, and decisions, of a model that carries values."""
+    """Mean divergence in nats, share of the same likeliest output, and decisions, of a model that carries values.
+
+    Of several labels each one is a decision, given or not.
+    """
     from hone.deploy.quantization.aware import divergences
 
     total, same, count, tops = 0.0, 0, 0, 0
     with carrying(module, values):
         now = original_logits(module, batches)
     for batch, before, after in zip(batches, original, now, strict=True):
-        apart = divergences(before, after, several=batch.labels is not None)
+        several = batch.labels is not None
+        apart = divergences(before, after, several=several)
         total += float(apart.double().sum())
         count += apart.numel()
-        same += int((before.argmax(-1) == after.argmax(-1)).sum())
-        tops += len(before)
+        equal, of = same_answers(before, after, several=several)
+        same, tops = same + equal, tops + of
     return total / max(1, count), same / max(1, tops), count
+
+
+def same_answers(before: Tensor, after: Tensor, *, several: bool) -> tuple[int, int]:
+    """How many of the answers that logits (S, K) give are equal, and of how many: S, or S * K of several labels."""
+    equal = (before > 0) == (after > 0) if several else before.argmax(-1) == after.argmax(-1)
+    return int(equal.sum()), equal.numel()
 
 
 def prepare(
