@@ -72,3 +72,25 @@ def test_memory_is_that_of_the_device_that_will_train(tmp_path: Path, monkeypatc
         monkeypatch.setattr("hone.model.estimate.training_memory", remember)
         check(tmp_path / "voice", 0, lambda line: None)
     assert asked == {"cpu": True, "cuda": False, "mps": False}
+
+
+def test_a_fit_of_this_machine_that_is_there_says_whether_the_budget_is_held_and_nothing_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hone.deploy import planning
+    from hone.model.machine_fit import METHOD_ERROR, MachineFit
+
+    shutil.copytree(VOICE, tmp_path / "voice")
+    fits: dict[str, MachineFit] = {}
+    monkeypatch.setattr(planning, "stored_fits", lambda threads: fits)
+    monkeypatch.setattr(planning, "measure_machine", None)
+    silent: list[str] = []
+    check(tmp_path / "voice", 0, silent.append)
+    fits["gguf"] = MachineFit(
+        name="this-machine", runtime="gguf", threads=1, constants=planning.REFERENCE["gguf"], errors=METHOD_ERROR
+    )
+    lines: list[str] = []
+    check(tmp_path / "voice", 0, lines.append)
+    assert [line for line in silent if line.startswith("plan:")] == []
+    (planned,) = (line for line in lines if line.startswith("plan:"))
+    assert "is expected to hold the device's budget in" in planned

@@ -146,7 +146,9 @@ def _estimate(task: Task, data: DataVersion, recipe: Recipe, say: Say) -> tuple[
     if estimated_when_opened(recipe):
         say("estimate: said before the first step of the first attempt, which opens the base")
         return 0.0, 0.0
+    from hone.deploy.planning import verdict_line
     from hone.model.estimate import MicroBatch, flops_per_token, parameter_figure, training_memory
+    from hone.model.footprint import blueprint
     from hone.model.presets import shape_of
 
     shape = shape_of(recipe, recipe.vocab_size)
@@ -166,6 +168,8 @@ def _estimate(task: Task, data: DataVersion, recipe: Recipe, say: Say) -> tuple[
         f"{BYTES_PER_TOKEN:g}) * {flops.value / 1e6:.1f} MFLOP / ({GEMM_SHARE:.0%} of {peak / 1e9:.0f} GFLOP/s, matrix "
         f"products measured here); at most {MOST_EPOCHS[task.kind]:g} passes are planned"
     )
+    if planned := verdict_line(recipe.base.partition(":")[2] or recipe.base, blueprint(shape), task.device):
+        say(planned)
     total, free = memory.value + PROCESS_BYTES, machine().free_memory_bytes
     if total > free:
         raise InputError(
