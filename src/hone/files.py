@@ -1,7 +1,8 @@
 """Files that are whole or absent: atomic writes, content hashes, folder locks.
 
 A writer that dies half way (a kill, a full disk, a file-size limit) leaves the old file or none, and
-a ``.part-*`` leftover that nobody reads (law 10).
+a ``.part-*`` leftover that nobody reads (law 10). A living writer holds a lock on its part, so that
+:func:`clear_parts` tells one from the other.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from typing import Any
 from hone.errors import BusyError, FailedError
 
 PART_PREFIX = ".part-"
+_OLD_PREFIX = f"{PART_PREFIX}.old-"
+"""Holds a folder that is being replaced, under its own name, until the new one has that name."""
 
 
 def content_hash(value: object, length: int = 12) -> str:
@@ -48,10 +51,11 @@ def atomic_write(path: Path, content: str | bytes) -> Path:
     part = path.with_name(f"{PART_PREFIX}{os.getpid()}-{path.name}")
     try:
         with part.open("wb") as handle:
+            _try_lock(handle.fileno())
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
-        part.replace(path)
+            part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise FailedError(
@@ -66,30 +70,83 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
     An existing folder of that name is replaced. When the block fails nothing appears under ``path``.
     """
+    with part_folder(path) as part:
+        try:
+            yield part
+            replace_folder(part, path)
+        except OSError as error:
+            raise FailedError(
+                f"could not write the folder {path}: {error}; nothing new was left under that name"
+            ) from error
+
+
+@contextlib.contextmanager
+def part_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``path`` that goes at the end; while this process lives nobody clears it.
+
+    Raises:
+        FailedError: when the disk refuses.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f"{PART_PREFIX}{path.name}-", dir=path.parent))
+        part, lock = _locked_part(f"{PART_PREFIX}{path.name}-", path.parent)
     except OSError as error:
         raise FailedError(f"could not make a folder beside {path}: {error}; nothing was left there") from error
     try:
         yield part
-        replace_folder(part, path)
-    except OSError as error:
-        raise FailedError(f"could not write the folder {path}: {error}; nothing was left under that name") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        os.close(lock)
+
+
+def _locked_part(prefix: str, parent: Path) -> tuple[Path, int]:
+    """A new folder, and the open descriptor that locks it."""
+    while True:
+        part = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        try:
+            lock = os.open(part, os.O_RDONLY)
+        except FileNotFoundError:  # cleared in the moment before it was locked
+            continue
+        if _try_lock(lock) and part.exists():
+            return part, lock
+        os.close(lock)
+
+
+def _try_lock(handle: int) -> bool:
+    """Take the lock of an open file or folder; False where another has it. A disk without locks gives it to all."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def replace_folder(part: Path, path: Path) -> None:
-    """Give the whole folder ``part`` its name ``path`` beside it; an older folder of that name goes only then."""
+    """Give the whole folder ``part`` its name ``path`` beside it; an older folder of that name goes only then.
+
+    Where the new one does not get the name the older one has it again: at once, or by :func:`clear_parts` after a kill.
+    """
     _sync_folder(part)
     if not path.exists():
         part.replace(path)
         return
-    old = Path(tempfile.mkdtemp(prefix=f"{PART_PREFIX}old-", dir=path.parent))
-    path.replace(old / path.name)
-    part.replace(path)
-    shutil.rmtree(old, ignore_errors=True)
+    old, lock = _locked_part(_OLD_PREFIX, path.parent)
+    try:
+        path.replace(old / path.name)
+        try:
+            part.replace(path)
+        except BaseException:
+            (old / path.name).replace(path)
+            raise
+        # Under another name it is not put back by anybody once it is partly removed.
+        gone = old.replace(old.with_name(old.name.replace(_OLD_PREFIX, f"{PART_PREFIX}gone-")))
+        shutil.rmtree(gone, ignore_errors=True)
+    finally:
+        with contextlib.suppress(OSError):
+            old.rmdir()
+        os.close(lock)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -119,11 +176,33 @@ def read_json(path: Path) -> Any:
 
 
 def clear_parts(folder: Path) -> int:
-    """Remove leftovers of writers that died in ``folder``; the number removed. Call only under its lock."""
-    parts = list(folder.glob(f"{PART_PREFIX}*"))
-    for part in parts:
-        shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
-    return len(parts)
+    """Remove leftovers of writers that died in ``folder``; the number removed. What a living one writes stays.
+
+    A folder that was about to be replaced when its writer died gets its name back where that is free.
+    """
+    removed = 0
+    for part in folder.glob(f"{PART_PREFIX}*"):
+        try:
+            lock = os.open(part, os.O_RDONLY)
+        except OSError:  # finished in the meantime, or not ours
+            continue
+        try:
+            if _try_lock(lock):
+                _clear(part)
+                removed += 1
+        finally:
+            os.close(lock)
+    return removed
+
+
+def _clear(part: Path) -> None:
+    if not part.is_dir():
+        part.unlink(missing_ok=True)
+        return
+    for old in part.iterdir() if part.name.startswith(_OLD_PREFIX) else ():
+        if not (part.parent / old.name).exists():
+            old.replace(part.parent / old.name)
+    shutil.rmtree(part, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -18,9 +18,10 @@ from hone.deploy.certificate.witness import Witness
 from hone.deploy.gguf.writing import export
 from hone.deploy.process import FreshProcess
 from hone.deploy.rendering import open_artifact
+from hone.deploy.runtime import runtime
 from hone.deploy.tensors import Tensors
 from hone.errors import FailedError, InputError
-from hone.files import file_hash
+from hone.files import file_hash, part_folder, write_json
 from hone.task.spec import Device
 
 pytest.importorskip("xllamacpp")
@@ -177,3 +178,23 @@ def test_a_base_is_named_without_this_machines_folders(tmp_path):
     assert base_name(str(tmp_path / "smollm")) == "smollm"
     assert base_name("owner/model") == "owner/model"
     assert base_name("scratch:1m") == "scratch:1m"
+
+
+@pytest.mark.parametrize(("name", "weights"), [("gguf", "f32"), ("onnx", "fp32")])
+def test_no_file_of_an_artifact_names_a_folder_of_this_machine(model, tmp_path, name, weights):
+    hone = json.loads((model[0] / "hone.json").read_text()) | {"base": str(tmp_path / "clients" / "smollm")}
+    folder = Path(shutil.copytree(model[0], tmp_path / "model"))
+    write_json(folder / "hone.json", hone)
+    out = tmp_path / "artifact"
+    out.mkdir()
+    file = runtime(name).export(folder, weights, out / "model.gguf" if name == "gguf" else out)
+    assert b"smollm" in file.read_bytes()
+    for written in out.iterdir():
+        assert str(tmp_path).encode() not in written.read_bytes()
+
+
+def test_an_export_clears_what_a_killed_one_left_and_leaves_a_running_one_alone(model, witness, tmp_path):
+    (tmp_path / ".part-toy-abc" / "toy").mkdir(parents=True)
+    with part_folder(tmp_path / "other") as running:
+        export_certified(model[0], tmp_path / "toy", "f32", DEVICE, witness)
+        assert sorted(tmp_path.iterdir()) == [running, tmp_path / "toy"]

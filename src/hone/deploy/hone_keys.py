@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hone.deploy.artifact.describing import base_name
 from hone.deploy.weights import Prepared
 from hone.files import file_hash, read_json
 
@@ -30,6 +31,8 @@ def hone_keys(folder: Path, weights: str) -> dict[str, str]:
     described = folder / "hone.json"
     if described.is_file():
         hone = read_json(described)
+        if isinstance(base := hone.get("base"), str):
+            hone["base"] = base_name(base)  # the file is passed on: folders of this machine are no one else's
         keys |= {f"hone.{key}": as_text(hone[key]) for key in _FROM_MODEL_FOLDER if key in hone}
     return keys
 

@@ -30,7 +30,7 @@ def hold_in_save(step: int, channel: Channel) -> None:
     mark = f"{PART_PREFIX}{state_name(step)}-"
 
     def hold(event: str, arguments: tuple[Any, ...]) -> None:
-        if event != "open" or mark not in str(arguments[0]):
+        if event != "open" or mark not in str(Path(str(arguments[0])).parent):  # a file in it: not the folder itself
             return
         channel.send({"kind": "saving"})
         while not channel.should_stop():

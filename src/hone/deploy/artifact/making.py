@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from hone.deploy.runtime import runtime
 from hone.deploy.tensors import Tensors
 from hone.deploy.weights import Prepared, WeightFormat, formats_within, stored_bytes, weight_format
 from hone.errors import FailedError
-from hone.files import PART_PREFIX, atomic_write, read_json, replace_folder, write_json
+from hone.files import atomic_write, clear_parts, part_folder, read_json, replace_folder, write_json
 from hone.task.encoding import EncoderRenderer
 from hone.task.spec import Device
 
@@ -56,9 +55,9 @@ def export_certified(
             holds the figures; an older artifact of that name is untouched.
     """
     chosen = runtime(weight_format(weights).runtime)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{PART_PREFIX}{out.name}-", dir=out.parent) as workbench:
-        part = Path(workbench) / out.name
+    clear_parts(out.parent)
+    with part_folder(out) as workbench:
+        part = workbench / out.name
         part.mkdir()
         # GGUF is one file; what ONNX needs beside its model is written into the folder by its runtime.
         chosen.export(model, weights, part / "model.gguf" if chosen.suffix == ".gguf" else part, prepared)
