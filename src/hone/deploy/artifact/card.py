@@ -83,6 +83,7 @@ def _judged(certificate: Mapping[str, Any]) -> Iterator[str]:
             f"- against the model it was made from: mean divergence {parity['kld_mean']:.2g} nats over "
             f"{parity['positions']:,} positions, the same likeliest token at {parity['same_top_or_tie']:.2%}"
         )
+    yield from (f"- {line}" for line in certificate["notes"])
     yield from ("", "| | measured | budget |", "|---|---|---|")
     for figure in certificate["budget"]:
         limit = "none" if figure["limit"] is None else f"{figure['limit']:g}"

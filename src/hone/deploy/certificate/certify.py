@@ -41,6 +41,10 @@ from hone.task.spec import Device
 
 __all__ = ["Certificate", "Witness", "certificate_path", "certify", "read_certificate"]
 
+ON_GRID = (
+    "training rounded the original to this grid already: what that cost against a model in floats is in no figure here"
+)
+"""Of artifacts that were prepared as ``aware``: their divergence and difference of score are of equal weights."""
 COMPARED_AT_ONCE = 16
 """Sequences that the artifact computes together while it is compared."""
 
@@ -113,7 +117,7 @@ def certify(artifact: Path, device: Device, witness: Witness, size: Size = "quic
         gates=tuple(found.gates),
         compared=found.compared,
         score=None if found.compared is None else found.compared.artifact.to_json(),
-        notes=tuple(_notes(witness, cases, found, extent)),
+        notes=(*_notes(witness, cases, found, extent), *([ON_GRID] if prepared == "aware" else [])),
         hashes=dict(witness.hashes),
         seconds=round(time.monotonic() - started, 2),
         evaluation=found.evaluation,
