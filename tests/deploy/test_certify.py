@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hone.deploy.artifact.making import export_certified, formats_to_try
+from hone.deploy.certificate import certify as certify_room
 from hone.deploy.certificate.certify import Witness, certificate_path, certify, read_certificate
 from hone.deploy.certificate.original import Original, original_of
 from hone.deploy.certificate.parity import Case, compare
@@ -130,6 +131,34 @@ def test_a_process_that_dies_is_reported_not_waited_for(artifacts):
         os.kill(process.facts()["process"], signal.SIGKILL)
         with pytest.raises(FailedError, match="killed by signal 9"):
             process.tokenize("x")
+
+
+class Carries:
+    """An artifact of which only the stored examples are known; it renders all that it has as they are."""
+
+    def __init__(self, stored: list[dict]) -> None:
+        self.known = {"hone.renderer": "{}", "hone.examples": json.dumps(stored)}
+
+    def metadata(self, key):
+        return self.known.get(key, "")
+
+    def example_problems(self):
+        return []
+
+
+def test_an_artifact_has_to_carry_the_stored_examples_of_its_model(built, witness):
+    rows = [{"text": "play", "intent": "play"}, {"text": "rate", "intent": "rate"}]
+    stored = [built.renderer.stored_example(f"dev:{number}", row) for number, row in enumerate(rows)]
+    given = replace(witness, stored=stored)
+    assert certify_room._examples_gate(Carries(stored), given).holds
+    lost = certify_room._examples_gate(Carries(stored[:1]), given)
+    assert not lost.holds
+    assert lost.measured == "1 of 2"
+    assert "dev:1 of the model's folder is not in the artifact" in lost.sentence
+    assert not certify_room._examples_gate(Carries([]), given).holds
+    none = certify_room._examples_gate(Carries([]), witness)
+    assert not none.holds
+    assert "carries no stored example" in none.sentence
 
 
 class Table:

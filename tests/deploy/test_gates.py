@@ -126,7 +126,7 @@ def compared(low: float, mean: float, high: float, metric: str = "accuracy") -> 
     )
 
 
-def test_a_full_certificate_is_held_to_the_lower_end_of_the_score_and_a_quick_one_to_the_upper():
+def test_a_full_certificate_is_held_to_the_lower_end_of_the_score_and_a_quick_one_to_the_mean():
     unsure = compared(-0.02, 0.0, 0.02)
     assert score_gate(unsure, full=False).holds
     gate = score_gate(unsure, full=True)
@@ -134,7 +134,21 @@ def test_a_full_certificate_is_held_to_the_lower_end_of_the_score_and_a_quick_on
     assert "-2.00 points, below -1.0" in gate.sentence
     assert "more dev rows than 64" in gate.sentence
     assert score_gate(compared(-0.01, 0.0, 0.01), full=True).holds
-    assert not score_gate(compared(-0.05, -0.03, -0.011), full=False).holds
+    assert not score_gate(compared(-0.05, -0.03, 0.02), full=False).holds
+
+
+def test_of_64_rows_a_quick_certificate_bears_one_that_is_lost_and_not_two():
+    assert score_gate(compared(-0.05, -1 / 64, 0.0), full=False).holds
+    assert "one row" in score_gate(compared(-0.05, -1 / 64, 0.0), full=False).asked
+    gate = score_gate(compared(-0.08, -2 / 64, 0.0), full=False)
+    assert "the mean of the paired difference over 64 rows is -3.12 points, below -1.6" in gate.sentence
+    many = replace(compared(-0.03, -0.0156, 0.0), rows=1000)
+    assert not score_gate(many, full=False).holds
+
+
+def test_where_a_metric_has_no_range_a_quick_certificate_bears_one_hundredth():
+    assert score_gate(compared(-0.02, -0.0079, 0.0, "bits_per_byte"), full=False).holds
+    assert not score_gate(compared(-0.02, -0.0081, 0.0, "bits_per_byte"), full=False).holds
 
 
 def test_a_point_is_a_hundredth_of_the_range_or_of_the_score_where_there_is_none():

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from hone.deploy.artifact.card import _judged
 from hone.deploy.artifact.golden import golden_of
+from hone.deploy.artifact.side_by_side import COLUMNS, Measured, page_of_all, rows_of
 from hone.deploy.certificate import certify as certify_room
 from hone.deploy.certificate.certify import certify
 from hone.deploy.certificate.recertify import recertify
@@ -75,6 +77,29 @@ def test_an_artifact_that_answers_otherwise_than_it_did_fails(artifact):
     found = recertify(artifact)
     assert found.certificate["status"] == "converted"
     assert found.failures[0].startswith("it no longer gives its golden answers: the text ")
+
+
+@pytest.mark.parametrize("name", ["stored examples", "finite"])
+def test_what_broke_against_the_original_is_not_mended_by_a_measurement_without_it(artifact, name):
+    stored = read_json(artifact / "certificate.json")
+    gate(stored, name).update({"holds": False, "sentence": "it was not so"})
+    write_json(artifact / "certificate.json", {**stored, "status": "converted", "failures": ["it was not so"]})
+    found = recertify(artifact)
+    assert found.certificate["status"] == "converted"
+    assert found.failures == ("it was not so",)
+
+
+def test_a_certificate_whose_divergence_is_no_number_is_shown_all_the_same(artifact):
+    stored = read_json(artifact / "certificate.json")
+    stored["parity"]["kld_mean"] = None
+    gate(stored, "mean divergence").update({"holds": False, "sentence": "the divergence is no number"})
+    write_json(artifact / "certificate.json", {**stored, "status": "converted"})
+    found = Measured(path=artifact, found=recertify(artifact))
+    (row,) = rows_of([found])
+    assert row[COLUMNS.index("KLD")] == ""
+    assert row[-1] == "converted (quick)"
+    assert "the divergence is no number" in page_of_all([found])
+    assert "a divergence that is no number" in "\n".join(_judged(found.found.certificate))
 
 
 def test_with_the_original_everything_is_compared_anew(artifact, toy_witness):

@@ -153,7 +153,9 @@ def understand(words: Sequence[str]) -> tuple[str, Path]:
 
 def summary(certificate: dict[str, Any]) -> list[tuple[str, str]]:
     """The certificate as names and texts."""
-    rows = [("status", f"{certificate['status']} by {certificate['runtime']}, weights {certificate['weights']}")]
+    from hone.deploy.certificate.document import told_status
+
+    rows = [("status", f"{told_status(certificate)} by {certificate['runtime']}, weights {certificate['weights']}")]
     for figure in certificate["budget"]:
         limit = "" if figure["limit"] is None else f" of {figure['limit']:g}"
         mark = "" if figure["within"] else "  OVER THE BUDGET"
@@ -162,7 +164,8 @@ def summary(certificate: dict[str, Any]) -> list[tuple[str, str]]:
     if parity is not None:
         same = f"same likeliest token {parity['same_top_or_tie']:.2%} of {parity['positions']:,}"
         greedy = f"greedy answers {parity['greedy_agree_share']:.1%} of {parity['greedy_prompts']}"
-        rows.append(("parity", f"mean divergence {parity['kld_mean']:.2g} nats, {same}, {greedy}"))
+        mean = "no number" if parity["kld_mean"] is None else f"{parity['kld_mean']:.2g} nats"
+        rows.append(("parity", f"mean divergence {mean}, {same}, {greedy}"))
     if score is not None:
         rows.append(("score on dev", f"{score['name']} {score['mean']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"))
     return rows

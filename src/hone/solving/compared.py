@@ -40,6 +40,7 @@ def witness_of(model: ModelFolder, task: Task, data: DataVersion, longest_answer
         texts=_texts(task, renderer, data.dev),
         max_new_tokens=longest_answer,
         hashes={"data": data.id, **_hashes(model.hone)},
+        stored=model.hone["examples"],
         task=task,
         rows=data.dev,
         notes=[f"dev: {line}" for line in left_out],
@@ -57,6 +58,7 @@ def bare_witness_of(model: ModelFolder, context: int) -> Witness:
         examples=examples,
         original=encoder_original_of(module) if isinstance(renderer, EncoderRenderer) else original_of(module),
         hashes=_hashes(model.hone),
+        stored=model.hone["examples"],
         notes=_too_long(len(rows) - len(examples), len(rows), context),
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hone.deploy.artifact.folder import CARD, CERTIFICATE, HONE_FILE, model_file
+from hone.deploy.certificate.document import told_status
 from hone.files import atomic_write, read_json
 
 _NAMES = {"gguf": "llama.cpp", "onnx": "ONNX Runtime"}
@@ -71,7 +72,7 @@ def _prepared(hone: Mapping[str, Any]) -> str:
 def _judged(certificate: Mapping[str, Any]) -> Iterator[str]:
     yield "## What was measured"
     yield ""
-    status = f"`{certificate['status']}` by {certificate['runtime']}"
+    status = f"`{told_status(certificate)}` by {certificate['runtime']}"
     yield f"- {status} on {certificate['machine']}; every figure is in `{CERTIFICATE}`"
     if score := certificate.get("score"):
         interval = f"[{score['low']:.3f}, {score['high']:.3f}]"
@@ -79,8 +80,10 @@ def _judged(certificate: Mapping[str, Any]) -> Iterator[str]:
     else:
         yield "- not scored on a task"
     if parity := certificate.get("parity"):
+        diverges = parity["kld_mean"]
+        told = "a divergence that is no number" if diverges is None else f"mean divergence {diverges:.2g} nats"
         yield (
-            f"- against the model it was made from: mean divergence {parity['kld_mean']:.2g} nats over "
+            f"- against the model it was made from: {told} over "
             f"{parity['positions']:,} positions, the same likeliest token at {parity['same_top_or_tie']:.2%}"
         )
     yield from (f"- {line}" for line in certificate["notes"])

@@ -11,6 +11,7 @@ from hone.data.looking.markup import note, section, table, tag, text
 from hone.data.looking.skeleton import whole_page
 from hone.deploy.artifact.card import write_card
 from hone.deploy.artifact.folder import artifact_folder, name_of
+from hone.deploy.certificate.document import told_status
 from hone.deploy.certificate.frontier import Candidate, candidate_of, frontier_svg
 from hone.deploy.certificate.page import style
 from hone.deploy.certificate.recertify import Recertified, recertify
@@ -67,9 +68,9 @@ def rows_of(measured: Sequence[Measured]) -> list[tuple[str, ...]]:
 def _row(name: str, certificate: Mapping[str, Any]) -> tuple[str, ...]:
     figures, parity, score = certificate["measured"], certificate["parity"], certificate["score"]
     shown = [_short(figures[key]) for key in ("size_mb", "ram_mb", "load_ms", "first_token_ms", "ms_per_token")]
-    divergence = "" if parity is None else f"{parity['kld_mean']:.2g}"
+    divergence = "" if parity is None else _short(parity["kld_mean"])
     scored = "" if score is None else f"{score['mean']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
-    return (name, certificate["weights"], *shown, divergence, scored, certificate["status"])
+    return (name, certificate["weights"], *shown, divergence, scored, told_status(certificate))
 
 
 def _short(value: float | None) -> str:

@@ -240,8 +240,8 @@ def _ids_gate(process: FreshProcess | FreshEncoder, witness: Witness, texts: Seq
 
 def _examples_gate(process: FreshProcess | FreshEncoder, witness: Witness) -> Gate:
     """The stored examples, as the artifact alone renders them and as the trained renderer does."""
-    problems: list[str] = []
     stored = stored_examples(process)
+    problems = _not_carried(stored, witness.stored)
     if not process.metadata("hone.renderer"):
         problems.append("the artifact carries no renderer, so it cannot be served alone")
     else:
@@ -251,7 +251,25 @@ def _examples_gate(process: FreshProcess | FreshEncoder, witness: Witness) -> Ga
             problems += [f"{told}{problem}" for problem in _rendered_otherwise(stored, witness)]
         except HoneError as error:
             problems.append(f"the stored examples cannot be rendered from the artifact: {error}")
-    return none_of("stored examples", problems, max(1, len(stored)), "the same ids", "the artifact's renderer, alone")
+    return examples_gate(problems, max(len(stored), len(witness.stored)))
+
+
+def examples_gate(problems: list[str], count: int) -> Gate:
+    """The gate of ``count`` stored examples; an artifact that carries none cannot be checked where it is used."""
+    if not count:
+        problems = [
+            "the artifact carries no stored example, so nothing shows that it renders as in training",
+            *problems,
+        ]
+    return none_of(
+        "stored examples", problems, max(count, len(problems)), "the same ids", "the artifact's renderer, alone"
+    )
+
+
+def _not_carried(stored: Sequence[Mapping[str, Any]], given: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Stored examples of the model folder that the artifact does not hold as they are there."""
+    lost = [item["row"] for item in given if item not in stored]
+    return [f"the stored example {row} of the model's folder is not in the artifact" for row in lost]
 
 
 def _rendered_otherwise(stored: Sequence[Mapping[str, Any]], witness: Witness) -> list[str]:

@@ -105,6 +105,11 @@ class Certificate:
         return write_certificate(artifact, self.to_json())
 
 
+def told_status(document: Mapping[str, Any]) -> str:
+    """The status of a certificate's plain values in words; a quick one says so."""
+    return f"{document['status']} (quick)" if document["size"] == "quick" else str(document["status"])
+
+
 def certificate_path(artifact: Path) -> Path:
     """Where an artifact's certificate lies: in its folder, or beside a model file that stands alone."""
     folder = artifact_folder(artifact)

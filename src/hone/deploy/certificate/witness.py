@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from hone.deploy.certificate.original import EncoderOriginal, Original
 from hone.task.render import Example, Renderer
@@ -57,6 +57,8 @@ class Witness:
     """With ``rows``: the task whose metric both are scored by."""
     rows: Sequence[Row] = ()
     """Dev rows, all of them."""
+    stored: Sequence[Mapping[str, Any]] = ()
+    """The model folder's stored examples, all of which the artifact has to carry."""
     notes: Sequence[str] = ()
     """What the certificate is to say of them: rows that were left out."""
 
