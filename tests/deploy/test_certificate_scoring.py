@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from hone.data.rows import Row
-from hone.data.tokenizer import train_tokenizer
-from hone.deploy.certificate.original import Original
-from hone.deploy.certificate.scoring import compare_scores, few_rows
+from hone.data.tokenizer import ENCODER_SPECIALS, train_tokenizer
+from hone.deploy.certificate.original import EncoderOriginal, Original
+from hone.deploy.certificate.scoring import compare_scores, few_rows, thresholds_by_row
+from hone.evaluate.calibration import calibrate_labels
 from hone.evaluate.generate import Generation
+from hone.task.encoding import EncoderRenderer
 from hone.task.render import Renderer
 from hone.task.spec import Task
 
@@ -111,3 +114,49 @@ def test_a_quick_certificate_takes_few_documents_but_at_least_one():
     assert len(few_rows(renderer, long, 64)) <= 2
     assert len(few_rows(renderer, long[:1], 64)) == 1
     assert len(few_rows(renderer, short, 64)) == 64
+
+
+def test_a_quick_certificate_scores_every_part_of_dev():
+    """Dev that is sorted by label: the first 64 rows would all have the same one."""
+    renderer = renderer_of(task_of("classify", "{label}", "accuracy"), LABELS)
+    rows = [Row(str(number), {"text": "the song", "label": LABELS[number >= 500]}) for number in range(1000)]
+    taken = few_rows(renderer, rows, 64)
+    assert len({row.id for row in taken}) == 64
+    assert 16 < sum(row.fields["label"] == "play" for row in taken) < 48
+    assert taken == few_rows(renderer, rows, 64)
+
+
+def test_a_row_that_chose_the_threshold_is_decided_by_that_of_the_other_half():
+    """As the run's own score of dev is (:mod:`hone.evaluate.calibration`), on the same rows."""
+    rng = np.random.default_rng(0)
+    labels = (rng.random((100, 4)) < 0.3).astype(float)
+    logits = (labels * 0.8 + rng.normal(size=labels.shape)) * 2 - 2
+    found = calibrate_labels(logits, labels, lambda given, wanted: float((given == (wanted > 0)).mean()))
+    ids = [f"dev:{number}" for number in range(100)]
+    assert list(thresholds_by_row(found.to_json(), ids).values()) == found.thresholds_of(100)
+    assert thresholds_by_row(found.to_json(), ids[:50]) == {}
+    assert thresholds_by_row({}, ids) == {}
+    few = calibrate_labels(logits[:20], labels[:20], lambda given, wanted: 0.0)
+    assert thresholds_by_row(few.to_json(), ids[:20]) == {}
+
+
+def test_both_sides_are_decided_by_the_rows_own_thresholds():
+    """A label at 0.6 is given at the model's own threshold of 0.5, and on rows whose other half asks for 0.7 it is not.
+
+    An artifact that carries another threshold than the trained one is decided by its own.
+    """
+    task = task_of("multi-label", "{answer}", "micro_f1")
+    tokenizer = train_tokenizer(["the song in paris"] * 20, 300, specials=ENCODER_SPECIALS)
+    renderer, other = (
+        EncoderRenderer.for_task(task, tokenizer, tokenizer.encoder_marks, ("play", "rate")) for _ in range(2)
+    )
+    other.threshold = 0.9
+    rows = [Row(str(number), {"text": "the song", "answer": ["play"]}) for number in range(8)]
+    logits = np.array([[math.log(0.6 / 0.4), -9.0]])
+    original = EncoderOriginal(logits=lambda ids, at: [logits for _ in ids])
+    session = SimpleNamespace(classify=lambda ids: logits.repeat(len(ids), 0))
+    thresholds = {str(number): 0.7 for number in range(4)}
+    found, _ = compare_scores(task, rows, (renderer, original), (renderer, session), None, thresholds)
+    assert found.original.mean == found.artifact.mean == pytest.approx(2 / 3)
+    found, _ = compare_scores(task, rows, (renderer, original), (other, session), None, thresholds)
+    assert (found.original.mean, found.artifact.mean) == (pytest.approx(2 / 3), 0)

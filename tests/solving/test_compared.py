@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from hone.data.rows import Row
-from hone.data.tokenizer import train_tokenizer
+from hone.data.tokenizer import ENCODER_SPECIALS, train_tokenizer
 from hone.data.tokens import examples
-from hone.solving.compared import rendered_rows
+from hone.solving.compared import rendered_rows, witness_of
+from hone.task.encoding import EncoderRenderer
 from hone.task.render import Renderer
+from hone.task.spec import Task
 
 CONTEXT = 48
 
@@ -71,3 +73,25 @@ def test_rows_are_rendered_until_there_are_enough_positions() -> None:
     one = int(renderer.example("dev:0", rows[0].fields).supervised.sum())
     compared, _ = rendered_rows(renderer, rows, task_of("generate", "drop"), positions=one + 1)
     assert len(compared) == 2
+
+
+def test_rows_that_chose_a_threshold_are_not_decided_by_it_in_a_certificate() -> None:
+    values = {"task": "toy", "kind": "multi-label", "data": {"train": "x"}, "input": "{text}", "output": "{answer}"}
+    device = {"context": CONTEXT, "prompt_tokens": 8}
+    task = Task.model_validate({**values, "target": 0.5, "base": "scratch:bert-1m", "device": device})
+    tokenizer = train_tokenizer(["play a song"] * 20, 300, specials=ENCODER_SPECIALS)
+    renderer = EncoderRenderer.for_task(task, tokenizer, tokenizer.encoder_marks, ("play", "rate"))
+    rows = [Row(str(number), {"text": "play a song", "answer": ["play"]}) for number in range(40)]
+    chosen = {"thresholds": [0.3, 0.6], "threshold_why_not": "", "rows": 40}
+    cases: list[tuple[dict[str, Any], set[float], int]] = [
+        (chosen, {0.3, 0.6}, 0),
+        ({**chosen, "rows": 39}, set(), 1),
+        ({**chosen, "threshold_why_not": "too few rows"}, set(), 0),
+    ]
+    for calibration, thresholds, notes in cases:
+        hone = {"calibration": calibration, "examples": []}
+        model: Any = SimpleNamespace(renderer=lambda: renderer, load=lambda: None, hone=hone)
+        data: Any = SimpleNamespace(dev=rows, id="data")
+        found = witness_of(model, task, data, None, "quick")
+        assert set(found.thresholds.values()) == thresholds
+        assert len(found.notes) == notes

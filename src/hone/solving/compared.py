@@ -8,6 +8,7 @@ from typing import Any
 from hone.data.prepare import DataVersion
 from hone.data.rows import Row
 from hone.deploy.certificate.original import encoder_original_of, original_of
+from hone.deploy.certificate.scoring import thresholds_by_row
 from hone.deploy.certificate.witness import EXTENTS, Size, Witness
 from hone.model.folder import ModelFolder
 from hone.task.encoding import EncoderRenderer
@@ -31,6 +32,10 @@ def witness_of(model: ModelFolder, task: Task, data: DataVersion, longest_answer
     """
     renderer = model.renderer()
     examples, left_out = rendered_rows(renderer, data.dev, task, EXTENTS[size].positions)
+    thresholds = _thresholds(model.hone, renderer, data.dev, task)
+    notes = [f"dev: {line}" for line in left_out]
+    if task.kind == "multi-label" and not thresholds and not _plain(model.hone):
+        notes.append("the score on dev is by a threshold that was chosen on these rows, so it is a little too good")
     module = model.load()
     encoder = isinstance(renderer, EncoderRenderer)
     return Witness(
@@ -43,7 +48,8 @@ def witness_of(model: ModelFolder, task: Task, data: DataVersion, longest_answer
         stored=model.hone["examples"],
         task=task,
         rows=data.dev,
-        notes=[f"dev: {line}" for line in left_out],
+        thresholds=thresholds,
+        notes=notes,
     )
 
 
@@ -65,6 +71,19 @@ def bare_witness_of(model: ModelFolder, context: int) -> Witness:
 
 def _hashes(hone: Mapping[str, Any]) -> dict[str, str]:
     return dict(hone.get("hashes", {}))
+
+
+def _thresholds(hone: Mapping[str, Any], renderer: Renderer, dev: Sequence[Row], task: Task) -> dict[str, float]:
+    """As the run's own score has them: of rows that chose the model's threshold, that of the half they are not in."""
+    if task.kind != "multi-label":
+        return {}
+    return thresholds_by_row(hone.get("calibration", {}), [one.row for one in rendered_rows(renderer, dev, task)[0]])
+
+
+def _plain(hone: Mapping[str, Any]) -> bool:
+    """Whether no threshold was chosen on dev."""
+    calibration = hone.get("calibration")
+    return not calibration or bool(calibration.get("threshold_why_not"))
 
 
 def rendered_rows(

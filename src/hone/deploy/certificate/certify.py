@@ -223,7 +223,7 @@ def _scores(
         return None, None
     rows = witness.rows if extent.rows is None else few_rows(witness.renderer, witness.rows, extent.rows)
     ours, theirs = (witness.renderer, witness.original), (renderer_of(process), process)
-    return compare_scores(witness.task, rows, ours, theirs, witness.max_new_tokens)
+    return compare_scores(witness.task, rows, ours, theirs, witness.max_new_tokens, witness.thresholds)
 
 
 def _ids_gate(process: FreshProcess | FreshEncoder, witness: Witness, texts: Sequence[str]) -> Gate:

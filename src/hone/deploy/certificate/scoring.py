@@ -7,12 +7,15 @@ the original's own score: a point worse is then a score that is 1 % worse.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hone.deploy.certificate.original import EncoderOriginal, Original
 from hone.deploy.reading import reading_callables, session_logits
+from hone.evaluate.calibration import first_half
 from hone.evaluate.documents import score_documents
 from hone.evaluate.generate import TokenLogprobs
 from hone.evaluate.scoring import Evaluation, evaluate
@@ -44,6 +47,7 @@ class Comparison:
     point_is: str
     """Where that comes from."""
     rows: int
+    """Rows that were scored."""
 
     def in_points(self, value: float) -> float:
         """A difference in points."""
@@ -68,6 +72,7 @@ def compare_scores(
     ours: tuple[Renderer, Original | EncoderOriginal],
     theirs: tuple[Renderer, Any],
     max_new_tokens: int | None,
+    thresholds: Mapping[str, float] | None = None,
 ) -> tuple[Comparison, Evaluation]:
     """Score both on the same rows.
 
@@ -77,21 +82,24 @@ def compare_scores(
         ours: the trained renderer and the original, which remembers its answers to these rows.
         theirs: the artifact's own renderer and its session.
         max_new_tokens: longest answer.
+        thresholds: :func:`thresholds_by_row`, for both; an artifact with another threshold than the trained one is
+            decided by its own.
 
     Returns:
         The comparison, and the artifact's whole evaluation.
     """
     metric = load_metric(task.metric)
     renderer, original = ours
-    key = ("scored", metric.name, max_new_tokens, tuple(row.id for row in rows))
+    key = ("scored", metric.name, max_new_tokens, tuple(row.id for row in rows), bool(thresholds))
     if key not in original.kept:
         if isinstance(original, EncoderOriginal):
             asked = reading_callables(_encoder(renderer), original.logits)
         else:
             asked = original.scoring()
-        original.kept[key] = _answered(task, renderer, rows, asked, metric, max_new_tokens)
+        original.kept[key] = _answered(task, renderer, rows, asked, metric, max_new_tokens, thresholds)
     before: _Answered = original.kept[key]
-    after = _answered(task, theirs[0], rows, session_scoring(*theirs), metric, max_new_tokens)
+    of_theirs = thresholds if _threshold(theirs[0]) == _threshold(renderer) else None
+    after = _answered(task, theirs[0], rows, session_scoring(*theirs), metric, max_new_tokens, of_theirs)
     point, point_is = point_of(metric, before.evaluation.score.mean)
     comparison = Comparison(
         metric=metric.name,
@@ -100,7 +108,7 @@ def compare_scores(
         difference=paired_difference(metric, after.predictions, before.predictions, before.references),
         point=point,
         point_is=point_is,
-        rows=len(rows),
+        rows=after.evaluation.n,
     )
     return comparison, after.evaluation
 
@@ -119,9 +127,32 @@ def point_of(metric: Metric, score: float) -> tuple[float, str]:
     return abs(score) / 100, f"of the original's {score:.4g} {metric.name}, which has no fixed range"
 
 
+def thresholds_by_row(calibration: Mapping[str, Any], rows: Sequence[str]) -> dict[str, float]:
+    """The threshold of each row that a multi-label model's own threshold was chosen on: that of the half it is not in.
+
+    Args:
+        calibration: what the model folder keeps of it; empty where nothing was calibrated.
+        rows: ids of these rows, in order.
+
+    Returns:
+        Empty where no threshold was chosen, or where it was chosen on another number of rows.
+    """
+    if calibration.get("threshold_why_not", "-") or calibration["rows"] != len(rows):
+        return {}
+    first, second = calibration["thresholds"]
+    return {row: first if half else second for row, half in zip(rows, first_half(len(rows)), strict=True)}
+
+
+def _threshold(renderer: Renderer) -> float | None:
+    return renderer.threshold if isinstance(renderer, EncoderRenderer) else None
+
+
 def few_rows(renderer: Renderer, rows: Sequence[Row], most: int) -> list[Row]:
-    """The first rows, for a quick certificate: documents only as far as they have few tokens together."""
-    taken = list(rows[:most])
+    """Rows for a quick certificate, drawn, always the same: documents only as far as they have few tokens together.
+
+    Drawn, because dev may be ordered: the first rows of a file that is sorted by label have one label.
+    """
+    taken = [rows[at] for at in np.random.default_rng(0).permutation(len(rows))[:most]]
     if renderer.kind != "language-model":
         return taken
     found: list[Row] = []
@@ -141,9 +172,10 @@ def _answered(
     asked: dict[str, Any],
     metric: Metric,
     max_new_tokens: int | None,
+    thresholds: Mapping[str, float] | None = None,
 ) -> _Answered:
     """An evaluation with what the metric compares: answers, or nats and bytes, or what masked tokens cost."""
-    scored: dict[str, Any] = {"metric": metric, "max_new_tokens": max_new_tokens}
+    scored: dict[str, Any] = {"metric": metric, "max_new_tokens": max_new_tokens, "thresholds": thresholds}
     if task.kind != "language-model":
         found = evaluate(task, renderer, rows, **asked, **scored)
         return _Answered(found, found.predictions, [answer.expected for answer in found.answers])

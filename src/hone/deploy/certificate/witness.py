@@ -59,6 +59,8 @@ class Witness:
     """Dev rows, all of them."""
     stored: Sequence[Mapping[str, Any]] = ()
     """The model folder's stored examples, all of which the artifact has to carry."""
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Of several labels: by a row's id, its threshold (:func:`~hone.deploy.certificate.scoring.thresholds_by_row`)."""
     notes: Sequence[str] = ()
     """What the certificate is to say of them: rows that were left out."""
 
