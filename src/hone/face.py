@@ -9,13 +9,14 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from hone.errors import FailedError, InputError
+from hone.errors import InputError
 
 if TYPE_CHECKING:
     from hone.attempts import AttemptReport
@@ -143,7 +144,7 @@ def export(
     return Path(export_each(source, names, size, tell, calibrate=calibrate)[0]["path"])
 
 
-def load(artifact: str | Path, *, threads: int = 1) -> Model:
+def load(artifact: str | Path, *, threads: int = 1, say: Say | None = None) -> Model:
     """Open an artifact with its own runtime, in this process and without torch; or a model folder, with torch.
 
     The stored examples are rendered again first; at a different id the model is refused (law 4).
@@ -151,6 +152,7 @@ def load(artifact: str | Path, *, threads: int = 1) -> Model:
     Args:
         artifact: an artifact's folder or model file, or the model folder of a run (``runs/0001-default/model``).
         threads: CPU threads.
+        say: takes a line where the artifact is not certified; without it the line is a warning.
 
     Raises:
         InputError: no such file, or nothing that hone can open. FailedError: it is damaged, or renders differently.
@@ -160,17 +162,9 @@ def load(artifact: str | Path, *, threads: int = 1) -> Model:
     path = Path(artifact)
     if path.is_dir() and not is_artifact(path):
         return _load_folder(path, threads)
-    from hone.deploy.rendering import example_problems, open_artifact, renderer_of
+    from hone.deploy.rendering import open_to_answer
 
-    session = open_artifact(path, threads)
-    try:
-        renderer = renderer_of(session)
-        if problems := example_problems(session):
-            raise FailedError(f"{path} does not render as its model was trained: " + "; ".join(problems))
-    except BaseException:
-        session.close()
-        raise
-    return Model(path, session, renderer)
+    return Model(path, *open_to_answer(path, threads, say or _warn))
 
 
 class Model:
@@ -307,6 +301,10 @@ def _ready_torch() -> None:
 
     spin_briefly()
     import hone.warm  # noqa: F401
+
+
+def _warn(line: str) -> None:
+    warnings.warn(line, stacklevel=4)
 
 
 def _unsaid(_: Any) -> None:

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+import hone
+from hone.cli import main
+from hone.deploy import rendering
 from hone.deploy.artifact import making
-from hone.deploy.artifact.describing import Origin, base_name
+from hone.deploy.artifact.describing import About, Origin, base_name, description
 from hone.deploy.artifact.folder import check_whole, is_artifact, model_file, whole_model_file
 from hone.deploy.artifact.golden import golden_problems
 from hone.deploy.artifact.making import export_certified
@@ -22,6 +25,7 @@ from hone.deploy.runtime import runtime
 from hone.deploy.tensors import Tensors
 from hone.errors import FailedError, InputError
 from hone.files import file_hash, part_folder, write_json
+from hone.serve.server import run_server
 from hone.task.spec import Device
 
 pytest.importorskip("xllamacpp")
@@ -198,3 +202,49 @@ def test_an_export_clears_what_a_killed_one_left_and_leaves_a_running_one_alone(
     with part_folder(tmp_path / "other") as running:
         export_certified(model[0], tmp_path / "toy", "f32", DEVICE, witness)
         assert sorted(tmp_path.iterdir()) == [running, tmp_path / "toy"]
+
+
+@pytest.fixture(scope="module")
+def beside(model, tmp_path_factory) -> Path:
+    """An ONNX artifact, whose ids come from the tokenizer beside its model; without a certificate."""
+    out = tmp_path_factory.mktemp("onnx") / "toy-onnx-fp32"
+    out.mkdir()
+    runtime("onnx").export(model[0], "fp32", out)
+    about = About(runtime="onnx", weights="fp32", how="", origin=Origin())
+    write_json(out / "hone.json", description(model[0], out, about))
+    return out
+
+
+def test_a_changed_tokenizer_is_refused_wherever_an_artifact_is_opened(beside, tmp_path):
+    copied = Path(shutil.copytree(beside, tmp_path / "copied"))
+    tokenizer = json.loads((copied / "tokenizer.json").read_text())
+    words = tokenizer["model"]["vocab"]
+    words["y"], words["4"] = words["4"], words["y"]
+    write_json(copied / "tokenizer.json", tokenizer)
+    for ask in (open_artifact, hone.load, lambda path: FreshProcess(path, threads=1, context=96), run_server):
+        with pytest.raises(FailedError, match=r"tokenizer\.json has SHA-256 .* it has changed"):
+            ask(copied)
+
+
+def test_a_server_refuses_stored_examples_that_render_differently(beside, tmp_path, monkeypatch):
+    monkeypatch.setattr(rendering, "example_problems", lambda session: ["row dev:1: id 0 is 3, stored 4"])
+    with pytest.raises(FailedError, match="does not render as its model was trained: row dev:1"):
+        run_server(beside)
+
+
+def test_whoever_asks_an_artifact_that_is_not_certified_is_told_so(made, copied, beside, capsys):
+    lines = []
+    hone.load(made, say=lines.append).close()
+    assert lines == []
+    hone.load(beside, say=lines.append).close()
+    certificate = json.loads((copied / "certificate.json").read_text())
+    write_json(copied / "certificate.json", certificate | {"status": "converted", "failures": ["too slow", "too big"]})
+    hone.load(copied, say=lines.append).close()
+    assert lines == [
+        "toy-onnx-fp32 has no certificate: nothing says that it answers as its original does",
+        "toy-gguf-f32 is converted, not certified: too slow",
+    ]
+    with pytest.warns(UserWarning, match="not certified: too slow"):
+        hone.load(copied).close()
+    assert main(["prompt", str(copied), "play", "--max-tokens", "2"]) == 0
+    assert lines[1] in capsys.readouterr().err

@@ -48,9 +48,12 @@ def run(args: argparse.Namespace) -> int:
     path = model_at(target, args.run)
     from hone.face import load
 
-    with load(path, threads=args.threads) as model:
+    def say(line: str) -> None:
         if not args.quiet:
-            print(f"{path} ({model.renderer.kind}, context {model.session.context})", file=sys.stderr)
+            print(line, file=sys.stderr)
+
+    with load(path, threads=args.threads, say=say) as model:
+        say(f"{path} ({model.renderer.kind}, context {model.session.context})")
         for given in [text] if text is not None else _lines(args.quiet):
             try:
                 document = _answer(model, given, args, sampling)

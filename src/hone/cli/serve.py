@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
 from hone.cli.places import artifact_at
+
+WHEN_STOPPED = "stopped serving"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,20 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry out the verb until ctrl-C; the exit status."""
+    """Carry out the verb until a signal ends it, which leaves as KeyboardInterrupt."""
     path = artifact_at(args.artifact)
-    from hone.face import load
     from hone.serve.server import run_server
 
     def say(line: str) -> None:
         if not args.quiet:
             print(line, file=sys.stderr, flush=True)
 
-    load(path).close()  # refuses an artifact that renders its stored examples differently (law 4)
-    try:
-        run_server(path, args.host, args.port, threads=args.threads, name=args.name, say=say)
-    except KeyboardInterrupt:
-        say("\nstopped serving")
-    if args.json:
-        print(json.dumps({"artifact": str(path), "stopped": True}))
+    run_server(path, args.host, args.port, threads=args.threads, name=args.name, say=say)
     return 0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from hone.deploy.artifact.folder import describe, whole_model_file
+from hone.deploy.artifact.folder import describe, not_certified, whole_model_file
 from hone.deploy.reading import reading_callables, session_logits
 from hone.deploy.runtime import Contents, EncoderSession, Session, runtime_of
 from hone.errors import FailedError
@@ -80,6 +80,30 @@ def open_artifact(path: Path, threads: int = 1, context: int | None = None, para
         context = int(with_one.metadata(f"{with_one.metadata('general.architecture')}.context_length"))
         with_one.close()
     return found.open(file, threads, context, parallel)
+
+
+def open_to_answer(path: Path, threads: int, say: Callable[[str], None]) -> tuple[Session, Renderer]:
+    """Open an artifact that people ask: it renders its stored examples as in training, and its status is said.
+
+    Args:
+        path: its folder or model file.
+        threads: CPU threads.
+        say: takes a line where it is not certified.
+
+    Raises:
+        InputError: when there is none. FailedError: when it has changed, is damaged, or renders differently (law 4).
+    """
+    session = open_artifact(path, threads)
+    try:
+        renderer = renderer_of(session)
+        if problems := example_problems(session):
+            raise FailedError(f"{path} does not render as its model was trained: " + "; ".join(problems))
+    except BaseException:
+        session.close()
+        raise
+    if line := not_certified(path):
+        say(line)
+    return session, renderer
 
 
 def renderer_of(session: Contents) -> Renderer:

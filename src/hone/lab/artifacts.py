@@ -43,6 +43,11 @@ class Artifact:
     """UTC, ISO 8601, to the second."""
 
 
+def certificate_of(path: Path) -> Path:
+    """Where the certificate of an artifact's folder lies, or that of a file that stands alone."""
+    return path / CERTIFICATE if path.is_dir() else path.with_name(f"{path.name}.{CERTIFICATE}")
+
+
 def record(
     ledger: Path, root: Path, path: Path, *, run: int, checkpoint: str, certificate: Mapping[str, Any]
 ) -> Artifact:
@@ -56,7 +61,7 @@ def record(
     """
     if not path.exists():
         raise InputError(f"no artifact at {path}; export it first")
-    beside = path / CERTIFICATE if path.is_dir() else path.with_name(f"{path.name}.{CERTIFICATE}")
+    beside = certificate_of(path)
     words = dict(certificate) or (read_json(beside) if beside.exists() else {})
     digest, size_bytes = measure(path)
     artifact = Artifact(

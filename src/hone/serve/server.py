@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hone.deploy.artifact.folder import name_of
-from hone.deploy.rendering import open_artifact, renderer_of
+from hone.deploy.rendering import open_to_answer
 from hone.errors import FailedError, InputError
 from hone.serve.app import create_app
 
@@ -43,12 +43,12 @@ def run_server(
 
     Raises:
         InputError: when the file is missing or the address is taken.
+        FailedError: when it has changed, or renders its stored examples differently (law 4).
     """
     import uvicorn
 
-    session = open_artifact(artifact, threads)
+    session, renderer = open_to_answer(artifact, threads, say)
     with closing(session), listening(host, port) as listener:
-        renderer = renderer_of(session)
         own = name_of(artifact)
         app = create_app(session, renderer, name or own)
         address = f"http://{host}:{listener.getsockname()[1]}"

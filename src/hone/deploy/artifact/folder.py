@@ -6,12 +6,13 @@ before a runtime sees the file, so that a flipped byte is a sentence and not a w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hone.errors import FailedError, InputError
 from hone.files import file_hash, read_json
-from hone.lab.artifacts import CARD, CERTIFICATE, PAGE, SAID_OF_IT
+from hone.lab.artifacts import CARD, CERTIFICATE, PAGE, SAID_OF_IT, certificate_of
 
 __all__ = [
     "CARD",
@@ -25,10 +26,12 @@ __all__ = [
     "is_artifact",
     "model_file",
     "name_of",
+    "not_certified",
     "whole_model_file",
 ]
 
 FORMAT = 1
+TOKENIZER = "tokenizer.json"
 MODEL_FILES = ("model.gguf", "model.onnx")
 HONE_FILE = "hone.json"
 UNHASHED = (HONE_FILE, *SAID_OF_IT)
@@ -91,15 +94,19 @@ def describe(path: Path) -> dict[str, Any] | None:
 def whole_model_file(path: Path) -> Path:
     """The model file of an artifact whose bytes are those that were certified: what every opening begins with.
 
-    A model file that stands alone has nothing to be compared with.
+    So are those of its tokenizer, which runtimes read beside it. A model file that stands alone has nothing to be
+    compared with.
 
     Raises:
-        InputError: when there is none. FailedError: when it has changed.
+        InputError: when there is none. FailedError: when either has changed.
     """
     file = model_file(path)
     said = describe(path)
     if said is not None:
-        check_hash(file, said["hashes"]["model"])
+        expected = {file.name: said["hashes"]["model"]}
+        if TOKENIZER in (files := said.get("files", {})):
+            expected[TOKENIZER] = files[TOKENIZER]
+        _check_hashes(file.parent, expected)
     return file
 
 
@@ -109,17 +116,32 @@ def check_whole(path: Path) -> None:
     Raises:
         FailedError: naming all files that are missing or have changed.
     """
-    said = describe(path)
     folder = artifact_folder(path)
+    if folder is not None:
+        _check_hashes(folder, (describe(path) or {}).get("files", {}))
+
+
+def _check_hashes(folder: Path, hashes: Mapping[str, str]) -> None:
     problems = []
-    for name, expected in (said or {}).get("files", {}).items():
+    for name, expected in hashes.items():
         try:
-            assert folder is not None
             check_hash(folder / name, expected)
         except FailedError as error:
             problems.append(str(error))
     if problems:
         raise FailedError("; ".join(problems))
+
+
+def not_certified(path: Path) -> str:
+    """A sentence where an artifact's certificate does not say ``certified``, or there is none; else empty."""
+    beside = certificate_of(artifact_folder(path) or path)
+    if not beside.is_file():
+        return f"{name_of(path)} has no certificate: nothing says that it answers as its original does"
+    found = read_json(beside)
+    if found.get("status") == "certified":
+        return ""
+    why = next(iter(found.get("failures") or ["nothing was compared with its original"]))
+    return f"{name_of(path)} is {found.get('status')}, not certified: {why}"
 
 
 def check_hash(file: Path, expected: str) -> None:
