@@ -12,6 +12,7 @@ from hone.deploy.artifact.describing import About, Origin, description
 from hone.deploy.artifact.folder import HONE_FILE, model_file
 from hone.deploy.artifact.golden import MOST_NEW_TOKENS, golden_of
 from hone.deploy.artifact.ollama import modelfile
+from hone.deploy.artifact.overhead import overhead_bytes
 from hone.deploy.certificate.certify import Certificate, Witness, certify
 from hone.deploy.certificate.original import Original
 from hone.deploy.certificate.witness import Size
@@ -104,15 +105,12 @@ def _complete(part: Path, hone: Mapping[str, Any], device: Device, witness: Witn
 
 def formats_to_try(model: Path, device: Device) -> list[WeightFormat]:
     """Weight formats for this model on this device, best first; empty when only a smaller model fits."""
-    return formats_within(Tensors(model).shapes, device.size_mb, _overhead_bytes(model))
+    shapes = Tensors(model).shapes
+    # What stands beside the weights is the same in every format of a runtime but for a few bytes.
+    return formats_within(shapes, device.size_mb, overhead_bytes(model, shapes, weight_format("q8_0")))
 
 
 def foreseen_bytes(model: Path, weights: WeightFormat) -> int:
-    """About the bytes of a model file in a format."""
-    return stored_bytes(Tensors(model).shapes, weights) + _overhead_bytes(model)
-
-
-def _overhead_bytes(model: Path) -> int:
-    """About what metadata and tokenizer take in the artifact: the words, merges and examples as stored."""
-    size = sum((model / name).stat().st_size for name in (TOKENIZER, HONE_FILE) if (model / name).is_file())
-    return int(size * 0.8) + 4096
+    """The bytes of a model file in a format, to about one percent."""
+    shapes = Tensors(model).shapes
+    return stored_bytes(shapes, weights) + overhead_bytes(model, shapes, weights)
