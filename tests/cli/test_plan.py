@@ -150,6 +150,8 @@ def test_measure_asks_for_a_new_fit(plan: Any, asked_for: list[Any]) -> None:
     [
         (["--set", "device.size=5", "--set", "context"], ["a device has no such key", "expected KEY=VALUE"]),
         (["--set", "device.size_mb=-1"], ["device.size_mb: Input should be greater than 0; got -1"]),
+        (["--set", "device.size_mb=inf"], ["device.size_mb: Input should be a finite number; got 'inf'"]),
+        (["--set", "device.prompt_tokens=500"], ["device: prompt_tokens 500 must be smaller than context 256\n"]),
         (["--set", "device.class=phone"], ["name the class with --class phone"]),
         (["--width", "100", "--layers", "0"], ["expected a multiple of 64", "--layers 0: expected a number above 0"]),
         (["--class", "phones"], ['device class "phones" is not known; did you mean "phone"?']),

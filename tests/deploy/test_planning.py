@@ -29,6 +29,7 @@ from hone.deploy.probing import Probe, Probed, device_of, export_probe, measured
 from hone.deploy.runtime import RUNTIMES
 from hone.deploy.tensors import Tensors
 from hone.deploy.weights import FORMATS, stored_bytes
+from hone.errors import InputError
 from hone.model.encoders import ENCODER_PRESETS
 from hone.model.footprint import blueprint, weight_bytes
 from hone.model.machine_fit import METHOD_ERROR, MachineFit, Measurement, features
@@ -215,8 +216,28 @@ def test_a_figure_that_no_probe_measured_is_not_taken_from_the_reference() -> No
 
 def test_runs_that_differ_widen_the_error_of_times_alone() -> None:
     steady, busy = _pretend("gguf", 1), _pretend("gguf", 1, unsteady=0.6)
+    assert (steady.unsteady, busy.unsteady) == (0.0, 0.6)
     assert steady.errors["ms_per_token"] == METHOD_ERROR["ms_per_token"]
     assert busy.errors == {**steady.errors, "ms_per_token": 0.6, "first_token_ms": 0.6}
+
+
+def test_a_fit_of_a_busy_machine_says_so_whenever_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    fits = {name: _pretend(name, 1, unsteady=0.69 if name == "onnx" else 0.0) for name in RUNTIMES}
+    monkeypatch.setattr(planning, "measure_machine", lambda device, say: fits)
+    fits_of_this_machine(Device(), print)
+    said: list[str] = []
+    assert fits_of_this_machine(Device(), said.append) == fits
+    (line,) = said
+    assert "half of the runs took 69% longer than the quickest" in line
+    assert "--measure" in line
+
+
+def test_more_threads_than_cores_are_refused_before_anything_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "usable_cores", lambda: 2)
+    monkeypatch.setattr(planning, "probes", None)
+    with pytest.raises(InputError, match=r"device.threads 64: this machine has 2 cores .*device.threads=2"):
+        measure_machine(Device(threads=64), print)
 
 
 def test_a_runtime_that_cannot_be_measured_is_left_out_with_a_line(

@@ -149,7 +149,9 @@ def _device(args: argparse.Namespace, task: Task | None) -> Device:
 
 def _sentence(error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"])
-    return f"device{'.' + where if where else ''}: {error['msg'].removeprefix('Value error, ')}; got {error['input']!r}"
+    if not where:  # of several keys together, which its sentence names
+        return f"device: {error['msg'].removeprefix('Value error, ')}"
+    return f"device.{where}: {error['msg'].removeprefix('Value error, ')}; got {error['input']!r}"
 
 
 def _asked(args: argparse.Namespace, task: Task | None, device: Device) -> _Asked:
@@ -314,18 +316,24 @@ def _verdict(plan: Plan, planner: Planner, asked: _Asked) -> list[str]:
         head = [f"{asked.name} holds the budget in no format; what one change gives:"] if plan.advice else []
         lines = [*head, *(f"  {one.line()}" for one in plan.advice)]
         best = plan.best
-        end = f"the largest that holds: {best.name} in {best.storage.name}" if best else "nothing that is planned holds"
+        end = "nothing that is planned holds"
+        if best is not None:
+            end = f"the largest that holds: {best.name} in {best.storage.name}{_unsure(best, plan)}"
         if best is None and any(one.may_hold for one in plan.presets):
             end = "the presets that are not over may hold: the rest of the budget has no figure here"
         return [*lines, end]
-    sure = "" if chosen.surely(plan.device) else "; at the end of its error it may not"
-    lines = [f"{asked.name} holds the budget in {chosen.storage.name}{sure}"]
+    lines = [f"{asked.name} holds the budget in {chosen.storage.name}{_unsure(chosen, plan)}"]
     if asked.shape is not None:
         room = {what: planner.largest(chosen, asked.shape, what) for what in ("vocab", "context")}
         lines.append(f"so does a vocabulary of {room['vocab']:,}, or a context of {room['context']:,} tokens")
     if plan.best is not None and plan.best.rank > chosen.rank:
-        lines.append(f"the largest that holds: {plan.best.name} in {plan.best.storage.name}")
+        best = plan.best
+        lines.append(f"the largest that holds: {best.name} in {best.storage.name}{_unsure(best, plan)}")
     return lines
+
+
+def _unsure(one: Candidate, plan: Plan) -> str:
+    return "" if one.surely(plan.device) else "; at the end of its error it may not"
 
 
 def _undecided(one: Candidate, fit: MachineFit, asked: _Asked) -> str:

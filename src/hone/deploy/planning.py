@@ -7,7 +7,7 @@ another processor, number of cores or version it is measured anew.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ from hone.deploy.onnx import kinds
 from hone.deploy.probing import Probe, Probed, export_probe, measured_probe, random_folder, stream_curve
 from hone.deploy.runtime import RUNTIMES, runtime
 from hone.deploy.weights import FORMATS, WeightFormat
-from hone.errors import FailedError, HoneError
+from hone.errors import FailedError, HoneError, InputError
 from hone.files import content_hash, read_json, write_json
-from hone.hardware import cache_folder, machine
+from hone.hardware import cache_folder, machine, usable_cores
 from hone.model.footprint import Blueprint, Storage, Stored, stored_as
 from hone.model.machine_fit import METHOD_ERROR, Constants, MachineFit, Stream, fit
 from hone.model.plan import NAMES, UNITS, Planner, limits_of
@@ -146,6 +146,7 @@ def fits_of_this_machine(device: Device, say: Say, *, anew: bool = False) -> dic
     """
     kept = {} if anew else stored_fits(device.threads)
     if set(kept) == set(RUNTIMES):
+        _say_busy(kept, say)
         return kept
     found = measure_machine(device, say)
     for one in found.values():
@@ -159,7 +160,17 @@ def fits_of_this_machine(device: Device, say: Say, *, anew: bool = False) -> dic
 
 
 def measure_machine(device: Device, say: Say) -> dict[str, MachineFit]:
-    """Make the probes in a temporary folder, measure each in a fresh process, and fit."""
+    """Make the probes in a temporary folder, measure each in a fresh process, and fit.
+
+    Raises:
+        InputError: for more threads than this machine has cores: they would wait for each other.
+        FailedError: when no runtime could be measured.
+    """
+    if device.threads > usable_cores():
+        raise InputError(
+            f"device.threads {device.threads}: this machine has {counted(usable_cores(), 'core')} to use, so it cannot "
+            f"be measured with more threads; plan with --set device.threads={usable_cores()}, or for another --class"
+        )
     found: dict[str, list[Probed]] = {}
     with tempfile.TemporaryDirectory(prefix="hone-plan-") as folder:
         models: dict[Shape, Path] = {}
@@ -175,18 +186,28 @@ def measure_machine(device: Device, say: Say) -> dict[str, MachineFit]:
     if not found:
         raise FailedError("no runtime could be measured on this machine; hone doctor says what is missing")
     unsteady = max(one.unsteady for listed in found.values() for one in listed)
+    stream = stream_curve()
+    fits = {name: fit_of(name, device.threads, listed, stream, unsteady) for name, listed in found.items()}
+    _say_busy(fits, say)
+    return fits
+
+
+def _say_busy(fits: Mapping[str, MachineFit], say: Say) -> None:
+    """Said whenever such a fit is used, not only when it is made."""
+    unsteady = max(one.unsteady for one in fits.values())
     if unsteady > UNSTEADY:
         say(
-            f"the machine was busy: half of the runs took {unsteady:.0%} longer than the quickest. Times are planned "
-            "with that error; measure again on a quiet machine with --measure"
+            f"the machine was busy when measured: half of the runs took {unsteady:.0%} longer than the quickest, "
+            "so times may be off by that much or more; measure again on a quiet machine with --measure"
         )
-    stream = stream_curve()
-    return {name: fit_of(name, device.threads, listed, stream) for name, listed in found.items()}
 
 
-def fit_of(name: str, threads: int, probed: Sequence[Probed], stream: Stream = ()) -> MachineFit:
-    """The fit of one runtime on this machine; runs that differ from each other widen the error of times."""
-    unsteady = max(one.unsteady for one in probed)
+def fit_of(name: str, threads: int, probed: Sequence[Probed], stream: Stream = (), unsteady: float = 0.0) -> MachineFit:
+    """The fit of one runtime on this machine; runs that differ from each other widen the error of times.
+
+    ``unsteady`` is that of all runtimes together: what keeps a machine busy slows each of them.
+    """
+    unsteady = max(unsteady, *(one.unsteady for one in probed))
     times = {figure: max(METHOD_ERROR[figure], unsteady) for figure in ("first_token_ms", "ms_per_token")}
     measurements = [one for each in probed for one in (each.whole, each.empty)]
     # The size is counted; of what no probe measured the reference alone says nothing about this machine.
@@ -196,6 +217,7 @@ def fit_of(name: str, threads: int, probed: Sequence[Probed], stream: Stream = (
         {figure: own for figure, own in REFERENCE[name].items() if figure in known},
         least_errors={**METHOD_ERROR, **times},
         stream=stream,
+        unsteady=unsteady,
         name="this-machine",
         runtime=name,
         threads=threads,

@@ -134,6 +134,8 @@ class MachineFit:
     stream: Stream = ()
     """How long this machine reads so many megabytes of memory; empty: a millisecond each, so that ``read`` is the
     inverse of a bandwidth."""
+    unsteady: float = 0.0
+    """By how much the median run took longer than the quickest when it was measured, as a share."""
     slowdown: float = 1.0
     """Sustained time per token over the peak one, where peak figures were published."""
 
@@ -284,7 +286,7 @@ def fit(
         threads: that it had.
         least_errors: relative error of each figure that residuals can only widen.
         stream: how long this machine reads so many megabytes, where that was measured.
-        about: ``versions``, ``date``, ``source``, ``slowdown`` of :class:`MachineFit`.
+        about: ``versions``, ``date``, ``source``, ``unsteady``, ``slowdown`` of :class:`MachineFit`.
 
     Raises:
         InputError: without a measurement.

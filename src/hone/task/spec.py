@@ -88,13 +88,13 @@ class Data(Section):
 class Device(Section):
     """The budget that the artifact must keep, as measured sustained figures. ``None`` means no limit."""
 
-    size_mb: float | None = Field(default=None, gt=0)
+    size_mb: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Largest file, in megabytes (10^6 bytes)."""
-    ram_mb: float | None = Field(default=None, gt=0)
+    ram_mb: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Largest resident memory of the process that runs the artifact, in megabytes."""
-    first_token_ms: float | None = Field(default=None, gt=0)
+    first_token_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Longest time from a prompt of ``prompt_tokens`` to the first token."""
-    ms_per_token: float | None = Field(default=None, gt=0)
+    ms_per_token: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Longest time per generated token after the first."""
     threads: int = Field(default=1, ge=1)
     """CPU threads that the runtime may use."""
