@@ -76,6 +76,15 @@ def test_over_the_budget_it_ends_with_1_and_says_what_to_change(plan: Any) -> No
     assert "the largest that holds" in said
 
 
+def test_memory_that_no_model_can_keep_is_said(plan: Any) -> None:
+    status, said, _ = plan(str(VOICE), "--set", "device.ram_mb=20")
+    assert status == 1
+    process = planning.REFERENCE["gguf"]["ram_mb"]["process"]
+    assert f"memory: the process takes {process:.0f} MB without any model, so no model holds 20 MB" in said
+    _, said, _ = plan(str(VOICE), "--set", "device.size_mb=0.01")
+    assert "without any model" not in said
+
+
 def test_a_shape_of_ones_own_needs_no_task(plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     status, _, document = plan("--width", "512", "--layers", "6", "--vocab", "2048", "--set", "device.context=512")

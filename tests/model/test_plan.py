@@ -293,6 +293,7 @@ def test_over_the_budget_each_change_comes_with_what_it_gains() -> None:
     assert advice["vocabulary"].gains["size_mb"] == pytest.approx(512 * 512 * 4.5 / 8e6 + 0.512 * 0.03)
     assert plan.advice[0].enough, "what is enough alone comes first"
     assert "size -" in plan.advice[0].line()
+    assert all(one.gains["size_mb"] > 0.01 * worst.over["size_mb"] for one in plan.advice)
     assert "context" not in advice, "a shorter context makes no smaller file"
     assert "still over by" in advice["vocabulary"].line()
 

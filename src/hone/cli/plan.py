@@ -321,6 +321,9 @@ def _verdict(plan: Plan, planner: Planner, asked: _Asked) -> list[str]:
             end = f"the largest that holds: {best.name} in {best.storage.name}{_unsure(best, plan)}"
         if best is None and any(one.may_hold for one in plan.presets):
             end = "the presets that are not over may hold: the rest of the budget has no figure here"
+        floor, limit = planner.memory_without_model(), plan.device.ram_mb
+        if floor is not None and limit is not None and floor >= limit:
+            lines.append(f"memory: the process takes {floor:,.0f} MB without any model, so no model holds {limit:g} MB")
         return [*lines, end]
     lines = [f"{asked.name} holds the budget in {chosen.storage.name}{_unsure(chosen, plan)}"]
     if asked.shape is not None:

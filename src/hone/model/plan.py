@@ -26,6 +26,8 @@ ENOUGH_BITS = 8.5
 """More bits than these change no answer (mean divergence of Q8_0 at most 0.002), so fewer of them come first."""
 LEAST_VOCABULARY = 512
 LEAST_CONTEXT = 32
+LEAST_GAIN = 0.01
+"""Of what is missing: a change that gains less of it is none to name."""
 UNITS = {"size_mb": "MB", "ram_mb": "MB", "first_token_ms": "ms", "ms_per_token": "ms"}
 NAMES = {"size_mb": "size", "ram_mb": "memory", "first_token_ms": "first token", "ms_per_token": "time per token"}
 
@@ -224,6 +226,11 @@ class Planner:
         holding = next((one for one in found if one.holds), None)
         return holding or min(found, key=self._excess, default=None)
 
+    def memory_without_model(self) -> float | None:
+        """Megabytes of the leanest runtime's process before it opens a model; None where nothing is known of memory."""
+        known = [one.constants["ram_mb"] for one in self.fits.values() if "ram_mb" in one.constants]
+        return min((one.get("process", 0.0) for one in known), default=None)
+
     def _excess(self, candidate: Candidate) -> float:
         """How far the worst figure is over its limit, as a ratio; 0 where all hold."""
         limits = limits_of(self.device)
@@ -283,7 +290,11 @@ class Planner:
         contexts = halves(over.model.context, max(LEAST_CONTEXT, self.device.prompt_tokens + 1))
         found.append(self._first(over, "context", over.model.context, contexts, shape, "context"))
         there = [one for one in found if one is not None]
-        useful = [one for one in there if any(one.gains.get(figure, 0.0) > 0 for figure in over.over)]
+        useful = [
+            one
+            for one in there
+            if any(one.gains.get(figure, 0.0) > LEAST_GAIN * by for figure, by in over.over.items())
+        ]
         return tuple(sorted(useful, key=lambda one: (not one.enough, self._excess(one.candidate))))
 
     def _of_formats(self, over: Candidate) -> Advice | None:
