@@ -111,6 +111,8 @@ def test_a_run_is_exported_for_both_runtimes_recorded_and_measured_again(tmp_pat
     from hone.lab.artifacts import changed
 
     assert [changed(item, folder) for item in recorded] == ["", ""]
+    listed = [(item.path, item.again, item.run) for item in hone.Lab(folder).artifacts()]
+    assert listed == [(f"artifacts/{name}", True, 1) for name in names]
 
     with (folder / "artifacts" / names[1] / "model.onnx").open("ab") as file:
         file.write(b"x")

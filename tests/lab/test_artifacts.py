@@ -45,6 +45,20 @@ def test_a_new_export_replaces_the_old_one_in_the_list_and_both_stay_in_the_ledg
     assert len((artifact.parent / "artifacts.jsonl").read_text().splitlines()) == 2
 
 
+def test_one_that_is_measured_again_has_its_new_status_its_run_and_its_old_place(lab, artifact):
+    lab.record_artifact(artifact, 1, checkpoint="best", certificate={"status": "certified"})
+    (other := artifact.with_name("voice-int8.gguf")).write_bytes(b"GGUF 8")
+    lab.record_artifact(other, 1)
+    lab.record_again(artifact, {"status": "converted"})
+    found = lab.artifacts()
+    assert [(one.path, one.run, one.checkpoint) for one in found] == [
+        ("artifacts/voice-q8_0.gguf", 1, "best"),
+        ("artifacts/voice-int8.gguf", 1, ""),
+    ]
+    assert found[0].status == "converted"
+    assert lab.record_again(artifact.with_name("none.gguf"), {}) is None
+
+
 def test_an_artifact_that_was_changed_or_deleted_afterwards_is_seen(lab, artifact):
     recorded = lab.record_artifact(artifact, 1)
     assert artifacts.changed(recorded, lab.folder) == ""

@@ -45,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
     for place, path in enumerate(paths, 1):
         say(f"{place} of {len(paths)}: opening and measuring {path}")
         measured.append(measure_again(path, write=not args.keep))
+    if not args.keep:
+        _record(args.artifacts, measured)
     page = Path(args.page).expanduser() if args.page else paths[0].parent / PAGE
     atomic_write(page, page_of_all(measured))
     _show(measured)
@@ -81,6 +83,21 @@ def _recorded(folder: Path) -> list[Path]:
     recorded = [folder / item.path for item in Lab(folder, say=lambda line: None).artifacts()]
     there = [path for path in recorded if path.exists()]
     return there or [artifact_at(str(folder))]
+
+
+def _record(words: Sequence[str], measured: Sequence[Measured]) -> None:
+    """Write down what was measured in the lab that knows the artifact: of a folder that was named, or its own."""
+    from hone.deploy.artifact.folder import artifact_folder
+    from hone.lab.lab import Lab
+
+    for one in measured:
+        if one.found is None:
+            continue
+        path = artifact_folder(one.path) or one.path
+        places = [*(Path(word).expanduser() for word in words), path.resolve().parent.parent]
+        for folder in filter(is_task_folder, places):
+            if Lab(folder, say=lambda line: None).record_again(path, one.found.certificate):
+                break
 
 
 def _show(measured: Sequence[Measured]) -> None:

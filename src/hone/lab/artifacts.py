@@ -41,6 +41,8 @@ class Artifact:
     certificate: dict[str, Any] = field(default_factory=dict)
     recorded: str = ""
     """UTC, ISO 8601, to the second."""
+    again: bool = False
+    """Measured again and not exported: it keeps its place in lists."""
 
 
 def certificate_of(path: Path) -> Path:
@@ -49,7 +51,14 @@ def certificate_of(path: Path) -> Path:
 
 
 def record(
-    ledger: Path, root: Path, path: Path, *, run: int, checkpoint: str, certificate: Mapping[str, Any]
+    ledger: Path,
+    root: Path,
+    path: Path,
+    *,
+    run: int,
+    checkpoint: str,
+    certificate: Mapping[str, Any],
+    again: bool = False,
 ) -> Artifact:
     """Hash an artifact and append it to the ledger; see :meth:`hone.lab.lab.Lab.record_artifact`.
 
@@ -74,6 +83,7 @@ def record(
         status=str(words.get("status", "converted")),
         certificate=words,
         recorded=now(),
+        again=again,
     )
     jsonl.append(ledger, asdict(artifact), sync=True)
     return artifact
@@ -84,7 +94,8 @@ def read(ledger: Path) -> tuple[list[Artifact], tuple[str, ...]]:
     lines = jsonl.read(ledger)
     by_path: dict[str, Artifact] = {}
     for row in lines.rows:
-        by_path.pop(row["path"], None)
+        if not row.get("again"):
+            by_path.pop(row["path"], None)
         by_path[row["path"]] = Artifact(**row)
     return list(by_path.values()), lines.torn
 

@@ -192,6 +192,23 @@ class Lab:
         self._books.put(rows.ARTIFACTS)
         return artifact
 
+    def record_again(self, path: Path, certificate: Mapping[str, Any]) -> Artifact | None:
+        """Write down the certificate of an artifact that was measured again; None for one that was never recorded."""
+        known = next((one for one in self.artifacts() if (self.folder / one.path).resolve() == path.resolve()), None)
+        if known is None:
+            return None
+        artifact = artifact_files.record(
+            self.folder / ARTIFACTS_PATH,
+            self.folder,
+            path,
+            run=known.run,
+            checkpoint=known.checkpoint,
+            certificate=certificate,
+            again=True,
+        )
+        self._books.put(rows.ARTIFACTS)
+        return artifact
+
     def artifacts(self) -> list[Artifact]:
         """Recorded artifacts, the last record of each path, in order of recording. Torn lines are said."""
         found, torn = artifact_files.read(self.folder / ARTIFACTS_PATH)
