@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from hone.cli import main
+from hone.deploy.certificate.document import told_score
 from hone.errors import InputError
-from hone.solving.exporting import formats_asked
+from hone.solving.exporting import check_places, formats_asked
 
 VOICE = Path(__file__).resolve().parent.parent / "data" / "voice"
 
@@ -118,3 +119,32 @@ def test_a_run_is_exported_for_both_runtimes_recorded_and_measured_again(tmp_pat
         file.write(b"x")
     assert main(["bench", str(folder), "--keep"]) == 3
     assert "was not measured: " in capsys.readouterr().out
+
+
+def test_a_place_that_cannot_be_written_to_is_wrong_input_before_anything_is_computed(make, capsys, tmp_path):
+    file = make("extract")
+    beside = tmp_path / "taken.txt"
+    beside.write_text("mine")
+    for out in (beside, beside / "below"):
+        assert main(["export", str(file.parent), "--out", str(out), "--json"]) == 2
+        assert f"nothing can be written to {out}" in last(capsys)["error"]["problems"][0]
+    assert beside.read_text() == "mine"
+    check_places([tmp_path / "new" / "place"])
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_file_that_is_not_there_is_said_to_be_missing(capsys, tmp_path):
+    missing = tmp_path / "gone.bin"
+    assert main(["export", str(missing), "--json"]) == 2
+    assert last(capsys)["error"]["problems"] == [
+        f"{missing} does not exist, so there is no model of llama2.c to export"
+    ]
+
+
+def test_a_score_is_told_with_its_rows_and_what_the_original_scores_on_them():
+    """A quick certificate's 0.893 beside a run's 0.928 on all of dev is no loss by the export."""
+    score = {"name": "field_f1", "mean": 0.893, "low": 0.845, "high": 0.936, "n": 64}
+    told = told_score({"score": score, "compared": {"original": {"mean": 0.897}}})
+    assert told == "0.893 [0.845, 0.936] on 64 rows, the original 0.897"
+    assert told_score({"score": score, "compared": None}) == "0.893 [0.845, 0.936] on 64 rows"
+    assert told_score({"score": None, "compared": None}) == ""

@@ -143,6 +143,8 @@ def understand(words: Sequence[str]) -> tuple[str, Path]:
         problems.append(f"one RUN, please; these words are no task folders: {', '.join(runs)}")
     if problems:
         raise InputError(problems)
+    if runs and Path(runs[0]).suffix == ".bin":
+        raise InputError(f"{runs[0]} does not exist, so there is no model of llama2.c to export")
     if runs and not folders and not is_task_folder(Path()):
         raise InputError(
             f'"{runs[0]}" is no task folder, and this folder ({Path.cwd()}) is none where it could be a run; '
@@ -153,7 +155,7 @@ def understand(words: Sequence[str]) -> tuple[str, Path]:
 
 def summary(certificate: dict[str, Any]) -> list[tuple[str, str]]:
     """The certificate as names and texts."""
-    from hone.deploy.certificate.document import told_status
+    from hone.deploy.certificate.document import told_score, told_status
 
     rows = [("status", f"{told_status(certificate)} by {certificate['runtime']}, weights {certificate['weights']}")]
     for figure in certificate["budget"]:
@@ -167,5 +169,5 @@ def summary(certificate: dict[str, Any]) -> list[tuple[str, str]]:
         mean = "no number" if parity["kld_mean"] is None else f"{parity['kld_mean']:.2g} nats"
         rows.append(("parity", f"mean divergence {mean}, {same}, {greedy}"))
     if score is not None:
-        rows.append(("score on dev", f"{score['name']} {score['mean']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"))
+        rows.append(("score on dev", f"{score['name']} {told_score(certificate)}"))
     return rows

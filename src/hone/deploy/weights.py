@@ -140,20 +140,27 @@ def weight_format(name: str) -> WeightFormat:
 def row_problems(
     shapes: Mapping[str, Sequence[int]], weights: WeightFormat, prepared: Prepared | None = None
 ) -> list[str]:
-    """Sentences on matrices whose rows do not divide by the block of the kind that they have in this format."""
+    """Sentences on matrices whose rows do not divide by the block of the kind that they have in this format.
+
+    One for each width and kind, which names the first matrix and counts the others: layers repeat them.
+    """
     room = _room(weights)
     kinds = room.stored_kinds(shapes, weights.name, prepared or Prepared())
-    problems = []
+    found: dict[tuple[int, str], list[str]] = {}
     for name, shape in shapes.items():
         block = room.KIND_BLOCK.get(kinds[name], 1)
         if len(shape) == 2 and shape[-1] % block:
-            part = kinds[name] if kinds[name] == weights.name else f"{kinds[name]}, a part of {weights.name}"
-            half = "f16" if weights.runtime == "gguf" else "fp16"
-            other = "q8_0 or q4_0 (blocks of 32)" if shape[-1] % 32 == 0 else half
-            problems.append(
-                f"{name}: rows of {shape[-1]} weights do not divide by the {block} of {part}; use {other}, or a width "
-                "and a feed-forward width that do"
-            )
+            found.setdefault((shape[-1], kinds[name]), []).append(name)
+    problems = []
+    for (width, kind), names in found.items():
+        part = kind if kind == weights.name else f"{kind}, a part of {weights.name}"
+        half = "f16" if weights.runtime == "gguf" else "fp16"
+        other = "q8_0 or q4_0 (blocks of 32)" if width % 32 == 0 else half
+        others = f" (nor do those of {len(names) - 1:,} more)" if len(names) > 1 else ""
+        problems.append(
+            f"{names[0]}: rows of {width} weights do not divide by the {room.KIND_BLOCK[kind]} of {part}{others}; use "
+            f"{other}, or a width and a feed-forward width that do"
+        )
     return problems
 
 

@@ -130,7 +130,9 @@ class Bench:
             origin=self._origin,
             size=self.size,
         )
-        self.say(f"{name}: certified, {'; '.join(certificate.over_budget()) or 'within the budget'}")
+        limited = any(figure.limit is not None for figure in certificate.budget)
+        budget = "; ".join(certificate.over_budget()) or ("within the budget" if limited else "and no budget is set")
+        self.say(f"{name}: certified, {budget}")
         return out, certificate
 
     def say(self, line: str) -> None:

@@ -72,7 +72,8 @@ def _dressed(folder: Path, dressed: Path, name: str) -> Path:
     config = read_json(folder / CONFIG)
     if config.get("model_type") in ENCODERS:
         raise InputError(
-            f"{folder} is an encoder without {HONE_FILE}: nothing says what its outputs mean; train it on a task first"
+            f"{folder} is an encoder without {HONE_FILE}: nothing says what its outputs mean, and embeddings "
+            "alone are not exported in this version; train it on a task first"
         )
     rust = read_tokenizer(folder)
     roles = roles_of(folder, rust, "next-token")

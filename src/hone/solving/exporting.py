@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +109,29 @@ def check_foreseen(found: Sequence[Foreseen]) -> None:
         raise InputError(problems)
 
 
+def check_places(places: Sequence[Path]) -> None:
+    """Refuse folders that cannot be written to, by writing to them, before anything is computed.
+
+    Raises:
+        InputError: with each of them and what the system says.
+    """
+    problems = []
+    for place in places:
+        new = [one for one in (place, *place.parents) if not one.exists()]
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=place):
+                pass
+        except OSError as error:
+            problems.append(f"nothing can be written to {place}: {error.strerror or error}; artifacts go there")
+        finally:
+            with contextlib.suppress(OSError):
+                for one in new:
+                    one.rmdir()
+    if problems:
+        raise InputError(problems)
+
+
 def run_source(folder: Path, run: int | str, out: Path | None, say: Say) -> Source:
     """The model of a run, with the dev rows of the data version that it was trained on.
 
@@ -155,6 +180,7 @@ def export_each(
         FailedError: when one does not match its original; the others are made and recorded, and named.
     """
     check_foreseen(foreseen(source, names))
+    check_places([source.out, *([Path(source.order["folder"])] if "number" in source.order else [])])
     spin_briefly()
     import hone.warm  # noqa: F401  (torch, with threads that sleep while they wait)
     from hone.lab.lab import Lab

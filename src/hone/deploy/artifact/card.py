@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hone.deploy.artifact.folder import CARD, CERTIFICATE, HONE_FILE, model_file
-from hone.deploy.certificate.document import told_status
+from hone.deploy.certificate.document import told_score, told_status
 from hone.files import atomic_write, read_json
 
 _NAMES = {"gguf": "llama.cpp", "onnx": "ONNX Runtime"}
@@ -75,8 +75,7 @@ def _judged(certificate: Mapping[str, Any]) -> Iterator[str]:
     status = f"`{told_status(certificate)}` by {certificate['runtime']}"
     yield f"- {status} on {certificate['machine']}; every figure is in `{CERTIFICATE}`"
     if score := certificate.get("score"):
-        interval = f"[{score['low']:.3f}, {score['high']:.3f}]"
-        yield f"- {score['name']} {score['mean']:.3f} {interval} on {score['n']:,} dev rows, by this artifact itself"
+        yield f"- {score['name']} {told_score(certificate)}, by this artifact itself on dev"
     else:
         yield "- not scored on a task"
     if parity := certificate.get("parity"):

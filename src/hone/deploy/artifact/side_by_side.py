@@ -11,7 +11,7 @@ from hone.data.looking.markup import note, section, table, tag, text
 from hone.data.looking.skeleton import whole_page
 from hone.deploy.artifact.card import write_card
 from hone.deploy.artifact.folder import artifact_folder, name_of
-from hone.deploy.certificate.document import told_status
+from hone.deploy.certificate.document import told_score, told_status
 from hone.deploy.certificate.frontier import Candidate, candidate_of, frontier_svg
 from hone.deploy.certificate.page import style
 from hone.deploy.certificate.recertify import Recertified, recertify
@@ -66,11 +66,10 @@ def rows_of(measured: Sequence[Measured]) -> list[tuple[str, ...]]:
 
 
 def _row(name: str, certificate: Mapping[str, Any]) -> tuple[str, ...]:
-    figures, parity, score = certificate["measured"], certificate["parity"], certificate["score"]
+    figures, parity = certificate["measured"], certificate["parity"]
     shown = [_short(figures[key]) for key in ("size_mb", "ram_mb", "load_ms", "first_token_ms", "ms_per_token")]
     divergence = "" if parity is None else _short(parity["kld_mean"])
-    scored = "" if score is None else f"{score['mean']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
-    return (name, certificate["weights"], *shown, divergence, scored, told_status(certificate))
+    return (name, certificate["weights"], *shown, divergence, told_score(certificate), told_status(certificate))
 
 
 def _short(value: float | None) -> str:

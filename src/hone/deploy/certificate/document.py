@@ -20,6 +20,7 @@ from hone.errors import FailedError
 from hone.evaluate.scoring import Evaluation
 from hone.files import atomic_write, file_hash, read_json, write_json
 from hone.lab.record import now
+from hone.wording import counted
 
 Status = Literal["certified", "contract-checked", "converted"]
 FORMAT = 2
@@ -108,6 +109,18 @@ class Certificate:
 def told_status(document: Mapping[str, Any]) -> str:
     """The status of a certificate's plain values in words; a quick one says so."""
     return f"{document['status']} (quick)" if document["size"] == "quick" else str(document["status"])
+
+
+def told_score(document: Mapping[str, Any]) -> str:
+    """The score of a certificate's plain values with its rows, and the original's on the same ones; empty without one.
+
+    A quick certificate scores few rows: its figure beside another of more rows would look like a loss.
+    """
+    score, compared = document["score"], document["compared"]
+    if score is None:
+        return ""
+    told = f"{score['mean']:.3f} [{score['low']:.3f}, {score['high']:.3f}] on {counted(score['n'], 'row')}"
+    return told if compared is None else f"{told}, the original {compared['original']['mean']:.3f}"
 
 
 def certificate_path(artifact: Path) -> Path:

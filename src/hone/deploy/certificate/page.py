@@ -11,6 +11,7 @@ from hone.data.looking.charts import interval, strip
 from hone.data.looking.markup import NONE, chip, fold, note, number, percent, section, sub, table, tag, text
 from hone.data.looking.skeleton import whole_page
 from hone.deploy.certificate.charts import divergence_by_place, divergence_histogram, runs_chart, time_ranges
+from hone.deploy.certificate.document import told_score
 from hone.wording import counted
 
 Json = Mapping[str, Any]
@@ -87,7 +88,8 @@ def _headline(document: Json) -> str:
         low = f"at least {_percent(parity['same_top_low'])}"
         boxes.append(("same likeliest", _percent(parity["same_top_or_tie"]), low, True))
     if (score := document["score"]) is not None:
-        boxes.append((score["name"], f"{score['mean']:.3f}", f"{score['low']:.3f} to {score['high']:.3f}", True))
+        mean = f"{score['mean']:.3f}"
+        boxes.append((score["name"], mean, told_score(document).removeprefix(mean).strip(), True))
     inside = "".join(
         tag(
             "div",
