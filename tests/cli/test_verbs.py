@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -171,6 +174,18 @@ def test_the_last_lines_say_where_the_model_is_and_how_to_try_it(tmp_path):
 def test_serve_refuses_an_artifact_that_renders_differently(folder, capsys, make):
     assert main(["serve", str(make("generate", spoil=True)), "--port", "0"]) == 3
     assert "row train.csv:1: id 0 is" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 128 + signal.SIGTERM)])
+def test_serve_ends_with_the_status_that_the_help_states(make, number, status):
+    command = [sys.executable, "-m", "hone", "serve", str(make("generate")), "--port", "0"]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert server.stderr is not None
+    assert any(line.startswith("try: ") for line in server.stderr)
+    server.send_signal(number)
+    said = server.communicate(timeout=60)[1]
+    assert (server.returncode, said.splitlines()[-1]) == (status, "stopped serving")
+    assert "Traceback" not in said
 
 
 def test_prompt_continues_a_text_and_the_seed_decides_what_is_sampled(folder, capsys, make):

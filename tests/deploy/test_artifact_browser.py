@@ -75,6 +75,50 @@ def test_node_gives_the_golden_vectors(artifacts, kind):
     assert (run.returncode, run.stdout.strip()) == (0, "0 of 8 golden vectors and 28 texts missed"), run.stderr
 
 
+@pytest.mark.skipif(NODE is None, reason="node is not installed")
+def test_node_takes_packages_beside_the_runner_or_in_the_working_folder(artifacts, tmp_path):
+    """Stand-ins for npm's packages, which throw when they are loaded: what is seen is which of them was taken."""
+    folder, elsewhere = Path(shutil.copytree(artifacts["classify"], tmp_path / "made")), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+
+    def stderr() -> str:
+        command = [str(NODE), str(folder / "run.mjs"), "--check"]
+        run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=elsewhere)
+        assert (run.returncode, run.stdout, len(run.stderr.splitlines())) == (3, "", 1)
+        return run.stderr
+
+    neither = "neither onnxruntime-node nor onnxruntime-web is beside run.mjs or in the working folder"
+    assert f"{neither}; install one in either: npm install onnxruntime-node" in stderr()
+    for place, name in ((elsewhere, "onnxruntime-web"), (folder, "onnxruntime-node")):
+        package = place / "node_modules" / name
+        package.mkdir(parents=True)
+        (package / "index.js").write_text(f'throw Error("it is of {place.name}");')
+        assert f"{name} is there and does not load: it is of {place.name}" in stderr()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_a_page_opened_as_a_file_says_what_to_do(artifacts, tmp_path):
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+    address = (artifacts["generate"] / "index.html").as_uri()
+    run = subprocess.run(
+        [str(CHROMIUM), *options, f"--user-data-dir={tmp_path}", "--dump-dom", address],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    about = run.stdout.partition('<p id="about" role="status">')[2].partition("</p>")[0]
+    assert "In this folder: python -m http.server -b 127.0.0.1, then open http://127.0.0.1:8000/" in about
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_a_page_of_a_changed_model_says_so(artifacts, seen, tmp_path):
+    folder = Path(shutil.copytree(artifacts["generate"], tmp_path / "changed"))
+    text = (folder / "tokenizer.json").read_text()
+    (folder / "tokenizer.json").write_text(f"{text} ")
+    assert "cannot open the model: tokenizer.json has SHA-256" in seen(folder)["about"]
+
+
 @pytest.fixture
 def seen(tmp_path) -> Callable[[Path], dict[str, Any]]:
     """Opens an artifact's page in Chromium and gives what is seen on it."""

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from hone.deploy.certificate.original import Original
 from hone.deploy.certificate.witness import Witness
 from hone.deploy.gguf.writing import export
 from hone.deploy.rendering import open_artifact
+from hone.files import file_hash
 from hone.task.spec import Device
 
 pytest.importorskip("xllamacpp")
@@ -94,9 +96,89 @@ def test_python_misses_what_was_changed(artifacts, tmp_path):
     golden["vectors"][1]["prompt_ids"][0] += 1
     golden["texts"][2]["ids"] = [1]
     (folder / "golden.json").write_text(json.dumps(golden))
+    said = json.loads((folder / "hone.json").read_text())
+    said["files"]["golden.json"] = file_hash(folder / "golden.json")
+    (folder / "hone.json").write_text(json.dumps(said))
     run = run_python(folder, "--check")
     assert run.returncode == 1
     assert run.stdout.splitlines()[-1].startswith("3 of 8")
+
+
+def flip_a_bit(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def empty(file: Path) -> None:
+    file.write_text("{}")
+
+
+DAMAGES: dict[str, tuple[str, Callable[[Path], None], str]] = {
+    "a bit of the model": ("model.gguf", flip_a_bit, "model.gguf has SHA-256"),
+    "a bit of the tokenizer": ("tokenizer.json", flip_a_bit, "tokenizer.json has SHA-256"),
+    "a missing file": ("golden.json", Path.unlink, "golden.json cannot be read"),
+    "no hone.json": ("hone.json", Path.unlink, "hone.json"),
+    "half of hone.json": ("hone.json", cut, "hone.json is not whole"),
+    "an empty hone.json": ("hone.json", empty, "hone.json is not whole"),
+}
+RUNNING = [("run.py", sys.executable), ("run.mjs", NODE)]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(("runner", "program"), RUNNING)
+def test_a_damaged_folder_is_a_sentence_and_not_an_answer(artifacts, tmp_path, damage, runner, program):
+    """Also without ``--check``, and before a runtime or a server is asked for."""
+    if program is None:
+        pytest.skip("node is not installed")
+    name, spoil, words = DAMAGES[damage]
+    folder = Path(shutil.copytree(artifacts["classify"], tmp_path / "damaged"))
+    spoil(folder / name)
+    for asked in ("play", "--check"):
+        run = run_runner([program, str(folder / runner), asked], tmp_path)
+        assert (run.returncode, run.stdout) == (3, "")
+        assert run.stderr.startswith(f"{runner}: {words}")
+        assert "copy the whole folder" in run.stderr
+        assert len(run.stderr.splitlines()) == 1
+
+
+def run_runner(command: list[str], working: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=working)
+
+
+@pytest.mark.parametrize(
+    ("runner", "command", "sentence"),
+    [
+        ("run.py", [sys.executable, "-I", "-S"], "install what this needs: pip install tokenizers numpy xllamacpp"),
+        ("run.mjs", [NODE], "no llama.cpp server answers at http://127.0.0.1:9 "),
+    ],
+)
+def test_without_what_runs_it_a_runner_says_what_to_do(artifacts, tmp_path, runner, command, sentence):
+    """Python without any package; no server at the address: help is given, a prompt is refused with the remedy."""
+    if command[0] is None:
+        pytest.skip("node is not installed")
+    script = [*command, str(artifacts["classify"] / runner)]
+    shown = run_runner([*script, "--help"], tmp_path)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "exit status: 0 done, 1 golden vectors missed, 2 wrong input, 3" in shown.stdout
+    refused = run_runner([*script, "play", *(["http://127.0.0.1:9"] if runner == "run.mjs" else [])], tmp_path)
+    assert (refused.returncode, refused.stdout) == (3, "")
+    assert sentence in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    assert run_runner(script, tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize("asked", ['{"other": "x"}', "{half", "play " * 200])
+@pytest.mark.parametrize(("runner", "program"), RUNNING)
+def test_what_cannot_be_a_prompt_is_refused(artifacts, tmp_path, runner, program, asked):
+    if program is None:
+        pytest.skip("node is not installed")
+    run = run_runner([program, str(artifacts["classify"] / runner), asked], tmp_path)
+    assert (run.returncode, run.stdout, len(run.stderr.splitlines())) == (2, "", 1)
 
 
 def test_a_prompt_is_answered_in_the_tasks_terms(artifacts):

@@ -1,7 +1,18 @@
 // Answers prompts with the artifact in this folder alone, in Node and in a browser. Nothing else of hone is needed.
 //   node run.mjs "a prompt"     node run.mjs '{"column": "value"}'     node run.mjs --check
-// model.onnx: npm install onnxruntime-node (or onnxruntime-web) in the folder where you call it.
+// model.onnx: npm install onnxruntime-node (or onnxruntime-web), beside this file or in the folder where you call it.
 // model.gguf: over llama.cpp's own server: llama-server -m model.gguf & node run.mjs "a prompt" [http://127.0.0.1:8080]
+const USAGE = `node run.mjs "a prompt"     node run.mjs '{"column": "value"}'     node run.mjs --check
+model.onnx: npm install onnxruntime-node (or onnxruntime-web), beside this file or in the folder where you call it
+model.gguf: llama-server -m model.gguf & node run.mjs "a prompt" [http://127.0.0.1:8080]
+
+--check asks every prompt of golden.json. Every file is compared with the SHA-256 in hone.json before anything runs.
+exit status: 0 done, 1 golden vectors missed, 2 wrong input, 3 a file has changed or is missing, or what runs it is`;
+
+/** A sentence for a person, with the exit status that it ends a command with. */
+export class Refused extends Error {
+  constructor(sentence, status = 3) { super(sentence); this.status = status; }
+}
 
 const SPLIT = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
 const printable = (byte) => (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
@@ -84,7 +95,7 @@ const HOLE = /\{\{|\}\}|\{([^{}]*)\}/g;
 const fill = (template, fields) => template.replace(HOLE, (whole, column) => (column === undefined ? whole[0] : asText(fields[column], column)));
 const asText = (value, column) => {
   if (typeof value === "string" || Number.isSafeInteger(value)) return String(value);
-  throw Error(`the prompt needs the column "${column}" as text; got ${JSON.stringify(value)}`);
+  throw new Refused(`the prompt needs the column "${column}" as text; got ${JSON.stringify(value)}`, 2);
 };
 const bare = (value) => {
   if (typeof value === "string") return value.replace(/^ /, "");
@@ -101,7 +112,11 @@ export class Model {
   promptIds(given) {
     const { ids, renderer, tokenizer, hone } = this, template = renderer.input, encoder = "marks" in renderer;
     if (hone.kind === "language-model" && !encoder) return [...("begin" in ids ? [ids.begin] : []), ...tokenizer.encode(given)];
-    if (template?.conversation) return [...this.fitting(typeof given === "string" ? [{ role: "user", content: given }] : given, template.longest), ids.answer];
+    if (template?.conversation) {
+      const turns = typeof given === "string" ? [{ role: "user", content: given }] : given;
+      if (!Array.isArray(turns) || !turns.every((one) => one?.role in ids.roles)) throw new Refused(`the prompt needs a text or turns, each with role (${Object.keys(ids.roles).join(", ")}) and content`, 2);
+      return [...this.fitting(turns, template.longest), ids.answer];
+    }
     const parts = typeof template === "string" ? [template] : (template ?? []).map((turn) => turn.content);
     const columns = new Set(parts.flatMap((one) => [...one.matchAll(HOLE)].map((hole) => hole[1]).filter(Boolean)));
     const fields = typeof given === "string" && columns.size === 1 ? { [[...columns][0]]: given } : given;
@@ -156,7 +171,8 @@ export class Model {
   }
 
   async stream(given, onText) { // the answer as text while it is written, then its value
-    const ids = this.promptIds(given);
+    const ids = this.promptIds(given), { context } = this.hone;
+    if (ids.length > context - !("marks" in this.renderer)) throw new Refused(`the prompt is ${ids.length} tokens long, and the model's context is ${context}`, 2); // a decoder writes at least one more
     if (this.hone.labels.length && this.hone.kind !== "tag") return this.chosen(await this.shares(ids));
     if (this.hone.kind === "tag") { // each token that belongs to an entity, with its tag
       const names = ["O", ...this.hone.labels.flatMap((label) => [`B-${label}`, `I-${label}`])], marks = Object.values(this.ids);
@@ -238,7 +254,11 @@ export class LlamaServer {
 
   async ask(prompt, more) {
     const body = JSON.stringify({ prompt, temperature: 0, cache_prompt: false, return_tokens: true, ...more });
-    return (await fetch(`${this.address}/completion`, { method: "POST", body, headers: { "Content-Type": "application/json" } })).json();
+    const answer = await fetch(`${this.address}/completion`, { method: "POST", body, headers: { "Content-Type": "application/json" } }).catch((error) => {
+      throw new Refused(`no llama.cpp server answers at ${this.address} (${error.cause?.code ?? error.message}); start one with: llama-server -m model.gguf, and give its address after the prompt`);
+    });
+    if (!answer.ok) throw new Refused(`the server at ${this.address} answers ${answer.status}: ${(await answer.text()).slice(0, 300)}`);
+    return answer.json();
   }
 
   async *next(ids, limit) { yield* (await this.ask(ids, { n_predict: limit })).tokens; }
@@ -252,26 +272,93 @@ export class LlamaServer {
   }
 }
 
-/** Open the artifact: `read(name)` gives a file's bytes, `ort` is ONNX Runtime, `server` the address of llama.cpp's. */
-export async function open({ read, ort, server }) {
-  const json = async (name) => JSON.parse(new TextDecoder().decode(await read(name)));
-  const hone = await json("hone.json"), tokenizer = new Tokenizer(await json("tokenizer.json"));
-  const runtime = hone.runtime === "onnx" ? await OnnxRuntime.open(await ort(), await read("model.onnx"), hone) : new LlamaServer(server, hone);
+const AGAIN = "copy the whole folder again";
+const parsed = (bytes) => JSON.parse(new TextDecoder().decode(bytes));
+
+/** What hone.json says: `files` is the SHA-256 of each file, the model's included. */
+export function described(bytes) {
+  let hone;
+  try {
+    hone = parsed(bytes);
+    hone.files = { ...Object.fromEntries(Object.entries(hone.files)), [`model.${hone.runtime}`]: hone.hashes.model };
+  } catch (error) { throw new Refused(`hone.json is not whole (${error.message}); ${AGAIN}`); }
+  if (hone.format !== 1) throw new Refused(`hone.json has format ${hone.format}; this runner reads 1`);
+  return hone;
+}
+
+const changed = (name, found, expected) => (found === expected ? [] : [`${name} has SHA-256 ${found.slice(0, 12)}, and it was made with ${expected?.slice(0, 12)}`]);
+
+/** SHA-256 as hex; browsers give it over https and on localhost alone, undefined elsewhere. */
+export async function sha256(bytes) {
+  const digest = await globalThis.crypto?.subtle?.digest("SHA-256", bytes);
+  return digest && Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Open the artifact: `read(name)` gives a file's bytes, `ort` is ONNX Runtime, `server` the address of llama.cpp's;
+ *  `hash(bytes)` is what the bytes of a file are compared by, where it gives something. */
+export async function open({ read, ort, server, hash = sha256 }) {
+  const hone = described(await read("hone.json"));
+  const whole = async (name) => {
+    const bytes = await read(name), found = await hash(bytes);
+    const [wrong] = found ? changed(name, found, hone.files[name]) : [];
+    if (wrong) throw new Refused(`${wrong}; ${AGAIN}`);
+    return bytes;
+  };
+  const tokenizer = new Tokenizer(parsed(await whole("tokenizer.json")));
+  const runtime = hone.runtime === "onnx" ? await OnnxRuntime.open(await ort(), await whole("model.onnx"), hone) : new LlamaServer(server, hone);
   return new Model(hone, tokenizer, runtime);
 }
 
-async function main() {
-  const [{ readFile }, { createRequire }] = await Promise.all([import("node:fs/promises"), import("node:module")]);
-  const read = async (name) => new Uint8Array(await readFile(new URL(name, import.meta.url)));
-  const require = createRequire(`${process.cwd()}/`);
+/** ONNX Runtime from the packages beside this file, else from those of the working folder. */
+async function runtimeOfNode() {
+  const { createRequire } = await import("node:module"), failed = [];
   process.env.ORT_DISABLE_TELEMETRY ??= "1"; // as in run.py: before the import
-  const ort = async () => { try { return require("onnxruntime-node"); } catch { return require("onnxruntime-web"); } };
-  const [, , given, server = "http://127.0.0.1:8080"] = process.argv;
-  const model = await open({ read, ort, server });
-  if (given !== "--check") return console.log(JSON.stringify(await model.answer(/^[{[]/.test(given) ? JSON.parse(given) : given)));
+  for (const name of ["onnxruntime-node", "onnxruntime-web"]) {
+    for (const place of [import.meta.url, `${process.cwd()}/run.mjs`]) {
+      const require = createRequire(place);
+      try { require.resolve(name); } catch { continue; } // not there
+      try { return require(name); } catch (error) { failed.push(`${name} is there and does not load: ${error.message.split("\n")[0]}`); }
+    }
+  }
+  throw new Refused(`${[...new Set(failed)].join("; ") || "neither onnxruntime-node nor onnxruntime-web is beside run.mjs or in the working folder"}; install one in either: npm install onnxruntime-node`);
+}
+
+/** Compares every file beside this one with its SHA-256 in hone.json, in parts: a model may be larger than a buffer. */
+async function wholeFolder(read) {
+  const [{ createReadStream }, { createHash }] = await Promise.all([import("node:fs"), import("node:crypto")]), wrong = [];
+  const hone = described(await read("hone.json"));
+  for (const [name, expected] of Object.entries(hone.files)) {
+    const found = createHash("sha256");
+    try {
+      for await (const part of createReadStream(new URL(name, import.meta.url))) found.update(part);
+      wrong.push(...changed(name, found.digest("hex"), expected));
+    } catch (error) { wrong.push(`${name} cannot be read (${error.code})`); }
+  }
+  if (wrong.length) throw new Refused(`${wrong.join("; ")}; ${AGAIN}, or export it again`);
+  return hone;
+}
+
+async function main([given, server = "http://127.0.0.1:8080", ...more]) {
+  if (given === "-h" || given === "--help") return console.log(USAGE);
+  if (given === undefined || more.length) throw new Refused(`one prompt is needed\n${USAGE}`, 2);
+  const { readFile } = await import("node:fs/promises");
+  const read = async (name) => new Uint8Array(await readFile(new URL(name, import.meta.url)).catch((error) => {
+    throw new Refused(`${name} cannot be read (${error.code}); ${AGAIN}`);
+  }));
+  const { kind } = await wholeFolder(read);
+  let asked = given;
+  if (/^[{[]/.test(given) && kind !== "language-model") try { asked = JSON.parse(given); } catch (error) { throw new Refused(`the prompt is no JSON: ${error.message}`, 2); }
+  const model = await open({ read, ort: runtimeOfNode, server, hash: () => undefined }); // compared above
+  if (given !== "--check") return console.log(JSON.stringify(await model.answer(asked)));
   const golden = JSON.parse(new TextDecoder().decode(await read("golden.json"))), missed = await model.check(golden);
   console.log([...missed, `${missed.length} of ${golden.vectors.length} golden vectors and ${golden.texts.length} texts missed`].join("\n"));
   process.exitCode = missed.length ? 1 : 0;
 }
 
-if (typeof process !== "undefined" && process.argv?.[1] && import.meta.url.endsWith("run.mjs") && process.argv[1].endsWith("run.mjs")) await main();
+if (typeof process !== "undefined" && process.argv?.[1] && import.meta.url.endsWith("run.mjs") && process.argv[1].endsWith("run.mjs")) {
+  await main(process.argv.slice(2)).catch((problem) => {
+    if (!(problem instanceof Refused)) throw problem;
+    console.error(`run.mjs: ${problem.message}`);
+    process.exitCode = problem.status;
+  });
+}

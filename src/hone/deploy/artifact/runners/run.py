@@ -2,10 +2,15 @@
 
 pip install tokenizers numpy xllamacpp     (model.gguf)     python run.py "a prompt"
 pip install tokenizers numpy onnxruntime   (model.onnx)     python run.py '{"column": "value"}'    python run.py --check
+
+--check asks every prompt of golden.json. Every file is compared with the SHA-256 in hone.json before anything runs.
+exit status: 0 done, 1 golden vectors missed, 2 wrong input, 3 a file has changed or is missing, or a package is
 """
 
 from __future__ import annotations
 
+import hashlib
+import importlib
 import json
 import os
 import string
@@ -13,17 +18,70 @@ import sys
 import urllib.request
 from pathlib import Path
 
-import numpy as np
-from tokenizers import Tokenizer
-
 HERE = Path(__file__).resolve().parent
-HONE = json.loads((HERE / "hone.json").read_text(encoding="utf-8"))
+PACKAGES = {"gguf": "xllamacpp", "onnx": "onnxruntime"}
+
+
+def stop(sentence, status=3):
+    print(f"run.py: {sentence}", file=sys.stderr)
+    sys.exit(status)
+
+
+def described():
+    """What hone.json says of the files beside it."""
+    again = f"copy the whole folder {HERE.name} again"
+    try:
+        said = json.loads((HERE / "hone.json").read_bytes())
+        said = {**said, "files": {**said["files"], f"model.{said['runtime']}": said["hashes"]["model"]}}
+    except FileNotFoundError:
+        stop(f"hone.json, which says what the model is, is missing; {again}")
+    except (ValueError, KeyError, TypeError) as error:
+        stop(f"hone.json is not whole ({type(error).__name__}: {error}); {again}")
+    if said.get("format") != 1:
+        stop(f"hone.json has format {said.get('format')}; this runner reads 1")
+    if wrong := [sentence for name, expected in said["files"].items() if (sentence := changed(name, expected))]:
+        stop(f"{'; '.join(wrong)}; {again}, or export it again")
+    return said
+
+
+def changed(name, expected):
+    """A sentence when a file is missing or its SHA-256 is not the expected one."""
+    found = hashlib.sha256()
+    try:
+        with (HERE / name).open("rb") as file:
+            while part := file.read(1 << 20):
+                found.update(part)
+    except OSError as error:
+        return f"{name} cannot be read ({error.strerror})"
+    same = found.hexdigest() == expected
+    return None if same else f"{name} has SHA-256 {found.hexdigest()[:12]}, and it was made with {expected[:12]}"
+
+
+def package(name):
+    """An imported package; a sentence with the command that installs it when it cannot be had."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        needed = f"tokenizers numpy {PACKAGES[HONE['runtime']]}"
+        stop(f"the package {name} cannot be imported ({error}); install what this needs: pip install {needed}")
+
+
+if __name__ == "__main__" and (len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help")):
+    print(__doc__.strip(), file=sys.stdout if len(sys.argv) == 2 else sys.stderr)
+    sys.exit(0 if len(sys.argv) == 2 else 2)
+
+HONE = described()
+np, Tokenizer = package("numpy"), package("tokenizers").Tokenizer
 RENDERER, IDS, KIND = HONE["renderer"] or {"layout": "json"}, HONE["ids"], HONE["kind"]
 TAGS = ["O", *(f"{part}-{label}" for label in HONE["labels"] for part in "BI")]
 TOKENIZER = Tokenizer.from_file(str(HERE / "tokenizer.json"))
 TOKENIZER.encode_special_tokens = True  # text that looks like a special token stays text
 TOKENIZER.no_truncation()
 TOKENIZER.no_padding()
+
+
+class NoPromptError(Exception):
+    """What was given cannot be a prompt of this model."""
 
 
 def encode(text):
@@ -37,6 +95,10 @@ def prompt_ids(given):
         return [*([IDS["begin"]] if "begin" in IDS else []), *encode(given)]
     if isinstance(template, dict):
         turns = [{"role": "user", "content": given}] if isinstance(given, str) else given
+        if not isinstance(turns, list) or not all(
+            isinstance(one, dict) and one.get("role") in IDS["roles"] for one in turns
+        ):
+            raise NoPromptError(f"it needs a text or turns, each with role ({', '.join(IDS['roles'])}) and content")
         return [*fitting(turns, template.get("longest")), IDS["answer"]]
     lines = (
         [("", template)] if isinstance(template, str) else [(f"{one['role']}: ", one["content"]) for one in template]
@@ -44,6 +106,9 @@ def prompt_ids(given):
     parts = [(head, list(string.Formatter().parse(text))) for head, text in lines]
     columns = {column for _, pieces in parts for _, column, _, _ in pieces if column}
     row = dict.fromkeys(columns, given) if isinstance(given, str) and len(columns) == 1 else given
+    if lacking := sorted(columns - set(row if isinstance(row, dict) else ())):
+        names = ", ".join(sorted(columns))
+        raise NoPromptError(f"it needs the columns {names}, as JSON; missing: {', '.join(lacking)}")
     filled = [
         head + "".join(text + (str(row[name]) if name else "") for text, name, _, _ in some) for head, some in parts
     ]
@@ -87,8 +152,7 @@ class LlamaCpp:
     """model.gguf in llama.cpp's own server, on a port of this machine."""
 
     def __init__(self):
-        import xllamacpp
-
+        xllamacpp = package("xllamacpp")
         params = xllamacpp.CommonParams()
         params.model.path, params.n_ctx, params.n_parallel = str(HERE / "model.gguf"), HONE["context"], 1
         params.verbosity, params.fit_params, params.ui = -1, False, False
@@ -116,8 +180,7 @@ class OnnxRuntime:
 
     def __init__(self):
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it begins with the import otherwise
-        import onnxruntime
-
+        onnxruntime = package("onnxruntime")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         self.session = onnxruntime.InferenceSession(str(HERE / "model.onnx"), options, ["CPUExecutionProvider"])
@@ -203,11 +266,18 @@ def missed(model, golden):
 
 
 def main():
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    model, given = LlamaCpp() if HONE["runtime"] == "gguf" else OnnxRuntime(), sys.argv[1]
+    given = sys.argv[1]
     if given != "--check":
-        print(json.dumps(answer(model, json.loads(given) if given[:1] in "{[" else given), ensure_ascii=False))
+        try:  # before the model is loaded
+            asked = json.loads(given) if given[:1] in ("{", "[") and KIND != "language-model" else given
+            count = len(prompt_ids(asked))
+        except (NoPromptError, ValueError) as error:
+            stop(f"{given!r} is no prompt of this model: {error}", 2)
+        if count > HONE["context"] - ("marks" not in RENDERER):  # a decoder writes at least one more
+            stop(f"the prompt is {count} tokens long, and the model's context is {HONE['context']}", 2)
+    model = LlamaCpp() if HONE["runtime"] == "gguf" else OnnxRuntime()
+    if given != "--check":
+        print(json.dumps(answer(model, asked), ensure_ascii=False))
         return
     golden = json.loads((HERE / "golden.json").read_text(encoding="utf-8"))
     wrong = list(missed(model, golden))
