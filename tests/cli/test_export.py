@@ -105,6 +105,9 @@ def test_a_run_is_exported_for_both_runtimes_recorded_and_measured_again(tmp_pat
     found = last(capsys)
     assert [Path(one["artifact"]).name for one in found["artifacts"]] == names
     assert all(one["failures"] == [] for one in found["artifacts"])
+    # Their run lies beside them, so they are compared anew and nothing is carried over.
+    assert {one["certificate"]["status"] for one in found["artifacts"]} == {"certified"}
+    assert all("compared_at" not in one["certificate"] for one in found["artifacts"])
     page = Path(found["page"]).read_text()
     assert page.count("<svg") == 2
     assert all(name in page for name in names)

@@ -8,14 +8,14 @@ import pytest
 
 from hone.deploy.artifact.card import _judged
 from hone.deploy.artifact.golden import golden_of
-from hone.deploy.artifact.side_by_side import COLUMNS, Measured, page_of_all, rows_of
+from hone.deploy.artifact.side_by_side import COLUMNS, Measured, measure_again, page_of_all, rows_of
 from hone.deploy.certificate import certify as certify_room
 from hone.deploy.certificate.certify import certify
 from hone.deploy.certificate.recertify import recertify
 from hone.deploy.certificate.witness import Extent
 from hone.deploy.process import FreshProcess
 from hone.deploy.runtime import runtime
-from hone.errors import FailedError
+from hone.errors import FailedError, InputError
 from hone.files import file_hash, read_json, write_json
 
 pytest.importorskip("xllamacpp")
@@ -77,6 +77,29 @@ def test_an_artifact_that_answers_otherwise_than_it_did_fails(artifact):
     found = recertify(artifact)
     assert found.certificate["status"] == "converted"
     assert found.failures[0].startswith("it no longer gives its golden answers: the text ")
+
+
+def test_another_version_of_the_runtime_is_not_certified_by_what_an_older_one_gave(artifact, toy_witness):
+    stored = read_json(artifact / "certificate.json")
+    write_json(artifact / "certificate.json", {**stored, "runtime": "llama.cpp of old"})
+
+    def none_at_hand(path, size):
+        raise InputError("its run is gone")
+
+    said: list[str] = []
+    found = measure_again(artifact, write=False, original=none_at_hand, say=said.append).found
+    assert said == ["not compared with its original: its run is gone"]
+    assert found.certificate["status"] == "contract-checked"
+    assert "by llama.cpp of old and has not been compared since" in found.changes[0]
+    assert "its run is gone" in found.changes[0]
+    recertify(artifact, write=True)
+    assert "by llama.cpp of old and has not been compared since" in (artifact / "certificate.html").read_text()
+    assert "by llama.cpp of old and has not been compared since" in "\n".join(_judged(found.certificate))
+    # Nor by measuring once more, when the certificate names the new version; only by the original.
+    assert recertify(artifact).certificate["status"] == "contract-checked"
+    compared = measure_again(artifact, write=False, original=lambda path, size: toy_witness).found
+    assert compared.certificate["status"] == "certified"
+    assert gate(compared.certificate, "golden answers")["holds"]
 
 
 @pytest.mark.parametrize("name", ["stored examples", "finite"])

@@ -36,15 +36,16 @@ def run(args: argparse.Namespace) -> int:
     paths = _artifacts(args.artifacts)
     from hone.deploy.artifact.side_by_side import measure_again, page_of_all
     from hone.files import atomic_write
+    from hone.solving.originals import Originals
 
     def say(line: str) -> None:
         if not args.quiet:
             print(line, file=sys.stderr, flush=True)
 
-    measured = []
+    measured, originals = [], Originals()
     for place, path in enumerate(paths, 1):
         say(f"{place} of {len(paths)}: opening and measuring {path}")
-        measured.append(measure_again(path, write=not args.keep))
+        measured.append(measure_again(path, write=not args.keep, original=originals, say=say))
     if not args.keep:
         _record(args.artifacts, measured)
     page = Path(args.page).expanduser() if args.page else paths[0].parent / PAGE

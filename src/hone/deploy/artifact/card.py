@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hone.deploy.artifact.folder import CARD, CERTIFICATE, HONE_FILE, model_file
-from hone.deploy.certificate.document import told_score, told_status
+from hone.deploy.certificate.document import compared_before, told_score, told_status
 from hone.files import atomic_write, read_json
 
 _NAMES = {"gguf": "llama.cpp", "onnx": "ONNX Runtime"}
@@ -74,6 +74,8 @@ def _judged(certificate: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     status = f"`{told_status(certificate)}` by {certificate['runtime']}"
     yield f"- {status} on {certificate['machine']}; every figure is in `{CERTIFICATE}`"
+    if before := compared_before(certificate):
+        yield f"- {before}"
     if score := certificate.get("score"):
         yield f"- {score['name']} {told_score(certificate)}, by this artifact itself on dev"
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,15 @@ from hone.data.looking.markup import note, section, table, tag, text
 from hone.data.looking.skeleton import whole_page
 from hone.deploy.artifact.card import write_card
 from hone.deploy.artifact.folder import artifact_folder, name_of
-from hone.deploy.certificate.document import told_score, told_status
+from hone.deploy.certificate.document import read_certificate, told_score, told_status
 from hone.deploy.certificate.frontier import Candidate, candidate_of, frontier_svg
 from hone.deploy.certificate.page import style
 from hone.deploy.certificate.recertify import Recertified, recertify
+from hone.deploy.certificate.witness import Size, Witness
 from hone.errors import HoneError
 from hone.task.metrics import METRICS
 
+Say = Callable[[str], None]
 COLUMNS = ("artifact", "weights", "MB", "RAM MB", "load ms", "first ms", "ms/token", "KLD", "score", "status")
 
 
@@ -48,10 +50,23 @@ class Measured:
         return {"artifact": str(self.path), "changes": changes, "failures": failures, "certificate": certificate}
 
 
-def measure_again(path: Path, *, write: bool) -> Measured:
-    """Measure an artifact again; with ``write`` its certificate and card are written anew."""
+def measure_again(
+    path: Path, *, write: bool, original: Callable[[Path, Size], Witness] | None = None, say: Say = print
+) -> Measured:
+    """Measure an artifact again; with ``write`` its certificate and card are written anew.
+
+    ``original`` finds what it is compared with anew, and raises a sentence where there is nothing; ``say`` takes it.
+    """
+    witness, why_not = None, ""
     try:
-        found = recertify(path, write=write)
+        if original is not None:
+            size: Size = read_certificate(path)["size"]
+            try:
+                witness = original(path, size)
+            except HoneError as error:
+                why_not = str(error)
+                say(f"not compared with its original: {why_not}")
+        found = recertify(path, witness=witness, why_not=why_not, write=write)
         folder = artifact_folder(path)
         if write and folder is not None:
             write_card(folder)

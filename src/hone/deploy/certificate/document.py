@@ -123,6 +123,19 @@ def told_score(document: Mapping[str, Any]) -> str:
     return told if compared is None else f"{told}, the original {compared['original']['mean']:.3f}"
 
 
+def minute(made: str) -> str:
+    """A moment to the minute, as people read it."""
+    return f"{made[:16].replace('T', ' ')} UTC"
+
+
+def compared_before(document: Mapping[str, Any]) -> str:
+    """When and by which version an artifact was certified that is only contract-checked now; empty for others."""
+    at = document.get("compared_at")
+    if document["status"] != "contract-checked" or document["parity"] is None or not at:
+        return ""
+    return f"it was certified {minute(at['made'])} by {at['runtime']} and has not been compared since"
+
+
 def certificate_path(artifact: Path) -> Path:
     """Where an artifact's certificate lies: in its folder, or beside a model file that stands alone."""
     folder = artifact_folder(artifact)

@@ -11,7 +11,7 @@ from hone.data.looking.charts import interval, strip
 from hone.data.looking.markup import NONE, chip, fold, note, number, percent, section, sub, table, tag, text
 from hone.data.looking.skeleton import whole_page
 from hone.deploy.certificate.charts import divergence_by_place, divergence_histogram, runs_chart, time_ranges
-from hone.deploy.certificate.document import told_score
+from hone.deploy.certificate.document import compared_before, minute, told_score
 from hone.wording import counted
 
 Json = Mapping[str, Any]
@@ -50,7 +50,7 @@ def style() -> str:
 def _head(document: Json, title: str) -> str:
     kind, word = WORDS[document["status"]]
     prepared = f", weights prepared by {document['prepared']}" if document["prepared"] else ""
-    said = f"{document['weights']}{prepared} · {document['runtime']} · {document['size']} · {_minute(document['made'])}"
+    said = f"{document['weights']}{prepared} · {document['runtime']} · {document['size']} · {minute(document['made'])}"
     head = tag("header", tag("p", "hone certificate", class_="tool") + tag("h1", text(title)) + note(said))
     box = tag("p", text(word), class_="word") + tag("p", text(_told(document)), class_="told")
     if document["failures"]:
@@ -59,6 +59,8 @@ def _head(document: Json, title: str) -> str:
 
 
 def _told(document: Json) -> str:
+    if before := compared_before(document):
+        return f"It opens and renders what it should; {before}."
     if document["status"] == "contract-checked":
         return "It opens and renders what it should, but there was no original to compare it with."
     if document["failures"]:
@@ -310,10 +312,6 @@ def _versions(document: Json) -> str:
     lead = "The hash is compared whenever the artifact's folder is opened."
     shown = fold("all of them", table(["", ""], rows, class_="compact"))
     return section("versions", "Versions and hashes", lead, shown)
-
-
-def _minute(made: str) -> str:
-    return f"{made[:16].replace('T', ' ')} UTC"
 
 
 def _sentence(told: str) -> str:

@@ -1,7 +1,8 @@
 """Measuring a certified artifact again: after an upgrade of its runtime, on another machine, or just to be sure.
 
 Without the original everything that needs none is done anew: the hash, ids and golden answers, the stored examples,
-finite probabilities, times, memory, versions. What was compared with the original stands as it was, and says so.
+finite probabilities, times, memory, versions. What was compared with the original stands as it was, and says so; by
+another version of the runtime than it was compared with, an artifact is ``contract-checked`` until it is compared anew.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from hone.deploy.artifact.folder import artifact_folder, check_whole, describe
 from hone.deploy.certificate.certify import certify, examples_gate, opened, process_gate
-from hone.deploy.certificate.document import read_certificate, write_certificate
+from hone.deploy.certificate.document import compared_before, minute, read_certificate, write_certificate
 from hone.deploy.certificate.gates import Gate, none_of, timing_gates
 from hone.deploy.certificate.timing import take_encoder_times, take_times
 from hone.deploy.certificate.versions import versions
@@ -55,7 +56,12 @@ class Recertified:
 
 
 def recertify(
-    artifact: Path, device: Device | None = None, witness: Witness | None = None, *, write: bool = False
+    artifact: Path,
+    device: Device | None = None,
+    witness: Witness | None = None,
+    *,
+    why_not: str = "",
+    write: bool = False,
 ) -> Recertified:
     """Measure an artifact again and compare with its certificate.
 
@@ -63,6 +69,7 @@ def recertify(
         artifact: its folder or its model file.
         device: the budget; by default that of its certificate.
         witness: with it everything is compared anew, as :func:`hone.deploy.certificate.certify.certify` does.
+        why_not: why there is no witness, for the record.
         write: put the new certificate in the place of the old one.
 
     Raises:
@@ -75,16 +82,28 @@ def recertify(
     size: Size = stored["size"]
     device = device or Device.model_validate(stored["device"])
     if witness is not None:
-        fresh = certify(artifact, device, witness, size).to_json()
+        fresh = _with_golden(artifact, device, certify(artifact, device, witness, size).to_json())
     else:
-        fresh = _measured_again(artifact, device, stored, size)
+        fresh = _measured_again(artifact, device, stored, size, why_not)
     if write:
         write_certificate(artifact, fresh)
-    changes = (*_versions_changed(stored, fresh), *_figures_changed(stored, fresh))
+    changes = (*_not_compared(fresh), *_versions_changed(stored, fresh), *_figures_changed(stored, fresh))
     return Recertified(certificate=fresh, stored=stored, changes=changes, failures=tuple(fresh["failures"]))
 
 
-def _measured_again(artifact: Path, device: Device, stored: Mapping[str, Any], size: Size) -> dict[str, Any]:
+def _with_golden(artifact: Path, device: Device, fresh: dict[str, Any]) -> dict[str, Any]:
+    """A certificate that was compared anew, with the golden answers tried too."""
+    with opened(artifact, device, encoder=fresh["kind"] == "encoder") as process:
+        golden = _golden_gates(artifact, process)
+    failures = [*fresh["failures"], *(gate.sentence for gate in golden if not gate.holds)]
+    status = "converted" if failures else fresh["status"]
+    gates = [*fresh["gates"], *(gate.to_json() for gate in golden)]
+    return {**fresh, "status": status, "failures": failures, "gates": gates}
+
+
+def _measured_again(
+    artifact: Path, device: Device, stored: Mapping[str, Any], size: Size, why_not: str
+) -> dict[str, Any]:
     started, runs = time.monotonic(), EXTENTS[size].runs
     with opened(artifact, device, encoder=stored["kind"] == "encoder") as process:
         examples = stored_examples(process)
@@ -103,11 +122,12 @@ def _measured_again(artifact: Path, device: Device, stored: Mapping[str, Any], s
     merged = _merged(stored, gates)
     failures = [gate["sentence"] for gate in merged if not gate["holds"]]
     budget = [figure.to_json() for figure in against(measured, device)]
+    now_is = runtime(name).version()
     return {
         **stored,
-        "status": "converted" if failures else _status_of(stored),
+        "status": "converted" if failures else _status_of(stored, now_is),
         "failures": failures,
-        "runtime": runtime(name).version(),
+        "runtime": now_is,
         "machine": machine().line(),
         "versions": versions(),
         "modules_in_process": facts["modules"],
@@ -118,7 +138,7 @@ def _measured_again(artifact: Path, device: Device, stored: Mapping[str, Any], s
         "within_budget": all(one["within"] for one in budget),
         "device": device.model_dump(mode="json", by_alias=True),
         "gates": merged,
-        "notes": [*_old_notes(stored), _carried(stored)],
+        "notes": [*_old_notes(stored), _carried(stored, why_not)],
         "seconds": round(time.monotonic() - started, 2),
         "made": now(),
         "compared_at": _compared_at(stored),
@@ -175,19 +195,28 @@ def _merged(stored: Mapping[str, Any], fresh: list[Gate]) -> list[dict[str, Any]
     return [*kept, *anew.values()]
 
 
-def _status_of(stored: Mapping[str, Any]) -> str:
-    """A certificate that failed by what was measured anew, and holds now, is what it was compared to be."""
-    return "contract-checked" if stored["parity"] is None else "certified"
+def _status_of(stored: Mapping[str, Any], now_is: str) -> str:
+    """Certified is what was compared with its original by the runtime of now, and by no other version of it."""
+    compared = stored["parity"] is not None and _compared_at(stored)["runtime"] == now_is
+    return "certified" if compared else "contract-checked"
 
 
 def _compared_at(stored: Mapping[str, Any]) -> dict[str, Any]:
     return dict(stored.get("compared_at") or {"made": stored["made"], "runtime": stored["runtime"]})
 
 
-def _carried(stored: Mapping[str, Any]) -> str:
+def _carried(stored: Mapping[str, Any], why_not: str) -> str:
     at = _compared_at(stored)
-    when = at["made"][:16].replace("T", " ")
-    return f"{CARRIED} {when} UTC with {at['runtime']}: no original was at hand this time"
+    why = f" ({why_not})" if why_not else ""
+    return f"{CARRIED} {minute(at['made'])} with {at['runtime']}: no original was at hand this time{why}"
+
+
+def _not_compared(fresh: Mapping[str, Any]) -> list[str]:
+    """That a certificate of another version of the runtime says nothing of this one, and why it was not compared."""
+    if not compared_before(fresh):
+        return []
+    carried = next(line for line in fresh["notes"] if line.startswith(CARRIED))
+    return [f"contract-checked by {fresh['runtime']}: {compared_before(fresh)}; {carried}"]
 
 
 def _old_notes(stored: Mapping[str, Any]) -> list[str]:
