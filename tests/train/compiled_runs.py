@@ -23,6 +23,8 @@ COMPILED = RECIPE.child(
 def fit_compiled(folder: str, backend: str, killed_behind: int = 0) -> tuple[str, int]:
     """Five steps with dropout, or what is left of them: the hash of the last weights, and how much was compiled."""
     os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
+    # Programs that another run of the tests left behind would be taken instead of compiled, and none be counted.
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(Path(folder).parent / "programs")
     compiling.torch.compile = functools.partial(torch.compile, backend=backend)
 
     def on_step(record: StepRecord) -> None:
