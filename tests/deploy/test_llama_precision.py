@@ -45,3 +45,10 @@ def test_prompts_of_one_seventeen_and_all_but_one_token(built, artifacts, name):
     with pytest.raises(InputError, match="prompt 0: 129 tokens; this session takes 1 to 128"):
         session.generate([[5] * 129], max_new_tokens=1, end_id=-1)
     session.close()
+
+
+def test_what_llama_cpp_does_is_heard_also_behind_its_own_server(artifacts):
+    """The server takes the one callback of the process, so that an older context's words would be read again."""
+    runtime("gguf").open(artifacts["q8_0"], 1, 128, 1).close()
+    runtime("gguf").own_timings(artifacts["q8_0"], 1, 128, [5, 6, 7], 2)
+    runtime("gguf").open(artifacts["f32"], 1, 128, 1).close()

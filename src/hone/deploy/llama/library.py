@@ -131,6 +131,14 @@ class Library:
         if level in (3, 4) and text:
             self._last_lines = [*self._last_lines[-4:], text.decode("utf-8", "replace").strip()]
 
+    def listen(self) -> None:
+        """Hear what llama.cpp tells from now on, and forget what it told before.
+
+        Its callback is one for the process: the server that the wheel carries takes it for itself when it starts.
+        """
+        self._told.clear()
+        self.llama_log_set(self._log, None)
+
     def last_words(self) -> str:
         """The last warnings and errors of llama.cpp, for an error message."""
         return "; ".join(line for line in self._last_lines if line) or "llama.cpp gave no reason"

@@ -57,6 +57,7 @@ class LoadedModel:
         try:
             if exact:
                 widen(params)
+                library.listen()
             self._context = library.llama_init_from_model(self._model, params)
             if not self._context:
                 tokens = f"{params.n_ctx} tokens in {params.n_seq_max} sequences"
