@@ -51,4 +51,6 @@ def test_what_llama_cpp_does_is_heard_also_behind_its_own_server(artifacts):
     """The server takes the one callback of the process, so that an older context's words would be read again."""
     runtime("gguf").open(artifacts["q8_0"], 1, 128, 1).close()
     runtime("gguf").own_timings(artifacts["q8_0"], 1, 128, [5, 6, 7], 2)
-    runtime("gguf").open(artifacts["f32"], 1, 128, 1).close()
+    session = runtime("gguf").open(artifacts["f32"], 1, 128, 1)
+    assert "K (f32)" in open_library().heard("K (")
+    session.close()

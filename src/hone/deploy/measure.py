@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from hone.deploy.process import FreshEncoder, FreshProcess
@@ -185,12 +184,6 @@ def memory_of(process: FreshProcess | FreshEncoder, facts: dict[str, Any]) -> di
 def prompt_of(ids: Sequence[int], length: int) -> list[int]:
     """``length`` ids, repeated from those given."""
     return [int(ids[at % len(ids)]) for at in range(length)]
-
-
-def measure_artifact(path: Path, device: Device, prompt: Sequence[int] = (0,)) -> Measured:
-    """Open an artifact in a fresh process and :func:`measure` it."""
-    with FreshProcess(path, threads=device.threads, context=device.context) as process:
-        return measure(process, device, prompt)
 
 
 def against(measured: Measured, device: Device) -> tuple[Figure, ...]:

@@ -85,10 +85,6 @@ class Certificate:
             if figure.limit is not None and not figure.within
         ]
 
-    def with_score(self, score: Mapping[str, Any]) -> Certificate:
-        """The same with the task's score."""
-        return replace(self, score=dict(score))
-
     def to_json(self) -> dict[str, Any]:
         """Plain values, as they are written beside the artifact; numbers that are not finite become null."""
         plain = asdict(replace(self, evaluation=None))
