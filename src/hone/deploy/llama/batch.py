@@ -37,6 +37,17 @@ class TokenBatch:
         self._wanted = np.zeros(capacity, dtype=np.int8)
         # One pointer per token, each to its own entry of ``_sequences``.
         self._pointers = self._sequences.ctypes.data + np.arange(capacity, dtype=np.uint64) * 4
+        self._row = c.c_float * vocab_size
+        # Made once: the arrays stay where they are, and pointers to them cost more than a small model's layer.
+        self._filled = Batch(
+            0,
+            self._tokens.ctypes.data_as(INT_P),
+            None,
+            self._positions.ctypes.data_as(INT_P),
+            self._counts.ctypes.data_as(INT_P),
+            self._pointers.ctypes.data_as(c.POINTER(INT_P)),
+            self._wanted.ctypes.data_as(c.POINTER(c.c_int8)),
+        )
 
     def run(self, passes: Sequence[Pass]) -> list[NDArray[np.float32]]:
         """Compute all passes; for each the logits asked for, (len or 1, vocab).
@@ -50,6 +61,23 @@ class TokenBatch:
             self._checked(self._library.llama_decode, filled)
             self._collect(passes, pieces, logits)
         return logits
+
+    def run_one(self, token: int, position: int) -> NDArray[np.float32]:
+        """(vocab,) logits behind one token of sequence 0: llama.cpp's own memory, which the next call writes anew.
+
+        Raises:
+            FailedError: when llama.cpp refuses it, with its own words.
+        """
+        self._tokens[0], self._positions[0], self._sequences[0], self._wanted[0] = token, position, 0, 1
+        self._checked(self._library.llama_decode, 1)
+        return np.frombuffer(memoryview(self._row.from_address(self._logits_of(0))), dtype=np.float32)
+
+    def _logits_of(self, at: int) -> int:
+        """The address of the logits behind token ``at`` of the last batch."""
+        source = self._library.llama_get_logits_ith(self._context, at)
+        if not source:
+            raise FailedError(f"llama.cpp has no logits for token {at}: {self._library.last_words()}")
+        return int(source)
 
     def _split(self, passes: Sequence[Pass]) -> Iterator[list[_Piece]]:
         """Pieces in order, at most ``capacity`` tokens per batch."""
@@ -92,16 +120,8 @@ class TokenBatch:
         self._checked(self._library.llama_encode, self._fill(passes, pieces))
 
     def _checked(self, compute: Callable[..., int], filled: int) -> None:
-        batch = Batch(
-            filled,
-            self._tokens.ctypes.data_as(INT_P),
-            None,
-            self._positions.ctypes.data_as(INT_P),
-            self._counts.ctypes.data_as(INT_P),
-            self._pointers.ctypes.data_as(c.POINTER(INT_P)),
-            self._wanted.ctypes.data_as(c.POINTER(c.c_int8)),
-        )
-        status = compute(self._context, batch)
+        self._filled.n_tokens = filled
+        status = compute(self._context, self._filled)
         if status != 0:
             raise FailedError(
                 f"llama.cpp refused a batch of {filled} tokens with status {status}: {self._library.last_words()}"
@@ -113,9 +133,7 @@ class TokenBatch:
             one = passes[piece.index]
             for row in range(piece.low, piece.high):
                 if one.every or row == len(one.ids) - 1:
-                    source = self._library.llama_get_logits_ith(self._context, at)
-                    if not source:
-                        raise FailedError(f"llama.cpp has no logits for token {at}: {self._library.last_words()}")
+                    source = self._logits_of(at)
                     place = logits[piece.index].ctypes.data + (row if one.every else 0) * row_bytes
                     c.memmove(place, source, row_bytes)
                 at += 1

@@ -53,6 +53,9 @@ class LlamaCppSession(LoadedModel, PassSession):
     def _compute(self, passes: Sequence[Pass]) -> list[NDArray[np.float32]]:
         return self._batch.run(passes)
 
+    def _compute_one(self, token: int, position: int) -> NDArray[np.float32]:
+        return self._batch.run_one(token, position)
+
     def _clear(self) -> None:
         self._library.llama_memory_clear(self._memory, False)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -51,14 +50,9 @@ class OnnxSession(Texts, PassSession):
         assert self._decoding is not None
         return self._decoding.run(passes)
 
-    def _next(self, token: int, position: int) -> NDArray[np.float32]:
+    def _compute_one(self, token: int, position: int) -> NDArray[np.float32]:
         assert self._decoding is not None
-        started = time.perf_counter()
-        logits = self._decoding.next(token, position)
-        tokens, spent_ms = self._spent
-        spent_ms[1] += (time.perf_counter() - started) * 1e3
-        tokens[1] += 1
-        return logits
+        return self._decoding.next(token, position)
 
     def _clear(self) -> None:
         assert self._decoding is not None
