@@ -3,14 +3,14 @@
     python benchmarks/deploy/planned.py [--sizes 1m,5m,15m] [--rounds 3] [--threads 1]
 
 The fit is what `hone plan` makes of a machine that it does not know: random artifacts of shapes that are none of the
-judged ones. Judged are presets with random weights, each in fresh processes, by turns; the median of the rounds counts.
+judged ones. Judged are presets with random weights. All 16 are measured by turns in the same rounds, each in a fresh
+process, because a machine's speed drifts from minute to minute; the median of the rounds counts.
 Goals: size within 2 % every time; memory within 10 % and time per token within 15 % in 11 of 12.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
 import tempfile
 from dataclasses import replace
@@ -32,26 +32,31 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="fresh processes of each artifact (default 3)")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    from hone.deploy.planning import measure_machine
+    from hone.deploy.planning import fits_of, made_probes
+    from hone.deploy.probing import measured_in_turns
     from hone.task.spec import Device
 
+    def say(line: str) -> None:
+        print(line, file=sys.stderr)
+
     device = Device(threads=arguments.threads)
-    fits = measure_machine(device, lambda line: print(line, file=sys.stderr))
-    with tempfile.TemporaryDirectory() as folder:
-        rows = judged(arguments.sizes.split(","), Path(folder), device, arguments.rounds, fits)
+    with tempfile.TemporaryDirectory() as name:
+        probes = made_probes(Path(name), say)
+        made = judged(arguments.sizes.split(","), Path(name))
+        found = measured_in_turns([*made, *probes], device, arguments.rounds, say)
+    fits = fits_of(probes, found, arguments.threads)
+    rows = [row(probe, found[probe.name], fits, device) for probe, _ in made]
     outcome = {figure: _kept(rows, figure) for figure in GOALS}
     _print(rows, outcome)
     fitted = {name: one.to_json() for name, one in fits.items()}
     write_figures("planned", {"goals": GOALS, "kept": outcome, "rows": rows, "fits": fitted})
 
 
-def judged(sizes: list[str], folder: Path, device: Any, rounds: int, fits: dict[str, Any]) -> list[dict[str, Any]]:
-    """Predicted and measured figures of every artifact."""
+def judged(sizes: list[str], folder: Path) -> list[tuple[Any, Path]]:
+    """The presets in every format, exported."""
     from hone.deploy.planning import storage_of
-    from hone.deploy.probing import Probe, device_of, export_probe, measured_probe
+    from hone.deploy.probing import Probe, export_probe
     from hone.deploy.weights import FORMATS as KNOWN
-    from hone.model.footprint import blueprint
-    from hone.model.machine_fit import features
     from hone.model.presets import preset
 
     made = []
@@ -60,28 +65,26 @@ def judged(sizes: list[str], folder: Path, device: Any, rounds: int, fits: dict[
         for name in FORMATS:
             probe = Probe(name=f"{size} {name}", shape=shape, storage=storage_of(KNOWN[name]))
             made.append((probe, export_probe(probe, model, folder / f"{size}-{name}")))
-    runs: dict[str, list[dict[str, float]]] = {}
-    for turn in range(rounds):
-        for probe, artifact in made if turn % 2 == 0 else reversed(made):
-            found = measured_probe(probe, artifact, device).whole
-            runs.setdefault(probe.name, []).append(dict(found.measured))
-            print(probe.name, found.measured, file=sys.stderr)
-    rows = []
-    for probe, _ in made:
-        known = features(blueprint(probe.shape), probe.storage, device_of(probe.shape, device))
-        predicted = fits[probe.storage.runtime].predict(known)
-        measured = {figure: statistics.median(run[figure] for run in runs[probe.name]) for figure in SHOWN}
-        rows.append(
-            {
-                "artifact": probe.name,
-                "runtime": probe.storage.runtime,
-                "predicted": {figure: predicted[figure].value for figure in SHOWN},
-                "measured": measured,
-                "off": {figure: predicted[figure].value / measured[figure] - 1.0 for figure in SHOWN},
-                "rounds": runs[probe.name],
-            }
-        )
-    return rows
+    return made
+
+
+def row(probe: Any, rounds: list[Any], fits: dict[str, Any], device: Any) -> dict[str, Any]:
+    """Predicted and measured figures of one artifact."""
+    from hone.deploy.probing import device_of, median_of
+    from hone.model.footprint import blueprint
+    from hone.model.machine_fit import features
+
+    known = features(blueprint(probe.shape), probe.storage, device_of(probe.shape, device))
+    predicted = fits[probe.storage.runtime].predict(known)
+    measured = median_of(rounds).whole.measured
+    return {
+        "artifact": probe.name,
+        "runtime": probe.storage.runtime,
+        "predicted": {figure: predicted[figure].value for figure in SHOWN},
+        "measured": {figure: measured[figure] for figure in SHOWN},
+        "off": {figure: predicted[figure].value / measured[figure] - 1.0 for figure in SHOWN},
+        "rounds": [dict(one.whole.measured) for one in rounds],
+    }
 
 
 def _kept(rows: list[dict[str, Any]], figure: str) -> dict[str, Any]:

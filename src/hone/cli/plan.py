@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="device.KEY=VALUE",
         help="another limit than hone.yaml's, such as device.size_mb=5; may be repeated",
     )
-    parser.add_argument("--measure", action="store_true", help="measure this machine anew (seconds)")
+    parser.add_argument("--measure", action="store_true", help="measure this machine anew (less than a minute)")
     own = parser.add_argument_group("a model of your own, in place of the task's")
     own.add_argument("--preset", metavar="NAME", help="such as 5m or bert-5m")
     own.add_argument("--width", type=int, metavar="N", help="of the residual stream, a multiple of 64")

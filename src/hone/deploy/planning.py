@@ -14,7 +14,15 @@ from typing import Any
 
 from hone.deploy.gguf import mixtures
 from hone.deploy.onnx import kinds
-from hone.deploy.probing import Probe, Probed, export_probe, measured_probe, random_folder, stream_curve
+from hone.deploy.probing import (
+    Probe,
+    Probed,
+    export_probe,
+    measured_in_turns,
+    median_of,
+    random_folder,
+    stream_curve,
+)
 from hone.deploy.runtime import RUNTIMES, runtime
 from hone.deploy.weights import FORMATS, WeightFormat
 from hone.errors import FailedError, HoneError, InputError
@@ -30,6 +38,8 @@ from hone.wording import counted
 Say = Callable[[str], None]
 MOST_PROBES = 4
 """Artifacts that are made to learn a machine, of all runtimes together."""
+ROUNDS = 3
+"""Fresh processes of each; the median counts."""
 UNSTEADY = 0.15
 """A median run may take this much longer than the quickest before a person is told."""
 SMALL = Shape(hidden=128, layers=6, heads=4, kv_heads=4, ffn=384, vocab=1024, context=256, arch="qwen3")
@@ -160,7 +170,7 @@ def fits_of_this_machine(device: Device, say: Say, *, anew: bool = False) -> dic
 
 
 def measure_machine(device: Device, say: Say) -> dict[str, MachineFit]:
-    """Make the probes in a temporary folder, measure each in a fresh process, and fit.
+    """Make the probes in a temporary folder, measure each in fresh processes by turns, and fit.
 
     Raises:
         InputError: for more threads than this machine has cores: they would wait for each other.
@@ -171,25 +181,46 @@ def measure_machine(device: Device, say: Say) -> dict[str, MachineFit]:
             f"device.threads {device.threads}: this machine has {counted(usable_cores(), 'core')} to use, so it cannot "
             f"be measured with more threads; plan with --set device.threads={usable_cores()}, or for another --class"
         )
-    found: dict[str, list[Probed]] = {}
     with tempfile.TemporaryDirectory(prefix="hone-plan-") as folder:
-        models: dict[Shape, Path] = {}
-        for number, probe in enumerate(probes(tuple(RUNTIMES)), start=1):
-            say(f"measuring this machine, {number} of {MOST_PROBES}: {probe.name}, {counted(device.threads, 'thread')}")
-            if probe.shape not in models:
-                models[probe.shape] = random_folder(probe.shape, Path(folder) / f"model-{len(models)}")
-            try:
-                artifact = export_probe(probe, models[probe.shape], Path(folder) / str(number))
-                found.setdefault(probe.storage.runtime, []).append(measured_probe(probe, artifact, device))
-            except HoneError as error:
-                say(f"{probe.name} could not be measured, so {probe.storage.runtime} may be left out: {error}")
-    if not found:
-        raise FailedError("no runtime could be measured on this machine; hone doctor says what is missing")
-    unsteady = max(one.unsteady for listed in found.values() for one in listed)
-    stream = stream_curve()
-    fits = {name: fit_of(name, device.threads, listed, stream, unsteady) for name, listed in found.items()}
+        made = made_probes(Path(folder), say)
+        say(f"measuring this machine: {counted(len(made), 'small artifact')}, {ROUNDS} times each by turns")
+        found = measured_in_turns(made, device, ROUNDS, say)
+    fits = fits_of(made, found, device.threads)
     _say_busy(fits, say)
     return fits
+
+
+def made_probes(folder: Path, say: Say) -> list[tuple[Probe, Path]]:
+    """The artifacts that a fit is made of, in a folder; one that cannot be exported is said and left out."""
+    made: list[tuple[Probe, Path]] = []
+    models: dict[Shape, Path] = {}
+    for number, probe in enumerate(probes(tuple(RUNTIMES)), start=1):
+        if probe.shape not in models:
+            models[probe.shape] = random_folder(probe.shape, folder / f"model-{len(models)}")
+        try:
+            made.append((probe, export_probe(probe, models[probe.shape], folder / str(number))))
+        except HoneError as error:
+            say(f"{probe.name} could not be exported, so {probe.storage.runtime} may be left out: {error}")
+    return made
+
+
+def fits_of(
+    made: Sequence[tuple[Probe, Path]], found: Mapping[str, Sequence[Probed]], threads: int
+) -> dict[str, MachineFit]:
+    """A fit of every runtime from what its probes' rounds told.
+
+    Raises:
+        FailedError: when no runtime could be measured.
+    """
+    own: dict[str, list[Probed]] = {}
+    for probe, _ in made:
+        if probe.name in found:
+            own.setdefault(probe.storage.runtime, []).append(median_of(found[probe.name]))
+    if not own:
+        raise FailedError("no runtime could be measured on this machine; hone doctor says what is missing")
+    unsteady = max(one.unsteady for listed in own.values() for one in listed)
+    stream = stream_curve()
+    return {name: fit_of(name, threads, listed, stream, unsteady) for name, listed in own.items()}
 
 
 def _say_busy(fits: Mapping[str, MachineFit], say: Say) -> None:

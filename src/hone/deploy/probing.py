@@ -6,8 +6,8 @@ import json
 import random
 import statistics
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,14 @@ import numpy as np
 from hone.deploy.measure import memory_of, pace_of
 from hone.deploy.process import FreshProcess
 from hone.deploy.runtime import runtime
+from hone.errors import HoneError
 from hone.files import file_hash
 from hone.model.footprint import Storage, blueprint
 from hone.model.machine_fit import Measurement, features
 from hone.model.presets import Shape, config_values
 from hone.model.sizes import size_of
 from hone.task.spec import Device
+from hone.wording import counted
 
 if TYPE_CHECKING:
     from hone.data.tokenizer import TextTokenizer
@@ -53,8 +55,13 @@ class Probed:
     """Every figure of the artifact."""
     empty: Measurement
     """Memory of the process with the runtime loaded and no model."""
-    unsteady: float
-    """By how much the median run took longer than the quickest, as a share: what else ran on the machine."""
+    quickest_ms: float
+    """Time per token of the quickest run."""
+
+    @property
+    def unsteady(self) -> float:
+        """By how much the median run took longer than the quickest, as a share: what else ran on the machine."""
+        return self.whole.measured["ms_per_token"] / self.quickest_ms - 1.0
 
 
 def random_texts(seed: int = 0, words: int = _SYLLABLES) -> list[str]:
@@ -147,6 +154,45 @@ def export_probe(probe: Probe, model: Path, out: Path) -> Path:
     return found.export(model, probe.storage.name, to)
 
 
+def measured_in_turns(
+    made: Sequence[tuple[Probe, Path]], device: Device, rounds: int, say: Callable[[str], None]
+) -> dict[str, list[Probed]]:
+    """Figures of artifacts by name, one list entry for each round; every second round in the opposite order.
+
+    What a machine does beside comes and goes within minutes, so that each artifact in turns says more than one artifact
+    often. One that cannot be measured is said and left out.
+    """
+    found: dict[str, list[Probed]] = {}
+    failed: set[str] = set()
+    left = rounds * len(made)
+    for turn in range(rounds):
+        for probe, artifact in made if turn % 2 == 0 else list(made)[::-1]:
+            left -= 1
+            if probe.name in failed:
+                continue
+            try:
+                found.setdefault(probe.name, []).append(measured_probe(probe, artifact, device))
+            except HoneError as error:
+                failed.add(probe.name)
+                found.pop(probe.name)
+                say(f"{probe.name} could not be measured, so {probe.storage.runtime} may be left out: {error}")
+                continue
+            say(f"measured: {probe.name}, {counted(device.threads, 'thread')}; {left} more")
+    return found
+
+
+def median_of(probed: Sequence[Probed]) -> Probed:
+    """One artifact's rounds as one: the median of each figure, and how far it lies over the quickest run of all."""
+    first = probed[0]
+    figures = {key: statistics.median(one.whole.measured[key] for one in probed) for key in first.whole.measured}
+    ram_mb = statistics.median(one.empty.measured["ram_mb"] for one in probed)
+    return Probed(
+        whole=replace(first.whole, measured=figures),
+        empty=replace(first.empty, measured={"ram_mb": ram_mb}),
+        quickest_ms=min(one.quickest_ms for one in probed),
+    )
+
+
 def measured_probe(probe: Probe, artifact: Path, device: Device, repeats: int = REPEATS) -> Probed:
     """Figures of an artifact in a fresh process, as a certificate takes them.
 
@@ -161,12 +207,11 @@ def measured_probe(probe: Probe, artifact: Path, device: Device, repeats: int = 
         pace = pace_of(process, own, PROMPT, repeats)
         process.time("time_prompts", PROMPT, lengths=[own.context - 1], repeats=1)
         memory = memory_of(process, process.facts())
-    ms_per_token = statistics.median(pace.runs)
     figures = {
         "size_mb": memory["size_mb"],
         "ram_mb": memory["ram_mb"],
         "first_token_ms": pace.first_token_p50_ms,
-        "ms_per_token": ms_per_token,
+        "ms_per_token": statistics.median(pace.runs),
     }
     found = features(blueprint(probe.shape), probe.storage, own)
     empty = Measurement(
@@ -175,4 +220,4 @@ def measured_probe(probe: Probe, artifact: Path, device: Device, repeats: int = 
         measured={"ram_mb": memory["without_model_mb"]},
     )
     whole = Measurement(name=probe.name, features=found, measured=figures)
-    return Probed(whole=whole, empty=empty, unsteady=ms_per_token / min(pace.runs) - 1.0)
+    return Probed(whole=whole, empty=empty, quickest_ms=min(pace.runs))
