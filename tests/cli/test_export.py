@@ -47,8 +47,12 @@ def test_a_dry_run_says_sizes_and_refusals_and_writes_nothing(make, capsys, tmp_
     assert whole["refusals"] == small["refusals"] == []
     assert whole["size_mb"] * 1e6 == pytest.approx(file.stat().st_size, rel=0.05)
     assert small["size_mb"] < whole["size_mb"]
-    assert main(["export", str(folder), "--weights", "q4_k_m", "--dry-run"]) == 2
-    assert "rows of 32 weights do not divide by the 256" in capsys.readouterr().out
+    assert main(["export", str(folder), "--weights", "q4_k_m", "--dry-run", "--json"]) == 2
+    said = capsys.readouterr().out
+    assert "rows of 32 weights do not divide by the 256" in said
+    (refused,) = json.loads(said.splitlines()[-1])["artifacts"]
+    assert (refused["size_mb"], refused["artifact"]) == (None, None)
+    assert " MB " not in said.splitlines()[0]
     assert main(["export", str(folder), "--weights", "q4_k_m,q6_k", "--json"]) == 2
     problems = last(capsys)["error"]["problems"]
     assert {line.split(":")[0] for line in problems} == {"gguf q4_k_m", "gguf q6_k"}

@@ -169,6 +169,9 @@ def test_the_last_lines_say_where_the_model_is_and_how_to_try_it(tmp_path):
     assert "artifacts/banking-q8_0.gguf (certified, within the device's budget" in lines[2]
     assert lines[3].startswith(f"try it: hone prompt '{tmp_path}/my task' ")
     assert lines[4] == f"serve:  hone serve '{tmp_path}/my task'"
+    encoder = verdict_lines({**result, "within_budget": None, "ms_per_token": None}, tmp_path)
+    assert "(certified, no budget is set: 1.05 MB" in encoder[2]
+    assert "3.3 ms a sequence" in encoder[2]
 
 
 def test_serve_refuses_an_artifact_that_renders_differently(folder, capsys, make):

@@ -36,7 +36,7 @@ def test_a_faithful_artifact_is_certified_and_the_certificate_lies_beside_it(bui
     assert certificate.status == "certified"
     assert certificate.failures == ()
     assert certificate.training_modules == ()
-    assert certificate.within_budget
+    assert certificate.within_budget is True
     assert certificate.examples_checked == 8
     assert certificate.parity.kld_mean <= certificate.bounds.kld_mean
     assert certificate.measured.interpreter_mb < certificate.measured.ram_mb < 150
@@ -57,6 +57,9 @@ def test_over_the_budget_is_said_and_is_no_failure(built, witness, artifacts):
     assert certificate.status == "certified"
     assert not certificate.within_budget
     assert len(certificate.over_budget()) == 2
+    free = replace(certificate, budget=tuple(replace(figure, limit=None) for figure in certificate.budget))
+    assert free.within_budget is None, "no limit is set, so none is kept"
+    assert free.to_json()["within_budget"] is None
     assert [one.name for one in formats_to_try(built.folder, DEVICE)] == ["q8_0", "q5_0", "q4_0", "f16"]
     assert formats_to_try(built.folder, DEVICE.model_copy(update={"size_mb": 0.05})) == []
 

@@ -269,3 +269,12 @@ def test_a_taken_port_is_wrong_input(make):
         taken.listen()
         with pytest.raises(InputError, match="choose another with --port"):
             run_server(path, port=taken.getsockname()[1])
+
+
+def test_a_port_that_cannot_be_is_said_before_the_model_is_opened(tmp_path):
+    with pytest.raises(InputError) as caught:
+        run_server(tmp_path / "none.gguf", port=99_999, threads=0)
+    assert list(caught.value.problems) == [
+        "--port must be from 0 (a free one) to 65,535; got 99,999",
+        "--threads must be at least 1; got 0",
+    ]

@@ -120,9 +120,10 @@ def _words(given: str | None) -> list[str]:
 def _dry(found: Sequence[Foreseen], as_json: bool) -> int:
     """What would be made, without making it; 2 when something would be refused."""
     for one in found:
-        print(f"{one.runtime:<6}{one.weights:<8}about {one.size_bytes / 1e6:8.2f} MB  {one.path}")
+        head = f"{one.runtime:<6}{one.weights:<8}"
+        print(f"{head}refused" if one.refusals else f"{head}about {one.size_bytes / 1e6:8.2f} MB  {one.path}")
         for reason in one.refusals:
-            print(f"      refused: {reason}")
+            print(f"      {reason}")
     if as_json:
         print(json.dumps({"dry_run": True, "artifacts": [one.to_json() for one in found]}, ensure_ascii=False))
     return 2 if any(one.refusals for one in found) else 0
@@ -162,6 +163,8 @@ def summary(certificate: dict[str, Any]) -> list[tuple[str, str]]:
         limit = "" if figure["limit"] is None else f" of {figure['limit']:g}"
         mark = "" if figure["within"] else "  OVER THE BUDGET"
         rows.append((figure["name"], f"{figure['measured']:.3g}{limit}{mark}"))
+    if certificate["within_budget"] is None:
+        rows.append(("budget", "no limit is set"))
     parity, score = certificate["parity"], certificate["score"]
     if parity is not None:
         same = f"same likeliest token {parity['same_top_or_tie']:.2%} of {parity['positions']:,}"

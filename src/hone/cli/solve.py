@@ -70,12 +70,18 @@ def verdict_lines(result: dict[str, Any], folder: Path) -> list[str]:
     if not result.get("artifact"):
         return lines
     artifact = folder / result["artifact"]
-    budget = "within the device's budget" if result["within_budget"] else "over the device's budget"
+    budget = {None: "no budget is set", True: "within the device's budget"}.get(
+        result["within_budget"], "over the device's budget"
+    )
     where = shlex.quote(str(folder))
+    first, each = result["first_token_ms"], result["ms_per_token"]
+    # An encoder writes no tokens.
+    times = (
+        f"{first:.1f} ms a sequence" if each is None else f"{first:.1f} ms to the first token, {each:.2f} ms per token"
+    )
     figures = (
         f"{result['size_mb']:.2f} MB, {result['ram_mb']:.0f} MB of memory "
-        f"({result['interpreter_mb']:.0f} of it the interpreter), {result['first_token_ms']:.1f} ms to the "
-        f"first token, {result['ms_per_token']:.2f} ms per token"
+        f"({result['interpreter_mb']:.0f} of it the interpreter), {times}"
     )
     return [
         *lines,

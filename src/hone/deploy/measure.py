@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -95,6 +95,12 @@ class Figure:
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {"name": self.name, "measured": self.measured, "limit": self.limit, "within": self.within}
+
+
+def all_within(budget: Iterable[Figure]) -> bool | None:
+    """Whether every limit is kept; None where there is no limit, which is not the same as keeping one."""
+    limited = [figure.within for figure in budget if figure.limit is not None]
+    return all(limited) if limited else None
 
 
 def measure(process: FreshProcess, device: Device, prompt: Sequence[int], repeats: int = REPEATS) -> Measured:

@@ -14,11 +14,13 @@ from hone.deploy.artifact.folder import name_of
 from hone.deploy.rendering import open_to_answer
 from hone.errors import FailedError, InputError
 from hone.serve.app import create_app
+from hone.wording import counted
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 LOOPBACK = "127.0.0.1"
+LAST_PORT = 65_535
 START_SECONDS = 20.0
 
 
@@ -42,9 +44,16 @@ def run_server(
         say: takes lines for people.
 
     Raises:
-        InputError: when the file is missing or the address is taken.
+        InputError: when the file is missing, the address is taken, or there is no such port.
         FailedError: when it has changed, or renders its stored examples differently (law 4).
     """
+    problems = []
+    if not 0 <= port <= LAST_PORT:
+        problems.append(f"--port must be from 0 (a free one) to {LAST_PORT:,}; got {port:,}")
+    if threads < 1:
+        problems.append(f"--threads must be at least 1; got {threads}")
+    if problems:
+        raise InputError(problems)
     import uvicorn
 
     session, renderer = open_to_answer(artifact, threads, say)
@@ -52,7 +61,7 @@ def run_server(
         own = name_of(artifact)
         app = create_app(session, renderer, name or own)
         address = f"http://{host}:{listener.getsockname()[1]}"
-        say(f"serving {own} ({renderer.kind}) on {address}, context {session.context}, {threads} thread(s)")
+        say(f"serving {own} ({renderer.kind}) on {address}, context {session.context}, {counted(threads, 'thread')}")
         say(f'try: curl {address}/v1/completions -d \'{{"prompt": "..."}}\'')
         if not _is_loopback(host):
             say(f"note: {host} can be reached from other machines, and there is no password")
@@ -71,7 +80,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             raise InputError(f"cannot listen on {host}:{port}: {error}; choose another with --port") from None
         yield listener
 

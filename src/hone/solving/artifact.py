@@ -40,7 +40,7 @@ def work(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         ``path``, ``certificate`` and ``evaluation`` of the artifact that was kept, ``ood`` likewise where the task has
-        such rows; ``within`` says whether it keeps the device's budget, ``over`` which limits it breaks.
+        such rows; ``within`` says whether it keeps the device's budget (None: there is none), ``over`` what it breaks.
 
     Raises:
         FailedError: when no format gives an artifact that matches its original.
@@ -130,8 +130,8 @@ class Bench:
             origin=self._origin,
             size=self.size,
         )
-        limited = any(figure.limit is not None for figure in certificate.budget)
-        budget = "; ".join(certificate.over_budget()) or ("within the budget" if limited else "and no budget is set")
+        kept = "and no budget is set" if certificate.within_budget is None else "within the budget"
+        budget = "; ".join(certificate.over_budget()) or kept
         self.say(f"{name}: certified, {budget}")
         return out, certificate
 
@@ -163,7 +163,7 @@ def _first_within(bench: Bench, names: Sequence[str]) -> tuple[Path, Certificate
             bench.say(failures[-1])
             left = [*more, *fewer]
             continue
-        if made[-1][1].within_budget:
+        if not made[-1][1].over_budget():
             break
         if more:
             bench.say(f"{name} is over the budget, so {', '.join(more)} with more bits are not tried")

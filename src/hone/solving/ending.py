@@ -51,9 +51,9 @@ class Ending:
         return dict(made)
 
     def holds(self, made: dict[str, Any]) -> bool:
-        """The artifact reaches the target on dev, is certified and keeps the device's budget."""
+        """The artifact reaches the target on dev, is certified and breaks no limit of the device."""
         certified = made["certificate"]["status"] == "certified"
-        return self._score(made).reaches(self.task.target) and bool(made["within"]) and certified
+        return self._score(made).reaches(self.task.target) and made["within"] is not False and certified
 
     def result(self, record: dict[str, Any], report: AttemptReport) -> dict[str, Any]:
         """Artifact, verdict on the sealed test, advice."""

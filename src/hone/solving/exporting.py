@@ -35,10 +35,10 @@ class Foreseen:
     """Why it cannot be made; empty when it can."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        size_mb = round(self.size_bytes / 1e6, 3)
-        plain = {"weights": self.weights, "runtime": self.runtime, "artifact": str(self.path), "size_mb": size_mb}
-        return {**plain, "refusals": list(self.refusals)}
+        """Plain values; of what cannot be made no size and no place."""
+        made = {"artifact": str(self.path), "size_mb": round(self.size_bytes / 1e6, 3)}
+        known = dict.fromkeys(made) if self.refusals else made
+        return {"weights": self.weights, "runtime": self.runtime, **known, "refusals": list(self.refusals)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,7 +14,7 @@ from hone.deploy.certificate.parity import Parity
 from hone.deploy.certificate.scoring import Comparison
 from hone.deploy.certificate.timing import Times
 from hone.deploy.certificate.witness import Size
-from hone.deploy.measure import Figure, Measured
+from hone.deploy.measure import Figure, Measured, all_within
 from hone.deploy.weights import Bounds
 from hone.errors import FailedError
 from hone.evaluate.scoring import Evaluation
@@ -73,9 +73,9 @@ class Certificate:
     """The artifact's whole evaluation on the rows of ``compared``; not written."""
 
     @property
-    def within_budget(self) -> bool:
-        """Every budgeted figure keeps its limit."""
-        return all(figure.within for figure in self.budget)
+    def within_budget(self) -> bool | None:
+        """Every budgeted figure keeps its limit; None where no limit is set."""
+        return all_within(self.budget)
 
     def over_budget(self) -> list[str]:
         """A sentence for each figure over its limit."""

@@ -22,7 +22,7 @@ from hone.deploy.certificate.gates import Gate, none_of, timing_gates
 from hone.deploy.certificate.timing import take_encoder_times, take_times
 from hone.deploy.certificate.versions import versions
 from hone.deploy.certificate.witness import EXTENTS, Size, Witness
-from hone.deploy.measure import against
+from hone.deploy.measure import against, all_within
 from hone.deploy.process import FreshEncoder, FreshProcess
 from hone.deploy.reading import head_of
 from hone.deploy.rendering import stored_examples
@@ -121,7 +121,7 @@ def _measured_again(
         name = process.runtime
     merged = _merged(stored, gates)
     failures = [gate["sentence"] for gate in merged if not gate["holds"]]
-    budget = [figure.to_json() for figure in against(measured, device)]
+    budget = against(measured, device)
     now_is = runtime(name).version()
     return {
         **stored,
@@ -134,8 +134,8 @@ def _measured_again(
         "training_modules": list(facts["training_modules"]),
         "measured": asdict(measured),
         "times": times.to_json(),
-        "budget": budget,
-        "within_budget": all(one["within"] for one in budget),
+        "budget": [figure.to_json() for figure in budget],
+        "within_budget": all_within(budget),
         "device": device.model_dump(mode="json", by_alias=True),
         "gates": merged,
         "notes": [*_old_notes(stored), _carried(stored, why_not)],
