@@ -17,6 +17,7 @@ from hone.deploy.certificate import certify as certify_room
 from hone.deploy.certificate.certify import Witness, certify
 from hone.deploy.certificate.original import encoder_original_of
 from hone.deploy.certificate.witness import Extent
+from hone.deploy.pool import FreshReaders
 from hone.deploy.process import FreshEncoder
 from hone.deploy.reading import reading_callables, session_logits
 from hone.deploy.runtime import RUNTIMES, runtime
@@ -185,6 +186,17 @@ def test_scoring_from_logits_alone_is_that_of_the_torch_callables(reader, tmp_pa
         expected = EncoderLabels(reader.module, several=several)(ids, [0, 2])
         np.testing.assert_allclose(ours["labels"](ids, [0, 2]), expected, atol=1e-6)
         np.testing.assert_allclose(theirs["labels"](ids, [0, 2]), expected, atol=1e-4)
+
+
+def test_rows_that_processes_share_are_answered_as_by_one(reader, tmp_path):
+    file = exported("gguf", reader.folder, tmp_path / "out")
+    ids = [reader.renderer.prompt_ids(row.fields) for row in reader.rows[:7]]
+    at = [list(range(len(one))) for one in ids]
+    with FreshEncoder(file, threads=1, context=48) as one, FreshReaders(file, processes=2, context=48) as several:
+        alone, shared = (session_logits(session, reader.kind)(ids, at) for session in (one, several))
+        assert several.encode_with_places("in paris") == one.encode_with_places("in paris")
+    for left, right in zip(alone, shared, strict=True):
+        np.testing.assert_allclose(left, right, atol=1e-3)  # other batches round GELU otherwise
 
 
 def test_an_encoders_artifact_answers_alone(reader, name, tmp_path):

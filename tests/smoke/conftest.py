@@ -24,7 +24,39 @@ metric: rouge_l
 target: 0.5
 """
 
+CITIES = """task: cities
+kind: tag
+data: {train: train.jsonl, dev: 0.2}
+input: "{text}"
+output: "{found}"
+metric: span_f1
+target: 0.5
+base: scratch:bert-tiny
+"""
+TOPICS = """task: topics
+kind: multi-label
+data: {train: train.jsonl, dev: 0.2}
+input: "{text}"
+output: "{topics}"
+metric: micro_f1
+target: 0.5
+base: scratch:bert-tiny
+"""
+
 Prepared = tuple[Path, Task, DataVersion]
+
+
+def write_for_an_encoder(folder: Path, name: str) -> None:
+    """A task whose answers lie in its texts: the colours of a row as entities (cities), or as its labels (topics)."""
+    folder.mkdir()
+    rows = []
+    for first in WORDS:
+        for second in WORDS:
+            text = f"from {first} to {second}"
+            found = [{"start": 5, "end": 5 + len(first), "type": "place"}]
+            rows.append({"text": text, "found": found, "topics": sorted({first[0], second[0]})})
+    (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (folder / "hone.yaml").write_text(CITIES if name == "cities" else TOPICS)
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +70,8 @@ def task_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Prepare
             rows = [{"question": f"turn {a} {b} around", "answer": f"{b} {a}"} for a in WORDS for b in WORDS]
             (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
             (folder / "hone.yaml").write_text(BACKWARDS)
+        elif name in ("cities", "topics"):
+            write_for_an_encoder(folder, name)
         else:
             shutil.copytree(FIXTURES / name, folder)
         task = load_task(folder)

@@ -110,7 +110,7 @@ def test_a_trainer_that_ends_by_itself_is_no_crash(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["banking", "shakespeare", "backwards"])
+@pytest.mark.parametrize("name", ["banking", "shakespeare", "backwards", "cities", "topics"])
 def test_the_other_kinds_of_task_go_the_whole_way(task_of, name):
     folder, task, data = task_of(name)
     lines = []

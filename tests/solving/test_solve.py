@@ -25,12 +25,12 @@ MINUTES = 10.0
 """Never reached: the target stops the solve."""
 
 
-def task_folder(tmp_path: Path, name: str, target: float) -> Path:
+def task_folder(tmp_path: Path, name: str, target: float, base: str = "scratch:500k") -> Path:
     folder = tmp_path / name
     shutil.copytree(FIXTURES / name, folder)
     file = folder / "hone.yaml"
     lines = [line for line in file.read_text().splitlines() if not line.startswith(("target:", "base:"))]
-    file.write_text("\n".join([*lines, f"target: {target}", "base: scratch:500k", ""]))
+    file.write_text("\n".join([*lines, f"target: {target}", f"base: {base}", ""]))
     return folder
 
 
@@ -89,6 +89,23 @@ def test_the_other_kinds_of_task(tmp_path: Path, name: str, target: float) -> No
     assert result["test_n"] > 0
     assert set(result["baselines"]) <= set(show.rows)
     assert result["parity"]["status"] == "certified"
+
+
+@pytest.mark.slow
+def test_an_encoder_is_solved_to_an_artifact_that_answers(tmp_path: Path) -> None:
+    """The same stages, and what comes out is opened, asked and measured as any other artifact."""
+    folder = task_folder(tmp_path, "banking", 0.01, "scratch:bert-tiny")
+    result = solve(folder, minutes=MINUTES, show=Silent())
+    assert result["solved"] is True
+    assert result["parity"]["status"] == "certified"
+    assert result["test_n"] == 80
+    assert result["ms_per_token"] is None
+    certificate = json.loads((folder / result["artifact"] / "certificate.json").read_text())
+    assert certificate["kind"] == "encoder"
+    assert certificate["training_modules"] == []
+    with hone.load(folder / result["artifact"]) as model:
+        assert model.ask("Where is my card?") in model.renderer.labels
+        assert sum(model.probabilities("Where is my card?").values()) == pytest.approx(1.0)
 
 
 @pytest.mark.slow

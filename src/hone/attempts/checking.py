@@ -20,7 +20,7 @@ OBJECTIVES = {
     "generate": ("next-token",),
     "language-model": ("next-token", "masked-tokens"),
 }
-"""What may be minimised for each kind of task."""
+"""What may be minimised for each kind of task; of an encoder the last one."""
 
 
 def check_recipe(recipe: Recipe, task: Task) -> None:

@@ -10,6 +10,7 @@ from hone.attempts.bench import build_model, prepare_bench
 from hone.attempts.judging import score_model
 from hone.processes import Channel
 from hone.task.own_metric import load_metric
+from hone.task.recipe import Recipe
 
 
 def untouched(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
@@ -30,6 +31,13 @@ def untouched(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
         "name": "base",
         "score": evaluation.score.to_json(),
         "scores": {name: score.to_json() for name, score in evaluation.scores.items()},
-        "how": f"{recipe.base} as it is, without training",
+        "how": f"{recipe.base} as it is, without training{_under(recipe)}",
         "seconds": round(time.monotonic() - begin, 3),
     }
+
+
+def _under(recipe: Recipe) -> str:
+    """An encoder that was opened for classes or tags has a head that has learned nothing yet."""
+    from hone.train.engine import FRESH_HEADS
+
+    return ", under a new head of random weights" if recipe.objective in FRESH_HEADS else ""

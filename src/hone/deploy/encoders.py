@@ -84,6 +84,15 @@ def encoder_problems(config: Mapping[str, Any], target: str) -> list[str]:
     if _class(config) not in HEADS:
         known = ", ".join(HEADS)
         problems.append(f"{_class(config) or 'no architecture'}: encoders are exported to {target} as {known}")
+    return problems + trunk_problems(config, target)
+
+
+def trunk_problems(config: Mapping[str, Any], target: str) -> list[str]:
+    """The same of what lies under the head, whichever it has or will have."""
+    problems = []
+    if config.get("model_type") not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        problems.append(f'model_type "{config.get("model_type")}" is not exported to {target}; of encoders {known} is')
     if config.get("hidden_act", "gelu") != "gelu":
         problems.append(f'hidden_act "{config["hidden_act"]}"; gelu is exported')
     if (kind := config.get("position_embedding_type") or "absolute") != "absolute":

@@ -11,39 +11,26 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hone.deploy.process import FreshProcess
+from hone.deploy.process import FreshEncoder, FreshProcess
 from hone.evaluate.generate import GREEDY, Generation, Sampling
 
 T = TypeVar("T")
+P = TypeVar("P", FreshProcess, FreshEncoder)
 
 
-class FreshPool:
-    """Fresh processes (:class:`hone.deploy.process.FreshProcess`) that score rows together.
+class _Pool(Generic[P]):
+    """Processes that are started together by ``start``, each of one thread, and end together."""
 
-    Results are those of one process: no row's answer depends on another's, and sampled answers follow the prompt and
-    how often it came before, so equal prompts are kept together.
-
-    Args:
-        path: the artifact.
-        processes: how many, each of one thread; they start together.
-        context: longest prompt and answer together, in tokens.
-        parallel: sequences that each process computes at once.
-    """
-
-    def __init__(self, path: Path, *, processes: int, context: int, parallel: int = 32) -> None:
+    def __init__(self, path: Path, processes: int, context: int, start: Callable[[], P]) -> None:
         self._stack = ExitStack()
         self._threads = self._stack.enter_context(ThreadPoolExecutor(max_workers=processes))
-
-        def start(_: int) -> FreshProcess:
-            return FreshProcess(path, threads=1, context=context, parallel=parallel)
-
-        futures = [self._threads.submit(start, number) for number in range(processes)]
-        self._processes: list[FreshProcess] = []
+        futures = [self._threads.submit(start) for _ in range(processes)]
+        self._processes: list[P] = []
         try:
             for future in futures:
                 self._processes.append(self._stack.enter_context(future.result()))
@@ -52,13 +39,13 @@ class FreshPool:
             raise
         self.context, self.vocab_size, self.path = context, self._processes[0].vocab_size, path
 
-    def _stop_late(self, futures: Sequence[Future[FreshProcess]]) -> None:
+    def _stop_late(self, futures: Sequence[Future[P]]) -> None:
         for future in futures:
             if future.exception() is None:
                 future.result().close()
         self._stack.close()
 
-    def __enter__(self) -> FreshPool:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -81,6 +68,45 @@ class FreshPool:
     def token_id(self, text: str) -> int:
         """Id of the token that is written exactly like this; -1 when there is none."""
         return self._processes[0].token_id(text)
+
+    def _shared(self, rows: Sequence[Sequence[int]], work: Callable[[P, Sequence[Sequence[int]]], list[T]]) -> list[T]:
+        """Rows dealt out by length, so that every process gets as much to do; results in the order of the rows."""
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for index, ids in enumerate(rows):
+            groups.setdefault(tuple(ids), []).append(index)
+        hands: list[list[int]] = [[] for _ in self._processes]
+        for place, key in enumerate(sorted(groups, key=len)):
+            hands[place % len(hands)] += groups[key]
+        dealt = [(process, sorted(hand)) for process, hand in zip(self._processes, hands, strict=True) if hand]
+        futures = [self._threads.submit(work, process, [rows[index] for index in hand]) for process, hand in dealt]
+        found: dict[int, T] = {}
+        for (_, hand), future in zip(dealt, futures, strict=True):
+            found.update(zip(hand, future.result(), strict=True))
+        return [found[index] for index in range(len(rows))]
+
+    def close(self) -> None:
+        """End the processes."""
+        self._stack.close()
+
+
+class FreshPool(_Pool[FreshProcess]):
+    """Fresh processes (:class:`hone.deploy.process.FreshProcess`) that score rows together.
+
+    Results are those of one process: no row's answer depends on another's, and sampled answers follow the prompt and
+    how often it came before, so equal prompts are kept together.
+
+    Args:
+        path: the artifact.
+        processes: how many, each of one thread; they start together.
+        context: longest prompt and answer together, in tokens.
+        parallel: sequences that each process computes at once.
+    """
+
+    def __init__(self, path: Path, *, processes: int, context: int, parallel: int = 32) -> None:
+        def start() -> FreshProcess:
+            return FreshProcess(path, threads=1, context=context, parallel=parallel)
+
+        super().__init__(path, processes, context, start)
 
     def generate(
         self,
@@ -106,23 +132,27 @@ class FreshPool:
         """For each sequence of T ids the T - 1 natural-log probabilities of ids 1 to T - 1."""
         return self._shared(sequences, lambda process, some: process.token_logprobs(some))
 
-    def _shared(
-        self, rows: Sequence[Sequence[int]], work: Callable[[FreshProcess, Sequence[Sequence[int]]], list[T]]
-    ) -> list[T]:
-        """Rows dealt out by length, so that every process gets as much to do; results in the order of the rows."""
-        groups: dict[tuple[int, ...], list[int]] = {}
-        for index, ids in enumerate(rows):
-            groups.setdefault(tuple(ids), []).append(index)
-        hands: list[list[int]] = [[] for _ in self._processes]
-        for place, key in enumerate(sorted(groups, key=len)):
-            hands[place % len(hands)] += groups[key]
-        dealt = [(process, sorted(hand)) for process, hand in zip(self._processes, hands, strict=True) if hand]
-        futures = [self._threads.submit(work, process, [rows[index] for index in hand]) for process, hand in dealt]
-        found: dict[int, T] = {}
-        for (_, hand), future in zip(dealt, futures, strict=True):
-            found.update(zip(hand, future.result(), strict=True))
-        return [found[index] for index in range(len(rows))]
 
-    def close(self) -> None:
-        """End the processes."""
-        self._stack.close()
+class FreshReaders(_Pool[FreshEncoder]):
+    """The same of an encoder: an :class:`hone.deploy.runtime.EncoderSession` over several processes.
+
+    Args:
+        path: the artifact.
+        processes: how many, each of one thread.
+        context: longest sequence, in tokens.
+    """
+
+    def __init__(self, path: Path, *, processes: int, context: int) -> None:
+        super().__init__(path, processes, context, lambda: FreshEncoder(path, threads=1, context=context))
+
+    def encode_with_places(self, text: str) -> tuple[list[int], list[tuple[int, int]], list[int]]:
+        """Ids of plain text, the characters that each came from, and the word that each belongs to."""
+        return self._processes[0].encode_with_places(text)
+
+    def classify(self, sequences: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """(n, num_labels) logits of whole sequences."""
+        return np.stack(self._shared(sequences, lambda process, some: list(process.classify(some))))
+
+    def tag(self, sequences: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
+        """For each sequence (len, num_labels) logits."""
+        return self._shared(sequences, lambda process, some: process.tag(some))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from hone.deploy.artifact.folder import describe, not_certified, whole_model_file
+from hone.deploy.artifact.folder import describe, holds_encoder, not_certified, whole_model_file
 from hone.deploy.reading import reading_callables, session_logits
 from hone.deploy.runtime import Contents, EncoderSession, Session, runtime_of
 from hone.errors import FailedError
@@ -70,7 +70,7 @@ def open_artifact(path: Path, threads: int = 1, context: int | None = None, para
     """
     found, file = runtime_of(path), whole_model_file(path)
     said = describe(path)
-    if said is not None and "marks" in (said["renderer"] or {}):
+    if said is not None and holds_encoder(said):
         reading = found.open_encoder(file, threads, int(said["context"]) if context is None else context)
         return cast("Session", Reading(reading))
     if context is None and said is not None:

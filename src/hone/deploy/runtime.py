@@ -19,7 +19,8 @@ from hone.deploy.artifact.folder import model_file
 from hone.deploy.weights import Prepared
 from hone.errors import InputError, nearest
 from hone.evaluate.generate import GREEDY, Generation, Sampling
-from hone.task.spec import LISTED, Task
+from hone.files import read_json
+from hone.task.spec import WRITTEN, Task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -202,16 +203,41 @@ def check_can_be_exported(task: Task) -> None:
     """Check that a solve of a task can end in an artifact: said at the start, and not after training.
 
     Raises:
-        InputError: for encoders, which a solve does not search for; each run of one can be exported by itself.
+        InputError: for encoders that no GGUF file holds: masked words, and shapes and tokenizers that are not written.
     """
-    from hone.model.base import is_encoder_base
+    from hone.model.base import needs_encoder
+    from hone.model.presets import SCRATCH
 
-    if task.kind in LISTED or is_encoder_base(task.base):
-        what = f"base {task.base}" if task.kind not in LISTED else f"a task of kind {task.kind}"
+    if not needs_encoder(task):
+        return
+    if task.kind in WRITTEN:
         raise InputError(
-            f"{what} needs an encoder, and `hone solve` and `hone smoke` look for decoders alone; `hone train` trains, "
-            "judges and keeps one, and `hone export` makes its certified artifact"
+            f"base {task.base} is an encoder, and a task of kind {task.kind} needs a model that writes; take a decoder"
         )
+    if task.kind == "language-model":
+        raise InputError(
+            f"base {task.base} predicts masked words, which llama.cpp has no head for, and `hone solve` and `hone "
+            "smoke` end in a GGUF file; `hone train` trains, judges and keeps one"
+        )
+    if task.base.partition(":")[0] != SCRATCH and (problems := _base_problems(task.base)):
+        raise InputError(
+            f"base {task.base}: {problem}; `hone train` trains, judges and keeps such a model" for problem in problems
+        )
+
+
+def _base_problems(reference: str) -> list[str]:
+    """Why no encoder that starts from a base will be a GGUF file, whatever head it is trained with."""
+    from hone.deploy.encoders import trunk_problems
+    from hone.deploy.gguf.tokenizer import gguf_tokenizer
+    from hone.model.base import base_folder
+
+    folder = base_folder(reference)
+    config = read_json(folder / "config.json")
+    try:
+        gguf_tokenizer(folder, int(config["vocab_size"]))
+    except InputError as error:
+        return [*trunk_problems(config, "GGUF"), *error.problems]
+    return trunk_problems(config, "GGUF")
 
 
 RUNTIMES = {

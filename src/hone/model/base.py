@@ -22,6 +22,7 @@ from hone.model.presets import SCRATCH
 from hone.model.vocabulary import Vocabulary, add_rows, check_own, check_sizes, embedding_rows, extended, roles_of
 from hone.model.weights import CONFIG, ENCODERS, Opening, Use, check_layout, check_use, load_with_fresh, tensor_shapes
 from hone.task.render import Tokenizer
+from hone.task.spec import LISTED, Task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -245,12 +246,30 @@ def is_encoder_base(reference: str) -> bool:
     """
     if reference.partition(":")[0] == SCRATCH:
         return is_encoder(reference)
-    path = Path(reference).expanduser()
-    if path.is_file():
+    if Path(reference).expanduser().is_file():
         return False
+    return str(read_json(base_folder(reference) / CONFIG).get("model_type")) in ENCODERS
+
+
+def base_folder(reference: str) -> Path:
+    """The folder of a base: a local one, or what lies here of the hub's.
+
+    Raises:
+        InputError: when there is none, or it cannot be opened safely.
+    """
+    path = Path(reference).expanduser()
     folder = path if path.is_dir() else from_hub(reference)
     check_layout(folder)
-    return str(read_json(folder / CONFIG).get("model_type")) in ENCODERS
+    return folder
+
+
+def needs_encoder(task: Task) -> bool:
+    """Whether a task is solved by an encoder: its kind asks for one, or its base is one.
+
+    Raises:
+        InputError: as :func:`is_encoder_base`.
+    """
+    return task.kind in LISTED or is_encoder_base(task.base)
 
 
 def open_base(

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
+import numpy as np
+
 from hone.data.rows import Row
-from hone.deploy.artifact.folder import name_of
-from hone.deploy.process import FreshProcess
-from hone.deploy.rendering import renderer_of
+from hone.deploy.artifact.folder import describe, holds_encoder, name_of
+from hone.deploy.process import FreshEncoder, FreshProcess
+from hone.deploy.rendering import Reading, renderer_of
 from hone.deploy.runtime import Session
 from hone.errors import FailedError
 from hone.serve.app import create_app
 from hone.serve.server import served
+from hone.task.encoding import EncoderRenderer
 from hone.task.render import Renderer
 from hone.task.templates import columns
 
@@ -30,15 +33,20 @@ def serve_one(artifact: Path, row: Row, context: int) -> str:
     Raises:
         FailedError: when the response is no 200, or says anything else than the session itself.
     """
-    with FreshProcess(artifact, threads=1, context=context) as session:
-        renderer = renderer_of(session)
+    encoder = holds_encoder(describe(artifact))
+    opened: FreshProcess | FreshEncoder = (FreshEncoder if encoder else FreshProcess)(
+        artifact, threads=1, context=context
+    )
+    with opened as process:
+        renderer = renderer_of(process)
+        session = cast("Session", Reading(process) if isinstance(process, FreshEncoder) else process)
         body, prompt = _request(renderer, row)
-        expected = _own_answer(session, renderer, prompt)
+        expected = _own_answer(session, renderer, body, prompt)
         with served(create_app(session, renderer, name_of(artifact))) as address:
             response = _post(address, "/v1/completions", body)
     choice = response["choices"][0]
     got = {"text": choice["text"], "value": choice["answer"], "tokens": response["usage"]["completion_tokens"]}
-    if renderer.kind == "extract" and got["value"] is not None:
+    if isinstance(got["value"], dict | list):
         # An object's text is its JSON, whose spacing is the server's own affair.
         got["text"] = json.loads(choice["text"])
     if got != expected:
@@ -56,7 +64,10 @@ def _request(renderer: Renderer, row: Row) -> tuple[dict[str, Any], list[int]]:
     return {"fields": fields, "max_tokens": MOST_TOKENS}, renderer.prompt_ids(fields)
 
 
-def _own_answer(session: Session, renderer: Renderer, prompt: list[int]) -> dict[str, Any]:
+def _own_answer(session: Session, renderer: Renderer, body: dict[str, Any], prompt: list[int]) -> dict[str, Any]:
+    if isinstance(renderer, EncoderRenderer) and renderer.kind != "classify":
+        found = _read(session, renderer, body["fields"], prompt)
+        return {"text": found, "value": found, "tokens": len(found)}
     if renderer.kind == "classify":
         label = renderer.labels[int(session.label_logprobs([prompt], renderer.label_ids)[0].argmax())]
         return {"text": label, "value": label, "tokens": 1}
@@ -64,6 +75,14 @@ def _own_answer(session: Session, renderer: Renderer, prompt: list[int]) -> dict
     value = renderer.parse(done.ids)
     text = renderer.tokenizer.decode(done.ids) if value is None else value
     return {"text": text, "value": value, "tokens": len(done.ids) + done.finished}
+
+
+def _read(session: Any, renderer: EncoderRenderer, fields: dict[str, Any], prompt: list[int]) -> list[Any]:
+    """Labels or entities that an encoder reads out of a row."""
+    if renderer.kind == "tag":
+        logits = session.tag_logits([prompt], [renderer.supervised_at(fields)])[0]
+        return renderer.entities(fields, logits.argmax(-1).tolist())
+    return renderer.labels_from(np.exp(session.label_logprobs([prompt], renderer.label_ids)[0]))
 
 
 def _post(address: str, path: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -10,11 +10,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from hone.attempts.checking import OBJECTIVES
 from hone.data.ledger import Ledger
 from hone.data.prepare import DataVersion
 from hone.data.rows import Row
 from hone.errors import FailedError
 from hone.files import content_hash
+from hone.model.base import needs_encoder
 from hone.task.recipe import Recipe
 from hone.task.render import task_prompt, task_reference
 from hone.task.spec import Device, Task
@@ -50,7 +52,7 @@ def shrunken(task: Task, data: DataVersion) -> Shrunken:
     """
     recipe = Recipe.model_validate(
         {
-            "base": "scratch:tiny",
+            **_smallest(task),
             "vocab_size": VOCABULARY + len(data.labels),
             "steps": STEPS,
             "eval_every": SAVE_EVERY,
@@ -83,6 +85,13 @@ def shrunken(task: Task, data: DataVersion) -> Shrunken:
         data=small,
         recipe=recipe.child(data=small.id, context=context),
     )
+
+
+def _smallest(task: Task) -> dict[str, object]:
+    """The smallest model of the kind that solves a task: a decoder, or an encoder with its objective."""
+    if not needs_encoder(task):
+        return {"base": "scratch:tiny"}
+    return {"base": "scratch:bert-tiny", "objective": OBJECTIVES[task.kind][-1], "optimizer": "adamw"}
 
 
 def _learnable(task: Task, data: DataVersion) -> Sequence[Row]:

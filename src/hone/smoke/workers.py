@@ -16,6 +16,7 @@ from hone.errors import FailedError
 from hone.processes import Channel
 from hone.smoke.crash import hold_in_save, state_name
 from hone.smoke.shrink import SAVE_EVERY, STEPS
+from hone.task.encoding import EncoderRenderer
 from hone.task.own_metric import load_metric
 
 WEIGHTS = "f16"
@@ -80,7 +81,7 @@ def score_and_export(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     from hone.data.tokenizer import TextTokenizer
     from hone.deploy.artifact.making import export_certified
     from hone.deploy.certificate.certify import Witness
-    from hone.deploy.certificate.original import original_of
+    from hone.deploy.certificate.original import encoder_original_of, original_of
     from hone.model.folder import ModelFolder
 
     channel.send({"kind": "begins", "stage": "score"})
@@ -98,7 +99,7 @@ def score_and_export(channel: Channel, order: dict[str, Any]) -> dict[str, Any]:
     witness = Witness(
         renderer=renderer,
         examples=bench.dev[:],
-        original=original_of(module),
+        original=encoder_original_of(module) if isinstance(renderer, EncoderRenderer) else original_of(module),
         texts=[] if task.kind == "language-model" else [renderer.prompt_text(row.fields) for row in data.dev],
         max_new_tokens=min(order["longest_answer"], 32),
     )

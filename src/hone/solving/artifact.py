@@ -12,11 +12,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hone.data.rows import Row
 from hone.data.tokenizer import TextTokenizer
-from hone.deploy.pool import FreshPool
+from hone.deploy.artifact.folder import describe, holds_encoder
+from hone.deploy.certificate.scoring import session_scoring
+from hone.deploy.pool import FreshPool, FreshReaders
 from hone.deploy.rendering import renderer_of
 from hone.deploy.weights import weight_format
 from hone.errors import FailedError, InputError
@@ -180,17 +180,15 @@ def _first_within(bench: Bench, names: Sequence[str]) -> tuple[Path, Certificate
 
 def score_artifact(path: Path, task: Task, rows: Sequence[Row], longest_answer: int) -> Evaluation:
     """Score an artifact on rows with its own runtime, in a fresh process per core. Needs no torch."""
-    processes = min(usable_cores(), len(rows))
-    with FreshPool(path, processes=processes, context=task.device.context, parallel=PARALLEL) as session:
-        return evaluate(
-            task,
-            renderer_of(session),
-            rows,
-            generate=session.generate,
-            labels=lambda prompts, ids: session.label_logprobs(prompts, ids).astype(np.float64),
-            logprobs=session.token_logprobs,
-            max_new_tokens=longest_answer,
-        )
+    processes, context = min(usable_cores(), len(rows)), task.device.context
+    opened: FreshPool | FreshReaders
+    if holds_encoder(describe(path)):
+        opened = FreshReaders(path, processes=processes, context=context)
+    else:
+        opened = FreshPool(path, processes=processes, context=context, parallel=PARALLEL)
+    with opened as session:
+        renderer = renderer_of(session)
+        return evaluate(task, renderer, rows, **session_scoring(renderer, session), max_new_tokens=longest_answer)
 
 
 def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:

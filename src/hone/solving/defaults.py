@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hone.attempts.checking import OBJECTIVES
 from hone.data.prepare import DataVersion
 from hone.model.base import is_encoder_base
 from hone.task.recipe import EVALUATIONS, Recipe, of_length
@@ -84,9 +85,8 @@ def default_recipe(task: Task, data: DataVersion | None, *, seed: int, threads: 
 
 def _of_encoder(task: Task, base: str) -> dict[str, object]:
     """What an encoder is trained with: the objective follows from the task."""
-    objective = {"language-model": "masked-tokens", "tag": "tag-tokens"}.get(task.kind, "classify-sequence")
     values: dict[str, object] = {
-        "objective": objective,
+        "objective": OBJECTIVES[task.kind][-1],
         "optimizer": "adamw",
         "schedule": "warmup-linear",
         "beta2": 0.999,

@@ -9,6 +9,7 @@ from typing import Any
 from hone.attempts import AttemptReport
 from hone.solving import artifact as artifact_room
 from hone.solving.defaults import Rate
+from hone.solving.propose import NARROWER
 from hone.solving.race import Race, run_stage
 from hone.solving.result import result_of
 from hone.solving.subsets import scaling_line
@@ -107,7 +108,9 @@ class Ending:
         lines = [] if score.reaches(self.task.target) else [distance_line(score, self.task.target)]
         if made["over"]:
             lines += [f"over the device budget: {sentence}" for sentence in made["over"]]
-            lines.append("a narrower model (`base: scratch:500k` in hone.yaml) or a larger budget would fit")
+            narrower = NARROWER.get(Recipe.model_validate(record["recipe"]).base)
+            hint = f" (`base: {narrower}` in hone.yaml)" if narrower else ""
+            lines.append(f"a narrower model{hint} or a larger budget would fit")
         with self.state.stage("scaling"):
             curve = scaling_line(self.race, record, report, Rate(**self.state.value("rate")))
         recipe = Recipe.model_validate(record["recipe"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from hone.attempts import AttemptReport
@@ -27,8 +28,13 @@ class Proposal:
         return parent.child(**self.changes)
 
 
-NARROWER = {"scratch:5m": "scratch:2m", "scratch:2m": "scratch:1m", "scratch:1m": "scratch:500k"}
-WIDER = {"scratch:500k": "scratch:1m", "scratch:1m": "scratch:2m", "scratch:2m": "scratch:5m"}
+LADDERS = (
+    ("scratch:500k", "scratch:1m", "scratch:2m", "scratch:5m"),
+    ("scratch:bert-1m", "scratch:bert-2m", "scratch:bert-5m"),
+)
+"""Sizes from scratch, of decoders and of encoders, each wider than the one before."""
+WIDER = dict(pair for ladder in LADDERS for pair in pairwise(ladder))
+NARROWER = {wider: narrower for narrower, wider in WIDER.items()}
 
 
 def proposals(
@@ -148,7 +154,8 @@ def _regularising(task: Task, parent: Recipe) -> list[Proposal]:
         ),
         Proposal(
             name="smoothing",
-            changes={"label_smoothing": 0.05} if parent.label_smoothing < 0.05 else {},
+            # Of several labels of a row each is decided by itself, without smoothing.
+            changes={"label_smoothing": 0.05} if parent.label_smoothing < 0.05 and task.kind != "multi-label" else {},
             hypothesis="the model is surer than the rows support",
             predicted="better metric at a similar dev loss",
         ),

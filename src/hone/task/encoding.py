@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hone.errors import InputError
 from hone.task.entities import Entity, entities_of, located, tag_names, tags_of
 from hone.task.render import Example, Renderer, Tokenizer, prompt_text
-from hone.task.spec import Kind, Task
+from hone.task.spec import WRITTEN, Kind, Task
 
 Subtokens = Literal["first", "all"]
 ROLES = ("pad", "begin", "end", "mask")
@@ -98,7 +98,7 @@ class EncoderRenderer(Renderer):
         Raises:
             InputError: for kinds whose answers are written: an encoder cannot write.
         """
-        if task.kind in ("extract", "generate"):
+        if task.kind in WRITTEN:
             raise InputError(
                 f"a task of kind {task.kind} needs a model that writes, and an encoder cannot; use a decoder as base, "
                 "or kind: classify, multi-label, tag or language-model"

@@ -324,6 +324,8 @@ class Task(Section):
 
 
 LISTED = {"multi-label": "list of labels", "tag": "list of entities"}
+WRITTEN = ("extract", "generate")
+"""Kinds whose answers are written token by token, which an encoder cannot."""
 """Kinds whose answer is one column's list, and what it holds."""
 
 

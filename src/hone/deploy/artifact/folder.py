@@ -23,6 +23,7 @@ __all__ = [
     "check_hash",
     "check_whole",
     "describe",
+    "holds_encoder",
     "is_artifact",
     "model_file",
     "name_of",
@@ -89,6 +90,11 @@ def describe(path: Path) -> dict[str, Any] | None:
     if found.get("format") != FORMAT:
         raise InputError(f"{folder / HONE_FILE} has format {found.get('format')}; this version reads {FORMAT}")
     return found
+
+
+def holds_encoder(said: Mapping[str, Any] | None) -> bool:
+    """Whether what ``hone.json`` says is of an encoder, whose rows stand between its own tokenizer's marks."""
+    return "marks" in ((said or {}).get("renderer") or {})
 
 
 def whole_model_file(path: Path) -> Path:
