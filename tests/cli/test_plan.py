@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +134,43 @@ def test_a_class_is_planned_from_published_figures(plan: Any, asked_for: list[An
     status, said, document = plan(str(VOICE), "--class", "phone", "--set", "ms_per_token=20")
     assert status == 0
     assert asked_for == [], "nothing of this machine is in it"
-    assert "within a factor of two at best" in said
-    assert document["fits"]["gguf"]["name"] == "phone"
+    assert "±100% says that up to twice the figure is possible" in said
+    assert document["fits"]["gguf"]["name"] == document["device"]["class"] == "phone"
+    times = [one["predicted"]["ms_per_token"] for one in document["plan"]["asked"] if one["holds"]]
+    assert {one["error"] for one in times} == {1.0}, "the published models are hundreds of times as large"
+    assert " ±100%" in said
+    status, _, document = plan(str(VOICE), "--class", "Phone")
+    assert document["device"]["class"] == "phone", "names are taken in any case"
+
+
+def test_the_class_of_the_task_is_planned_where_the_command_names_none(
+    plan: Any, asked_for: list[Any], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(VOICE, tmp_path / "voice")
+    task = (folder / "hone.yaml").read_text()
+    (folder / "hone.yaml").write_text(task.replace("device: {", "device: {class: pi-zero-2w, "))
+    _, said, document = plan(str(folder))
+    assert document["fits"]["gguf"]["name"] == "pi-zero-2w"
+    assert "class pi-zero-2w: llama.cpp on a Raspberry Pi Zero 2 W" in said
+    assert asked_for == [], "nothing of this machine is in it"
+    _, said, document = plan(str(folder), "--class", "this-machine")
+    assert document["fits"]["gguf"]["name"] == "this-machine"
+    status, said, _ = plan(str(folder), "--measure")
+    assert status == 2
+    assert "plan for this one with --class this-machine" in said
+
+
+def test_what_holds_by_its_mean_alone_only_may_hold(plan: Any) -> None:
+    _, _, document = plan(str(VOICE))
+    first = document["plan"]["asked"][0]
+    size = first["predicted"]["size_mb"]
+    between = (size["value"] + size["high"]) / 2
+    _, said, _ = plan(str(VOICE), "--set", f"device.size_mb={between}")
+    (row,) = [line for line in said.splitlines() if f"{first['runtime']} {first['weights']} " in line][:1]
+    assert row.endswith("may hold")
+    _, said, _ = plan(str(VOICE), "--set", f"device.size_mb={size['high'] * 1.01}")
+    (row,) = [line for line in said.splitlines() if f"{first['runtime']} {first['weights']} " in line][:1]
+    assert row.endswith("  holds")
 
 
 def test_a_class_without_a_limited_figure_decides_nothing_and_ends_with_1(plan: Any) -> None:
@@ -162,7 +198,10 @@ def test_measure_asks_for_a_new_fit(plan: Any, asked_for: list[Any]) -> None:
         (["--set", "device.size_mb=inf"], ["device.size_mb: Input should be a finite number; got 'inf'"]),
         (["--set", "device.prompt_tokens=500"], ["device: prompt_tokens 500 must be smaller than context 256\n"]),
         (["--set", "device.class=phone"], ["name the class with --class phone"]),
-        (["--width", "100", "--layers", "0"], ["expected a multiple of 64", "--layers 0: expected a number above 0"]),
+        (["--width", "100", "--layers", "0"], ["expected a multiple of 64", "--layers 0: expected a number from 1 to"]),
+        (["--vocab", "3"], ["--vocab 3: expected a number from 260 to 1,048,576"]),
+        (["--layers", "3000", "--width", "65536"], ["--layers 3,000: expected", "--width 65,536: expected"]),
+        (["--set", "device.context=99999999"], ["device.context 99,999,999: contexts are planned up to 1,048,576"]),
         (["--class", "phones"], ['device class "phones" is not known; did you mean "phone"?']),
         (["--class", "phone", "--measure"], ["--measure measures this machine"]),
         (["--preset", "7m"], ['preset "7m" is not known']),

@@ -57,6 +57,9 @@ def test_over_the_budget_is_said_and_is_no_failure(built, witness, artifacts):
     assert certificate.status == "certified"
     assert not certificate.within_budget
     assert len(certificate.over_budget()) == 2
+    assert not any("which was not measured" in note for note in certificate.notes)
+    told = "memory and times are this machine's, and the limits are for phone, which was not measured"
+    assert told in certify(artifacts["q8_0"], DEVICE.model_copy(update={"device_class": "phone"}), witness).notes
     free = replace(certificate, budget=tuple(replace(figure, limit=None) for figure in certificate.budget))
     assert free.within_budget is None, "no limit is set, so none is kept"
     assert free.to_json()["within_budget"] is None

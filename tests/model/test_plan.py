@@ -28,7 +28,7 @@ from hone.model.machine_fit import Constants, MachineFit, Measurement, features,
 from hone.model.plan import Plan, Planner, narrower, widths, with_width
 from hone.model.presets import PRESETS, Shape, matrix_parameters, parameters
 from hone.model.published import MIB, PUBLISHED, published_fit
-from hone.task.spec import Device
+from hone.task.spec import DEVICE_CLASSES, THIS_MACHINE, Device
 
 STORIES_15M = Shape(hidden=288, layers=6, heads=6, kv_heads=6, ffn=768, vocab=32_000, context=256)
 """Of llama2.c."""
@@ -202,6 +202,10 @@ def test_a_fit_survives_json_and_refuses_a_kind_that_it_has_no_constant_for() ->
         bare.predict({**PROBES[0].features, "ms_per_token": {"token": 1.0, "unpack q4_0": 1.0}})
     with pytest.raises(InputError, match="at least one measured artifact"):
         fit([], TRUE, name="m", runtime="gguf", threads=1)
+
+
+def test_a_task_may_name_exactly_the_classes_of_which_something_is_published() -> None:
+    assert {THIS_MACHINE, *PUBLISHED} == set(DEVICE_CLASSES)
 
 
 def test_published_rows_give_the_bandwidth_that_they_are_known_for() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -94,3 +95,22 @@ def test_a_fit_of_this_machine_that_is_there_says_whether_the_budget_is_held_and
     assert [line for line in silent if line.startswith("plan:")] == []
     (planned,) = (line for line in lines if line.startswith("plan:"))
     assert "is expected to hold the device's budget in" in planned
+
+
+def test_limits_for_another_class_are_planned_from_its_published_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hone.deploy import planning
+
+    folder = shutil.copytree(VOICE, tmp_path / "voice")
+    task = (folder / "hone.yaml").read_text()
+    (folder / "hone.yaml").write_text(re.sub(r"device:.*", "device: {class: phone, size_mb: 5}", task))
+    monkeypatch.setattr(planning, "stored_fits", None)
+    monkeypatch.setattr(planning, "measure_machine", None)
+    lines: list[str] = []
+    check(folder, 0, lines.append)
+    (planned,) = (line for line in lines if line.startswith("plan for phone, from published figures: "))
+    assert "is expected to hold the device's budget in" in planned
+    (folder / "hone.yaml").write_text(re.sub(r"device:.*", "device: {class: phon}", task))
+    with pytest.raises(InputError, match=r"device.class: must be this-machine, phone, .*; got \"phon\""):
+        check(folder, 0, lines.append)

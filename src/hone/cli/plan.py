@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from hone.model.plan import AnyShape, Candidate, Plan, Planner
     from hone.task.spec import Device, Task
 
-THIS_MACHINE = "this-machine"
-SHAPE_OPTIONS = ("preset", "width", "layers", "vocab")
+NO_BETTER = 0.995
+"""An error of this share and more is told as one, because it says that nothing better is known."""
 HEAD = (
     "",
     "width",
@@ -57,9 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--class",
         dest="device_class",
-        default=THIS_MACHINE,
         metavar="NAME",
-        help="plan for a device with published figures, such as phone (a wrong name lists them), and not this machine",
+        help="plan for a device with published figures, such as phone (a wrong name lists them), or for this-machine "
+        "(default: device.class of hone.yaml)",
     )
     parser.add_argument(
         "--set",
@@ -71,8 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--measure", action="store_true", help="measure this machine anew (less than a minute)")
     own = parser.add_argument_group("a model of your own, in place of the task's")
     own.add_argument("--preset", metavar="NAME", help="such as 5m or bert-5m")
-    own.add_argument("--width", type=int, metavar="N", help="of the residual stream, a multiple of 64")
-    own.add_argument("--layers", type=int, metavar="N", help="number of layers")
+    own.add_argument("--width", type=int, metavar="N", help="of the residual stream, a multiple of 64 to 16,384")
+    own.add_argument("--layers", type=int, metavar="N", help="number of layers, to 256")
     own.add_argument("--vocab", type=int, metavar="N", help="entries of the vocabulary")
 
 
@@ -126,11 +126,17 @@ def _device(args: argparse.Namespace, task: Task | None) -> Device:
     from pydantic import ValidationError
 
     from hone.cli.train import read_changes
-    from hone.task.spec import Device
+    from hone.model.plan import MOST_TOKENS
+    from hone.model.published import unknown_class
+    from hone.task.spec import DEVICE_CLASSES, Device
 
     changes, problems = read_changes(args.set)
     known = [name for name in Device.model_fields if name != "device_class"]
     values = {} if task is None else task.device.model_dump(by_alias=True)
+    if args.device_class is not None:
+        values["class"] = args.device_class.lower()
+        if values["class"] not in DEVICE_CLASSES:
+            problems.append(unknown_class(args.device_class))
     for key, value in changes.items():
         name = key.removeprefix("device.")
         if name == "class":
@@ -142,9 +148,12 @@ def _device(args: argparse.Namespace, task: Task | None) -> Device:
     if problems:
         raise InputError(problems)
     try:
-        return Device.model_validate(values)
+        device = Device.model_validate(values)
     except ValidationError as error:
         raise InputError(_sentence(one) for one in error.errors()) from None
+    if device.context > MOST_TOKENS:
+        raise InputError(f"device.context {device.context:,}: contexts are planned up to {MOST_TOKENS:,} tokens")
+    return device
 
 
 def _sentence(error: Any) -> str:
@@ -165,7 +174,9 @@ def _asked(args: argparse.Namespace, task: Task | None, device: Device) -> _Aske
         if args.vocab is not None:
             raise InputError(f"--vocab {args.vocab}: base {base} has a vocabulary of its own; name a --preset with it")
         return _asked_base(base, device)
-    name = args.preset or (base.partition(":")[2] if base.startswith("scratch") else "") or DEFAULT_PRESET
+    name = (
+        (args.preset or "").lower() or (base.partition(":")[2] if base.startswith("scratch") else "") or DEFAULT_PRESET
+    )
     encoder = name.startswith("bert-")
     start: AnyShape = encoder_preset(name) if encoder else preset(name)
     vocab = args.vocab or vocab or start.vocab
@@ -196,12 +207,12 @@ def _fitted(shape: AnyShape, vocab: int, context: int, arch: str | None) -> AnyS
 
 
 def _with_options(shape: AnyShape, args: argparse.Namespace) -> AnyShape:
-    from hone.model.plan import with_width
+    from hone.model.plan import PLANNED, with_width
 
     problems = [
-        f"--{name} {value}: expected a number above 0"
-        for name in ("width", "layers", "vocab")
-        if (value := getattr(args, name)) is not None and value < 1
+        f"--{name} {value:,}: expected a number from {least:,} to {most:,}"
+        for name, (least, most) in PLANNED.items()
+        if (value := getattr(args, name)) is not None and not least <= value <= most
     ]
     if args.width is not None and args.width % 64:
         problems.append(f"--width {args.width}: expected a multiple of 64, so that rows of every format divide")
@@ -226,25 +237,25 @@ def _asked_base(base: str, device: Device) -> _Asked:
 
 def _fits(args: argparse.Namespace, device: Device, say: Callable[[str], None]) -> dict[str, MachineFit]:
     """Fits of the class that is asked for: measured here, or published."""
-    from hone.deploy.planning import REFERENCE, fits_of_this_machine
+    from hone.deploy.planning import fits_of_class, fits_of_this_machine
+    from hone.task.spec import THIS_MACHINE
 
-    if args.device_class == THIS_MACHINE:
+    if device.device_class == THIS_MACHINE:
         fits = fits_of_this_machine(device, say, anew=args.measure)
         for one in fits.values():
             say(f"fit of this machine, {one.runtime}, {counted(one.threads, 'thread')}: {one.source}, {one.date}")
         return fits
-    from hone.model.published import published_fit
-
     if args.measure:
         raise InputError(
-            f"--measure measures this machine, and --class {args.device_class} is planned from what others did"
+            f"--measure measures this machine, and {device.device_class} is planned from what others did; "
+            f"plan for this one with --class {THIS_MACHINE}"
         )
-    fits = {name: published_fit(args.device_class, name, own) for name, own in REFERENCE.items()}
+    fits = fits_of_class(device.device_class)
     one = next(iter(fits.values()))
     sizes = " to ".join(dict.fromkeys(f"{mb:,.0f}" for mb in (one.smallest_mb, one.largest_mb)))
     say(
         f"class {one.name}: {one.source}, models of {sizes} MB; "
-        "a model that is much smaller is predicted within a factor of two at best"
+        "the error grows for a model that is much smaller: ±100% says that up to twice the figure is possible"
     )
     return fits
 
@@ -258,17 +269,19 @@ def _lines(plan: Plan, planner: Planner, asked: _Asked) -> list[str]:
     said = ", ".join(f"{name} {limit:g} {UNITS[name]}" for name, limit in limits.items()) or "no limit is set"
     beside = f"context {plan.device.context:,}, prompt {plan.device.prompt_tokens:,}"
     lines = [f"budget: {said}; {_threads(planner, plan.device)}, {beside}", ""]
-    rows = [_row(one) for one in plan.asked]
     listed = _listed(plan)
-    rows += [_row(one) for one in listed]
-    if plan.best is not None and plan.best not in (*plan.asked, *listed):
-        rows.append(_row(plan.best))
+    shown = [*plan.asked, *listed]
+    if plan.best is not None and plan.best not in shown:
+        shown.append(plan.best)
+    rows = [_row(one, plan.device) for one in shown]
     lines += [*aligned(HEAD, rows), ""]
     return [*lines, *_verdict(plan, planner, asked)]
 
 
 def _threads(planner: Planner, device: Device) -> str:
     """What the figures are of; a published class has threads of its own, whatever the device says."""
+    from hone.task.spec import THIS_MACHINE
+
     fit = next(iter(planner.fits.values()))
     if fit.name == THIS_MACHINE:
         return counted(device.threads, "thread")
@@ -284,7 +297,7 @@ def _listed(plan: Plan) -> list[Candidate]:
     return [*over[-2:], *holding[: SHOWN_PRESETS - min(2, len(over))]]
 
 
-def _row(one: Candidate) -> Sequence[str]:
+def _row(one: Candidate, device: Device) -> Sequence[str]:
     model = one.model
     figures = [_figure(one.estimates.get(name)) for name in ("size_mb", "ram_mb", "first_token_ms", "ms_per_token")]
     over = ", ".join(name.removesuffix("_mb") for name in one.over)
@@ -299,12 +312,15 @@ def _row(one: Candidate) -> Sequence[str]:
         f"{one.storage.runtime} {one.storage.name}",
         *figures,
         f"{one.gb_per_s:.1f}" if one.gb_per_s is not None else "",
-        f"refused: {one.refused}" if one.refused else broken or "holds",
+        f"refused: {one.refused}" if one.refused else broken or ("holds" if one.surely(device) else "may hold"),
     )
 
 
 def _figure(one: Estimate | None) -> str:
-    return "" if one is None else f"{one.value:,.3g} ±{one.value * one.error:,.2g}"
+    if one is None:
+        return ""
+    error = f"{one.error:.0%}" if one.error >= NO_BETTER else f"{one.value * one.error:,.2g}"
+    return f"{one.value:,.3g} ±{error}"
 
 
 def _verdict(plan: Plan, planner: Planner, asked: _Asked) -> list[str]:
@@ -336,7 +352,9 @@ def _verdict(plan: Plan, planner: Planner, asked: _Asked) -> list[str]:
 
 
 def _unsure(one: Candidate, plan: Plan) -> str:
-    return "" if one.surely(plan.device) else "; at the end of its error it may not"
+    from hone.model.plan import UNSURE
+
+    return "" if one.surely(plan.device) else f"; {UNSURE}"
 
 
 def _undecided(one: Candidate, fit: MachineFit, asked: _Asked) -> str:

@@ -73,6 +73,8 @@ def verdict_lines(result: dict[str, Any], folder: Path) -> list[str]:
     budget = {None: "no budget is set", True: "within the device's budget"}.get(
         result["within_budget"], "over the device's budget"
     )
+    if result.get("device_class", "this-machine") != "this-machine":
+        budget += f" of {result['device_class']} as far as this machine can tell"
     where = shlex.quote(str(folder))
     first, each = result["first_token_ms"], result["ms_per_token"]
     # An encoder writes no tokens.

@@ -9,7 +9,7 @@ from typing import Any
 
 from hone.deploy.process import FreshEncoder, FreshProcess
 from hone.errors import InputError
-from hone.task.spec import Device
+from hone.task.spec import THIS_MACHINE, Device
 
 MEGABYTE = 1e6
 BUDGETED = ("size_mb", "ram_mb", "first_token_ms", "ms_per_token")
@@ -95,6 +95,13 @@ class Figure:
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {"name": self.name, "measured": self.measured, "limit": self.limit, "within": self.within}
+
+
+def measured_here(device_class: str) -> str:
+    """What to say where the limits are for devices of another class than this machine; else empty."""
+    if device_class == THIS_MACHINE:
+        return ""
+    return f"memory and times are this machine's, and the limits are for {device_class}, which was not measured"
 
 
 def all_within(budget: Iterable[Figure]) -> bool | None:

@@ -30,9 +30,10 @@ from hone.files import content_hash, read_json, write_json
 from hone.hardware import cache_folder, machine, usable_cores
 from hone.model.footprint import Blueprint, Storage, Stored, stored_as
 from hone.model.machine_fit import METHOD_ERROR, Constants, MachineFit, Stream, fit
-from hone.model.plan import NAMES, UNITS, Planner, limits_of
+from hone.model.plan import NAMES, UNITS, UNSURE, Planner, limits_of
 from hone.model.presets import Shape
-from hone.task.spec import Device
+from hone.model.published import published_fit
+from hone.task.spec import THIS_MACHINE, Device
 from hone.wording import counted
 
 Say = Callable[[str], None]
@@ -169,6 +170,15 @@ def fits_of_this_machine(device: Device, say: Say, *, anew: bool = False) -> dic
     return found
 
 
+def fits_of_class(name: str) -> dict[str, MachineFit]:
+    """A fit of every runtime for a class of devices that others measured.
+
+    Raises:
+        InputError: for an unknown class, with the nearest one.
+    """
+    return {each: published_fit(name, each, own) for each, own in REFERENCE.items()}
+
+
 def measure_machine(device: Device, say: Say) -> dict[str, MachineFit]:
     """Make the probes in a temporary folder, measure each in fresh processes by turns, and fit.
 
@@ -249,7 +259,7 @@ def fit_of(name: str, threads: int, probed: Sequence[Probed], stream: Stream = (
         least_errors={**METHOD_ERROR, **times},
         stream=stream,
         unsteady=unsteady,
-        name="this-machine",
+        name=THIS_MACHINE,
         runtime=name,
         threads=threads,
         versions=versions(name),
@@ -281,26 +291,30 @@ def stored_fits(threads: int) -> dict[str, MachineFit]:
 
 
 def verdict_line(name: str, model: Blueprint, device: Device) -> str | None:
-    """One line on whether a model is expected to hold a device's budget, from fits that are kept; nothing is measured.
+    """One line on whether a model is expected to hold a device's budget; nothing is measured.
 
-    None where this machine has no fit for the device's threads, or the device has no limit.
+    From the fits of this machine that are kept, or the published figures of the device's class. None where this machine
+    has no fit for the device's threads, or the device has no limit.
     """
-    fits, limits = stored_fits(device.threads), limits_of(device)
+    limits, own = limits_of(device), device.device_class
+    fits = stored_fits(device.threads) if own == THIS_MACHINE else fits_of_class(own)
     if not fits or not limits:
         return None
+    head = "plan:" if own == THIS_MACHINE else f"plan for {own}, from published figures:"
     plan = Planner(device, storages(tuple(fits)), fits).plan(name, model, {})
     chosen = plan.chosen
     if plan.undecided is not None:
         missing = ", ".join(NAMES[one] for one in plan.undecided.not_known)
-        return f"plan: it is not known whether {name} holds the device's budget: no figure for {missing}"
+        return f"{head} it is not known whether {name} holds the device's budget: no figure for {missing}"
     if chosen is None:
-        return f"plan: {name} is expected to hold the device's budget in no format; hone plan says what to change"
+        return f"{head} {name} is expected to hold the device's budget in no format; hone plan says what to change"
     figures = ", ".join(
         f"{NAMES[one]} {chosen.estimates[one].value:.3g} of {limit:g} {UNITS[one]}"
         for one, limit in limits.items()
         if one in chosen.estimates
     )
-    return f"plan: {name} is expected to hold the device's budget in {chosen.storage.name}: {figures}"
+    unsure = "" if chosen.surely(device) else f"; {UNSURE}"
+    return f"{head} {name} is expected to hold the device's budget in {chosen.storage.name}: {figures}{unsure}"
 
 
 def _file(name: str, threads: int) -> Path:

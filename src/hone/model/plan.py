@@ -24,11 +24,17 @@ TOY_STEP, STEP = 64, 256
 WIDEST = 2048
 ENOUGH_BITS = 8.5
 """More bits than these change no answer (mean divergence of Q8_0 at most 0.002), so fewer of them come first."""
+MOST_TOKENS = 1 << 20
+"""Vocabularies and contexts are planned up to here."""
+PLANNED = {"width": (TOY_STEP, 16_384), "layers": (1, 256), "vocab": (260, MOST_TOKENS)}
+"""Least and most of what a person asks for; a vocabulary holds the bytes and the special tokens at least."""
 LEAST_VOCABULARY = 512
 LEAST_CONTEXT = 32
 LEAST_GAIN = 0.01
 """Of what is missing: a change that gains less of it is none to name."""
 UNITS = {"size_mb": "MB", "ram_mb": "MB", "first_token_ms": "ms", "ms_per_token": "ms"}
+UNSURE = "at the end of its error it may not"
+"""Of a model whose predicted figures keep every limit, and which their errors may take over one."""
 NAMES = {"size_mb": "size", "ram_mb": "memory", "first_token_ms": "first token", "ms_per_token": "time per token"}
 
 
@@ -273,7 +279,7 @@ class Planner:
         None when already the candidate does not hold.
         """
         value, found = int(getattr(shape, changed)), None
-        while value <= 1 << 20:
+        while value <= MOST_TOKENS:
             model = blueprint(_changed(shape, changed, value))
             if not self.candidate(candidate.name, model, candidate.storage).holds:
                 break

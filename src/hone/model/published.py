@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from hone.errors import InputError, nearest
 from hone.model.machine_fit import ANY, Constants, MachineFit, Measurement, fit
+from hone.task.spec import DEVICE_CLASSES, THIS_MACHINE
 
 MIB = 1.048576
 """Megabytes (10^6 bytes) in 2^20 bytes."""
@@ -156,7 +157,15 @@ PUBLISHED: dict[str, Published] = {
         slowdown=1.0,
     ),
 }
-"""By the class's name: ``hone plan --class NAME``."""
+"""By the class's name: ``class`` of a task's ``device``, or ``hone plan --class NAME``."""
+
+
+def unknown_class(name: str) -> str:
+    """The sentence on a class of which nothing is known, with the nearest one."""
+    return (
+        f'device class "{name}" is not known; {nearest(name, DEVICE_CLASSES)} Figures are published of '
+        f"{', '.join(PUBLISHED)}; {THIS_MACHINE} is measured"
+    )
 
 
 def published_fit(name: str, runtime: str, size_constants: Constants) -> MachineFit:
@@ -171,10 +180,7 @@ def published_fit(name: str, runtime: str, size_constants: Constants) -> Machine
         InputError: for an unknown class, with the nearest one.
     """
     if name not in PUBLISHED:
-        raise InputError(
-            f'device class "{name}" is not known; {nearest(name, ["this-machine", *PUBLISHED])} Figures are published '
-            f"of {', '.join(PUBLISHED)}; this-machine is measured"
-        )
+        raise InputError(unknown_class(name))
     found = PUBLISHED[name]
     measurements = [row.measurement() for row in found.rows]
     known = {figure for one in measurements for figure in one.measured} | {"size_mb"}

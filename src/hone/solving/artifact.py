@@ -16,6 +16,7 @@ from hone.data.rows import Row
 from hone.data.tokenizer import TextTokenizer
 from hone.deploy.artifact.folder import describe, holds_encoder
 from hone.deploy.certificate.scoring import session_scoring
+from hone.deploy.measure import measured_here
 from hone.deploy.pool import FreshPool, FreshReaders
 from hone.deploy.rendering import renderer_of
 from hone.deploy.weights import weight_format
@@ -131,7 +132,9 @@ class Bench:
             size=self.size,
         )
         kept = "and no budget is set" if certificate.within_budget is None else "within the budget"
-        budget = "; ".join(certificate.over_budget()) or kept
+        budget = "; ".join(
+            filter(None, [*(certificate.over_budget() or [kept]), measured_here(self.device.device_class)])
+        )
         self.say(f"{name}: certified, {budget}")
         return out, certificate
 

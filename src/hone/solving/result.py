@@ -47,6 +47,7 @@ def result_of(
         **_measured(made["certificate"]),
         "within_budget": made["within"],
         "over_budget": made["over"],
+        "device_class": task.device.device_class,
         "parity": _parity(made["certificate"]),
     }
 

@@ -20,6 +20,12 @@ from hone.task.templates import columns, parts, template_problems
 Kind = Literal["classify", "multi-label", "tag", "extract", "generate", "language-model"]
 """``classify``: one label a row. ``multi-label``: any number, a list. ``tag``: entities in the text, a list."""
 KINDS: tuple[str, ...] = get_args(Kind)
+DeviceClass = Literal[
+    "this-machine", "phone", "oneplus-12", "galaxy-s24-ultra", "iphone-17-pro", "apple-silicon", "pi-zero-2w"
+]
+"""``this-machine`` is measured; of the others figures are published (:mod:`hone.model.published`)."""
+DEVICE_CLASSES: tuple[DeviceClass, ...] = get_args(DeviceClass)
+THIS_MACHINE = DEVICE_CLASSES[0]
 Overlong = Literal["error", "drop", "split", "drop-turns"]
 """``drop``: the row leaves. ``split``: documents are cut. ``drop-turns``: the oldest turns of a conversation leave."""
 
@@ -102,15 +108,9 @@ class Device(Section):
     """Tokens of prompt and answer together."""
     prompt_tokens: int = Field(default=64, ge=1)
     """Length of the prompt at which the first token is timed."""
-    device_class: str = Field(default="this-machine", alias="class")
-    """The kind of device that the figures are for."""
-
-    @field_validator("device_class")
-    @classmethod
-    def _only_this_machine(cls, value: str) -> str:
-        if value != "this-machine":
-            raise ValueError(f'must be "this-machine" (budgets are measured here, not predicted); got "{value}"')
-        return value
+    device_class: DeviceClass = Field(default=THIS_MACHINE, alias="class")
+    """The kind of device that the limits are for. Another than this machine is planned from published figures; what
+    is measured of an artifact is measured here all the same, which its certificate says."""
 
     @model_validator(mode="after")
     def _prompt_fits(self) -> Device:

@@ -25,7 +25,7 @@ from hone.deploy.certificate.scoring import Comparison, compare_scores, few_rows
 from hone.deploy.certificate.timing import Times, take_encoder_times, take_times
 from hone.deploy.certificate.versions import versions
 from hone.deploy.certificate.witness import EXTENTS, Extent, Size, Witness
-from hone.deploy.measure import Measured, against
+from hone.deploy.measure import Measured, against, measured_here
 from hone.deploy.process import FreshEncoder, FreshProcess
 from hone.deploy.reading import head_of, session_logits
 from hone.deploy.rendering import renderer_of, stored_examples
@@ -117,7 +117,7 @@ def certify(artifact: Path, device: Device, witness: Witness, size: Size = "quic
         gates=tuple(found.gates),
         compared=found.compared,
         score=None if found.compared is None else found.compared.artifact.to_json(),
-        notes=(*_notes(witness, cases, found, extent), *([ON_GRID] if prepared == "aware" else [])),
+        notes=(*_notes(witness, cases, found, extent, device), *([ON_GRID] if prepared == "aware" else [])),
         hashes=dict(witness.hashes),
         seconds=round(time.monotonic() - started, 2),
         evaluation=found.evaluation,
@@ -301,9 +301,9 @@ def _format_of(process: FreshProcess | FreshEncoder) -> tuple[str, str]:
     )
 
 
-def _notes(witness: Witness, cases: Sequence[Case], found: _Found, extent: Extent) -> list[str]:
-    """What was not compared, or less than was asked for."""
-    notes = list(witness.notes)
+def _notes(witness: Witness, cases: Sequence[Case], found: _Found, extent: Extent, device: Device) -> list[str]:
+    """What was not compared or measured, or less than was asked for."""
+    notes = [*witness.notes, *filter(None, [measured_here(device.device_class)])]
     positions = sum(len(case.predicted) for case in cases)
     if found.parity is not None and positions < extent.positions:
         notes.append(

@@ -12,6 +12,8 @@ from hone.data.looking.markup import NONE, chip, fold, note, number, percent, se
 from hone.data.looking.skeleton import whole_page
 from hone.deploy.certificate.charts import divergence_by_place, divergence_histogram, runs_chart, time_ranges
 from hone.deploy.certificate.document import compared_before, minute, told_score
+from hone.deploy.measure import measured_here
+from hone.task.spec import THIS_MACHINE
 from hone.wording import counted
 
 Json = Mapping[str, Any]
@@ -70,7 +72,9 @@ def _told(document: Json) -> str:
     kept = "and it keeps the device's budget"
     if over:
         kept = f"but it is over the device's budget in {' and '.join(FIGURES[one][0] for one in over)}"
-    elif all(one["limit"] is None for one in document["budget"]):
+    elif measured_here(document["device"].get("class", THIS_MACHINE)):
+        kept = f"and it keeps the budget of {document['device']['class']} as far as this machine can tell"
+    if all(one["limit"] is None for one in document["budget"]):
         kept = "and the task sets no budget"
     return (
         "Its own runtime, in a fresh process without torch, gave what the original gives within the gates of "
@@ -139,6 +143,8 @@ def _budget(document: Json) -> str:
         f"With {counted(device['threads'], 'thread')}, a context of {device['context']} tokens and a prompt of "
         f"{document['measured']['prompt_tokens']}."
     )
+    if elsewhere := measured_here(device.get("class", THIS_MACHINE)):
+        lead += f" {_sentence(elsewhere)}"
     shown = table(["", "measured", "budget", "", ""], rows, right=(1, 2), class_="budget")
     return section("budget", "The device's budget", lead, shown)
 
