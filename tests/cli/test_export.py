@@ -35,7 +35,10 @@ def test_everything_wrong_with_what_is_asked_for_is_said_at_once():
     assert 'did you mean "gguf"' in caught.value.problems[0]
     assert 'weight format "q9" is not known' in caught.value.problems[1]
     assert "q8_0 is a format of gguf; --to names ggfu, onnx" in caught.value.problems[2]
-    assert "none of --weights is a format of onnx; it has fp32, fp16, int8, int4" in caught.value.problems[3]
+    assert (
+        "none of --weights is a format of onnx; it has fp32, fp16, int8, int4-g16, int4, int4-g64, int4-g128"
+        in caught.value.problems[3]
+    )
 
 
 def test_a_dry_run_says_sizes_and_refusals_and_writes_nothing(make, capsys, tmp_path, monkeypatch):

@@ -35,5 +35,8 @@ def test_rows_that_do_not_divide_are_refused_and_never_stored_otherwise():
         "fp32": "yes",
         "fp16": "yes",
         "int8": "yes",
+        "int4-g16": "yes",
         "int4": "yes",
+        "int4-g64": "yes",
+        "int4-g128": "yes",
     }

@@ -74,7 +74,9 @@ def test_a_layout_has_the_bytes_that_a_writer_is_said_to_store(name: str) -> Non
         assert counted == pytest.approx(stored_bytes(model.tensors, FORMATS[name]), abs=1)
 
 
-@pytest.mark.parametrize("name", ["f32", "f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0", "fp32", "int8", "int4"])
+@pytest.mark.parametrize(
+    "name", ["f32", "f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0", "fp32", "int8", "int4", "int4-g128"]
+)
 def test_a_predicted_size_is_that_of_the_exported_file_to_2_percent(
     name: str, folders: Callable[[Shape], Path], tmp_path: Path
 ) -> None:

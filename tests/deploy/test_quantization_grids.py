@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hone.deploy.quantization.gptq import gptq, output_error
-from hone.deploy.quantization.grids import GRIDS, bits_of, nearest, recognised, searched, values_of
+from hone.deploy.quantization.grids import GRIDS, grid_of, nearest, recognised, searched, values_of
 from hone.deploy.quantization.offered import as_written
 from hone.errors import InputError
 
@@ -34,12 +34,12 @@ def inputs(seed: int = 1, count: int = 600, columns: int = 128) -> np.ndarray:
 def test_rounding_to_nearest_is_that_of_the_gguf_package(name: str) -> None:
     kind, plain = gguf.GGMLQuantizationType[name.upper()], matrix()
     theirs = gguf.quants.dequantize(gguf.quants.quantize(plain, kind), kind)
-    assert np.array_equal(values_of(nearest(plain, bits_of(name))), theirs)
+    assert np.array_equal(values_of(nearest(plain, *grid_of(name))), theirs)
 
 
 @pytest.mark.parametrize("kind", ["q4_0", "q8_0"])
 def test_the_writer_of_gguf_rounds_as_the_grid_does(kind: str) -> None:
-    assert np.array_equal(as_written(matrix(), kind), values_of(nearest(matrix(), bits_of(kind))))
+    assert np.array_equal(as_written(matrix(), kind), values_of(nearest(matrix(), *grid_of(kind))))
 
 
 @pytest.mark.parametrize("bits", [4, 8])
@@ -101,10 +101,34 @@ def test_inputs_that_are_never_there_leave_finite_codes() -> None:
 
 
 def test_what_has_no_grid_is_refused() -> None:
-    with pytest.raises(InputError, match=r"q4_k_m are no symmetric grid.*int4, int8, q4_0, q8_0"):
-        bits_of("q4_k_m")
+    with pytest.raises(InputError, match=r"q4_k_m are no symmetric grid.*int4, int4-g128, .*q4_0, q8_0"):
+        grid_of("q4_k_m")
     with pytest.raises(InputError, match=r"\(24, 100\) does not divide into blocks of 32"):
         nearest(matrix(columns=128)[:, :100], 4)
     with pytest.raises(InputError, match="128 columns needs finite second moments"):
         gptq(matrix(), np.eye(64), 4)
-    assert {bits_of(name) for name in GRIDS} == {4, 8}
+    assert {grid_of(name).bits for name in GRIDS} == {4, 8}
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_smaller_group_never_loses_more_by_nearest_scales_and_a_whole_grid_holds_its_parts(bits: int) -> None:
+    plain = matrix(columns=256)
+    lost = [float(np.square(plain - values_of(nearest(plain, bits, block))).sum()) for block in (16, 32, 64, 128)]
+    assert lost == sorted(lost)
+    coarse = values_of(nearest(plain, bits, 64))
+    for block in (16, 32, 64):
+        found = recognised(coarse, bits, block)
+        assert found is not None
+        assert np.array_equal(values_of(found), coarse)
+    assert recognised(coarse, bits, 128) is None
+
+
+@pytest.mark.parametrize("block", [16, 64])
+def test_gptq_in_groups_of_another_size_loses_less_than_rounding_in_them(block: int) -> None:
+    plain, given = matrix(columns=128), inputs()
+    codes = gptq(plain, given.T @ given, 4, block=block)
+    assert codes.scales.shape == (len(plain), 128 // block)
+    hessian = (given.T @ given).astype(np.float64)
+    assert (
+        output_error(plain, codes, hessian).sum() < 0.8 * output_error(plain, nearest(plain, 4, block), hessian).sum()
+    )

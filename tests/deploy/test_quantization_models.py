@@ -14,7 +14,7 @@ import torch
 
 from hone.deploy.quantization.aware import OnGrid, OwnAnswers, calibrated_grid, on_grid
 from hone.deploy.quantization.calibration import batches_of, moments, places, reading_order
-from hone.deploy.quantization.grids import nearest, recognised, values_of
+from hone.deploy.quantization.grids import Grid, nearest, recognised, values_of
 from hone.deploy.quantization.mixed import mixed_kinds
 from hone.deploy.quantization.offered import Offer, best_of, offers, prepare, same_answers
 from hone.deploy.quantization.sequence import matrix_of, round_matrices
@@ -80,11 +80,11 @@ def test_second_moments_are_those_of_real_tokens_alone(module: Any, built: Any) 
 # What is rounded.
 
 
-@pytest.mark.parametrize("bits", [4, 8])
-def test_torch_rounds_as_numpy_does_to_the_bit(bits: int) -> None:
+@pytest.mark.parametrize("grid", [Grid(4, 32), Grid(8, 32), Grid(4, 16)])
+def test_torch_rounds_as_numpy_does_to_the_bit(grid: Grid) -> None:
     plain = (np.random.default_rng(0).standard_normal((50, 96)) * 0.1).astype(np.float32)
     plain[0, :32], plain[1, 3], plain[1, 4] = 0, 0.7, -0.7
-    assert np.array_equal(on_grid(torch.from_numpy(plain), bits).numpy(), values_of(nearest(plain, bits)))
+    assert np.array_equal(on_grid(torch.from_numpy(plain), grid).numpy(), values_of(nearest(plain, *grid)))
 
 
 def test_calibrated_rounding_diverges_less_than_plain_and_the_model_stays_as_it_was(module: Any, built: Any) -> None:
@@ -164,11 +164,12 @@ def test_a_folder_that_was_trained_for_a_format_gives_its_own_weights_as_codes(b
     stored = read_json(built.folder / "hone.json")["examples"]
     folder = tmp_path / "model"
     save_model_folder(folder, module, built.tokenizer, built.renderer, stored, {"task": "toy", "aware": "q4_0"})
-    for weights in ("q4_0", "int4"):
+    for weights in ("q4_0", "int4", "int4-g16"):
         prepared = prepare(folder, weights, [])
         assert prepared.how == "aware"
         for name, codes in prepared.codes.items():
             assert np.array_equal(values_of(codes), matrix_of(module, name))
+    assert prepare(folder, "int4-g64", built.examples, how="none").how == "", "two scales of its grid are not one"
     with pytest.raises(InputError, match=r"was trained for q4_0.*leave gptq out"):
         prepare(folder, "q4_0", built.examples, how="gptq")
     spoiled = Path(shutil.copytree(built.folder, tmp_path / "spoiled"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from hone.deploy.weights import Codes, Prepared
+from hone.deploy.weights import USUAL_GROUP, Codes, Prepared
 
 CODE_RANGES = {4: (-8, 7), 8: (-127, 127)}
 """Smallest and largest code by bits."""
@@ -20,11 +20,16 @@ class Store:
     target: str
     """Its name, for sentences."""
     kinds: Collection[str]
-    coded: Mapping[int, str]
-    """Bits of ready codes, and the kind that holds them as they are."""
-    blocks: Callable[[int], bool]
-    """Whether codes with a scale to so many weights can be packed."""
-    blocks_said: str
+    coded: Mapping[tuple[int, int], str]
+    """Bits of ready codes with the weights that share a scale, and the kind that holds them as they are."""
+
+    def kind_of(self, codes: Codes) -> str | None:
+        """The kind that holds codes as they are; None where none does."""
+        return self.coded.get((codes.bits, codes.block))
+
+    def said(self, part: int) -> str:
+        """The bits (0) or the weights that share a scale (1) that there are."""
+        return " and ".join(map(str, sorted({known[part] for known in self.coded})))
 
 
 def preparation_problems(prepared: Prepared, shapes: Mapping[str, Sequence[int]], store: Store) -> list[str]:
@@ -44,9 +49,11 @@ def preparation_problems(prepared: Prepared, shapes: Mapping[str, Sequence[int]]
         if kind not in store.kinds
     ]
     for name, codes in prepared.codes.items():
-        if prepared.kinds.get(name, store.coded.get(codes.bits)) != store.coded.get(codes.bits):
+        kind = store.kind_of(codes)
+        if kind is not None and prepared.kinds.get(name, kind) != kind:
             problems.append(
                 f"prepared: {name} has codes of {codes.bits} bits and shall be stored as {prepared.kinds[name]}"
+                + ("" if codes.block == USUAL_GROUP else f"; they share a scale by {codes.block}")
             )
         if name in matrices:
             problems += [f"prepared: {name} has {fault}" for fault in _code_faults(codes, matrices[name], store)]
@@ -62,10 +69,12 @@ def preparation_problems(prepared: Prepared, shapes: Mapping[str, Sequence[int]]
 def _code_faults(codes: Codes, shape: tuple[int, ...], store: Store) -> list[str]:
     """What keeps codes from being packed as they are, as the ends of sentences."""
     rows, columns = shape
-    if codes.bits not in store.coded:
-        return [f"codes of {codes.bits} bits; {store.target} has {' and '.join(map(str, store.coded))}"]
-    if not store.blocks(codes.block) or columns % codes.block:
-        return [f"codes in blocks of {codes.block}; rows of {columns} take {store.blocks_said} that divide them"]
+    if not any(codes.bits == bits for bits, _ in store.coded):
+        return [f"codes of {codes.bits} bits; {store.target} has {store.said(0)}"]
+    if store.kind_of(codes) is None:
+        return [f"codes in blocks of {codes.block}; {store.target} has blocks of {store.said(1)}"]
+    if columns % codes.block:
+        return [f"codes in blocks of {codes.block}, which do not divide its rows of {columns}"]
     faults = []
     if codes.codes.shape != shape:
         faults.append(f"codes {codes.codes.shape}; the tensor is {shape}")

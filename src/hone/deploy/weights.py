@@ -1,6 +1,7 @@
 """Weight formats by runtime: bits, the row length they need, and the gates that an artifact in them must pass.
 
-Block formats are those of the GGUF specification (32 or 256 weights to a block) and of ONNX Runtime's MatMulNBits (32).
+Block formats are those of the GGUF specification (32 or 256 weights to a block, fixed by each format) and of ONNX
+Runtime's MatMulNBits (32, or a group of 16, 64 or 128 that the format's name says).
 The length of a row (its input dimension) must divide by the block. A row that does not is refused, never stored as
 something else (llama.cpp's own converter substitutes silently, its issue 6614).
 """
@@ -102,6 +103,21 @@ def _onnx(name: str, bits: float, block: int, bounds: Bounds, calibrated: Bounds
     return WeightFormat(name=name, runtime="onnx", bits=bits, block=block, bounds=bounds, calibrated_bounds=calibrated)
 
 
+GROUPS = (16, 32, 64, 128)
+"""Weights that share a scale in an ONNX file: smaller groups lose less and take more bytes."""
+USUAL_GROUP = 32
+SCALE_BITS = 16
+
+
+def int_kind(bits: int, group: int = USUAL_GROUP) -> str:
+    """The name of a kind of ONNX: ``int4`` has the usual group, ``int4-g64`` one of 64."""
+    return f"int{bits}" if group == USUAL_GROUP else f"int{bits}-g{group}"
+
+
+def _int4(group: int) -> WeightFormat:
+    return _onnx(int_kind(4, group), 4 + SCALE_BITS / group, group, _FOUR, _FOUR_CALIBRATED)
+
+
 FORMATS: dict[str, WeightFormat] = {
     one.name: one
     for one in (
@@ -116,7 +132,7 @@ FORMATS: dict[str, WeightFormat] = {
         _onnx("fp32", 32.0, 1, _EXACT),
         _onnx("fp16", 16.0, 1, _HALF),
         _onnx("int8", 8.5, 32, _EIGHT),
-        _onnx("int4", 4.5, 32, _FOUR, _FOUR_CALIBRATED),
+        *map(_int4, GROUPS),
     )
 }
 

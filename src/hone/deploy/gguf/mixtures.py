@@ -28,9 +28,9 @@ KIND_BLOCK = {"f32": 1, "f16": 1, "q8_0": 32, "q6_k": 256, "q5_k": 256, "q5_0": 
 """Weights that share a scale (or a super-block): a row's length must divide by it."""
 MIXTURES = {"q5_k_m": ("q5_k", "q6_k"), "q4_k_m": ("q4_k", "q6_k")}
 """Format: the kind of most matrices, and of those with more bits."""
-CODED = {4: "q4_0", 8: "q8_0"}
-"""Bits of ready codes, and the kind that stores them as they are."""
-STORE = Store(target="GGUF", kinds=KIND_BITS, coded=CODED, blocks=lambda block: block == 32, blocks_said="blocks of 32")
+CODED = {(4, 32): "q4_0", (8, 32): "q8_0"}
+"""Bits of ready codes and weights that share a scale, and the kind that stores them as they are."""
+STORE = Store(target="GGUF", kinds=KIND_BITS, coded=CODED)
 
 _LAYER = re.compile(r"\.layers?\.(\d+)\.")
 _MORE_BITS = ("self_attn.v_proj.weight", "mlp.down_proj.weight", "attention.self.value.weight")
@@ -59,8 +59,8 @@ def matrix_kinds(shapes: Mapping[str, Sequence[int]], weights: str) -> dict[str,
 
 
 def stored_kinds(shapes: Mapping[str, Sequence[int]], weights: str, prepared: Prepared) -> dict[str, str]:
-    """:func:`matrix_kinds` with what was prepared: codes say their bits, an entry its own kind."""
-    coded = {name: CODED.get(codes.bits, f"{codes.bits} bits") for name, codes in prepared.codes.items()}
+    """:func:`matrix_kinds` with what was prepared: codes say their own kind, and so does an entry."""
+    coded = {name: CODED[codes.bits, codes.block] for name, codes in prepared.codes.items()}
     return {**matrix_kinds(shapes, weights), **coded, **prepared.kinds}
 
 

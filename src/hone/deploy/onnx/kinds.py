@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hone.deploy.weights import KEPT_IN_FLOATS, Prepared
+from hone.deploy.weights import GROUPS, KEPT_IN_FLOATS, SCALE_BITS, Prepared, int_kind
 
-KIND_BITS = {"fp32": 32.0, "fp16": 16.0, "int8": 8.5, "int4": 4.5}
-"""Bits per weight by kind, the 16-bit scales of blocks of 32 included."""
-KIND_BLOCK = {"fp32": 1, "fp16": 1, "int8": 32, "int4": 32}
+CODED = {(bits, group): int_kind(bits, group) for bits in (8, 4) for group in GROUPS}
+"""Bits of codes and weights that share a scale, and the kind that stores them so."""
+CODED_AS = {kind: coded for coded, kind in CODED.items()}
+KIND_BITS = {"fp32": 32.0, "fp16": 16.0, **{kind: bits + SCALE_BITS / group for (bits, group), kind in CODED.items()}}
+"""Bits per weight by kind, the 16-bit scales of its groups included."""
+KIND_BLOCK = {"fp32": 1, "fp16": 1, **{kind: group for (_, group), kind in CODED.items()}}
 
 
 def matrix_kinds(shapes: Mapping[str, Sequence[int]], weights: str) -> dict[str, str]:
@@ -27,6 +30,6 @@ def _kind(name: str, weights: str) -> str:
 
 
 def stored_kinds(shapes: Mapping[str, Sequence[int]], weights: str, prepared: Prepared) -> dict[str, str]:
-    """:func:`matrix_kinds` with what was prepared: codes say their bits, an entry its own kind."""
-    coded = {name: f"int{codes.bits}" for name, codes in prepared.codes.items()}
+    """:func:`matrix_kinds` with what was prepared: codes say their own kind, and so does an entry."""
+    coded = {name: CODED[codes.bits, codes.block] for name, codes in prepared.codes.items()}
     return {**matrix_kinds(shapes, weights), **prepared.kinds, **coded}

@@ -1,4 +1,4 @@
-"""Matrices of a model folder inside an ONNX graph, each stored in its kind: fp32, fp16, int8 or int4.
+"""Matrices of a model folder inside an ONNX graph, each stored in its kind: fp32, fp16, int8 or int4 of some group.
 
 fp16 is a way of storing: ONNX Runtime's CPU has no half-precision matrix product, so each matrix is cast to 32 bits
 once, when the session is made. int8 and int4 are computed as they are, by ``MatMulNBits`` with accuracy level 4: the
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hone.deploy.onnx.graph import CONTRIB, Graph
+from hone.deploy.onnx.kinds import CODED_AS
 from hone.deploy.onnx.rounding import HALF_LARGEST, packed, round_to_blocks
 from hone.deploy.tensors import Tensors
 from hone.deploy.weights import Codes, Prepared
@@ -21,7 +22,6 @@ from hone.errors import InputError
 ACCURACY_LEVEL = 4
 """Of ``MatMulNBits``: 4 rounds inputs to 8 bits; 1 keeps 32 and is several times slower on CPUs."""
 _FLOAT32 = 1
-_BITS = {"int8": 8, "int4": 4}
 
 
 class Matrices:
@@ -45,7 +45,7 @@ class Matrices:
     def lookup(self, ids: str, name: str) -> str:
         """(..., columns): the rows of a matrix at ``ids``."""
         self._looked_up.add(name)
-        if self._kinds[name] in _BITS:
+        if self._kinds[name] in CODED_AS:
             codes = self._codes(name)
             stored = self._graph.constant(f"{name}.codes", packed(codes))
             return self._graph.add(
@@ -63,7 +63,7 @@ class Matrices:
 
     def linear(self, x: str, name: str, bias: str | None = None) -> str:
         """(..., rows): the product of ``x`` (..., columns) with a matrix (rows, columns), plus a bias vector."""
-        if self._kinds[name] in _BITS:
+        if self._kinds[name] in CODED_AS:
             return self._blocks_product(x, name, bias)
         if name in self._looked_up:
             # The embedding again: the same constant, read along its rows.
@@ -98,8 +98,8 @@ class Matrices:
         given = self._prepared.codes.get(name)
         if given is not None:
             return given
-        bits = _BITS[self._kinds[name]]
-        return round_to_blocks(name, self._tensors.read(name), bits, self._prepared.importance.get(name))
+        bits, group = CODED_AS[self._kinds[name]]
+        return round_to_blocks(name, self._tensors.read(name), bits, self._prepared.importance.get(name), group)
 
     def _scales(self, name: str, codes: Codes) -> str:
         return self._widened(self._graph.constant(f"{name}.scales", codes.scales.astype(np.float16)))

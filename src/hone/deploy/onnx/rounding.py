@@ -1,6 +1,6 @@
 """Matrices to blocks of 4 or 8 bits and to their bytes in an ONNX file.
 
-A block is 32 weights of a row with one scale of 16 bits: value = scale * code, symmetric
+A block is 32 weights of a row, or another group, with one scale of 16 bits: value = scale * code, symmetric
 (:mod:`hone.deploy.quantization.grids`), no zero point in the file: ``MatMulNBits`` and ``GatherBlockQuantized`` of ONNX
 Runtime's contrib operators take the middle of the unsigned range for it. Codes of 4 bits are packed two to a byte, the
 first in the low half.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hone.deploy.quantization.grids import nearest, searched
+from hone.deploy.quantization.grids import BLOCK, nearest, searched
 from hone.deploy.weights import Codes
 from hone.errors import InputError
 
@@ -20,7 +20,11 @@ HALF_LARGEST = 65504.0
 
 
 def round_to_blocks(
-    name: str, values: NDArray[np.float32], bits: int, importance: NDArray[np.float32] | None = None
+    name: str,
+    values: NDArray[np.float32],
+    bits: int,
+    importance: NDArray[np.float32] | None = None,
+    block: int = BLOCK,
 ) -> Codes:
     """Codes of a matrix (rows, columns): nearest, or of the least squared error weighted by ``importance`` (columns,).
 
@@ -28,7 +32,7 @@ def round_to_blocks(
         InputError: when a scale is over what 16 bits hold, with the tensor's name.
     """
     with np.errstate(over="ignore"):
-        codes = nearest(values, bits) if importance is None else searched(values, bits, importance)
+        codes = nearest(values, bits, block) if importance is None else searched(values, bits, importance, block)
     if not np.isfinite(codes.scales).all():
         largest = float(np.abs(values).max())
         raise InputError(

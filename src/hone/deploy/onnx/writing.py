@@ -16,12 +16,12 @@ from hone.deploy.decoders import ARCHITECTURES as DECODERS
 from hone.deploy.decoders import decoder_problems, decoder_shape, tensor_problems
 from hone.deploy.encoders import ARCHITECTURES as ENCODERS
 from hone.deploy.encoders import encoder_problems, encoder_shape
-from hone.deploy.hone_keys import hone_keys, prepared_keys
+from hone.deploy.hone_keys import hone_keys, prepared_keys, soft_prompt_in
 from hone.deploy.onnx.decoder import add_decoder, attention_problems
 from hone.deploy.onnx.encoder import add_encoder
 from hone.deploy.onnx.genai import genai_files
 from hone.deploy.onnx.graph import Graph
-from hone.deploy.onnx.kinds import matrix_kinds, stored_kinds
+from hone.deploy.onnx.kinds import CODED_AS, matrix_kinds, stored_kinds
 from hone.deploy.onnx.matrices import ACCURACY_LEVEL, Matrices
 from hone.deploy.onnx.opening import MODEL_FILE
 from hone.deploy.onnx.preparing import preparation_problems
@@ -61,7 +61,7 @@ def export(folder: Path, weights: str, out: Path, prepared: Prepared | None = No
         add_encoder(graph, encoder, matrices, labels)
     else:
         shape = decoder_shape(config)
-        add_decoder(graph, shape, matrices)
+        add_decoder(graph, shape, matrices, soft_prompt_in(folder, shape.vocab))
         files |= {name: text.encode("utf-8") for name, text in genai_files(folder, config, shape).items()}
     metadata = {
         "general.architecture": str(config["model_type"]),
@@ -125,7 +125,7 @@ def how_computed(kinds: Mapping[str, str]) -> str:
     said = ["fp32 activations"]
     if "fp16" in there:
         said.append("fp16 matrices are widened to fp32 when a session is made")
-    if there & {"int8", "int4"}:
+    if there & CODED_AS.keys():
         said.append(f"int8 and int4 products at accuracy level {ACCURACY_LEVEL} (inputs in 8 bits by blocks)")
     return "; ".join(said)
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hone.deploy.quantization.calibration import batches_of, logits_of, places
-from hone.deploy.quantization.grids import BLOCK, LIMITS, SMALLEST, bits_of, values_of
+from hone.deploy.quantization.grids import LIMITS, SMALLEST, Grid, grid_of, values_of
 from hone.deploy.quantization.sequence import round_matrices
 from hone.deploy.weights import Codes, row_problems, weight_format
 from hone.errors import InputError
@@ -38,7 +38,7 @@ class OnGrid:
 
     Args:
         module: the model, on its device.
-        weights: a format with a symmetric grid: ``q4_0``, ``q8_0``, ``int4`` or ``int8``.
+        weights: a format with a symmetric grid (:data:`hone.deploy.quantization.grids.GRIDS`).
         begun: codes of the matrices that training goes on from: their scales stay, and a trained value begins where it
             is rounded to its code, as near to its own value as that allows. Without them the scales follow the values,
             as in plain rounding.
@@ -48,7 +48,7 @@ class OnGrid:
     """
 
     def __init__(self, module: nn.Module, weights: str, begun: Mapping[str, Codes] | None = None) -> None:
-        self._bits = bits_of(weights)
+        self._grid = grid_of(weights)
         by_name = {name: module.get_parameter(name) for name in places(module)}
         shapes = {name: tuple(param.shape) for name, param in by_name.items()}
         if problems := row_problems(shapes, weight_format(weights)):
@@ -67,7 +67,7 @@ class OnGrid:
         """Round them."""
         for param, scale in zip(self._params, self._scales, strict=True):
             values = param.data
-            values.copy_(on_grid(values, self._bits) if scale is None else on_scales(values, scale, self._bits))
+            values.copy_(on_grid(values, self._grid) if scale is None else on_scales(values, scale, self._grid.bits))
 
 
 def calibrated_grid(module: nn.Module, weights: str, examples: Sequence[Example]) -> OnGrid:
@@ -128,11 +128,12 @@ def on_scales(matrix: Tensor, scales: Tensor, bits: int) -> Tensor:
     return (codes * scale).reshape(matrix.shape)
 
 
-def on_grid(matrix: Tensor, bits: int, block: int = BLOCK) -> Tensor:
+def on_grid(matrix: Tensor, grid: Grid) -> Tensor:
     """(rows, columns) the values that :func:`hone.deploy.quantization.grids.nearest` stands for, exactly."""
     import torch
 
-    x = matrix.float().reshape(-1, block)
+    bits = grid.bits
+    x = matrix.float().reshape(-1, grid.block)
     largest = x.gather(-1, x.abs().argmax(-1, keepdim=True))
     scale = largest.abs() / 127 if bits == 8 else largest / -8
     inverse = torch.where(scale.abs() > float(SMALLEST), 1.0 / scale, torch.zeros_like(scale))

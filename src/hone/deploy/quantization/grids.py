@@ -1,6 +1,7 @@
 """Symmetric grids of 4 and 8 bits: a block of weights shares a scale, and a weight is its scale times a small integer.
 
-These are the blocks of GGUF's Q4_0 and Q8_0 and of ONNX Runtime's MatMulNBits without zero points. :func:`nearest`
+These are the blocks of GGUF's Q4_0 and Q8_0 (32 weights) and of ONNX Runtime's MatMulNBits (16 to 128) without zero
+points. :func:`nearest`
 rounds as llama.cpp does, so that what is written equals what its own tool would write. :func:`searched` chooses the
 scale by weighted least squares instead, as llama.cpp does where it is given an importance matrix (``make_qx_quants``).
 
@@ -10,20 +11,35 @@ numpy alone: a worker without torch packs with it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hone.deploy.weights import Codes
+from hone.deploy.weights import GROUPS, USUAL_GROUP, Codes, int_kind
 from hone.errors import InputError
 
 Floats = NDArray[np.float32]
 
-BLOCK = 32
+BLOCK = USUAL_GROUP
 LIMITS = {4: (-8, 7), 8: (-127, 127)}
 """Lowest and highest code by bits."""
-GRIDS = {"q4_0": 4, "q8_0": 8, "int4": 4, "int8": 8}
-"""Bits of the weight formats, and kinds of a matrix, that have such a grid."""
+
+
+class Grid(NamedTuple):
+    """A symmetric grid."""
+
+    bits: int
+    block: int
+    """Weights that share a scale."""
+
+
+GRIDS = {
+    "q4_0": Grid(4, BLOCK),
+    "q8_0": Grid(8, BLOCK),
+    **{int_kind(bits, group): Grid(bits, group) for bits in LIMITS for group in GROUPS},
+}
+"""Of the weight formats, and kinds of a matrix, that have such a grid."""
 AT_ONCE = 1 << 15
 """Blocks that are searched together: 4 MB, which a core's cache holds."""
 SMALLEST = np.finfo(np.float32).tiny
@@ -32,8 +48,8 @@ STRETCHES = tuple(0.1 * step for step in range(-9, 10))
 """The largest weight of a block is put so far beyond the last code, in codes; llama.cpp's."""
 
 
-def bits_of(name: str) -> int:
-    """Bits of a weight format with a symmetric grid.
+def grid_of(name: str) -> Grid:
+    """The grid of a weight format, or kind of a matrix, that has one.
 
     Raises:
         InputError: for a format without one.

@@ -13,10 +13,10 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from hone.deploy.quantization.calibration import batches_of, places
-from hone.deploy.quantization.grids import GRIDS, bits_of, searched, values_of
+from hone.deploy.quantization.grids import GRIDS, grid_of, searched, values_of
 from hone.deploy.quantization.offered import divergence, original_logits
 from hone.deploy.quantization.sequence import matrix_of
-from hone.deploy.weights import weight_format
+from hone.deploy.weights import GROUPS, int_kind, weight_format
 from hone.errors import InputError
 from hone.task.render import Example
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LADDERS = {
     "q4_0": ("q4_0", "q8_0", "f16"),
     "q8_0": ("q8_0", "f16"),
-    "int4": ("int4", "int8", "fp16"),
+    **{int_kind(4, group): (int_kind(4, group), "int8", "fp16") for group in GROUPS},
     "int8": ("int8", "fp16"),
 }
 """Kinds that a matrix may have in a file of a format: that format's own and larger ones."""
@@ -128,7 +128,8 @@ def sensitivities(
             if kind not in GRIDS:
                 found[name][kind] = 0.0
                 continue
-            values = {name: values_of(searched(matrix_of(module, name), bits_of(kind)))}
+            bits, block = grid_of(kind)
+            values = {name: values_of(searched(matrix_of(module, name), bits, block=block))}
             found[name][kind] = divergence(original, module, batches, values)[0]
     return found
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hone.deploy.quantization.calibration import batches_of, evaluating, logits_of, places
-from hone.deploy.quantization.grids import BLOCK, GRIDS, bits_of, recognised, values_of
+from hone.deploy.quantization.grids import GRIDS, grid_of, recognised, values_of
 from hone.deploy.quantization.sequence import (
     HOWS,
     How,
@@ -259,10 +259,14 @@ def reads_rows(folder: Path, weights: str, how: str) -> bool:
 
 
 def _trained_for(folder: Path, weights: str) -> str:
-    """The format that a model folder was trained for, where this one has the same grid; else empty."""
+    """The format that a model folder was trained for, where what lies on its grid lies on this one's; else empty."""
     described = folder / "hone.json"
     aware = str(read_json(described).get("aware", "")) if described.is_file() else ""
-    return aware if aware and weights in GRIDS and bits_of(aware) == bits_of(weights) else ""
+    if not aware or weights not in GRIDS:
+        return ""
+    trained, wanted = grid_of(aware), grid_of(weights)
+    # A scale of a block is a scale of each part of it.
+    return aware if trained.bits == wanted.bits and trained.block % wanted.block == 0 else ""
 
 
 def _as_trained(folder: Path, aware: str, weights: str, how: str, kinds: dict[str, str], say: Say) -> Prepared:
@@ -279,7 +283,8 @@ def _as_trained(folder: Path, aware: str, weights: str, how: str, kinds: dict[st
     tensors, codes = Tensors(folder), {}
     for name, shape in tensors.shapes.items():
         if len(shape) == 2 and not name.endswith(KEPT_IN_FLOATS):
-            found = recognised(tensors.read(name), bits_of(weights)) if shape[-1] % BLOCK == 0 else None
+            bits, block = grid_of(weights)
+            found = recognised(tensors.read(name), bits, block) if shape[-1] % block == 0 else None
             if found is None:
                 raise InputError(f"{folder} says that it was trained for {aware}, and {name} does not lie on its grid")
             codes[name] = found

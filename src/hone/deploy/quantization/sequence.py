@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hone.deploy.quantization.calibration import Place, mean_squares, moments, places, reading_order
 from hone.deploy.quantization.gptq import gptq
-from hone.deploy.quantization.grids import bits_of, nearest, searched, values_of
+from hone.deploy.quantization.grids import grid_of, nearest, searched, values_of
 from hone.deploy.weights import Codes
 
 if TYPE_CHECKING:
@@ -43,26 +43,28 @@ def round_matrices(module: nn.Module, batches: Sequence[Batch], kinds: Mapping[s
     """
     known = {name: place for name, place in places(module).items() if name in kinds}
     if how == "none":
-        return {name: nearest(matrix_of(module, name), bits_of(kinds[name])) for name in known}
+        return {name: nearest(matrix_of(module, name), *grid_of(kinds[name])) for name in known}
     # Rows that are only looked up have no inputs: each has the scales of least squared error.
-    found = {
-        name: searched(matrix_of(module, name), bits_of(kinds[name]))
-        for name, place in known.items()
-        if not place.multiplies
-    }
+    found = {name: _searched(module, name, kinds[name]) for name, place in known.items() if not place.multiplies}
     if how == "importance":
         for name, worth in importance_of(module, batches).items():
             if name in known:
-                found[name] = searched(matrix_of(module, name), bits_of(kinds[name]), worth)
+                found[name] = _searched(module, name, kinds[name], worth)
         return found
     work = copy.deepcopy(module)
     _put(work, {name: values_of(codes) for name, codes in found.items()})
     for group in _in_order(work, batches[0], known):
         for name, second in moments(work, batches, group).items():
-            codes = gptq(matrix_of(module, name), _with_lookups(second, known[name]), bits_of(kinds[name]))
+            bits, block = grid_of(kinds[name])
+            codes = gptq(matrix_of(module, name), _with_lookups(second, known[name]), bits, block=block)
             found[name] = codes
             _put(work, {name: values_of(codes)})
     return found
+
+
+def _searched(module: nn.Module, name: str, kind: str, importance: NDArray[np.floating] | None = None) -> Codes:
+    bits, block = grid_of(kind)
+    return searched(matrix_of(module, name), bits, importance, block)
 
 
 def importance_of(module: nn.Module, batches: Sequence[Batch]) -> dict[str, NDArray[np.float32]]:
