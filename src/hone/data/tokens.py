@@ -197,22 +197,24 @@ def within_context(example: Example, context: int, overlong: Overlong) -> list[E
 
 
 def windows(example: Example, context: int) -> list[Example]:
-    """Cut a document into pieces of at most ``context`` ids, each with the document's first id in front.
+    """Cut a document into pieces of at most ``context`` ids, each with what stands before the document in front.
 
-    Every id but that first one stands in exactly one piece and is supervised there once. The last piece ends with
-    the end, the others do not: the document goes on. Rows are ``<id>#1``, ``<id>#2``, ... For an encoder each piece
-    stands between both marks.
+    Every id but those (its begin, a soft prompt) stands in exactly one piece and is supervised there once. The last
+    piece ends with the end, the others do not: the document goes on. Rows are ``<id>#1``, ``<id>#2``, ... For an
+    encoder each piece stands between both marks.
     """
     if example.reads_both_ways:
         return _windows_between_marks(example, context)
-    size = context - 1
-    begin, rest = example.ids[:1], example.ids[1:]
+    before = example.prompt_len
+    size = context - before
+    begin, rest = example.ids[:before], example.ids[before:]
     pieces = []
     for number, start in enumerate(range(0, len(rest), size), 1):
         ids = np.concatenate([begin, rest[start : start + size]])
         supervised = np.ones(len(ids), dtype=np.bool_)
-        supervised[0] = False
-        pieces.append(Example(ids=ids, supervised=supervised, prompt_len=1, label=None, row=f"{example.row}#{number}"))
+        supervised[:before] = False
+        row = f"{example.row}#{number}"
+        pieces.append(Example(ids=ids, supervised=supervised, prompt_len=before, label=None, row=row))
     return pieces
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from hone.deploy.artifact.describing import base_name
 from hone.deploy.weights import Prepared
+from hone.errors import InputError
 from hone.files import file_hash, read_json
+from hone.task.soft_prompt import soft_prompt_of
 
 FORMAT = 1
 _FROM_MODEL_FOLDER = ("renderer", "examples", "hashes", "base", "labels", "task", "kind", "recipe")
@@ -35,6 +37,19 @@ def hone_keys(folder: Path, weights: str) -> dict[str, str]:
             hone["base"] = base_name(base)  # the file is passed on: folders of this machine are no one else's
         keys |= {f"hone.{key}": as_text(hone[key]) for key in _FROM_MODEL_FOLDER if key in hone}
     return keys
+
+
+def soft_prompt_in(folder: Path, vocab_size: int) -> tuple[int, ...]:
+    """The ids of a model folder's soft prompt; none where it has none, or no ``hone.json``.
+
+    Raises:
+        InputError: when they are not the last rows of the vocabulary: hone writes no others.
+    """
+    described = folder / "hone.json"
+    ids = soft_prompt_of(read_json(described).get("renderer")) if described.is_file() else ()
+    if ids != tuple(range(vocab_size - len(ids), vocab_size)):
+        raise InputError(f"{described} has a soft prompt of the ids {list(ids)[:3]}, ...: not the last of {vocab_size}")
+    return ids
 
 
 def prepared_keys(usual: Mapping[str, str], kinds: Mapping[str, str], prepared: Prepared) -> dict[str, str]:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from hone.errors import FailedError, InputError
 from hone.files import atomic_folder, file_hash, read_json, write_json
+from hone.model.soft_prompts import masked
 from hone.model.vocabulary import check_sizes, embedding_rows
 from hone.model.weights import CONFIG, Opening, check_layout, load_module, quietly, tensor_shapes
 from hone.task.render import Renderer, Tokenizer
+from hone.task.soft_prompt import soft_prompt_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -103,10 +105,12 @@ class ModelFolder:
     def load(self) -> nn.Module:
         """The module, in float32 on the CPU, in evaluation mode, after :meth:`verify`.
 
-        An encoder has the head of the objective that it was trained with.
+        An encoder has the head of the objective that it was trained with; a soft prompt's logits are masked.
         """
         self.verify()
-        return load_module(self.path, Opening(use=self.hone.get("objective", "next-token")))
+        module = load_module(self.path, Opening(use=self.hone.get("objective", "next-token")))
+        soft = soft_prompt_of(self.hone["renderer"])
+        return masked(module, soft) if soft else module
 
 
 def verify_examples(path: Path | str, wrap: Wrap) -> None:

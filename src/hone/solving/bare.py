@@ -1,4 +1,4 @@
-"""Models that come without a task: a model folder, or a ``.bin`` of llama2.c, made ready to be exported.
+"""Models that come without a task: a model folder, an adapter, or a ``.bin`` of llama2.c, made ready to be exported.
 
 What has no renderer continues text with its own tokenizer's marks, and is compared with its original on plain prose
 that belongs to nobody's task (:mod:`hone.model.neutral`). There is nothing that it could be scored by.
@@ -12,6 +12,7 @@ from pathlib import Path
 from hone.data.tokenizer import TextTokenizer
 from hone.errors import InputError
 from hone.files import read_json, write_json
+from hone.model.adapters import adapted, base_of, is_adapter, read_adapter
 from hone.model.converting import convert
 from hone.model.folder import HONE_FILE, read_tokenizer
 from hone.model.neutral import neutral_texts
@@ -20,6 +21,7 @@ from hone.model.weights import CONFIG, ENCODERS, check_layout
 from hone.processes import spin_briefly
 from hone.solving.exporting import Source
 from hone.task.continuing import ContinuingRenderer
+from hone.task.soft_prompt import soft_prompt_of
 from hone.task.spec import Device
 
 MOST_CONTEXT = 256
@@ -27,15 +29,15 @@ Say = Callable[[str], None]
 
 
 def is_bare_model(path: Path) -> bool:
-    """Whether a path is a model folder, or a file that can be one of llama2.c."""
-    return (path / CONFIG).is_file() or (path.is_file() and path.suffix == ".bin")
+    """Whether a path is a folder of a model or of an adapter, or a file that can be one of llama2.c."""
+    return (path / CONFIG).is_file() or is_adapter(path) or (path.is_file() and path.suffix == ".bin")
 
 
 def bare_source(path: Path, out: Path | None, workbench: Path, say: Say) -> Source:
     """A model to export.
 
     Args:
-        path: a model folder, or a ``.bin`` of llama2.c with its tokenizer beside it.
+        path: a model folder, an adapter whose base is at hand, or a ``.bin`` of llama2.c with its tokenizer beside it.
         out: where artifacts are made; by default ``artifacts`` of the current folder.
         workbench: an empty folder for what has to be written on the way.
         say: takes lines for people.
@@ -52,19 +54,38 @@ def bare_source(path: Path, out: Path | None, workbench: Path, say: Say) -> Sour
         folder = workbench / "converted"
         for line in convert(path, folder):
             say(line.replace(str(folder), name))
+    elif is_adapter(path):
+        folder = _adapted(path, workbench, name, say)
     check_layout(folder)
     if not (folder / HONE_FILE).is_file():
         folder = _dressed(folder, workbench / "dressed", name)
         say("not scored: there is no task; it is compared with its original on plain prose, as text that it continues")
     else:
         say("not scored: there is no task here; it is compared with its original on the rows that travel with it")
-    context = min(MOST_CONTEXT, int(read_json(folder / CONFIG)["max_position_embeddings"]))
+    soft = len(soft_prompt_of(read_json(folder / HONE_FILE).get("renderer")))
+    context = min(MOST_CONTEXT + soft, int(read_json(folder / CONFIG)["max_position_embeddings"]))
     device = Device(context=context, prompt_tokens=min(64, context // 2))
     return Source(model=folder, stem=name, out=out or Path("artifacts"), order={"device": device})
 
 
-def _dressed(folder: Path, dressed: Path, name: str) -> Path:
+def _adapted(path: Path, workbench: Path, name: str, say: Say) -> Path:
+    """An adapter with its base as a plain model folder; what has no renderer continues text, as its base does."""
+    adapter = read_adapter(path)
+    reference, base = base_of(adapter)
+    if not any((folder / HONE_FILE).is_file() for folder in (path, base)):
+        base = _dressed(base, workbench / "dressed", name, soft=int(adapter.config.get("num_virtual_tokens") or 0))
+    spin_briefly()
+    import hone.warm  # noqa: F401  (torch, with threads that sleep while they wait)
+
+    for line in adapted(adapter, base, workbench / "adapted", TextTokenizer, reference):
+        say(line)
+    return workbench / "adapted"
+
+
+def _dressed(folder: Path, dressed: Path, name: str, soft: int = 0) -> Path:
     """The model folder with a ``hone.json`` of its own beside links to its files: the folder itself is only read.
+
+    Rows leave room for ``soft`` ids in front of them.
 
     Raises:
         InputError: for encoders, and for tokenizers that name no end.
@@ -80,7 +101,7 @@ def _dressed(folder: Path, dressed: Path, name: str) -> Path:
     if "end" not in roles:
         raise InputError(f"{folder}: its tokenizer_config.json names no eos_token, so nothing says where a text ends")
     renderer = ContinuingRenderer(tokenizer=TextTokenizer(rust), begin=roles.get("begin"), end=roles["end"])
-    room = min(MOST_CONTEXT, int(config["max_position_embeddings"])) - 2
+    room = max(1, min(MOST_CONTEXT, int(config["max_position_embeddings"]) - soft) - 2)
     dressed.mkdir(parents=True)
     for file in folder.iterdir():
         if file.is_file():

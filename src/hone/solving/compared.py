@@ -10,6 +10,7 @@ from hone.data.rows import Row
 from hone.deploy.certificate.original import encoder_original_of, original_of
 from hone.deploy.certificate.scoring import thresholds_by_row
 from hone.deploy.certificate.witness import EXTENTS, Size, Witness
+from hone.model.adapters import made_of
 from hone.model.folder import ModelFolder
 from hone.task.encoding import EncoderRenderer
 from hone.task.render import Example, Renderer
@@ -65,7 +66,7 @@ def bare_witness_of(model: ModelFolder, context: int) -> Witness:
         original=encoder_original_of(module) if isinstance(renderer, EncoderRenderer) else original_of(module),
         hashes=_hashes(model.hone),
         stored=model.hone["examples"],
-        notes=_too_long(len(rows) - len(examples), len(rows), context),
+        notes=[*made_of(model.hone), *_too_long(len(rows) - len(examples), len(rows), context)],
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hone.task.render import Example, Renderer, Tokenizer
+from hone.task.soft_prompt import soft_prompt_json, soft_prompt_of
 
 
 class ContinuingRenderer(Renderer):
@@ -29,13 +30,14 @@ class ContinuingRenderer(Renderer):
         self.end_id = self.pad_id = tokenizer.special_id(end)
 
     def prompt_ids(self, fields: Mapping[str, Any]) -> list[int]:  # noqa: ARG002  (a text has no prompt)
-        """The begin, where there is one."""
-        return list(self._before)
+        """The soft prompt and the begin, where there is one."""
+        return [*self.soft_prompt, *self._before]
 
     def example(self, row_id: str, fields: Mapping[str, Any]) -> Example:
         """A text between its marks; every id behind the first is predicted."""
-        ids = [*self._before, *self.tokenizer.encode(str(self.reference(fields))), self.end_id]
-        first = max(1, len(self._before))
+        before = self.prompt_ids(fields)
+        ids = [*before, *self.tokenizer.encode(str(self.reference(fields))), self.end_id]
+        first = max(1, len(before))
         return Example(
             ids=np.asarray(ids, dtype=np.int32),
             supervised=np.arange(len(ids)) >= first,
@@ -47,9 +49,12 @@ class ContinuingRenderer(Renderer):
     def to_json(self) -> dict[str, Any]:
         """Everything but the tokenizer."""
         plain = {"kind": self.kind, "input": None, "output": self.output_template, "layout": "json", "labels": []}
-        return {**plain, "continues": {"begin": self.begin, "end": self.end}, "longest_answer": 0}
+        marks = {"continues": {"begin": self.begin, "end": self.end}, "longest_answer": 0}
+        return {**plain, **marks, **soft_prompt_json(self.soft_prompt)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], tokenizer: Tokenizer) -> ContinuingRenderer:
         """The inverse of :meth:`to_json`."""
-        return cls(tokenizer=tokenizer, begin=data["continues"]["begin"], end=data["continues"]["end"])
+        made = cls(tokenizer=tokenizer, begin=data["continues"]["begin"], end=data["continues"]["end"])
+        made.soft_prompt = soft_prompt_of(data)
+        return made

@@ -29,6 +29,7 @@ from hone.errors import FailedError, InputError
 from hone.task.conversation import MARKS, Conversing, answer_of, before_answer, conversation_text, form_of
 from hone.task.entities import located
 from hone.task.layouts import Layout, answer_parts, answer_text, parse_answer
+from hone.task.soft_prompt import soft_prompt_json, soft_prompt_of
 from hone.task.spec import Kind, Task
 from hone.task.templates import fill
 
@@ -117,6 +118,8 @@ class Renderer:
 
     conversation: Conversing | None = None
     """How conversations are rendered, where the task has them."""
+    soft_prompt: tuple[int, ...] = ()
+    """Ids in front of every prompt, see :mod:`hone.task.soft_prompt`."""
 
     def __init__(
         self,
@@ -188,10 +191,10 @@ class Renderer:
     def prompt_ids(self, fields: Mapping[str, Any]) -> list[int]:
         """Ids before the first completion, the answer mark included."""
         if self.kind == "language-model":
-            return [self._begin_id]
+            return [*self.soft_prompt, self._begin_id]
         if self.conversation is not None:
-            return self.conversation.prompt_ids(fields, self.longest_answer)
-        return [*self.tokenizer.encode(" " + self.prompt_text(fields)), self._answer_id]
+            return [*self.soft_prompt, *self.conversation.prompt_ids(fields, self.longest_answer)]
+        return [*self.soft_prompt, *self.tokenizer.encode(" " + self.prompt_text(fields)), self._answer_id]
 
     def reference(self, fields: Mapping[str, Any]) -> Any:
         """The gold answer in the task's terms: a label or text (str), or an object (dict)."""
@@ -223,6 +226,7 @@ class Renderer:
         """A row as ids with its supervision mask."""
         if self.conversation is not None:
             ids, supervised = self.conversation.ids_and_mask(fields)
+            ids, supervised = [*self.soft_prompt, *ids], [*(False for _ in self.soft_prompt), *supervised]
             prompt_len, label = int(np.argmax(supervised)), None
         else:
             prompt, answer = self.prompt_ids(fields), self.reference(fields)
@@ -268,6 +272,7 @@ class Renderer:
             "labels": list(self.labels),
             "frames": self.frames,
             "longest_answer": self.longest_answer,
+            **soft_prompt_json(self.soft_prompt),
         }
 
     @classmethod
@@ -281,7 +286,7 @@ class Renderer:
             from hone.task.continuing import ContinuingRenderer
 
             return ContinuingRenderer.from_json(data, tokenizer)
-        return cls(
+        made = cls(
             kind=data["kind"],
             input_template=data["input"],
             output_template=data["output"],
@@ -291,6 +296,8 @@ class Renderer:
             frames=data.get("frames"),
             longest_answer=data.get("longest_answer", 0),
         )
+        made.soft_prompt = soft_prompt_of(data)
+        return made
 
     def verify(self, stored: Sequence[Mapping[str, Any]]) -> None:
         """Render stored examples again and compare ids (law 4).

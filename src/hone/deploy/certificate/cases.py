@@ -24,11 +24,16 @@ class Case:
     """Positions of the ids that are predicted (of an encoder, where it predicts); empty: all from ``prompt_len``."""
     row: str = ""
     """The dev row; pieces of one document have the same. Positions of one row are not independent of each other."""
+    before: int = 1
+    """Ids that stand before a document: its begin, and a soft prompt."""
 
     @property
     def prompt(self) -> tuple[int, ...]:
         """What is answered greedily: the prompt; of a document, which has none, its beginning."""
-        return self.ids[: self.prompt_len if self.prompt_len > 1 else max(1, min(BEGINNING, len(self.ids) // 2))]
+        if self.prompt_len > self.before:
+            return self.ids[: self.prompt_len]
+        rest = len(self.ids) - self.before + 1
+        return self.ids[: self.before - 1 + max(1, min(BEGINNING, rest // 2))]
 
     @property
     def predicted(self) -> tuple[int, ...]:
@@ -36,14 +41,15 @@ class Case:
         return self.at or tuple(range(self.prompt_len, len(self.ids)))
 
 
-def cases_of(examples: Sequence[Example]) -> list[Case]:
-    """Rendered examples as cases: what is supervised is what is compared."""
+def cases_of(examples: Sequence[Example], soft: int = 0) -> list[Case]:
+    """Rendered examples as cases: what is supervised is what is compared. ``soft``: ids of a soft prompt."""
     return [
         Case(
             ids=tuple(int(one) for one in item.ids),
             prompt_len=item.prompt_len,
             at=tuple(int(one) for one in np.flatnonzero(item.supervised)),
             row=item.row.partition("#")[0],
+            before=1 + soft,
         )
         for item in examples
     ]

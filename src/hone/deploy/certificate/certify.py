@@ -125,7 +125,7 @@ def certify(artifact: Path, device: Device, witness: Witness, size: Size = "quic
 
 
 def _cases_for(witness: Witness, size: Size) -> list[Case]:
-    cases = cases_of(witness.examples)
+    cases = cases_of(witness.examples, len(witness.renderer.soft_prompt))
     if not cases:
         raise FailedError("a certificate needs at least one rendered example")
     if size == "full" and (witness.task is None or not witness.rows):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hone.deploy.llama.library import INT_P, Batch, Library
 from hone.deploy.passes import Pass
 from hone.errors import FailedError
+from hone.task.soft_prompt import MASKED_LOGIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +26,20 @@ class _Piece:
 
 
 class TokenBatch:
-    """A ``llama_batch`` over arrays that Python owns, so that filling it is a few array copies."""
+    """A ``llama_batch`` over arrays that Python owns, so that filling it is a few array copies.
 
-    def __init__(self, library: Library, context: Any, vocab_size: int, capacity: int) -> None:
+    Args:
+        library, context: llama.cpp and its context.
+        vocab_size: logits of a row.
+        capacity: tokens of a batch at most.
+        masked: ids of a soft prompt, whose logits are :data:`~hone.task.soft_prompt.MASKED_LOGIT`.
+    """
+
+    def __init__(
+        self, library: Library, context: Any, vocab_size: int, capacity: int, masked: Sequence[int] = ()
+    ) -> None:
         self._library, self._context = library, context
+        self._masked = list(masked)
         self._vocab_size, self._capacity = vocab_size, capacity
         self._tokens = np.zeros(capacity, dtype=np.int32)
         self._positions = np.zeros(capacity, dtype=np.int32)
@@ -60,6 +71,9 @@ class TokenBatch:
             filled = self._fill(passes, pieces)
             self._checked(self._library.llama_decode, filled)
             self._collect(passes, pieces, logits)
+        if self._masked:
+            for table in logits:
+                table[:, self._masked] = MASKED_LOGIT
         return logits
 
     def run_one(self, token: int, position: int) -> NDArray[np.float32]:
@@ -70,7 +84,10 @@ class TokenBatch:
         """
         self._tokens[0], self._positions[0], self._sequences[0], self._wanted[0] = token, position, 0, 1
         self._checked(self._library.llama_decode, 1)
-        return np.frombuffer(memoryview(self._row.from_address(self._logits_of(0))), dtype=np.float32)
+        logits = np.frombuffer(memoryview(self._row.from_address(self._logits_of(0))), dtype=np.float32)
+        if self._masked:
+            logits[self._masked] = MASKED_LOGIT
+        return logits
 
     def _logits_of(self, at: int) -> int:
         """The address of the logits behind token ``at`` of the last batch."""

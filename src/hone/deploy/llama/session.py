@@ -5,6 +5,7 @@ A session holds one context with ``parallel`` sequences; what it makes of their 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from hone.deploy.llama.batch import TokenBatch
 from hone.deploy.llama.model import LoadedModel
 from hone.deploy.passes import Pass, PassSession
+from hone.task.soft_prompt import soft_prompt_of
 
 BATCH_TOKENS = 2048
 COMPUTE_TOKENS = 512
@@ -42,7 +44,8 @@ class LlamaCppSession(LoadedModel, PassSession):
         params.n_batch, params.n_ubatch = BATCH_TOKENS, COMPUTE_TOKENS
         self._begin(path, params, cached=True)
         self._memory = self._library.llama_get_memory(self._context)
-        self._batch = TokenBatch(self._library, self._context, self.vocab_size, BATCH_TOKENS)
+        soft = soft_prompt_of(json.loads(self.metadata("hone.renderer") or "{}"))
+        self._batch = TokenBatch(self._library, self._context, self.vocab_size, BATCH_TOKENS, masked=soft)
 
     # Passes, for what PassSession makes of them.
 

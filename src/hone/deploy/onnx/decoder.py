@@ -12,6 +12,7 @@ Operators: ONNX Runtime's ``GroupQueryAttention`` (rotary embedding inside), ``S
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy as np
 from hone.deploy.decoders import EMBEDDING, HEAD, LAST_NORM, DecoderShape
 from hone.deploy.onnx.graph import CONTRIB, Graph
 from hone.deploy.onnx.matrices import Matrices
+from hone.task.soft_prompt import MASKED_LOGIT
 
 LOGITS_FROM = "logits_from"
 _INT32 = 6
@@ -47,8 +49,11 @@ def attention_problems(shape: DecoderShape) -> list[str]:
     return []
 
 
-def add_decoder(graph: Graph, shape: DecoderShape, matrices: Matrices) -> None:
-    """Add the whole decoder with its inputs and outputs."""
+def add_decoder(graph: Graph, shape: DecoderShape, matrices: Matrices, soft: Sequence[int] = ()) -> None:
+    """Add the whole decoder with its inputs and outputs.
+
+    The logits of ``soft``, the last ids of the vocabulary, are :data:`~hone.task.soft_prompt.MASKED_LOGIT`.
+    """
     ids = graph.input("input_ids", "INT64", ["batch_size", "sequence_length"])
     mask = graph.input("attention_mask", "INT64", ["batch_size", "total_sequence_length"])
     shared = _shared(graph, shape, ids, mask)
@@ -72,6 +77,10 @@ def add_decoder(graph: Graph, shape: DecoderShape, matrices: Matrices) -> None:
     start = graph.input(LOGITS_FROM, "INT64", [1], default=np.zeros(1, np.int64))
     wanted = graph.add("Slice", [normed, start, graph.whole(_END), graph.whole(1)])
     logits = matrices.linear(wanted, EMBEDDING if shape.tied else HEAD)
+    if soft:
+        kept = graph.add("Slice", [logits, graph.whole(0), graph.whole(shape.vocab - len(soft)), graph.whole(2)])
+        masked = graph.constant("masked_logit", np.array(MASKED_LOGIT, np.float32))
+        logits = graph.add("Pad", [kept, graph.whole(0, len(soft)), masked, graph.whole(2)])
     graph.add("Identity", [logits], ["logits"])
     graph.output("logits", "FLOAT", ["batch_size", "logits_length", shape.vocab])
     _declare_cache(graph, shape)

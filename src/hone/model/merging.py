@@ -1,0 +1,160 @@
+"""Merging an adapter into its base with PEFT: what comes out is held against what went in, by its logits."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hone.errors import FailedError, InputError
+from hone.model.vocabulary import embedding_rows
+from hone.model.weights import Opening, load_with_fresh
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+TOLERANCE = 1e-4
+"""Of a logit, as a share of the largest (and at least of 1): what rounding of merged weights may cost in 32 bits."""
+PROBED_IDS = 32
+PREFIX = "base_model.model."
+"""What PEFT puts before the names of a base's tensors."""
+
+
+def merged(
+    folder: Path, kind: str, tensors: Mapping[str, Tensor], base: Path, opening: Opening
+) -> tuple[nn.Module, str]:
+    """A base with an adapter merged into its weights, and how far that changed its logits.
+
+    Args:
+        folder: the adapter's.
+        kind: PEFT's name of its type.
+        tensors: all that its file holds.
+        base: the base's folder.
+        opening: what the base is opened for.
+
+    Raises:
+        InputError: when PEFT is not installed, does not know the type, cannot merge it or read its configuration; when
+            the tensors are not those that the base takes, or change nothing.
+        FailedError: when the base's weights are damaged, or merged they compute something else than attached.
+    """
+    module, fresh = load_with_fresh(base, opening)
+    if lacking := sorted(name for name in fresh if PREFIX + name not in tensors):
+        raise InputError(f"neither {base} nor {folder} has {', '.join(lacking[:3])}, which the task needs")
+    rows = embedding_rows({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    before = _logits(module)
+    if rows is not None and rows != module.get_input_embeddings().weight.shape[0]:  # type: ignore[operator]
+        module.resize_token_embeddings(rows, mean_resizing=False)  # type: ignore[operator]
+    attached = _attached(module, folder, kind, tensors)
+    expected = _logits(attached)
+    found = _merged(attached, folder, kind)
+    after = _logits(found)
+    largest = max(1.0, float(expected.abs().max()))
+    apart = float((after - expected).abs().max()) / largest
+    if not apart <= TOLERANCE:
+        raise FailedError(
+            f"{folder}: merged, its logits are off by {apart:.2g} of the largest from those of the adapter attached; "
+            f"{TOLERANCE:g} is allowed. Adapters of type {kind} with these settings cannot be merged"
+        )
+    width = min(before.shape[-1], after.shape[-1])
+    changed = float((after[..., :width] - before[..., :width]).abs().max())
+    if changed == 0.0:
+        raise InputError(f"{folder} changes no logit of its base: it was never trained, or its weights were not saved")
+    return found, f"merged, {apart:.1g} of a logit off the adapter attached; it moves logits by up to {changed:.2g}"
+
+
+def _attached(module: nn.Module, folder: Path, kind: str, tensors: Mapping[str, Tensor]) -> Any:
+    """The base with the adapter on it, all of whose tensors were read."""
+    try:
+        from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PeftModel, get_peft_model_state_dict
+    except ImportError as error:
+        raise InputError(
+            f'{folder} is an adapter of type {kind}; merging it needs the package peft: pip install "hone-lm[adapters]"'
+        ) from error
+    if kind not in {str(getattr(one, "value", one)) for one in PEFT_TYPE_TO_CONFIG_MAPPING}:
+        raise InputError(f'{folder}: peft_type "{kind}" is not known to PEFT {_version()}')
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what they say of missing tensors is an error below
+            attached = PeftModel.from_pretrained(module, folder, torch_device="cpu")
+    except (ValueError, TypeError, KeyError, NotImplementedError, ImportError) as error:
+        raise InputError(f"{folder}: PEFT {_version()} cannot open it on this base: {_line(error)}") from error
+    except RuntimeError as error:
+        raise InputError(f"{folder} is no adapter of this base: {_line(error)}") from error
+    wanted = set(get_peft_model_state_dict(attached, save_embedding_layers=False))
+    _untie(attached.get_base_model())
+    of_base = {name for name in tensors if name.removeprefix(PREFIX) in _names(attached)}
+    problems = [f"{folder} has no {name}, which its configuration asks for" for name in sorted(wanted - set(tensors))]
+    unread = sorted(set(tensors) - wanted - of_base)
+    problems += [f"{folder}: {name} has no place in this base; is it the base it was trained on?" for name in unread]
+    if problems:
+        raise InputError(problems[:3] + ([f"and {len(problems) - 3} tensors more"] if len(problems) > 3 else []))
+    return attached.eval()
+
+
+def _names(attached: Any) -> set[str]:
+    """Names of the base's own tensors: a resized embedding is saved whole, under its own name."""
+    return {name for name, _ in attached.get_base_model().named_parameters(remove_duplicate=False)}
+
+
+def _untie(module: Any) -> None:
+    """Give the output a matrix of its own where it is the embedding: an adapter on one of them is merged into one."""
+    from torch import nn
+
+    embedding, head = module.get_input_embeddings(), module.get_output_embeddings()
+    if head is None:
+        return
+    embedding, head = _innermost(embedding), _innermost(head)
+    if head.weight is embedding.weight:
+        head.weight = nn.Parameter(head.weight.detach().clone(), requires_grad=False)
+
+
+def _innermost(layer: Any) -> Any:
+    """The base's own layer below what PEFT put around it."""
+    while (inner := getattr(layer, "base_layer", getattr(layer, "original_module", None))) is not None:
+        layer = inner
+    return layer
+
+
+def _merged(attached: Any, folder: Path, kind: str) -> nn.Module:
+    """The plain model; embedding and output are one matrix again where they are equal."""
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what comes out is compared with what went in
+            found: Any = attached.merge_and_unload(safe_merge=True)
+    except (NotImplementedError, AttributeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{folder}: PEFT {_version()} cannot merge adapters of type {kind} ({_line(error)}), so that it is no "
+            "plain model for any runtime; keep it in PyTorch, or train LoRA instead"
+        ) from error
+    head = found.get_output_embeddings()
+    if head is not None and found.config.tie_word_embeddings:
+        if torch.equal(head.weight, found.get_input_embeddings().weight):
+            found.tie_weights()
+        else:
+            found.config.tie_word_embeddings = False
+    plain: nn.Module = found.eval()
+    return plain
+
+
+def _logits(module: Any) -> Tensor:
+    """Logits of a fixed row of ids, over all of the vocabulary's range."""
+    import torch
+
+    rows = module.get_input_embeddings().weight.shape[0]
+    ids = torch.linspace(0, rows - 1, PROBED_IDS).long()[None]
+    with torch.no_grad():
+        logits: Tensor = module(input_ids=ids).logits
+    return logits.float()
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("peft")

@@ -1,0 +1,235 @@
+"""Adapters of PEFT's become plain model folders: merged = attached, and a soft prompt is rows of the vocabulary."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import adapter_bases as made
+import pytest
+
+from hone.errors import FailedError, InputError
+from hone.model.adapters import REFUSED, adapted, base_of, is_adapter, read_adapter
+from hone.model.folder import ModelFolder
+from hone.task.soft_prompt import MASKED_LOGIT, soft_prompt_of
+
+peft = pytest.importorskip("peft")
+IDS = [5, 17, 60, 101, 7, 250, 33, 2]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made.base_folder(tmp_path_factory.mktemp("base") / "base")
+
+
+@pytest.fixture(scope="module")
+def untied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made.base_folder(tmp_path_factory.mktemp("untied") / "base", tied=False, spare=3)
+
+
+def plain(adapter: Path, out: Path) -> ModelFolder:
+    found = read_adapter(adapter)
+    reference, base = base_of(found)
+    adapted(found, base, out, made.wrap, reference)
+    return ModelFolder(out, made.wrap)
+
+
+def lora(**more: Any) -> Any:
+    return peft.LoraConfig(task_type="CAUSAL_LM", **{"r": 4, "target_modules": made.LINEAR, **more})
+
+
+MERGED = {
+    "LoRA": lora,
+    "rsLoRA": lambda: lora(use_rslora=True, lora_alpha=3),
+    "DoRA": lambda: lora(use_dora=True),
+    "LoRA with biases": lambda: lora(bias="all"),
+    "LoRA on the embedding, which is the output too": lambda: lora(target_modules=["embed_tokens", "q_proj"]),
+    "LoRA with an output of its own": lambda: lora(modules_to_save=["lm_head"]),
+    "LoRA with rows that are trained": lambda: lora(trainable_token_indices=[4, 9]),
+    "IA3": lambda: peft.IA3Config(
+        task_type="CAUSAL_LM", target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"]
+    ),
+    "LoHa": lambda: peft.LoHaConfig(task_type="CAUSAL_LM", r=4, target_modules=made.LINEAR),
+    "OFT": lambda: peft.OFTConfig(task_type="CAUSAL_LM", oft_block_size=8, r=0, target_modules=["q_proj"]),
+    "VeRA": lambda: peft.VeraConfig(task_type="CAUSAL_LM", r=8, target_modules=["q_proj"]),
+}
+
+
+@pytest.mark.parametrize("name", MERGED)
+def test_merged_is_attached_and_differs_from_the_base(base: Path, tmp_path: Path, name: str) -> None:
+    adapter, attached = made.adapter_folder(tmp_path / "adapter", base, MERGED[name]())
+    module = plain(adapter, tmp_path / "out").load()
+    found, expected = made.logits_of(module, IDS), made.logits_of(attached, IDS)
+    assert (found - expected).abs().max() <= 1e-4
+    before = made.logits_of(ModelFolder(base, made.wrap).load(), IDS)
+    assert (found - before).abs().max() > 1e-2
+
+
+def test_the_plain_folder_needs_no_adapter_and_says_where_it_comes_from(base: Path, tmp_path: Path) -> None:
+    adapter, _ = made.adapter_folder(tmp_path / "adapter", base, lora())
+    folder = plain(adapter, tmp_path / "out")
+    told, of_base = folder.hone, ModelFolder(base, made.wrap).hone
+    assert not is_adapter(folder.path)
+    assert sorted(file.name for file in folder.path.glob("*.safetensors")) == ["model.safetensors"]
+    assert told["renderer"] == of_base["renderer"]
+    assert told["examples"] == of_base["examples"]
+    assert told["base"] == str(base)
+    assert told["adapter"]["type"] == "LORA"
+    assert (folder.path / "tokenizer.json").read_bytes() == (base / "tokenizer.json").read_bytes()
+    # Data and recipe were those of the base's training, and say nothing of the adapter's.
+    assert "recipe" not in told
+
+
+def test_a_hone_json_of_the_adapters_own_is_kept(base: Path, tmp_path: Path) -> None:
+    adapter, _ = made.adapter_folder(tmp_path / "adapter", base, lora())
+    told = json.loads((base / "hone.json").read_text())
+    (adapter / "hone.json").write_text(json.dumps({**told, "task": "of its own", "examples": told["examples"][:2]}))
+    folder = plain(adapter, tmp_path / "out")
+    assert (folder.hone["task"], len(folder.hone["examples"])) == ("of its own", 2)
+
+
+SOFT = {
+    "prompt tuning": lambda: peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=5),
+    "p-tuning": lambda: peft.PromptEncoderConfig(task_type="CAUSAL_LM", num_virtual_tokens=5, encoder_hidden_size=16),
+}
+
+
+@pytest.mark.parametrize("name", SOFT)
+@pytest.mark.parametrize("which", ["base", "untied"])
+def test_rows_of_the_vocabulary_compute_what_the_vectors_did(
+    request: pytest.FixtureRequest, tmp_path: Path, name: str, which: str
+) -> None:
+    base = request.getfixturevalue(which)
+    adapter, attached = made.adapter_folder(tmp_path / "adapter", base, SOFT[name]())
+    folder = plain(adapter, tmp_path / "out")
+    soft = soft_prompt_of(folder.hone["renderer"])
+    rows = int(ModelFolder(base, made.wrap).config["vocab_size"])
+    assert soft == tuple(range(rows, rows + 5))
+    found, expected = made.logits_of(folder.load(), [*soft, *IDS]), made.logits_of(attached, IDS)
+    assert (found[:, :rows] - expected).abs().max() <= 1e-4
+    before = made.logits_of(ModelFolder(base, made.wrap).load(), IDS)
+    assert (found[5:, :rows] - before).abs().max() > 1e-2
+    # No probability at all is left for the rows that were added, so that what is left is PEFT's own.
+    assert (found[:, rows:] == MASKED_LOGIT).all()
+    assert (found.log_softmax(-1)[:, :rows] - expected.log_softmax(-1)).abs().max() <= 1e-4
+    assert (found.softmax(-1)[:, rows:] == 0).all()
+
+
+def test_every_prompt_begins_with_the_soft_prompt_and_no_text_becomes_it(base: Path, tmp_path: Path) -> None:
+    adapter, _ = made.adapter_folder(tmp_path / "adapter", base, SOFT["prompt tuning"]())
+    folder = plain(adapter, tmp_path / "out")
+    renderer, before = folder.renderer(), ModelFolder(base, made.wrap).renderer()
+    soft, fields = list(renderer.soft_prompt), {"text": "<|prompt_0|> play", "intent": "play"}
+    assert renderer.prompt_ids(fields) == [*soft, *before.prompt_ids(fields)]
+    ours, theirs = renderer.example("1", fields), before.example("1", fields)
+    assert ours.ids.tolist() == [*soft, *theirs.ids.tolist()]
+    assert ours.supervised.tolist() == [False] * 5 + theirs.supervised.tolist()
+    assert ours.prompt_len == theirs.prompt_len + 5
+    assert renderer.tokenizer.decode(soft) == ""
+    assert set(soft).isdisjoint(renderer.tokenizer.encode("<|prompt_0|><|prompt_4|>"))
+    folder.verify()
+
+
+def refused(adapter: Path, out: Path) -> str:
+    with pytest.raises(InputError) as told:
+        plain(adapter, out)
+    assert not out.exists()
+    return str(told.value)
+
+
+def test_prefix_tuning_is_refused_with_the_reason(base: Path, tmp_path: Path) -> None:
+    config = peft.PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4)
+    adapter, _ = made.adapter_folder(tmp_path / "adapter", base, config)
+    told = refused(adapter, tmp_path / "out")
+    assert "PREFIX_TUNING: its keys and values of every layer cannot be written as tokens" in told
+    assert "train prompt tuning or LoRA" in told
+
+
+@pytest.mark.parametrize("kind", sorted(REFUSED))
+def test_types_that_are_no_plain_model_are_refused_by_name(base: Path, tmp_path: Path, kind: str) -> None:
+    adapter, _ = made.adapter_folder(tmp_path / "adapter", base, lora())
+    made.named_base(adapter, str(base), peft_type=kind)
+    assert f"of type {kind}: " in refused(adapter, tmp_path / "out")
+    assert kind in {one.value for one in peft.PeftType}
+
+
+def test_what_peft_does_not_know_or_cannot_merge_is_refused_by_name(base: Path, tmp_path: Path) -> None:
+    adapter, _ = made.adapter_folder(tmp_path / "adapter", base, lora())
+    made.named_base(adapter, str(base), peft_type="OF_NEXT_YEAR")
+    assert 'peft_type "OF_NEXT_YEAR" is not known to PEFT' in refused(adapter, tmp_path / "out")
+    lily = peft.LilyConfig(task_type="CAUSAL_LM", r=4, stride_A=1, num_B=2, target_modules=["q_proj"])
+    other, _ = made.adapter_folder(tmp_path / "lily", base, lily)
+    assert "cannot merge adapters of type LILY" in refused(other, tmp_path / "out")
+
+
+def test_pickles_are_refused_with_how_to_convert_them(base: Path, tmp_path: Path) -> None:
+    adapter, _ = made.adapter_folder(tmp_path / "adapter", base, lora())
+    (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin")
+    told = refused(adapter, tmp_path / "out")
+    assert "adapter_model.bin" in told
+    assert "opening a pickle runs the code inside it" in told
+    assert "save_pretrained writes safetensors" in told
+
+
+def test_the_base_is_found_beside_the_adapter_and_named_where_it_is_not(base: Path, tmp_path: Path) -> None:
+    adapter, _ = made.adapter_folder(tmp_path / "adapter", base, lora())
+    (tmp_path / "here").symlink_to(base)
+    assert base_of(read_adapter(made.named_base(adapter, "here")))[1].resolve() == base.resolve()
+    assert "names no base (base_model_name_or_path)" in refused(made.named_base(adapter, None), tmp_path / "out")
+    told = refused(made.named_base(adapter, "nobody/nothing"), tmp_path / "out")
+    assert 'base "nobody/nothing" is not a folder here' in told
+    told = refused(made.named_base(adapter, "nobody/nothing", revision="v2"), tmp_path / "out")
+    assert 'revision "v2"' in told
+
+
+def test_an_adapter_of_another_base_is_refused_with_a_tensor_that_has_no_place(base: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    adapter, _ = made.adapter_folder(tmp_path / "adapter", base, lora())
+    file = adapter / "adapter_model.safetensors"
+    tensors = load_file(file)
+    name = next(one for one in tensors if "layers.1.self_attn.q_proj.lora_A" in one)
+    save_file({**tensors, name.replace("layers.1", "layers.7"): tensors[name].clone()}, file)
+    assert f"{name.replace('layers.1', 'layers.7')} has no place in this base" in refused(adapter, tmp_path / "out")
+    save_file({one: tensor for one, tensor in tensors.items() if one != name}, file)
+    assert f"has no {name}, which its configuration asks for" in refused(adapter, tmp_path / "out")
+    save_file({**tensors, name: tensors[name][:, :-1].contiguous()}, file)
+    assert "is no adapter of this base" in refused(adapter, tmp_path / "out")
+
+
+def test_an_adapter_that_changes_nothing_is_refused(base: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    module = AutoModelForCausalLM.from_pretrained(base)
+    peft.get_peft_model(module, lora()).save_pretrained(tmp_path / "adapter")
+    assert "changes no logit of its base: it was never trained" in refused(tmp_path / "adapter", tmp_path / "out")
+
+
+def test_vectors_that_do_not_fit_are_refused_with_both_numbers(base: Path, tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    adapter, _ = made.adapter_folder(tmp_path / "adapter", base, SOFT["prompt tuning"]())
+    file = adapter / "adapter_model.safetensors"
+    save_file({"prompt_embeddings": torch.zeros(5, 48)}, file)
+    assert "vectors have 48 numbers, the embedding of its base 32" in refused(adapter, tmp_path / "out")
+    save_file({"prompt_embeddings": torch.zeros(4, 32)}, file)
+    assert "PROMPT_TUNING of 5 virtual tokens has one tensor" in refused(adapter, tmp_path / "out")
+    file.write_bytes(b"cut off")
+    with pytest.raises(FailedError, match="not a whole file of weights"):
+        plain(adapter, tmp_path / "out")
+    made.named_base(adapter, str(base), num_virtual_tokens=63)
+    save_file({"prompt_embeddings": torch.zeros(63, 32)}, file)
+    assert "63 vectors leave no room for a prompt in a context of 64" in refused(adapter, tmp_path / "out")
+
+
+def test_without_peft_the_sentence_says_how_to_get_it(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter, _ = made.adapter_folder(tmp_path / "adapter", base, lora())
+    soft, _ = made.adapter_folder(tmp_path / "soft", base, SOFT["prompt tuning"]())
+    monkeypatch.setitem(sys.modules, "peft", None)
+    assert 'pip install "hone-lm[adapters]"' in refused(adapter, tmp_path / "out")
+    plain(soft, tmp_path / "soft-out")
