@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from hone.deploy.gguf.layout import Layout, Value
 from hone.deploy.gguf.mixtures import matrix_kinds, prepared_problems, stored_kinds
 from hone.deploy.gguf.tokenizer import gguf_tokenizer
 from hone.deploy.gguf.tokens import GgufTokenizer
-from hone.deploy.hone_keys import hone_keys, prepared_keys
+from hone.deploy.hone_keys import hone_keys, prepared_keys, soft_prompt_in
 from hone.deploy.tensors import Tensors
 from hone.deploy.weights import Codes, Prepared, WeightFormat, row_problems, weight_format
 from hone.errors import FailedError, InputError
@@ -58,6 +59,9 @@ def export(folder: Path, weights: str, out: Path, prepared: Prepared | None = No
         raise InputError(f"{folder}: {problem}" for problem in problems)
     layout = layout_of(config, tensors.shapes)
     tokenizer = gguf_tokenizer(folder, int(config["vocab_size"]))
+    if soft := soft_prompt_in(folder, int(config["vocab_size"])):
+        # llama.cpp's samplers give these -inf, so that its server and whatever builds on them mask without a word.
+        tokenizer = replace(tokenizer, flags={**tokenizer.flags, "suppress_tokens": list(soft)})
     usual = matrix_kinds(tensors.shapes, chosen.name)
     how = prepared_keys(usual, stored_kinds(tensors.shapes, chosen.name, prepared), prepared)
     keys = {**hone_keys(folder, chosen.name), **head_keys(config, layout, tensors), **tokenizer.own, **how}
