@@ -1,6 +1,7 @@
 """Writes the matrix of docs/deployment.md: which runtime takes which model shape in which weight format, and why not.
 
-Everything in it is what the code says: ``refusals`` of each runtime, over the shapes of presets and published models.
+Everything in it is what the code says: ``refusals`` of each runtime, over the shapes of presets and published models,
+and what becomes of an adapter by its type.
 
     python tools/deployment_matrix.py            # rewrites the document
     python tools/deployment_matrix.py --check    # only says whether it is up to date
@@ -16,6 +17,7 @@ from typing import Any
 
 from hone.deploy.runtime import runtimes
 from hone.deploy.weights import formats_of, weight_format
+from hone.model.adapters import REFUSED, SOFT_PROMPTS
 from hone.model.encoders import encoder_preset
 from hone.model.footprint import blueprint
 from hone.model.presets import Shape, config_values, preset
@@ -81,7 +83,17 @@ def matrix() -> str:
             lines.append(f"| {model} | {' | '.join(cells)} |")
         parts.append("\n".join(lines))
     notes = [f"({number}) {reason}" for number, reason in enumerate(reasons, 1)]
-    return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes)])
+    return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes), adapters()])
+
+
+def adapters() -> str:
+    """The table of adapters by PEFT's name of their type; of both runtimes, because a plain model comes of each."""
+    others = "all others that PEFT merges: LORA (rsLoRA and DoRA too), IA3, LOHA, OFT, VERA, ..."
+    rows = {others: "yes: merged, then a model like any above"}
+    rows |= dict.fromkeys((f"`{kind}`" for kind in SOFT_PROMPTS), "yes: each vector a row of the vocabulary")
+    rows |= {f"`{kind}`": f"no: {reason}" for kind, reason in REFUSED.items()}
+    lines = [f"| {name} | {told} |" for name, told in rows.items()]
+    return "\n".join(["| adapter, by `peft_type` | gguf and onnx |", "|---|---|", *lines])
 
 
 def _cell(refusals: Sequence[str], name: str, reasons: list[str]) -> str:

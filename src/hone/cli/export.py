@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "words",
         nargs="*",
         metavar="RUN|FOLDER|FILE",
-        help=f"a run (default best) and {HELP_FOLDER}, in any order; or a model folder, or a .bin of llama2.c",
+        help=f"a run (default best) and {HELP_FOLDER}, in any order; or a model folder, a PEFT adapter's, or a .bin of llama2.c",
     )
     parser.add_argument("--to", metavar="RUNTIME[,RUNTIME]", help=HELP_TO)
     parser.add_argument(

@@ -9,6 +9,7 @@ from typing import Any
 from hone.deploy.artifact.folder import CARD, CERTIFICATE, HONE_FILE, model_file
 from hone.deploy.certificate.document import compared_before, told_score, told_status
 from hone.files import atomic_write, read_json
+from hone.task.soft_prompt import soft_prompt_of
 
 _NAMES = {"gguf": "llama.cpp", "onnx": "ONNX Runtime"}
 _UNITS = {
@@ -99,6 +100,8 @@ def _judged(certificate: Mapping[str, Any]) -> Iterator[str]:
 def _lineage(hone: Mapping[str, Any]) -> Iterator[str]:
     lineage, base = hone["lineage"], hone["base"]
     yield f"- base: {base.get('name') or 'not recorded'}; licence: {hone['licence']}"
+    if adapter := lineage.get("adapter"):
+        yield f"- adapter of it: {adapter['name']} ({adapter['type']}), SHA-256 of its weights `{adapter['weights']}`"
     rows = ", ".join(f"{name} ({count:,} rows)" for name, count in lineage["data_licences"].items())
     yield f"- data version: {lineage['data'] or 'not recorded'}; licences of its rows: {rows or 'no column states one'}"
     yield f"- recipe: {lineage['recipe'] or 'not recorded'}; run: {lineage['run'] or 'not recorded'}"
@@ -119,6 +122,10 @@ def _running(name: str, hone: Mapping[str, Any], file: Path) -> Iterator[str]:
         yield 'npm install onnxruntime-node && node run.mjs "..."       # or onnxruntime-web'
         yield "# in a browser: npm's onnxruntime-web/dist beside index.html as ort/, then serve this folder"
     yield "```"
+    if soft := soft_prompt_of(hone["renderer"]):
+        yield ""
+        yield f"Every prompt begins with the ids {soft[0]} to {soft[-1]}, a soft prompt. What is listed above puts them"
+        yield "there; any other program has to. " + soft_masked(hone["runtime"])
     if hone["runtime"] == "gguf" and not has_modelfile(hone):
         yield ""
         yield "There is no `Modelfile`: it answers with labels and not with text, and Ollama gives text alone."
@@ -129,6 +136,16 @@ def runners_of(hone: Mapping[str, Any]) -> tuple[str, ...]:
     if hone["runtime"] == "onnx":
         return ("run.py", "run.mjs", "index.html")
     return () if "marks" in (hone["renderer"] or {}) else ("run.py", "run.mjs")
+
+
+def soft_masked(runtime: str) -> str:
+    """What keeps the tokens of a soft prompt from being written, as a sentence."""
+    if runtime == "onnx":
+        return "The graph masks their logits: they are never written."
+    return (
+        "The file names them in `tokenizer.ggml.suppress_tokens`, and llama.cpp's samplers never write them since "
+        "August 2026; older builds, and programs with samplers of their own, have to mask them."
+    )
 
 
 def has_modelfile(hone: Mapping[str, Any]) -> bool:

@@ -82,6 +82,7 @@ def description(model: Path, folder: Path, about: About) -> dict[str, Any]:
             "recipe": known.get("recipe", ""),
             "data": known.get("data", ""),
             "data_licences": dict(origin.data_licences),
+            **({"adapter": known["adapter"]} if "adapter" in known else {}),
             "model": known.get("hashes", {}),
         },
         "hashes": {

@@ -12,9 +12,14 @@ from typing import Any
 
 from hone.task.conversation import form_of
 from hone.task.render import ANSWER, BEGIN, END
+from hone.task.soft_prompt import soft_prompt_of, soft_token
 from hone.task.templates import columns
 
 QUOTES = '"""'
+SOFT = (
+    "The {} tokens that the template begins with are a soft prompt. The file asks for them never to be written "
+    "(tokenizer.ggml.suppress_tokens); a version of Ollama that does not read that may write one."
+)
 _CONVERSATION = (
     '{{ range .Messages }}{{ if eq .Role "assistant" }}'
     + ANSWER
@@ -36,6 +41,9 @@ def modelfile(hone: Mapping[str, Any], file: str) -> str:
     own = renderer.get("continues")
     body, notes = ("{{ .Prompt }}", []) if own else template(hone["kind"], renderer.get("input"))
     body = (own["begin"] or "") + body if own else body
+    if soft := soft_prompt_of(renderer):
+        body = "".join(soft_token(index) for index in range(len(soft))) + body
+        notes = [*notes, SOFT.format(len(soft))]
     longest = int(renderer.get("longest_answer") or 0)
     parameters = {"temperature": "0", "num_ctx": str(hone["context"])}
     if longest:
