@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from hone.cli import main
+from hone.cli.places import artifact_of
 from hone.deploy.certificate.document import told_score
 from hone.errors import InputError
+from hone.lab import artifacts
 from hone.solving.exporting import check_places, formats_asked
 
 VOICE = Path(__file__).resolve().parent.parent / "data" / "voice"
@@ -116,7 +118,7 @@ def test_a_run_is_exported_for_both_runtimes_recorded_and_measured_again(tmp_pat
     assert {one["certificate"]["status"] for one in found["artifacts"]} == {"certified"}
     assert all("compared_at" not in one["certificate"] for one in found["artifacts"])
     page = Path(found["page"]).read_text()
-    assert page.count("<svg") == 2
+    assert page.count('class="plot"') == 2
     assert all(name in page for name in names)
     # Measuring again changes what is said of an artifact, and not what it is.
     from hone.lab.artifacts import changed
@@ -158,3 +160,27 @@ def test_a_score_is_told_with_its_rows_and_what_the_original_scores_on_them():
     assert told == "0.893 [0.845, 0.936] on 64 rows, the original 0.897"
     assert told_score({"score": score, "compared": None}) == "0.893 [0.845, 0.936] on 64 rows"
     assert told_score({"score": None, "compared": None}) == ""
+
+
+def test_a_task_folder_means_its_certified_artifact_before_a_later_one_that_is_not(tmp_path):
+    (tmp_path / "hone.yaml").write_text((VOICE / "hone.yaml").read_text())
+    ledger, statuses = (
+        tmp_path / "artifacts" / "artifacts.jsonl",
+        ("certified", "certified", "converted", None, "broken"),
+    )
+    paths = [tmp_path / "artifacts" / f"{place}.gguf" for place in range(len(statuses))]
+    ledger.parent.mkdir()
+    for path, status in zip(paths, statuses, strict=True):
+        path.write_bytes(b"x")
+        if status is not None:
+            text = '{"status": ' if status == "broken" else json.dumps({"status": status})
+            path.with_name(f"{path.name}.certificate.json").write_text(text)
+        artifacts.record(ledger, tmp_path, path, run=1, checkpoint="", certificate={"status": status or "converted"})
+    assert artifact_of(tmp_path) == paths[1]
+    (tmp_path / "result.json").write_text(json.dumps({"artifact": "artifacts/0.gguf"}))
+    assert artifact_of(tmp_path) == paths[0], "that of the last verdict, while it is certified"
+    (tmp_path / "result.json").write_text(json.dumps({"artifact": "artifacts/2.gguf"}))
+    assert artifact_of(tmp_path) == paths[1]
+    for path in paths[:2]:
+        path.with_name(f"{path.name}.certificate.json").unlink()
+    assert artifact_of(tmp_path) == paths[2], "where none is certified, that of the verdict again; its use says so"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from hone.deploy.certificate.document import Certificate, write_certificate
-from hone.deploy.certificate.frontier import Candidate, candidate_of, frontier_svg, on_frontier
+from hone.deploy.certificate.frontier import Candidate, candidate_of, frontier_svg, on_frontier, short_names
 from hone.deploy.certificate.gates import parity_gates, timing_gates
 from hone.deploy.certificate.page import page_of
 from hone.deploy.certificate.parity import Divergence, Parity
@@ -228,13 +229,66 @@ def test_the_frontier_is_what_nothing_beats_in_both():
 
 def test_the_frontier_is_drawn_with_its_box_and_names_every_artifact():
     points = [candidate("q8", 0.8, 8), candidate("q4", 0.78, 4, None), candidate("<b>", 0.8, 16)]
-    drawn = frontier_svg(points, metric="field_f1", target=0.75, size_mb=10)
+    legend, _, drawn = frontier_svg(points, metric="field_f1", target=0.75, size_mb=10).partition('<div class="two">')
+    for told in ("full certificate", "95 % interval", "the task's target", "within the budget and target"):
+        assert told.replace("'", "&#x27;") in legend
     assert drawn.count("<svg") == 2
     assert drawn.count('class="box"') == 2
     assert drawn.count('class="out"') == 2
+    assert "target 0.75" in drawn
     assert "<b>" not in drawn
     assert "q4" not in drawn.partition("</svg>")[2]
     assert frontier_svg([], metric="field_f1") == ""
+    free = frontier_svg(points, metric="field_f1")
+    assert "budget" not in free
+    assert 'class="box"' not in free
+
+
+def test_scores_of_few_rows_and_of_all_rows_are_on_frontiers_of_their_own():
+    """0.911 on 64 rows beats no 0.893 on 700: each extent has its marks and its line."""
+    full, small = candidate("full", 0.893, 8), candidate("small", 0.88, 4)
+    lucky, other = (replace(candidate(*one), extent="quick") for one in (("lucky", 0.911, 6), ("other", 0.85, 3)))
+    assert set(on_frontier([full, small, lucky, other], lambda one: one.size_mb, higher=True)) == {
+        full, small, lucky, other
+    }  # fmt: skip
+    whole = frontier_svg([full, small, lucky, other], metric="field_f1")
+    drawn = whole.partition('<div class="two">')[2].partition("</svg>")[0]
+    assert drawn.count('<polyline class="front full"') == drawn.count('<polyline class="front quick"') == 1
+    assert drawn.count('<circle class="mid"') == drawn.count('<rect class="mid"') == 2
+    assert "quick certificate (few rows)" in whole.partition('<div class="two">')[0]
+
+
+def test_a_limit_far_beyond_every_artifact_is_told_and_does_not_press_them_together():
+    points = [candidate("q8", 0.8, 0.8), candidate("q4", 0.78, 0.4)]
+
+    def reach(limit):
+        drawn = frontier_svg(points, metric="field_f1", size_mb=limit).partition('<div class="two">')[2]
+        return max(float(at) for at in re.findall(r'<circle class="mid" cx="([\d.]+)"', drawn.partition("</svg>")[0]))
+
+    assert "budget 50 MB" in frontier_svg(points, metric="field_f1", size_mb=50)
+    assert reach(50) == reach(1e6) > reach(1.0) > 200
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_labels_of_a_frontier_lie_on_no_other_label(seed):
+    random = Random(seed)
+    sizes = [0.4 + 0.02 * random.random() + 0.3 * random.choice((0, 0, 1)) for _ in range(9)]
+    points = [candidate(f"voice-{at}-q{at}_0", 0.9 + 0.01 * random.random(), size) for at, size in enumerate(sizes)]
+    for chart in frontier_svg(points, metric="field_f1", target=0.9, size_mb=5).split("</svg>")[-3:-1]:
+        found = re.findall(r'<text class="name" x="([-\d.]+)" y="([-\d.]+)">([^<]+)<', chart)
+        assert len(found) == len(points)
+        boxes = [(float(x), float(x) + 5.8 * len(name), float(y)) for x, y, name in found]
+        for one, (left, right, y) in enumerate(boxes):
+            assert 0 < left < right < 445
+            for other_left, other_right, other_y in boxes[one + 1 :]:
+                assert right <= other_left or other_right <= left or abs(y - other_y) > 11
+
+
+def test_names_are_shown_without_what_all_of_them_begin_with():
+    assert short_names(["voice-run0001-gguf-q8_0", "voice-run0001-onnx-int8"]) == ["gguf-q8_0", "onnx-int8"]
+    assert short_names(["a-b", "a-b-c"]) == ["b", "b-c"]
+    assert short_names(["voice-q8_0"]) == ["voice-q8_0"]
+    assert short_names(["same", "same"]) == ["same", "same"]
 
 
 def test_an_artifact_without_a_score_has_no_place_on_the_frontier():

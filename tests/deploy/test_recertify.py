@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from hone.deploy.artifact import side_by_side
 from hone.deploy.artifact.card import _judged
 from hone.deploy.artifact.golden import golden_of
 from hone.deploy.artifact.side_by_side import COLUMNS, Measured, measure_again, page_of_all, rows_of
@@ -138,3 +141,43 @@ def test_changed_bytes_are_refused_before_anything_is_measured(artifact):
     file.write_bytes(bytes(data))
     with pytest.raises(FailedError, match="its hash differs"):
         recertify(artifact)
+
+
+def test_what_was_measured_is_shown_where_nothing_of_it_can_be_written(artifact, tmp_path, monkeypatch, capsys):
+    from hone.cli import main
+
+    def refuse(path, document):
+        raise FailedError(f"could not write {path}: [Errno 30] Read-only file system")
+
+    monkeypatch.setattr(side_by_side, "write_certificate", refuse)
+    before = (artifact / "certificate.json").read_bytes()
+    (tmp_path / "taken").write_text("mine")
+    assert main(["bench", str(artifact), "--page", str(tmp_path / "taken" / "page.html"), "--json", "--quiet"]) == 3
+    said = capsys.readouterr().out.splitlines()
+    assert said[1].startswith(f"{artifact.name}  q8_0 ")
+    assert any("its certificate was not written anew: could not write" in line for line in said)
+    assert any(line.startswith("the page was not written: ") and "--page" in line for line in said)
+    document = json.loads(said[-1])
+    assert (document["page"], document["written"]) == (None, False)
+    assert document["artifacts"][0]["certificate"]["measured"]["size_mb"] > 0
+    assert (artifact / "certificate.json").read_bytes() == before
+
+
+def test_where_nothing_could_be_measured_there_is_neither_an_empty_table_nor_a_page(artifact, tmp_path, capsys):
+    from hone.cli import main
+
+    with (artifact / "model.gguf").open("ab") as file:
+        file.write(b"x")
+    page = tmp_path / "bench.html"
+    assert main(["bench", str(artifact), "--page", str(page), "--quiet"]) == 3
+    said = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in said] == [f"{artifact.name} was not measured"]
+    assert not page.exists()
+
+
+def test_artifacts_of_one_name_are_told_apart_by_their_folders(artifact, tmp_path):
+    other = tmp_path / "elsewhere" / artifact.name
+    shutil.copytree(artifact, other)
+    found = [Measured(path=path, found=recertify(path)) for path in (artifact, other)]
+    assert [row[0] for row in rows_of(found)] == [str(artifact), str(other)]
+    assert "2 artifacts, measured again" in page_of_all(found)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hone.cli.places import artifact_at, is_task_folder
-from hone.errors import InputError
+from hone.errors import HoneError, InputError
 
 if TYPE_CHECKING:
     from hone.deploy.artifact.side_by_side import Measured
@@ -34,8 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out the verb; the exit status: 3 when an artifact was not measured or does not hold any more."""
     paths = _artifacts(args.artifacts)
-    from hone.deploy.artifact.side_by_side import measure_again, page_of_all
-    from hone.files import atomic_write
+    from hone.deploy.artifact.side_by_side import measure_again
     from hone.solving.originals import Originals
 
     def say(line: str) -> None:
@@ -46,16 +45,33 @@ def run(args: argparse.Namespace) -> int:
     for place, path in enumerate(paths, 1):
         say(f"{place} of {len(paths)}: opening and measuring {path}")
         measured.append(measure_again(path, write=not args.keep, original=originals, say=say))
-    if not args.keep:
-        _record(args.artifacts, measured)
-    page = Path(args.page).expanduser() if args.page else paths[0].parent / PAGE
-    atomic_write(page, page_of_all(measured))
+    lost = [f"{one.name}: its certificate was not written anew: {one.unwritten}" for one in measured if one.unwritten]
+    lost += [] if args.keep else _record(args.artifacts, measured)
+    page = _page(Path(args.page).expanduser() if args.page else paths[0].parent / PAGE, measured, lost)
     _show(measured)
-    print(f"page: {page}")
+    for line in lost:
+        print(line)
+    if page is not None:
+        print(f"page: {page}")
     if args.json:
-        document = {"page": str(page), "written": not args.keep, "artifacts": [one.to_json() for one in measured]}
+        written = not args.keep and not lost
+        document = {"page": page and str(page), "written": written, "artifacts": [one.to_json() for one in measured]}
         print(json.dumps(document, ensure_ascii=False))
-    return 0 if all(one.holds for one in measured) else 3
+    return 0 if all(one.holds for one in measured) and not lost else 3
+
+
+def _page(place: Path, measured: Sequence[Measured], lost: list[str]) -> Path | None:
+    """Where the page was written; None where nothing was measured, or it could not be, which ``lost`` takes."""
+    from hone.deploy.artifact.side_by_side import page_of_all
+    from hone.files import atomic_write
+
+    if all(one.found is None for one in measured):
+        return None
+    try:
+        return atomic_write(place, page_of_all(measured))
+    except (HoneError, OSError) as error:
+        lost.append(f"the page was not written: {error}; name another place with --page")
+        return None
 
 
 def _artifacts(words: Sequence[str]) -> list[Path]:
@@ -86,34 +102,44 @@ def _recorded(folder: Path) -> list[Path]:
     return there or [artifact_at(str(folder))]
 
 
-def _record(words: Sequence[str], measured: Sequence[Measured]) -> None:
-    """Write down what was measured in the lab that knows the artifact: of a folder that was named, or its own."""
+def _record(words: Sequence[str], measured: Sequence[Measured]) -> list[str]:
+    """Write down what was measured in the lab that knows the artifact: of a folder that was named, or its own.
+
+    Returns:
+        a sentence for each that could not be.
+    """
     from hone.deploy.artifact.folder import artifact_folder
     from hone.lab.lab import Lab
 
+    lost = []
     for one in measured:
-        if one.found is None:
+        if one.found is None or one.unwritten:
             continue
         path = artifact_folder(one.path) or one.path
         places = [*(Path(word).expanduser() for word in words), path.resolve().parent.parent]
-        for folder in filter(is_task_folder, places):
-            if Lab(folder, say=lambda line: None).record_again(path, one.found.certificate):
-                break
+        try:
+            for folder in filter(is_task_folder, places):
+                if Lab(folder, say=lambda line: None).record_again(path, one.found.certificate):
+                    break
+        except (HoneError, OSError) as error:
+            lost.append(f"{one.name}: it was not written down in the lab: {error}")
+    return lost
 
 
 def _show(measured: Sequence[Measured]) -> None:
     """The table, then what has changed and what does not hold, artifact by artifact."""
-    from hone.deploy.artifact.side_by_side import COLUMNS, rows_of
+    from hone.deploy.artifact.side_by_side import COLUMNS, names_of, rows_of
 
-    lines = [COLUMNS, *rows_of(measured)]
-    widths = [max(len(line[at]) for line in lines) for at in range(len(COLUMNS))]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-    for one in measured:
+    if rows := rows_of(measured):
+        lines = [COLUMNS, *rows]
+        widths = [max(len(line[at]) for line in lines) for at in range(len(COLUMNS))]
+        for line in lines:
+            print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    for name, one in zip(names_of(measured), measured, strict=True):
         if one.found is None:
-            print(f"{one.name} was not measured: {one.problem}")
+            print(f"{name} was not measured: {one.problem}")
             continue
         for change in one.found.changes:
-            print(f"{one.name}: {change}")
+            print(f"{name}: {change}")
         for failure in one.found.failures:
-            print(f"{one.name} does not hold any more: {failure}")
+            print(f"{name} does not hold any more: {failure}")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from hone.errors import InputError, nearest
+from hone.errors import FailedError, InputError, nearest
 from hone.files import read_json
 
 TASK_FILE = "hone.yaml"
@@ -84,15 +84,26 @@ def _not_there(path: Path) -> str:
 
 
 def artifact_of(folder: Path) -> Path | None:
-    """The artifact of a task folder: the one of the last verdict, else the last that was recorded; None without."""
+    """The artifact of a task folder; None without.
+
+    The one of the last verdict comes first, then the last that was recorded; but a certified one before all others.
+    """
     result = folder / "result.json"
     named = read_json(result).get("artifact") if result.is_file() else None
-    if named and _can_be_asked(folder / named):
-        return folder / str(named)
     from hone.lab.lab import Lab
 
-    recorded = [folder / item.path for item in Lab(folder, say=lambda line: None).artifacts()]
-    return next((path for path in reversed(recorded) if _can_be_asked(path)), None)
+    recorded = [folder / item.path for item in reversed(Lab(folder, say=lambda line: None).artifacts())]
+    there = [path for path in [*([folder / str(named)] if named else []), *recorded] if _can_be_asked(path)]
+    return next(filter(_is_certified, there), next(iter(there), None))
+
+
+def _is_certified(path: Path) -> bool:
+    from hone.deploy.artifact.folder import not_certified
+
+    try:
+        return not not_certified(path)
+    except FailedError:  # a certificate that is not whole, which is said when the artifact is used
+        return False
 
 
 def artifact_at(text: str) -> Path:

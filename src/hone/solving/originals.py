@@ -9,9 +9,8 @@ from hone.deploy.artifact.folder import describe
 from hone.deploy.certificate.witness import Size, Witness
 from hone.errors import InputError
 from hone.processes import spin_briefly
+from hone.task.load import folder_around
 from hone.task.own_metric import load_metric
-
-TASK_FILE = "hone.yaml"
 
 
 class Originals:
@@ -30,7 +29,7 @@ class Originals:
         said = describe(artifact) or {}
         lineage = said.get("lineage", {})
         run = str(lineage.get("run", ""))
-        task = next((one for one in artifact.resolve().parents if (one / TASK_FILE).is_file()), None)
+        task = folder_around(artifact)
         if not run:
             raise InputError("it names no run")
         if task is None:

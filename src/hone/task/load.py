@@ -54,6 +54,11 @@ def load_task(folder: str | Path, also: Also | None = None, sources: Sources | N
     return task.model_copy(update={"base": str(base.resolve())}) if own else task
 
 
+def folder_around(path: Path) -> Path | None:
+    """The task folder that a path lies in; None where it lies in none."""
+    return next((one for one in path.resolve().parents if (one / FILE_NAME).is_file()), None)
+
+
 def parse_task(text: str, name: str = FILE_NAME, also: Also | None = None, sources: Sources | None = None) -> Task:
     """Like :func:`load_task`, from the text itself; ``name`` stands before each line number."""
     data, lines, problems = _read_yaml(text, name)

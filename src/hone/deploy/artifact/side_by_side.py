@@ -9,18 +9,23 @@ from typing import Any
 
 from hone.data.looking.markup import note, section, table, tag, text
 from hone.data.looking.skeleton import whole_page
+from hone.data.task_file import load_task
 from hone.deploy.artifact.card import write_card
 from hone.deploy.artifact.folder import artifact_folder, name_of
-from hone.deploy.certificate.document import read_certificate, told_score, told_status
+from hone.deploy.certificate.document import read_certificate, told_score, told_status, write_certificate
 from hone.deploy.certificate.frontier import Candidate, candidate_of, frontier_svg
 from hone.deploy.certificate.page import style
 from hone.deploy.certificate.recertify import Recertified, recertify
 from hone.deploy.certificate.witness import Size, Witness
 from hone.errors import HoneError
+from hone.task.load import folder_around
 from hone.task.metrics import METRICS
+from hone.wording import counted
 
 Say = Callable[[str], None]
 COLUMNS = ("artifact", "weights", "MB", "RAM MB", "load ms", "first ms", "ms/token", "KLD", "score", "status")
+NUMBERS = tuple(range(2, 8))
+"""Columns that hold numbers alone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +35,8 @@ class Measured:
     path: Path
     found: Recertified | None
     problem: str = ""
+    unwritten: str = ""
+    """Why the certificate that was measured could not be written; empty: it was, or was not to be."""
 
     @property
     def name(self) -> str:
@@ -46,8 +53,8 @@ class Measured:
         if self.found is None:
             return {"artifact": str(self.path), "problem": self.problem}
         changes, failures = list(self.found.changes), list(self.found.failures)
-        certificate = self.found.certificate
-        return {"artifact": str(self.path), "changes": changes, "failures": failures, "certificate": certificate}
+        plain = {"artifact": str(self.path), "changes": changes, "failures": failures}
+        return {**plain, "unwritten": self.unwritten or None, "certificate": self.found.certificate}
 
 
 def measure_again(
@@ -66,18 +73,33 @@ def measure_again(
             except HoneError as error:
                 why_not = str(error)
                 say(f"not compared with its original: {why_not}")
-        found = recertify(path, witness=witness, why_not=why_not, write=write)
-        folder = artifact_folder(path)
-        if write and folder is not None:
-            write_card(folder)
+        found = recertify(path, witness=witness, why_not=why_not)
     except HoneError as error:
         return Measured(path=path, found=None, problem=str(error))
-    return Measured(path=path, found=found)
+    return Measured(path=path, found=found, unwritten=_write(path, found) if write else "")
+
+
+def _write(path: Path, found: Recertified) -> str:
+    """Write certificate and card anew; why that could not be, where so: what was measured is not lost by it."""
+    try:
+        write_certificate(path, found.certificate)
+        if (folder := artifact_folder(path)) is not None:
+            write_card(folder)
+    except (HoneError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def names_of(measured: Sequence[Measured]) -> list[str]:
+    """What each is called; by its path where another one has the same name."""
+    names = [one.name for one in measured]
+    return [name if names.count(name) == 1 else str(one.path) for name, one in zip(names, measured, strict=True)]
 
 
 def rows_of(measured: Sequence[Measured]) -> list[tuple[str, ...]]:
     """A line of texts for each artifact that was measured; see :data:`COLUMNS`."""
-    return [_row(one.name, one.found.certificate) for one in measured if one.found is not None]
+    named = zip(names_of(measured), measured, strict=True)
+    return [_row(name, one.found.certificate) for name, one in named if one.found is not None]
 
 
 def _row(name: str, certificate: Mapping[str, Any]) -> tuple[str, ...]:
@@ -93,43 +115,51 @@ def _short(value: float | None) -> str:
 
 def page_of_all(measured: Sequence[Measured]) -> str:
     """The page: the frontier of score against size and time with the budget as a box, the table, what has changed."""
-    known = [one for one in measured if one.found is not None]
-    documents = [one.found.certificate for one in known if one.found is not None]
-    head = tag("header", tag("p", "hone bench", class_="tool") + tag("h1", text(", ".join(one.name for one in known))))
-    parts = [head, _frontier(known, documents)]
-    parts.append(
-        section("table", "Side by side", "", table(COLUMNS, [[text(cell) for cell in row] for row in rows_of(known)]))
-    )
-    said = [f"{one.name}: {line}" for one in known if one.found is not None for line in one.found.changes]
-    said += [f"{one.name}: does not hold any more: {line}" for one in known if one.found for line in one.found.failures]
-    said += [f"{one.name}: not measured: {one.problem}" for one in measured if one.found is None]
-    listed = "".join(tag("li", text(line)) for line in said)
-    parts.append(
-        section("changes", "Since their certificates", "", tag("ul", listed) if said else note("nothing of note"))
-    )
-    return whole_page("hone bench", f"<main>{''.join(parts)}</main>", style=style())
+    named = list(zip(names_of(measured), measured, strict=True))
+    known = [(name, one, one.found) for name, one in named if one.found is not None]
+    title = known[0][0] if len(known) == 1 else f"{counted(len(known), 'artifact')}, measured again"
+    head = tag("header", tag("p", "hone bench", class_="tool") + tag("h1", text(title)))
+    rows = [[text(cell) for cell in row] for row in rows_of(measured)]
+    said = [f"{name}: {line}" for name, _, found in known for line in found.changes]
+    said += [f"{name}: does not hold any more: {line}" for name, _, found in known for line in found.failures]
+    said += [f"{name}: not measured: {one.problem}" for name, one in named if one.found is None]
+    listed = tag("ul", "".join(tag("li", text(line)) for line in said)) if said else note("nothing of note")
+    parts = [
+        head,
+        _frontier([(name, one.path, found.certificate) for name, one, found in known]),
+        section("table", "Side by side", "", table(COLUMNS, rows, right=NUMBERS, class_="measured")),
+        section("changes", "Since their certificates", "", listed),
+    ]
+    return whole_page("hone bench", f'<main class="wide">{"".join(parts)}</main>', style=style())
 
 
-def _frontier(known: Sequence[Measured], documents: Sequence[Mapping[str, Any]]) -> str:
+def _frontier(known: Sequence[tuple[str, Path, Mapping[str, Any]]]) -> str:
     """One chart a metric: scores of different metrics do not stand on one axis."""
     charts = []
-    for metric in dict.fromkeys(item["score"]["name"] for item in documents if item["score"]):
-        chosen = [
-            (one, item)
-            for one, item in zip(known, documents, strict=True)
-            if item["score"] and item["score"]["name"] == metric
-        ]
-        points: list[Candidate] = [found for one, item in chosen if (found := candidate_of(one.name, item)) is not None]
-        limits = {figure["name"]: figure["limit"] for figure in chosen[0][1]["budget"]}
+    for metric in dict.fromkeys(item["score"]["name"] for _, _, item in known if item["score"]):
+        chosen = [one for one in known if one[2]["score"] and one[2]["score"]["name"] == metric]
+        points: list[Candidate] = [found for name, _, item in chosen if (found := candidate_of(name, item)) is not None]
+        limits = {figure["name"]: figure["limit"] for figure in chosen[0][2]["budget"]}
         known_metric = METRICS.get(metric)
         charts.append(
             frontier_svg(
                 points,
                 metric=metric,
                 higher_is_better=known_metric is None or known_metric.higher_is_better,
+                target=next(filter(None, (_target(path, metric) for _, path, _ in chosen)), None),
                 size_mb=limits.get("size_mb"),
                 ms_per_token=limits.get("ms_per_token"),
             )
         )
-    inside = "".join(charts) or note("no artifact was scored on a task, so there is no frontier to draw")
+    inside = "".join(charts) or note("No artifact was scored on a task, so there is no frontier to draw.")
     return section("frontier", "Score against size and time", "", inside)
+
+
+def _target(artifact: Path, metric: str) -> float | None:
+    """The target of the task in whose folder an artifact lies; None without one, and for another metric."""
+    folder = folder_around(artifact)
+    try:
+        task = None if folder is None else load_task(folder)
+    except HoneError:
+        return None  # the score is shown all the same, and what is wrong with the task is said where it is used
+    return task.target if task is not None and task.metric == metric else None
