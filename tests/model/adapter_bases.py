@@ -12,6 +12,8 @@ from hone.task.render import Renderer
 
 TEXTS = [f' play the song {number} in paris {{"intent":" play"}}' for number in range(60)]
 LINEAR = ["q_proj", "v_proj", "down_proj"]
+PEFT_SAYS = ("ignore:Model has .tie_word_embeddings", "ignore:Setting .save_embedding_layers", "ignore:.is_gradient_ch")
+"""What it and Transformers warn of while adapters are made for tests."""
 
 
 def base_folder(folder: Path, *, tied: bool = True, spare: int = 0, model_type: str = "llama") -> Path:

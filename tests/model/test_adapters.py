@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import adapter_bases as made
+import peft
 import pytest
 
 from hone.errors import FailedError, InputError
@@ -15,7 +16,7 @@ from hone.model.adapters import REFUSED, adapted, base_of, is_adapter, read_adap
 from hone.model.folder import ModelFolder
 from hone.task.soft_prompt import MASKED_LOGIT, soft_prompt_of
 
-peft = pytest.importorskip("peft")
+pytestmark = pytest.mark.filterwarnings(*made.PEFT_SAYS)
 IDS = [5, 17, 60, 101, 7, 250, 33, 2]
 
 

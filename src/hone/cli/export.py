@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "words",
         nargs="*",
         metavar="RUN|FOLDER|FILE",
-        help=f"a run (default best) and {HELP_FOLDER}, in any order; or a model folder, a PEFT adapter's, or a .bin of llama2.c",
+        help=f"a run (default best) and {HELP_FOLDER}, in any order; or a model folder, PEFT adapter, llama2.c .bin",
     )
     parser.add_argument("--to", metavar="RUNTIME[,RUNTIME]", help=HELP_TO)
     parser.add_argument(
@@ -156,7 +156,7 @@ def understand(words: Sequence[str]) -> tuple[str, Path]:
 
 def summary(certificate: dict[str, Any]) -> list[tuple[str, str]]:
     """The certificate as names and texts."""
-    from hone.deploy.certificate.document import told_score, told_status
+    from hone.deploy.certificate.document import told_likeness, told_score, told_status
 
     rows = [("status", f"{told_status(certificate)} by {certificate['runtime']}, weights {certificate['weights']}")]
     for figure in certificate["budget"]:
@@ -171,6 +171,8 @@ def summary(certificate: dict[str, Any]) -> list[tuple[str, str]]:
         greedy = f"greedy answers {parity['greedy_agree_share']:.1%} of {parity['greedy_prompts']}"
         mean = "no number" if parity["kld_mean"] is None else f"{parity['kld_mean']:.2g} nats"
         rows.append(("parity", f"mean divergence {mean}, {same}, {greedy}"))
+    if like := told_likeness(certificate):
+        rows.append(("likeness", like))
     if score is not None:
         rows.append(("score on dev", f"{score['name']} {told_score(certificate)}"))
     return rows
