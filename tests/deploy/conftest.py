@@ -160,6 +160,50 @@ def plain_model(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return make
 
 
+class Taken:
+    """Stands for a certificate: what an application does with an artifact does not depend on it."""
+
+    status = "certified"
+
+    def write(self, folder: Path) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def uncertified(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Makes an artifact of a model folder for a context of 96, without a certificate, which other tests are about."""
+    from hone.deploy.artifact import making
+    from hone.task.spec import Device
+
+    def make(folder: Path, name: str, weights: str, witness: Any) -> Path:
+        out = tmp_path_factory.mktemp("made") / name
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(making, "certify", lambda *_: Taken())
+            making.export_certified(folder, out, weights, Device(context=96, prompt_tokens=16), witness)
+        return out
+
+    return make
+
+
+STORIES = Path(__file__).parents[1] / "model" / "data" / "stories260K" / "stories260K.bin"
+
+
+@pytest.fixture(scope="session")
+def story_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A published file of llama2.c as a model folder: what ``hone convert`` writes, without torch."""
+    import json
+
+    from safetensors.numpy import save_file
+
+    from hone.model.llama2c import Llama2cFile, read_tensors
+
+    folder, file = tmp_path_factory.mktemp("stories"), Llama2cFile(STORIES)
+    save_file(read_tensors(STORIES), folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(file.config))
+    file.rust().save(str(folder / "tokenizer.json"))
+    return folder
+
+
 @dataclass(frozen=True, kw_only=True)
 class Toy:
     """A random Llama of width 64 as a model folder, with its task and rows of it."""

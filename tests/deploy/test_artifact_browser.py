@@ -14,9 +14,7 @@ from typing import Any
 
 import pytest
 
-from hone.deploy.artifact import making
 from hone.deploy.certificate.witness import Witness
-from hone.task.spec import Device
 
 pytest.importorskip("onnxruntime")
 NODE = shutil.which("node")
@@ -43,32 +41,20 @@ await fetch("report", { method: "POST", body: JSON.stringify(texts) });
 </script>"""
 
 
-class Taken:
-    """Stands for a certificate: what the JavaScript does does not depend on it."""
-
-    status = "certified"
-
-    def write(self, folder: Path) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
-def artifacts(plain_model, tmp_path_factory) -> dict[str, Path]:
+def artifacts(plain_model, uncertified) -> dict[str, Path]:
     made = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(making, "certify", lambda *_: Taken())
-        for kind, weights, labels in (("generate", "fp32", ()), ("classify", "int8", ("play", "rate"))):
-            folder, renderer = plain_model(kind, labels=labels)
-            out = tmp_path_factory.mktemp("made") / f"toy-{kind}"
-            witness = Witness(renderer=renderer, examples=(), original=None, max_new_tokens=12)
-            making.export_certified(folder, out, weights, Device(context=96, prompt_tokens=16), witness)
-            made[kind] = out
+    kinds = {"generate": {}, "extract": {}, "language-model": {}, "classify": {"labels": ("play", "rate")}}
+    for kind, options in kinds.items():
+        folder, renderer = plain_model(kind, **options)
+        witness = Witness(renderer=renderer, examples=(), original=None, max_new_tokens=12)
+        made[kind] = uncertified(folder, f"toy-{kind}", "int8" if kind == "classify" else "fp32", witness)
     return made
 
 
 @needs_web
 @pytest.mark.skipif(NODE is None, reason="node is not installed")
-@pytest.mark.parametrize("kind", ["generate", "classify"])
+@pytest.mark.parametrize("kind", ["generate", "extract", "language-model", "classify"])
 def test_node_gives_the_golden_vectors(artifacts, kind):
     command = [str(NODE), str(artifacts[kind] / "run.mjs"), "--check"]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=WEB)

@@ -31,6 +31,7 @@ from hone.task.spec import Device
 pytest.importorskip("xllamacpp")
 DEVICE = Device(context=96, prompt_tokens=16)
 FILES = ["Modelfile", "README.md", "certificate.html", "certificate.json", "golden.json", "hone.json", "model.gguf"]
+RUNNERS = ["check.mjs", "check.py", "run.mjs", "run.py", "tokenizer.mjs"]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def copied(made, tmp_path) -> Path:
 
 
 def test_the_folder_holds_what_an_application_needs_and_nothing_beside_it(made):
-    assert sorted(path.name for path in made.iterdir()) == sorted([*FILES, "run.mjs", "run.py", "tokenizer.json"])
+    assert sorted(path.name for path in made.iterdir()) == sorted([*FILES, *RUNNERS, "tokenizer.json"])
     assert [path.name for path in made.parent.iterdir()] == [made.name]
 
 

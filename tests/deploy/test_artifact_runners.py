@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import cache
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,12 @@ from typing import Any
 import pytest
 
 from hone.data.tokenizer import TextTokenizer
-from hone.deploy.artifact import making
+from hone.deploy.artifact.assembling import javascript_tokenizer, runner_files
 from hone.deploy.certificate.original import Original
 from hone.deploy.certificate.witness import Witness
 from hone.deploy.gguf.writing import export
 from hone.deploy.rendering import open_artifact
 from hone.files import file_hash
-from hone.task.spec import Device
 
 pytest.importorskip("xllamacpp")
 NODE = shutil.which("node")
@@ -38,32 +39,25 @@ KINDS = {
 }
 
 
-class Taken:
-    """Stands for a certificate: what runners do does not depend on it."""
-
-    status = "certified"
-
-    def write(self, folder: Path) -> None:
-        pass
+WEIGHTS = {"gguf": "q8_0", "onnx": "fp32"}
 
 
 @pytest.fixture(scope="module")
-def artifacts(plain_model, tmp_path_factory) -> dict[str, Path]:
-    """One artifact a kind of task; certificates, which other tests are about, are left out."""
-    made = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(making, "certify", lambda *_: Taken())
-        for name, wanted in KINDS.items():
-            options: dict[str, Any] = {"kind": name, **wanted}
-            folder, renderer = plain_model(**options)
-            session = open_artifact(export(folder, "f32", folder.parent / "original.gguf"))
-            original = Original(logprobs=session.logprobs, generate=session.generate)
-            witness = Witness(renderer=renderer, examples=(), original=original, max_new_tokens=12)
-            out = tmp_path_factory.mktemp("made") / f"toy-{name}"
-            making.export_certified(folder, out, "q8_0", Device(context=96, prompt_tokens=16), witness)
-            session.close()
-            made[name] = out
-    return made
+def artifacts(plain_model, uncertified) -> Callable[..., Path]:
+    """The artifact of a kind of task for a runtime, made when it is first asked for."""
+
+    @cache
+    def artifact(kind: str, runtime: str = "gguf") -> Path:
+        options: dict[str, Any] = {"kind": kind, **KINDS[kind]}
+        folder, renderer = plain_model(**options)
+        session = open_artifact(export(folder, "f32", folder.parent / "original.gguf"))
+        original = Original(logprobs=session.logprobs, generate=session.generate)
+        witness = Witness(renderer=renderer, examples=(), original=original, max_new_tokens=12)
+        made: Path = uncertified(folder, f"toy-{kind}", WEIGHTS[runtime], witness)
+        session.close()
+        return made
+
+    return artifact
 
 
 def run_python(folder: Path, word: str) -> subprocess.CompletedProcess[str]:
@@ -83,14 +77,61 @@ def run_python(folder: Path, word: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+DECODER, ENCODER = {"input": "{text}"}, {"input": "{text}", "marks": {}}
+TURNS = {"input": {"conversation": "{messages}", "supervise": ["assistant"]}}
+BYTES = {"model": {"type": "BPE"}, "pre_tokenizer": {"type": "ByteLevel"}}
+PIECES = {"model": {"type": "BPE"}, "pre_tokenizer": {"type": "Metaspace"}}
+WORDS = {"model": {"type": "WordPiece"}}
+RUNNERS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("extract", DECODER, BYTES),
+    ("generate", DECODER, BYTES),
+    ("generate", TURNS, BYTES),
+    ("classify", DECODER, BYTES),
+    ("language-model", {}, PIECES),
+    ("classify", ENCODER, WORDS),
+    ("multi-label", ENCODER, BYTES),
+    ("tag", ENCODER, WORDS),
+    ("embed", ENCODER, WORDS),
+]
+
+
+@pytest.mark.parametrize("runtime", WEIGHTS)
+@pytest.mark.parametrize(("kind", "renderer", "tokenizer"), RUNNERS)
+def test_a_runner_is_short_and_needs_nothing_of_what_trained_the_model(runtime, kind, renderer, tokenizer, tmp_path):
+    """At most 130 lines of 120 columns a file; of each artifact the pieces fit together, and none is idle."""
+    files = runner_files({"runtime": runtime, "kind": kind, "renderer": renderer}, tokenizer)
+    assert files or (runtime, "marks" in renderer) == ("gguf", True)
+    for name, text in files.items():
+        lines = text.splitlines()
+        assert len(lines) <= 130, name
+        assert name == "index.html" or max(map(len, lines)) <= 120, name
+        (tmp_path / name).write_text(text)
+        if name.endswith(".mjs") and NODE is not None:
+            run = subprocess.run([NODE, "--check", name], capture_output=True, text=True, check=False, cwd=tmp_path)
+            assert run.returncode == 0, run.stderr
+        if name.endswith(".py"):
+            nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom)]
+            named = {one.module if isinstance(one, ast.ImportFrom) else one.names[0].name for one in nodes}
+            foreign = {str(one).partition(".")[0] for one in named} - set(sys.stdlib_module_names)
+            assert foreign <= {"check", "tokenizers", "numpy", "xllamacpp" if runtime == "gguf" else "onnxruntime"}
+    if files and shutil.which("ruff"):
+        rules = ["--isolated", "--no-cache", "--line-length", "120"]
+        for words in (["check", "--select", "E,F,I,UP,B,RUF"], ["format", "--check"]):
+            run = subprocess.run(
+                ["ruff", *words, *rules, "."], capture_output=True, text=True, check=False, cwd=tmp_path
+            )
+            assert run.returncode == 0, run.stdout
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_python_gives_the_golden_vectors(artifacts, kind):
-    run = run_python(artifacts[kind], "--check")
+@pytest.mark.parametrize("runtime", WEIGHTS)
+def test_python_gives_the_golden_vectors(artifacts, kind, runtime):
+    run = run_python(artifacts(kind, runtime), "--check")
     assert (run.returncode, run.stdout.strip()) == (0, "0 of 8 golden vectors and 28 texts missed"), run.stderr
 
 
 def test_python_misses_what_was_changed(artifacts, tmp_path):
-    folder = Path(shutil.copytree(artifacts["classify"], tmp_path / "changed"))
+    folder = Path(shutil.copytree(artifacts("classify"), tmp_path / "changed"))
     golden = json.loads((folder / "golden.json").read_text())
     golden["vectors"][0]["shares"].reverse()
     golden["vectors"][1]["prompt_ids"][0] += 1
@@ -136,7 +177,7 @@ def test_a_damaged_folder_is_a_sentence_and_not_an_answer(artifacts, tmp_path, d
     if program is None:
         pytest.skip("node is not installed")
     name, spoil, words = DAMAGES[damage]
-    folder = Path(shutil.copytree(artifacts["classify"], tmp_path / "damaged"))
+    folder = Path(shutil.copytree(artifacts("classify"), tmp_path / "damaged"))
     spoil(folder / name)
     for asked in ("play", "--check"):
         run = run_runner([program, str(folder / runner), asked], tmp_path)
@@ -153,7 +194,7 @@ def run_runner(command: list[str], working: Path) -> subprocess.CompletedProcess
 @pytest.mark.parametrize(
     ("runner", "command", "sentence"),
     [
-        ("run.py", [sys.executable, "-I", "-S"], "install what this needs: pip install tokenizers numpy xllamacpp"),
+        ("run.py", [sys.executable, "-E", "-s", "-S"], "install what this needs: pip install tokenizers xllamacpp"),
         ("run.mjs", [NODE], "no llama.cpp server answers at http://127.0.0.1:9 "),
     ],
 )
@@ -161,7 +202,7 @@ def test_without_what_runs_it_a_runner_says_what_to_do(artifacts, tmp_path, runn
     """Python without any package; no server at the address: help is given, a prompt is refused with the remedy."""
     if command[0] is None:
         pytest.skip("node is not installed")
-    script = [*command, str(artifacts["classify"] / runner)]
+    script = [*command, str(artifacts("classify") / runner)]
     shown = run_runner([*script, "--help"], tmp_path)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "exit status: 0 done, 1 golden vectors missed, 2 wrong input, 3" in shown.stdout
@@ -177,14 +218,23 @@ def test_without_what_runs_it_a_runner_says_what_to_do(artifacts, tmp_path, runn
 def test_what_cannot_be_a_prompt_is_refused(artifacts, tmp_path, runner, program, asked):
     if program is None:
         pytest.skip("node is not installed")
-    run = run_runner([program, str(artifacts["classify"] / runner), asked], tmp_path)
+    run = run_runner([program, str(artifacts("classify") / runner), asked], tmp_path)
     assert (run.returncode, run.stdout, len(run.stderr.splitlines())) == (2, "", 1)
 
 
 def test_a_prompt_is_answered_in_the_tasks_terms(artifacts):
-    golden = json.loads((artifacts["classify"] / "golden.json").read_text())["vectors"][0]
-    run = run_python(artifacts["classify"], json.dumps(golden["given"]))
-    assert json.loads(run.stdout) == golden["value"]
+    golden = json.loads((artifacts("classify") / "golden.json").read_text())["vectors"][0]
+    run = run_python(artifacts("classify"), json.dumps(golden["given"]))
+    assert run.stdout == f"{golden['value']}\n"
+
+
+def test_a_text_is_shown_as_it_is(artifacts):
+    """And not as JSON: as far as the model is sure of it, what was written stands at the beginning."""
+    folder = artifacts("language-model")
+    item = max(json.loads((folder / "golden.json").read_text())["vectors"], key=lambda one: one["sure"])
+    text = TextTokenizer.open(folder).decode(item["ids"][: item["sure"]]).rstrip("\ufffd")
+    assert text
+    assert run_python(folder, item["given"]).stdout.startswith(text)
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -218,13 +268,13 @@ class Echo(BaseHTTPRequestHandler):
 @pytest.mark.parametrize("kind", KINDS)
 def test_javascript_renders_and_reads_every_golden_vector(artifacts, kind):
     """Tokenizer, renderer and parser are JavaScript's own; only the model's numbers are given."""
-    golden = json.loads((artifacts[kind] / "golden.json").read_text())
+    golden = json.loads((artifacts(kind) / "golden.json").read_text())
     Echo.answers = {tuple(item["prompt_ids"]): item for item in golden["vectors"]}
     server = HTTPServer(("127.0.0.1", 0), Echo)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         address = f"http://127.0.0.1:{server.server_port}"
-        command = [str(NODE), str(artifacts[kind] / "run.mjs"), "--check", address]
+        command = [str(NODE), str(artifacts(kind) / "run.mjs"), "--check", address]
         run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     finally:
         server.shutdown()
@@ -237,11 +287,11 @@ def test_javascript_over_llama_cpps_own_server(artifacts):
     import xllamacpp
 
     params = xllamacpp.CommonParams()
-    params.model.path = str(artifacts["classify"] / "model.gguf")
+    params.model.path = str(artifacts("classify") / "model.gguf")
     params.n_ctx, params.n_parallel, params.verbosity = 96, 1, -1
     params.fit_params, params.ui = False, False
     server = xllamacpp.Server(params)
-    command = [str(NODE), str(artifacts["classify"] / "run.mjs"), "--check", server.listening_address]
+    command = [str(NODE), str(artifacts("classify") / "run.mjs"), "--check", server.listening_address]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert (run.returncode, run.stdout.strip()) == (0, "0 of 8 golden vectors and 28 texts missed"), run.stderr
 
@@ -267,9 +317,9 @@ def test_javascripts_wordpiece_is_that_of_the_tokenizers_library(tmp_path):
     texts = [*AWKWARD_TEXTS, *neutral_texts(), "\u1e9e \ufb01 \u0345", "x" * 120, "a\u00adb\u200dc\ue000 \u0378"]
     known = [[text, rust.encode(text, add_special_tokens=False).ids] for text in texts]
     (tmp_path / "texts.json").write_text(json.dumps(known))
-    runner = (making.RUNNERS / "run.mjs").resolve().as_uri()
+    (tmp_path / "tokenizer.mjs").write_text(javascript_tokenizer(json.loads(file.read_text())))
     (tmp_path / "try.mjs").write_text(
-        f"""import {{ readFileSync }} from "node:fs"; import {{ Tokenizer }} from "{runner}";
+        f"""import {{ readFileSync }} from "node:fs"; import {{ Tokenizer }} from "./tokenizer.mjs";
         const read = (name) => JSON.parse(readFileSync(name)), tokenizer = new Tokenizer(read("{file}"));
         const same = (text, ids) => JSON.stringify(tokenizer.encode(text)) === JSON.stringify(ids);
         console.log(JSON.stringify(read("texts.json").filter(([text, ids]) => !same(text, ids))));"""
@@ -285,7 +335,7 @@ def test_the_modelfiles_template_gives_the_renderers_ids(artifacts):
     from hone.deploy.llama.session import LlamaCppSession
 
     for kind in ("extract", "language-model"):
-        folder = artifacts[kind]
+        folder = artifacts(kind)
         text = (folder / "Modelfile").read_text()
         template = text.partition('TEMPLATE """')[2].partition('"""')[0]
         assert "FROM ./model.gguf" in text
@@ -301,4 +351,4 @@ def test_the_modelfiles_template_gives_the_renderers_ids(artifacts):
             ids = [1, *tokenizer.encode(asked)] if kind == "language-model" else [*tokenizer.encode(" " + asked), 2]
             assert list(buffer[:count]) == ids
         session.close()
-    assert not (artifacts["classify"] / "Modelfile").exists()
+    assert not (artifacts("classify") / "Modelfile").exists()

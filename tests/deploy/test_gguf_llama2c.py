@@ -8,17 +8,14 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from safetensors.numpy import save_file
 
 from hone.data.tokenizer import TextTokenizer
 from hone.deploy.certificate.corpus import AWKWARD_TEXTS
 from hone.deploy.gguf.writing import export
 from hone.deploy.runtime import runtime
 from hone.errors import InputError
-from hone.model.llama2c import Llama2cFile, read_tensors
 
 pytest.importorskip("xllamacpp")
-STORIES = Path(__file__).parents[1] / "model" / "data" / "stories260K" / "stories260K.bin"
 # Of the readme beside the file: what its authors' run.c writes at temperature 0.
 PUBLISHED = (
     "Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day, she saw a "
@@ -27,24 +24,13 @@ PUBLISHED = (
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """The file as a model folder: what `hone convert` writes, without torch."""
-    folder = tmp_path_factory.mktemp("stories")
-    file = Llama2cFile(STORIES)
-    save_file(read_tensors(STORIES), folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(file.config))
-    file.rust().save(str(folder / "tokenizer.json"))
-    return folder
+def tokenizer(story_model) -> TextTokenizer:
+    return TextTokenizer.open(story_model)
 
 
 @pytest.fixture(scope="module")
-def tokenizer(folder) -> TextTokenizer:
-    return TextTokenizer.open(folder)
-
-
-@pytest.fixture(scope="module")
-def session(folder, tmp_path_factory):
-    opened = runtime("gguf").open(export(folder, "f32", tmp_path_factory.mktemp("gguf") / "stories.gguf"), 1, 512)
+def session(story_model, tmp_path_factory):
+    opened = runtime("gguf").open(export(story_model, "f32", tmp_path_factory.mktemp("gguf") / "stories.gguf"), 1, 512)
     yield opened
     opened.close()
 
@@ -69,9 +55,9 @@ def test_ids_of_any_text_are_those_of_training(session, tokenizer, text):
     assert session.tokenize(text) == tokenizer.encode(text)
 
 
-def test_blocks_of_32_do_not_divide_172(folder, tmp_path):
+def test_blocks_of_32_do_not_divide_172(story_model, tmp_path):
     with pytest.raises(InputError) as caught:
-        export(folder, "q8_0", tmp_path / "no.gguf")
+        export(story_model, "q8_0", tmp_path / "no.gguf")
     assert len(caught.value.problems) == 1
     assert "nor do those of 4 more" in caught.value.problems[0]
     assert "rows of 172 weights do not divide by the 32 of q8_0" in caught.value.problems[0]
@@ -87,13 +73,13 @@ def changed(folder: Path, out: Path, change) -> Path:
     return out
 
 
-def test_the_older_layout_of_the_same_tokenizer_gets_its_space_always(folder, tmp_path):
+def test_the_older_layout_of_the_same_tokenizer_gets_its_space_always(story_model, tmp_path):
     def older(data):
         data["pre_tokenizer"] = None
         replace = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
         data["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, replace]}
 
-    made = changed(folder, tmp_path / "older", older)
+    made = changed(story_model, tmp_path / "older", older)
     opened = runtime("gguf").open(export(made, "f32", tmp_path / "older.gguf"), 1, 64)
     tokenizer = TextTokenizer.open(made)
     for text in AWKWARD_TEXTS:
@@ -103,7 +89,7 @@ def test_the_older_layout_of_the_same_tokenizer_gets_its_space_always(folder, tm
     opened.close()
 
 
-def test_what_scores_cannot_say_is_refused_all_at_once(folder, tmp_path):
+def test_what_scores_cannot_say_is_refused_all_at_once(story_model, tmp_path):
     def odd(data):
         data["model"]["merges"] = [data["model"]["merges"][1], *data["model"]["merges"][2:]]
         del data["model"]["vocab"]["<0x41>"]
@@ -111,7 +97,7 @@ def test_what_scores_cannot_say_is_refused_all_at_once(folder, tmp_path):
         data["added_tokens"].append({**data["added_tokens"][0], "id": 600, "content": "Zeppelin", "special": False})
 
     with pytest.raises(InputError) as caught:
-        export(changed(folder, tmp_path / "odd", odd), "f32", tmp_path / "no.gguf")
+        export(changed(story_model, tmp_path / "odd", odd), "f32", tmp_path / "no.gguf")
     said = "\n".join(caught.value.problems)
     for part in (
         "lack a merge for a way to cut them in two",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from hone.deploy.artifact.assembling import has_runners, packages
 from hone.deploy.artifact.folder import CARD, CERTIFICATE, HONE_FILE, model_file
 from hone.deploy.certificate.document import compared_before, told_score, told_status
 from hone.files import atomic_write, read_json
@@ -109,12 +110,11 @@ def _lineage(hone: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _running(name: str, hone: Mapping[str, Any], file: Path) -> Iterator[str]:
-    package = "xllamacpp" if hone["runtime"] == "gguf" else "onnxruntime"
     yield "```sh"
     yield f'hone prompt {name} "..."            # or: hone serve {name}'
-    if runners_of(hone):
-        yield f'pip install {package} tokenizers && python run.py "..."     # without hone; --check tries golden.json'
-    if hone["runtime"] == "gguf" and runners_of(hone):
+    if has_runners(hone):
+        yield f'pip install {packages(hone)} && python run.py "..."     # without hone; --check tries golden.json'
+    if hone["runtime"] == "gguf" and has_runners(hone):
         yield f'llama-server -m {file.name} & node run.mjs "..."        # JavaScript, over llama.cpp\'s own server'
     if has_modelfile(hone):
         yield f"ollama create {hone['task'] or 'model'} -f Modelfile"
@@ -129,13 +129,6 @@ def _running(name: str, hone: Mapping[str, Any], file: Path) -> Iterator[str]:
     if hone["runtime"] == "gguf" and not has_modelfile(hone):
         yield ""
         yield "There is no `Modelfile`: it answers with labels and not with text, and Ollama gives text alone."
-
-
-def runners_of(hone: Mapping[str, Any]) -> tuple[str, ...]:
-    """The runners that travel with an artifact: none of an encoder as GGUF, whose labels llama.cpp's server hides."""
-    if hone["runtime"] == "onnx":
-        return ("run.py", "run.mjs", "index.html")
-    return () if "marks" in (hone["renderer"] or {}) else ("run.py", "run.mjs")
 
 
 def soft_masked(runtime: str) -> str:

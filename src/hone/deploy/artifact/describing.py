@@ -10,8 +10,9 @@ from typing import Any
 from hone.deploy.artifact.folder import FORMAT, UNHASHED, model_file
 from hone.deploy.decoders import ARCHITECTURES, decoder_shape
 from hone.files import file_hash, read_json
-from hone.task.conversation import MARKS
+from hone.task.conversation import MARKS, form_of
 from hone.task.render import ANSWER, BEGIN, END, PAD, label_token
+from hone.task.templates import parts
 
 SCRATCH = "scratch"
 _ROLES = {"pad": PAD, "begin": BEGIN, "answer": ANSWER, "end": END}
@@ -57,6 +58,7 @@ def description(model: Path, folder: Path, about: About) -> dict[str, Any]:
     ids = special_ids(renderer or {}, tokenizer)
     labels = list((renderer or {}).get("labels", ()))
     choosing = {key: value for key, value in (renderer or {}).items() if key in ("temperature", "threshold")}
+    context = int(config["max_position_embeddings"])
     base = {"name": base_name(str(known.get("base", ""))), **origin.base}
     return {
         "format": FORMAT,
@@ -66,12 +68,13 @@ def description(model: Path, folder: Path, about: About) -> dict[str, Any]:
         "kind": known.get("kind", "language-model"),
         "task": known.get("task", ""),
         "renderer": renderer,
+        "prompt": prompt_of(known.get("kind", "language-model"), renderer or {}, ids, context),
         "ids": ids,
         "stop_ids": [ids["end"]] if "end" in ids else [],
         "labels": labels,
         **choosing,
         "schema": None if origin.schema is None else dict(origin.schema),
-        "context": int(config["max_position_embeddings"]),
+        "context": context,
         "vocab_size": int(config["vocab_size"]),
         **_cache(config),
         "examples": known.get("examples", []),
@@ -117,6 +120,34 @@ def special_ids(renderer: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> di
     if roles := {role: by_name[mark] for role, mark in MARKS.items() if mark in by_name}:
         ids["roles"] = {**roles, "assistant": ids["answer"]}
     return ids
+
+
+def prompt_of(kind: str, renderer: Mapping[str, Any], ids: Mapping[str, Any], context: int) -> dict[str, Any]:
+    """A prompt as a runner makes it, without reading templates.
+
+    ``before`` and ``after`` are ids around it, ``most`` how many ids it may have in all. Between them stands one text,
+    as parts that are texts or ``{"column": name}``; of conversations turns, whose oldest leave while they take more
+    than ``room`` ids (None: none leaves).
+    """
+    template, encoder = renderer.get("input"), "marks" in renderer
+    before = list(renderer.get("soft_prompt") or ())
+    if encoder or (kind == "language-model" and "begin" in ids):
+        before.append(ids["begin"])
+    after = [ids["end"]] if encoder else [] if kind == "language-model" else [ids["answer"]]
+    most = context if encoder else context - 1  # a decoder writes one more
+    around = {"before": before, "after": after, "most": most}
+    if (form := form_of(template)) is not None:
+        room = None if form.longest is None else form.longest - 1 - int(renderer.get("longest_answer", 0))
+        return {**around, "room": room}
+    if kind == "language-model" and not encoder:
+        return {**around, "text": [{"column": "text"}]}
+    lines = template if isinstance(template, list) else [{"role": "", "content": template}]
+    text: list[Any] = [] if encoder else [" "]
+    for number, line in enumerate(lines):
+        text.append(("\n" if number else "") + (f"{line['role']}: " if line["role"] else ""))
+        for literal, column in parts(line["content"]):
+            text += [literal, *([] if column is None else [{"column": column}])]
+    return {**around, "text": [part for part in text if part]}
 
 
 def base_name(reference: str) -> str:

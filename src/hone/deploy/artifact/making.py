@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hone.deploy.artifact.card import has_modelfile, runners_of, write_card
+from hone.deploy.artifact.assembling import runner_files
+from hone.deploy.artifact.card import has_modelfile, write_card
 from hone.deploy.artifact.describing import About, Origin, description
 from hone.deploy.artifact.folder import HONE_FILE, model_file
 from hone.deploy.artifact.golden import MOST_NEW_TOKENS, golden_of
@@ -25,7 +26,6 @@ from hone.files import atomic_write, clear_parts, part_folder, read_json, replac
 from hone.task.encoding import EncoderRenderer
 from hone.task.spec import Device
 
-RUNNERS = Path(__file__).parent / "runners"
 GOLDEN, MODELFILE, TOKENIZER = "golden.json", "Modelfile", "tokenizer.json"
 
 
@@ -97,8 +97,8 @@ def _complete(part: Path, hone: Mapping[str, Any], device: Device, witness: Witn
             tie_nats=bounds.tie_nats,
         )
     write_json(part / GOLDEN, golden)
-    for name in runners_of(hone):
-        shutil.copyfile(RUNNERS / name, part / name)
+    for name, text in runner_files(hone, read_json(part / TOKENIZER)).items():
+        atomic_write(part / name, text)
     if has_modelfile(hone):
         atomic_write(part / MODELFILE, modelfile(hone, model_file(part).name))
 
