@@ -6,13 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hone.data.tokenizer import TextTokenizer, train_tokenizer
+from hone.data.tokenizer import ENCODER_SPECIALS, TextTokenizer, train_tokenizer
 from hone.model.folder import save_model_folder
+from hone.task.encoding import EncoderRenderer
 from hone.task.render import Renderer
 
 TEXTS = [f' play the song {number} in paris {{"intent":" play"}}' for number in range(60)]
 LINEAR = ["q_proj", "v_proj", "down_proj"]
-PEFT_SAYS = ("ignore:Model has .tie_word_embeddings", "ignore:Setting .save_embedding_layers", "ignore:.is_gradient_ch")
+PEFT_SAYS = tuple(
+    f"ignore:{words}"
+    for words in ("Model has .tie_word_emb", "Setting .save_embedding", ".is_gradient_check", "Unsupported layer type")
+)
 """What it and Transformers warn of while adapters are made for tests."""
 
 
@@ -45,13 +49,44 @@ def base_folder(folder: Path, *, tied: bool = True, spare: int = 0, model_type: 
     return save_model_folder(folder, module.eval(), tokenizer, renderer, stored, meta)
 
 
-def adapter_folder(folder: Path, base: Path, config: Any, *, seed: int = 1) -> tuple[Path, Any]:
+def encoder_folder(folder: Path) -> Path:
+    """A BERT of hone's with labels: width 32, two layers."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer(TEXTS, 290, specials=ENCODER_SPECIALS)
+    renderer = EncoderRenderer(
+        kind="classify",
+        input_template="{text}",
+        output_template="{intent}",
+        tokenizer=tokenizer,
+        labels=("play", "rate"),
+        marks=tokenizer.encoder_marks,
+    )
+    config = BertConfig(
+        vocab_size=tokenizer.vocab_size,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        initializer_range=0.2,
+        num_labels=2,
+    )
+    rows = [{"text": f"play the song {number}", "intent": "play"} for number in range(8)]
+    stored = [renderer.stored_example(f"dev:{number}", row) for number, row in enumerate(rows)]
+    meta = {"task": "toy", "recipe": "0" * 12, "base": "scratch", "objective": "classify-sequence"}
+    return save_model_folder(folder, BertForSequenceClassification(config).eval(), tokenizer, renderer, stored, meta)
+
+
+def adapter_folder(folder: Path, base: Path, config: Any, *, seed: int = 1, auto: str = "CausalLM") -> tuple[Path, Any]:
     """An adapter saved by PEFT over a base folder, and PEFT's own model with it."""
     import torch
+    import transformers
     from peft import get_peft_model
-    from transformers import AutoModelForCausalLM
 
-    module = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    module = getattr(transformers, f"AutoModelFor{auto}").from_pretrained(base, dtype=torch.float32)
     torch.manual_seed(seed)
     attached = get_peft_model(module, config)
     with torch.no_grad():

@@ -13,7 +13,8 @@ import pytest
 
 from hone.errors import FailedError, InputError
 from hone.model.adapters import REFUSED, adapted, base_of, is_adapter, read_adapter
-from hone.model.folder import ModelFolder
+from hone.model.base import open_base
+from hone.model.folder import ModelFolder, read_tokenizer
 from hone.task.soft_prompt import MASKED_LOGIT, soft_prompt_of
 
 pytestmark = pytest.mark.filterwarnings(*made.PEFT_SAYS)
@@ -53,6 +54,11 @@ MERGED = {
         task_type="CAUSAL_LM", target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"]
     ),
     "LoHa": lambda: peft.LoHaConfig(task_type="CAUSAL_LM", r=4, target_modules=made.LINEAR),
+    "LoKr": lambda: peft.LoKrConfig(task_type="CAUSAL_LM", r=4, target_modules=made.LINEAR),
+    "AdaLoRA": lambda: peft.AdaLoraConfig(task_type="CAUSAL_LM", target_modules=made.LINEAR, total_step=10),
+    "RoAd": lambda: peft.RoadConfig(task_type="CAUSAL_LM", target_modules=["q_proj"], group_size=8),
+    "norms": lambda: peft.LNTuningConfig(task_type="CAUSAL_LM", target_modules=["input_layernorm"]),
+    "rows": lambda: peft.TrainableTokensConfig(task_type="CAUSAL_LM", token_indices=[4, 9]),
     "OFT": lambda: peft.OFTConfig(task_type="CAUSAL_LM", oft_block_size=8, r=0, target_modules=["q_proj"]),
     "VeRA": lambda: peft.VeraConfig(task_type="CAUSAL_LM", r=8, target_modules=["q_proj"]),
 }
@@ -89,6 +95,53 @@ def test_a_hone_json_of_the_adapters_own_is_kept(base: Path, tmp_path: Path) -> 
     (adapter / "hone.json").write_text(json.dumps({**told, "task": "of its own", "examples": told["examples"][:2]}))
     folder = plain(adapter, tmp_path / "out")
     assert (folder.hone["task"], len(folder.hone["examples"])) == ("of its own", 2)
+
+
+def test_tokens_that_were_added_for_the_adapter_come_with_it(base: Path, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    module = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    rust = read_tokenizer(base)
+    rust.add_special_tokens(["<|mine|>", "<|yours|>"])
+    module.resize_token_embeddings(rust.get_vocab_size(), mean_resizing=False)
+    attached = peft.get_peft_model(module, lora(target_modules=["q_proj"]))
+    with torch.no_grad():
+        for name, param in attached.named_parameters():
+            param.add_(torch.randn_like(param) * 0.1 if "lora" in name else 0.0)
+    attached.eval().save_pretrained(tmp_path / "adapter", save_embedding_layers=True)
+    rust.save(str(tmp_path / "adapter" / "tokenizer.json"))
+    made.named_base(tmp_path / "adapter", str(base))
+    folder = plain(tmp_path / "adapter", tmp_path / "out")
+    ids = [*IDS, rust.token_to_id("<|mine|>"), rust.token_to_id("<|yours|>")]
+    assert (made.logits_of(folder.load(), ids) - made.logits_of(attached, ids)).abs().max() <= 1e-4
+    assert folder.tokenizer().special_id("<|yours|>") == ids[-1]
+
+
+def test_an_encoder_is_merged_with_the_head_that_was_trained_with_it(tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    base = made.encoder_folder(tmp_path / "base")
+    module = AutoModelForSequenceClassification.from_pretrained(base, dtype=torch.float32)
+    config = peft.LoraConfig(task_type="SEQ_CLS", r=4, target_modules=["query", "value"])
+    attached = peft.get_peft_model(module, config)
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for param in attached.parameters():
+            if param.requires_grad:
+                param.add_(torch.randn_like(param) * 0.1)
+    attached.eval().save_pretrained(tmp_path / "adapter")
+    module = plain(tmp_path / "adapter", tmp_path / "out").load()
+    rows = torch.tensor([[1, 40, 41, 42, 3]])
+    with torch.no_grad():
+        found, expected = module(input_ids=rows).logits, attached(input_ids=rows).logits
+        before = ModelFolder(base, made.wrap).load()(input_ids=rows).logits
+    assert (found - expected).abs().max() <= 1e-4
+    assert (found - before).abs().max() > 1e-2
+    vectors = peft.PromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=5)
+    soft, _ = made.adapter_folder(tmp_path / "soft", base, vectors, auto="SequenceClassification")
+    assert "soft prompt of an encoder" in refused(soft, tmp_path / "soft-out")
 
 
 SOFT = {
@@ -234,3 +287,14 @@ def test_without_peft_the_sentence_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "peft", None)
     assert 'pip install "hone-lm[adapters]"' in refused(adapter, tmp_path / "out")
     plain(soft, tmp_path / "soft-out")
+
+
+def test_a_model_with_a_soft_prompt_is_no_base_and_an_adapter_no_model(base: Path, tmp_path: Path) -> None:
+    adapter, _ = made.adapter_folder(tmp_path / "adapter", base, SOFT["prompt tuning"]())
+    folder = plain(adapter, tmp_path / "out")
+    with pytest.raises(InputError, match="has a soft prompt of 5 tokens, which training would leave out"):
+        open_base(str(folder.path), made.wrap)
+    again, _ = made.adapter_folder(tmp_path / "again", base, SOFT["prompt tuning"]())
+    assert "has a soft prompt of 5 vectors already" in refused(made.named_base(again, str(folder.path)), tmp_path / "o")
+    with pytest.raises(InputError, match="is an adapter of type PROMPT_TUNING: hone export makes a model of it"):
+        ModelFolder(adapter, made.wrap)

@@ -17,14 +17,14 @@ from hone.errors import FailedError, InputError
 from hone.files import atomic_folder, content_hash, file_hash, read_json, write_json
 from hone.model.folder import FORMAT, HONE_FILE, TOKENIZER_FILE, Wrap, read_tokenizer
 from hone.model.hub import from_hub
-from hone.model.weights import CONFIG, ENCODERS, Opening, check_layout, load_module, pickles_of, quietly
+from hone.model.weights import ADAPTER_CONFIG, CONFIG, ENCODERS, Opening, check_layout, load_module, pickles_of, quietly
 from hone.task.render import Renderer
 from hone.task.soft_prompt import KEY, soft_prompt_json
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 SOFT_PROMPTS = ("PROMPT_TUNING", "P_TUNING")
 VECTORS = "prompt_embeddings"
 """The tensor of a soft prompt; of p-tuning PEFT keeps what its encoder gave, the vectors themselves."""

@@ -22,6 +22,7 @@ from hone.model.presets import SCRATCH
 from hone.model.vocabulary import Vocabulary, add_rows, check_own, check_sizes, embedding_rows, extended, roles_of
 from hone.model.weights import CONFIG, ENCODERS, Opening, Use, check_layout, check_use, load_with_fresh, tensor_shapes
 from hone.task.render import Tokenizer
+from hone.task.soft_prompt import soft_prompt_of
 from hone.task.spec import LISTED, Task
 
 if TYPE_CHECKING:
@@ -49,7 +50,13 @@ class ModelFiles:
     def _check_written(self) -> None:
         if not (self.folder / HONE_FILE).is_file():
             return
-        expected = read_json(self.folder / HONE_FILE).get("hashes", {}).get(TOKENIZER_FILE)
+        hone = read_json(self.folder / HONE_FILE)
+        if soft := soft_prompt_of(hone.get("renderer")):
+            raise InputError(
+                f"{self.folder} has a soft prompt of {len(soft)} tokens, which training would leave out: begin from "
+                "the base that it was tuned on"
+            )
+        expected = hone.get("hashes", {}).get(TOKENIZER_FILE)
         path = self.folder / TOKENIZER_FILE
         if expected and path.is_file() and (found := file_hash(path)) != expected:
             raise InputError(

@@ -46,7 +46,10 @@ def merged(
     if rows is not None and rows != module.get_input_embeddings().weight.shape[0]:  # type: ignore[operator]
         module.resize_token_embeddings(rows, mean_resizing=False)  # type: ignore[operator]
     attached = _attached(module, folder, kind, tensors)
-    expected = _logits(attached)
+    try:
+        expected = _logits(attached)
+    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{folder}: PEFT {_version()} cannot run it on this base: {_line(error)}") from error
     found = _merged(attached, folder, kind)
     after = _logits(found)
     largest = max(1.0, float(expected.abs().max()))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.ckpt")
-CONFIG = "config.json"
+CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
 Use = Literal["next-token", "masked-tokens", "classify-sequence", "tag-tokens"]
 """What a model is opened for; named like the recipe's objectives."""
 ENCODERS = frozenset(
@@ -58,6 +58,9 @@ def check_layout(folder: Path) -> None:
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; a model folder holds {CONFIG}, *.safetensors and tokenizer.json")
     if not (folder / CONFIG).is_file():
+        if (adapter := folder / ADAPTER_CONFIG).is_file():
+            kind = read_json(adapter).get("peft_type")
+            raise InputError(f"{folder} is an adapter of type {kind}: hone export makes a model of it and its base")
         raise InputError(f"{folder} has no {CONFIG}; a model folder holds {CONFIG}, *.safetensors and tokenizer.json")
     if not list(folder.glob("*.safetensors")):
         pickles = pickles_of(folder)
