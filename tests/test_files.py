@@ -65,3 +65,25 @@ def test_a_refused_rename_leaves_the_older_folder_its_name(named, monkeypatch):
         replace_folder(new, named)
     assert (named / "model").read_text() == "old"
     assert sorted(path.name for path in named.parent.iterdir()) == ["new", "voice"]
+
+
+def test_a_folder_and_its_files_have_the_modes_that_others_get_here(tmp_path):
+    plain, elsewhere = tmp_path / "plain", tmp_path / "elsewhere"
+    plain.mkdir()
+    elsewhere.write_text("another's")
+    elsewhere.chmod(0o600)
+    (plain / "file").write_text("x")
+    with atomic_folder(tmp_path / "made") as part:
+        (part / "secret").write_text("as safetensors writes it")
+        (part / "secret").chmod(0o600)
+        (part / "tool").write_text("#!/bin/sh")
+        (part / "tool").chmod(0o700)
+        (part / "below").mkdir(mode=0o700)
+        (part / "link").symlink_to(elsewhere)
+    made = tmp_path / "made"
+    usual, own = plain.stat().st_mode, (plain / "file").stat().st_mode
+    assert (made.stat().st_mode, (made / "below").stat().st_mode) == (usual, usual)
+    assert (made / "secret").stat().st_mode == own
+    assert (made / "tool").stat().st_mode == own | 0o700
+    assert elsewhere.stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in made.iterdir()) == ["below", "link", "secret", "tool"]

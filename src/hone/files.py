@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,6 +129,7 @@ def replace_folder(part: Path, path: Path) -> None:
 
     Where the new one does not get the name the older one has it again: at once, or by :func:`clear_parts` after a kill.
     """
+    _as_usual(part)
     _sync_folder(part)
     if not path.exists():
         part.replace(path)
@@ -147,6 +149,17 @@ def replace_folder(part: Path, path: Path) -> None:
         with contextlib.suppress(OSError):
             old.rmdir()
         os.close(lock)
+
+
+def _as_usual(folder: Path) -> None:
+    """Give a folder and its files the modes that new ones have here: temporary ones are for their owner alone."""
+    probe = folder / PART_PREFIX
+    probe.mkdir()
+    mode = stat.S_IMODE(probe.stat().st_mode)
+    probe.rmdir()
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():  # whose mode would be that of a file elsewhere
+            path.chmod(mode if path.is_dir() else stat.S_IMODE(path.stat().st_mode) | mode & 0o666)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -92,6 +92,7 @@ def test_a_shape_of_ones_own_needs_no_task(plan: Any, tmp_path: Path, monkeypatc
     assert status == 0
     first = document["plan"]["asked"][0]
     assert (first["width"], first["layers"], first["vocabulary"], first["context"]) == (512, 6, 2048, 512)
+    assert plan("--preset", "15M")[2]["asked"] == "15m"
 
 
 def test_an_encoder_has_no_time_per_token(plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

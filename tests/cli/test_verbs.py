@@ -126,6 +126,48 @@ def test_prompt_says_when_the_answer_is_not_of_the_tasks_form(folder, capsys, ma
     assert "not of the task's form" in capsys.readouterr().err
 
 
+def test_an_empty_prompt_is_refused_where_the_model_does_not_continue_text(folder, capsys, make):
+    assert "the prompt is empty" in said(capsys, "prompt", str(make("extract")), "")
+    words = ["prompt", str(make("language-model", template=None)), "", "--json", "--max-tokens", "2"]
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out)["input"] == ""
+
+
+def test_a_word_that_is_no_model_is_said_to_be_part_of_the_prompt(folder, capsys, monkeypatch, make):
+    artifact = make("extract")
+    (folder / "artifacts").mkdir()
+    shutil.copyfile(artifact, folder / "artifacts" / "banking-f32.gguf")
+    monkeypatch.setattr("hone.cli.places.artifact_of", lambda folder: artifact)
+    monkeypatch.chdir(folder)
+    (folder / "voice").mkdir()
+    (folder / "voice" / "hone.yaml").write_text("task: voice")
+    for words, hint in ((["voce", "play"], '; did you mean "voice"?'), (["nothere", "play a song"], "")):
+        assert main(["prompt", *words, "--json"]) == 0
+        written = capsys.readouterr()
+        assert (
+            f'note: "{words[0]}" names no folder, artifact or run here, so that it is part of the prompt{hint}\n'
+            in (written.err)
+        )
+        assert json.loads(written.out)["input"] == " ".join(words)
+    for words in (["play a song"], ["please", "play", "a", "song"]):
+        assert main(["prompt", *words, "--json"]) == 0
+        assert "note:" not in capsys.readouterr().err.replace("note: the model's answer", "")
+    two = said(capsys, "prompt", str(artifact), "artifacts/banking-f32.gguf", "play")
+    assert f"one model is asked at a time; {artifact} and artifacts/banking-f32.gguf are models" in two
+
+
+def test_export_says_what_a_word_is_that_it_cannot_export(folder, capsys, make):
+    artifact = make("extract")
+    assert "is an artifact already" in said(capsys, "export", str(artifact))
+    assert "./gone does not exist" in said(capsys, "export", "./gone")
+    (folder.parent / "stories").mkdir()
+    (folder.parent / "stories" / "stories260K.bin").write_bytes(b"x")
+    assert "name its file of llama2.c: stories/stories260K.bin" in said(capsys, "export", "stories")
+    empty = said(capsys, "export", "banking", "--weights", "", "--to", " ,")
+    assert "--to is empty" in empty
+    assert "--weights is empty" in empty
+
+
 def test_prompt_of_several_columns_takes_an_object(folder, capsys, make):
     artifact = str(make("generate", template="{text} in {place}"))
     assert '{"text": "...", "place": "..."}' in said(capsys, "prompt", artifact, "play")

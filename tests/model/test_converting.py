@@ -92,10 +92,11 @@ def test_code_in_a_pickle_does_not_run_and_nothing_is_written(pickled: Path, tmp
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_of_llama2c_becomes_a_folder_of_the_same_model(stories: Path, tmp_path: Path) -> None:
+def test_a_file_of_llama2c_becomes_a_folder_of_the_same_model(stories: Path, tmp_path: Path, capsys: Any) -> None:
     from transformers import AutoModelForCausalLM
 
     lines = convert(stories, tmp_path / "stories")
+    assert "shards" not in capsys.readouterr().err, "no bar of the library's"
     assert "260,032 parameters of stories260K.bin, 512 tokens of tok512.bin" in lines[0]
     plain, base = AutoModelForCausalLM.from_pretrained(tmp_path / "stories"), open_base(str(stories), TextTokenizer)
     folder = open_base(str(tmp_path / "stories"), TextTokenizer)

@@ -95,3 +95,27 @@ def test_what_was_made_before_an_unexpected_end_is_handed_on(tmp_path: Path, mon
             lambda path, certificate: kept.update({path.name: certificate}),
         )
     assert kept == {"q8_0": {"weights": "q8_0"}}
+
+
+def test_an_artifact_that_takes_the_name_of_an_older_one_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def export(model: Path, out: Path, *rest: Any, **named: Any) -> Any:
+        out.mkdir(exist_ok=True)
+        return SimpleNamespace(within_budget=None, over_budget=list)
+
+    monkeypatch.setattr("hone.deploy.artifact.making.export_certified", export)
+    monkeypatch.setattr("hone.solving.calibrating.prepared_for", lambda *given: None)
+    said: list[str] = []
+    bench = making.Bench.__new__(making.Bench)
+    vars(bench).update(
+        {"model": SimpleNamespace(path=tmp_path), "order": {"name": "voice"}, "out": tmp_path, "size": "quick"},
+        device=Device(), _witness=None, _origin=None,
+        _channel=SimpleNamespace(send=lambda message: said.append(message["line"])),
+    )  # fmt: skip
+    bench.make("q8_0")
+    bench.make("q8_0")
+    assert [line for line in said if "certified, " in line] == [
+        "artifact q8_0: certified, and no budget is set",
+        "artifact q8_0: certified, and no budget is set; voice-gguf-q8_0 of before is replaced",
+    ]

@@ -60,6 +60,10 @@ def run(args: argparse.Namespace) -> int:
     """Carry out the verb; the exit status."""
     from hone.solving.exporting import export_each, foreseen, formats_asked
 
+    given = {"--to": args.to, "--weights": args.weights}
+    empty = [option for option, words in given.items() if words is not None and not _words(words)]
+    if empty:
+        raise InputError(f"{option} is empty; leave it out for the default" for option in empty)
     names = formats_asked(_words(args.to), _words(args.weights))
 
     def say(line: str) -> None:
@@ -144,14 +148,29 @@ def understand(words: Sequence[str]) -> tuple[str, Path]:
         problems.append(f"one RUN, please; these words are no task folders: {', '.join(runs)}")
     if problems:
         raise InputError(problems)
-    if runs and Path(runs[0]).suffix == ".bin":
-        raise InputError(f"{runs[0]} does not exist, so there is no model of llama2.c to export")
+    if runs and (problem := _no_run(runs[0], Path(runs[0]).expanduser())):
+        raise InputError(problem)
     if runs and not folders and not is_task_folder(Path()):
         raise InputError(
             f'"{runs[0]}" is no task folder, and this folder ({Path.cwd()}) is none where it could be a run; '
             "give both: hone export RUN FOLDER"
         )
     return (runs[0] if runs else "best"), task_folder(folders[0] if folders else ".")
+
+
+def _no_run(word: str, path: Path) -> str:
+    """Why a word that is no task folder can be no run either; empty where it can."""
+    from hone.deploy.artifact.folder import is_artifact
+
+    if is_artifact(path) or (path.is_file() and path.suffix in (".gguf", ".onnx")):
+        return f"{word} is an artifact already; hone bench measures it again, and its run or model folder is exported"
+    if path.is_file():
+        return f"{word} is a file that is not exported; a run, a model folder and a .bin of llama2.c are"
+    if path.is_dir() and (files := sorted(path.glob("*.bin"))):
+        return f"{word} holds no config.json, so it is no model folder; name its file of llama2.c: {files[0]}"
+    if not path.exists() and path.suffix == ".bin":
+        return f"{word} does not exist, so there is no model of llama2.c to export"
+    return f"{word} does not exist, so there is no model to export" if "/" in word and not path.exists() else ""
 
 
 def summary(certificate: dict[str, Any]) -> list[tuple[str, str]]:

@@ -158,6 +158,15 @@ def means_a_model(text: str) -> bool:
     return there or _looks_like_artifact(path) or _is_run_of(Path(), text)
 
 
+def names_here() -> list[str]:
+    """What a person may have meant by a word: task folders and artifacts in the current folder, and its runs."""
+    from hone.lab.lab import Lab
+
+    there = [path for path in Path().iterdir() if is_task_folder(path) or _can_be_asked(path)]
+    runs = Lab(Path(), say=lambda line: None).runs() if Path("runs").is_dir() else []
+    return [*(path.name for path in there if not path.name.startswith(".")), *(run.folder.name for run in runs)]
+
+
 def run_model(folder: Path, run: str) -> Path:
     """The model folder of a run.
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hone.cli.places import means_a_model, model_at
-from hone.errors import InputError
+from hone.cli.places import means_a_model, model_at, names_here
+from hone.errors import InputError, meant
 
 if TYPE_CHECKING:
     from hone.evaluate.generate import Sampling
@@ -43,16 +43,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the verb; the exit status: 0, also for an answer that cannot be parsed (which is said)."""
-    target, text = _understand(args.words, args.run)
-    sampling = _sampling(args)
-    path = model_at(target, args.run)
-    from hone.face import load
 
     def say(line: str) -> None:
         if not args.quiet:
             print(line, file=sys.stderr)
 
+    target, text = _understand(args.words, args.run, say)
+    sampling = _sampling(args)
+    path = model_at(target, args.run)
+    from hone.face import load
+
     with load(path, threads=args.threads, say=say) as model:
+        if text is not None and not text.strip() and model.renderer.kind != "language-model":
+            raise InputError("the prompt is empty; give a text, or none to be asked line by line")
         say(f"{path} ({model.renderer.kind}, context {model.session.context})")
         for given in [text] if text is not None else _lines(args.quiet):
             try:
@@ -66,13 +69,20 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _understand(words: Sequence[str], run: str | None) -> tuple[str, str | None]:
+def _understand(words: Sequence[str], run: str | None, say: Callable[[str], None]) -> tuple[str, str | None]:
     """What to ask, and the text (None: lines are read)."""
     if not words:
         return ".", None
     if means_a_model(words[0]) or (run is None and len(words) > 1 and "/" in words[0] and " " not in words[0]):
-        return words[0], " ".join(words[1:]) or None
+        others = [word for word in words[1:] if "/" in word and " " not in word and means_a_model(word)]
+        if others:
+            raise InputError(f"one model is asked at a time; {words[0]} and {', '.join(others)} are models")
+        return words[0], " ".join(words[1:]) if len(words) > 1 else None
     if means_a_model("hone.yaml"):
+        near = meant(words[0], names_here())
+        if near is not None or len(words) == 2 or any(" " in word for word in words[1:]):
+            hint = f'; did you mean "{near}"?' if near else ""
+            say(f'note: "{words[0]}" names no folder, artifact or run here, so that it is part of the prompt{hint}')
         return ".", " ".join(words)
     raise InputError(
         f'"{words[0]}" is neither a task folder, an artifact nor a run here, and this folder is no task folder; '

@@ -57,6 +57,8 @@ def convert(source: Path, out: Path) -> list[str]:
 
 
 def _of_llama2c(file: Llama2cFile, out: Path) -> list[str]:
+    import hone.warm  # noqa: F401  (no bars on the way)
+
     module: Any = file.load(Opening())[0]
     with atomic_folder(out) as part:
         module.save_pretrained(part)

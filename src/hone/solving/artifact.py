@@ -120,6 +120,7 @@ class Bench:
 
         prepared = prepared_for(self.model, name, self.order, self.say)
         out = self.out / artifact_name(self.order["name"], weight_format(name).runtime, name)
+        before = out.exists()
         self.say(f"{name}: writing, opening and comparing it ({self.size} certificate)")
         certificate = export_certified(
             self.model.path,
@@ -135,7 +136,7 @@ class Bench:
         budget = "; ".join(
             filter(None, [*(certificate.over_budget() or [kept]), measured_here(self.device.device_class)])
         )
-        self.say(f"{name}: certified, {budget}")
+        self.say(f"{name}: certified, {budget}{f'; {out.name} of before is replaced' if before else ''}")
         return out, certificate
 
     def say(self, line: str) -> None:
