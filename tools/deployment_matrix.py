@@ -21,6 +21,7 @@ from hone.model.adapters import REFUSED, SOFT_PROMPTS
 from hone.model.encoders import encoder_preset
 from hone.model.footprint import blueprint
 from hone.model.presets import Shape, config_values, preset
+from hone.model.weights import Use
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "deployment.md"
 BEGIN, END = "<!-- matrix: python tools/deployment_matrix.py -->", "<!-- end of matrix -->"
@@ -54,14 +55,15 @@ def models() -> dict[str, tuple[dict[str, Any], Mapping[str, Sequence[int]]]]:
         "max_position_embeddings": encoder.context,
         "type_vocab_size": encoder.types,
     }
-    heads = (("labels of rows", "BertForSequenceClassification", "classify-sequence"),)
-    heads += (
+    heads: tuple[tuple[str, str, Use], ...] = (
+        ("labels of rows", "BertForSequenceClassification", "classify-sequence"),
         ("tags", "BertForTokenClassification", "tag-tokens"),
+        ("vectors of texts, no head", "BertModel", "embed"),
         ("masked words", "BertForMaskedLM", "masked-tokens"),
     )
     for what, architecture, use in heads:
         name = f"encoder `bert-1m`, {what}: {encoder.hidden}/{encoder.ffn}"
-        labels = 0 if use == "masked-tokens" else 3
+        labels = 3 if use in ("classify-sequence", "tag-tokens") else 0
         found[name] = ({**config, "architectures": [architecture]}, blueprint(encoder, use, labels).tensors)
     found["GPT-2's architecture"] = ({"model_type": "gpt2", "vocab_size": 1024}, {})
     return found

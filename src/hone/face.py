@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from hone.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from hone.attempts import AttemptReport
     from hone.deploy.runtime import Session
     from hone.evaluate.generate import Sampling
@@ -213,6 +216,15 @@ class Model:
         shares = shares if self.renderer.kind == "multi-label" else shares / shares.sum()
         order = np.argsort(-shares, kind="stable")
         return {self.renderer.labels[int(index)]: float(shares[index]) for index in order}
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(n, width): a vector for each text, of a model that gives vectors (``hone export ENCODER``).
+
+        Raises:
+            InputError: when the model gives something else, or a text is longer than its context.
+        """
+        wish = replace(_wish(""), inputs=tuple(texts))
+        return self._answering.vectors(self._answering.prompts(wish))
 
     def close(self) -> None:
         """Free the model."""

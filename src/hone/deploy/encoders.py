@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
+
+from hone.files import read_json
+from hone.task.embedding import Pooling
 
 ARCHITECTURES = ("bert",)
 Head = Literal["none", "rows", "tokens"]
@@ -38,6 +42,10 @@ class EncoderShape:
     types: int
     epsilon: float
     head: Head
+    vectors: Pooling | None = None
+    """Without a head: what stands for a text, where the model gives one vector for each; None: states alone."""
+    normalised: bool = False
+    """Vectors are divided by their lengths."""
     pooled: bool
     """A head over rows reads BERT's pooler over the first state; otherwise the mean of all states."""
     prefix: str
@@ -76,6 +84,15 @@ def encoder_shape(config: Mapping[str, Any], names: Iterable[str]) -> EncoderSha
         pooled=head == "rows" and config.get("classifier_pooling") != "mean",
         prefix="bert." if any(name.startswith("bert.") for name in names) else "",
     )
+
+
+def with_vectors(encoder: EncoderShape, folder: Path) -> EncoderShape:
+    """The shape with what ``hone.json`` of a model folder says of its vectors, where it says something."""
+    described = folder / "hone.json"
+    renderer = (read_json(described).get("renderer") or {}) if described.is_file() else {}
+    if encoder.head != "none" or "pooling" not in renderer:
+        return encoder
+    return replace(encoder, vectors=renderer["pooling"], normalised=bool(renderer["normalised"]))
 
 
 def encoder_problems(config: Mapping[str, Any], target: str) -> list[str]:

@@ -133,3 +133,7 @@ class FreshEncoder(ArtifactProcess):
     def embed(self, sequences: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
         """For each sequence (len, width): the last hidden states."""
         return self.ask("embed", sequences=plain_ids(sequences))[1]
+
+    def vectors(self, sequences: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """(n, width): one vector for each whole sequence."""
+        return self.ask("vectors", sequences=plain_ids(sequences))[1][0]

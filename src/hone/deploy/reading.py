@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hone.deploy.runtime import EncoderSession
 from hone.evaluate.generate import MaskedNats
+from hone.task.embedding import EMBED
 from hone.task.encoding import EncoderRenderer
 from hone.task.render import Example
 
@@ -22,7 +23,9 @@ LogitsAt = Callable[[Sequence[Sequence[int]], Sequence[Sequence[int]]], list[NDA
 
 
 def head_of(kind: str) -> str:
-    """The method of a session that gives the logits of a task of this kind."""
+    """The method of a session that gives the logits of a task of this kind, or a model's vectors."""
+    if kind == EMBED:
+        return "vectors"
     return "classify" if kind in ("classify", "multi-label") else "tag"
 
 

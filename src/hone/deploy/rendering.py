@@ -11,6 +11,7 @@ from hone.deploy.artifact.folder import describe, holds_encoder, not_certified, 
 from hone.deploy.reading import reading_callables, session_logits
 from hone.deploy.runtime import Contents, EncoderSession, Session, runtime_of
 from hone.errors import FailedError
+from hone.task.embedding import EmbeddingRenderer
 from hone.task.encoding import EncoderRenderer
 from hone.task.render import Renderer, first_difference
 
@@ -47,12 +48,14 @@ class RuntimeTokenizer:
 
 
 class Reading:
-    """An opened encoder as those who answer need it: labels of rows, and tags at positions, beside its contents."""
+    """An opened encoder as those who answer need it: labels of rows, tags at positions or vectors; and its contents."""
 
     def __init__(self, session: EncoderSession) -> None:
         self._session = session
         renderer = cast("EncoderRenderer", renderer_of(session))
-        asked = reading_callables(renderer, session_logits(session, renderer.kind))
+        asked = {}
+        if not isinstance(renderer, EmbeddingRenderer):
+            asked = reading_callables(renderer, session_logits(session, renderer.kind))
         self.label_logprobs, self.tag_logits = asked.get("labels"), asked.get("tags")
 
     def __getattr__(self, name: str) -> Any:

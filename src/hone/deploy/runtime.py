@@ -140,6 +140,10 @@ class EncoderSession(Contents, Protocol):
         """For each sequence (len, width): the last hidden states; an InputError where the file does not give them."""
         ...
 
+    def vectors(self, sequences: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """(n, width): one vector for each whole sequence; an InputError where the model was exported without."""
+        ...
+
     def timings(self) -> Timings:
         """What was computed since the session was opened; all of it counts as prompt."""
         ...

@@ -99,6 +99,7 @@ class Worker:
             "classify": self._classify,
             "tag": self._tag,
             "embed": self._embed,
+            "vectors": self._vectors,
             "timings": self._timings,
             "time": self._time,
             "own_timings": self._own_timings,
@@ -161,6 +162,9 @@ class Worker:
 
     def _embed(self, sequences: list[list[int]]) -> Answer:
         return None, self.session.embed(sequences)
+
+    def _vectors(self, sequences: list[list[int]]) -> Answer:
+        return None, [self.session.vectors(sequences)]
 
     def _timings(self) -> Answer:
         return asdict(self.session.timings()), []

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from hone.model.encoders import EncoderShape, encoder_parameters
+from hone.model.encoders import EncoderShape, Head, encoder_parameters
 from hone.model.presets import Shape
 from hone.model.weights import ENCODERS, Use
 
@@ -209,7 +209,8 @@ def _of_encoder(shape: EncoderShape, use: Use, labels: int, dropout: float) -> S
     tensors |= _layers("bert.encoder.layer.{}.{}.bias", shape.layers, {**biases, **norms})
     head = _head("bert", use, h, shape.vocab, labels)
     tensors |= head
-    assert use == "next-token" or count(tensors.values()) == encoder_parameters(shape, use, labels)
+    total = count(tensors.values())
+    assert use in ("next-token", "embed") or total == encoder_parameters(shape, cast("Head", use), labels)
     return Size(
         tensors=tensors,
         hidden=h,
@@ -236,6 +237,8 @@ def _head(model_type: str, use: Use, h: int, vocab: int, labels: int) -> dict[st
         norm = {f"cls.predictions.transform.LayerNorm.{kind}": (h,) for kind in ("weight", "bias")}
         dense = {"cls.predictions.transform.dense.weight": (h, h), "cls.predictions.transform.dense.bias": (h,)}
         return {**dense, **norm, "cls.predictions.bias": (vocab,)}
+    if use == "embed":
+        return {}
     square = {"weight": (h, h), "bias": (h,)} if use == "classify-sequence" else {}
     place = f"{model_type}.pooler.dense" if model_type == "bert" else "classifier.dense"
     classes: dict[str, tuple[int, ...]] = {"classifier.weight": (labels, h), "classifier.bias": (labels,)}

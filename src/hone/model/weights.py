@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.ckpt")
 CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
-Use = Literal["next-token", "masked-tokens", "classify-sequence", "tag-tokens"]
-"""What a model is opened for; named like the recipe's objectives."""
+Use = Literal["next-token", "masked-tokens", "classify-sequence", "tag-tokens", "embed"]
+"""What a model is opened for; named like the recipe's objectives, and ``embed`` for an encoder's states alone."""
 ENCODERS = frozenset(
     {
         *("albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra"),
@@ -33,6 +33,7 @@ AUTO = {
     "masked-tokens": "AutoModelForMaskedLM",
     "classify-sequence": "AutoModelForSequenceClassification",
     "tag-tokens": "AutoModelForTokenClassification",
+    "embed": "AutoModel",
 }
 
 
@@ -172,6 +173,8 @@ def quietly() -> Iterator[None]:
 def _allowed(folder: Path, module: Any, info: Any, use: Use) -> set[str]:
     """The missing tensors, when all of them belong to an encoder's head."""
     head = _head_names(module) if use != "next-token" else set()
+    if use == "embed":  # all of it is trunk; the pooler is not read
+        head = {name for name in head if name.startswith("pooler.")}
     missing = {*info["missing_keys"], *(str(item[0]) for item in info.get("mismatched_keys", ()))}
     lacking = sorted(missing - head)
     if lacking:
@@ -265,7 +268,7 @@ def _model_class(model_type: str, use: Use) -> Any:
     if use != "next-token" and model_type == "bert":
         from transformers.models.bert import modeling_bert
 
-        return getattr(modeling_bert, CLASSES[use])
+        return modeling_bert.BertModel if use == "embed" else getattr(modeling_bert, CLASSES[use])
     from transformers.models.auto import modeling_auto
 
     return getattr(modeling_auto, AUTO[use])

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hone.deploy.runtime import Session
 from hone.errors import InputError
 from hone.serve.wishes import Wish
+from hone.task.embedding import EMBED
 from hone.task.encoding import EncoderRenderer
 from hone.task.render import Renderer
 from hone.task.templates import columns
@@ -78,6 +80,8 @@ class Answering:
         """All answers, computed together."""
         if self._renderer.kind == "classify":
             return self._labels(prompts)
+        if self._renderer.kind == EMBED:
+            return [_vector_answer(ids, row) for ids, row in zip(prompts, self.vectors(prompts), strict=True)]
         if isinstance(self._renderer, EncoderRenderer):
             return [self._read(given, ids) for given, ids in zip(wish.inputs, prompts, strict=True)]
         done = self._session.generate(
@@ -87,6 +91,18 @@ class Answering:
             sampling=wish.sampling,
         )
         return [self._answer(ids, one.ids, one.finished) for ids, one in zip(prompts, done, strict=True)]
+
+    def vectors(self, prompts: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """(n, width): a vector for each prompt.
+
+        Raises:
+            InputError: when the model gives something else.
+        """
+        if self._renderer.kind != EMBED:
+            raise InputError(f"this model's kind is {self._renderer.kind}: it gives no vectors")
+        given: Any = getattr(self._session, "vectors")  # noqa: B009  (sessions of encoders alone have it)
+        found: NDArray[np.float32] = given(prompts)
+        return found
 
     def _most_tokens(self, wish: Wish) -> int:
         """What was asked for; else a quarter more than the longest training answer, or what the context holds."""
@@ -159,3 +175,9 @@ class Answering:
         if answer.text[len(sent) :]:
             yield answer.text[len(sent) :]
         yield answer
+
+
+def _vector_answer(prompt: Sequence[int], row: NDArray[np.float32]) -> Answer:
+    value = [float(f"{one:.7g}") for one in row]
+    text = json.dumps(value, separators=(",", ":"))
+    return Answer(text=text, value=value, finish_reason="stop", prompt_tokens=len(prompt), completion_tokens=0)

@@ -21,8 +21,9 @@ from starlette.routing import Route
 from hone.deploy.runtime import Session
 from hone.errors import HoneError, InputError
 from hone.serve.answering import Answer, Answering
-from hone.serve.shapes import Reply, error
-from hone.serve.wishes import Shape, Wish, read_wish
+from hone.serve.shapes import Reply, embedding_reply, error
+from hone.serve.wishes import Shape, Wish, read_embedding_wish, read_wish
+from hone.task.embedding import EMBED
 from hone.task.render import Renderer
 
 MOST_WAITING = 16
@@ -80,10 +81,24 @@ class Service:
         """``POST /v1/chat/completions``: the task's input is the conversation, or what the user said last."""
         return await self._respond(request, "chat")
 
-    async def _respond(self, request: Request, shape: Shape) -> Response:
-        wish = read_wish(await _body(request), shape, conversation=self._converses)
+    async def embeddings(self, request: Request) -> Response:
+        """``POST /v1/embeddings``, of a model that gives vectors."""
+        wish, packed = read_embedding_wish(await _body(request))
+        self._check_model(wish)
+        async with self._gate.turn():
+            prompts = await run_in_threadpool(self._answering.prompts, wish)
+            vectors = await run_in_threadpool(self._answering.vectors, prompts)
+        return JSONResponse(embedding_reply(self._name, vectors, prompts, packed=packed))
+
+    def _check_model(self, wish: Wish) -> None:
         if wish.model not in (None, self._name):
             raise HTTPException(404, f'there is no model "{wish.model}" here; this is "{self._name}"')
+
+    async def _respond(self, request: Request, shape: Shape) -> Response:
+        wish = read_wish(await _body(request), shape, conversation=self._converses)
+        self._check_model(wish)
+        if self._kind == EMBED:
+            raise InputError("this model writes nothing; it gives vectors: POST /v1/embeddings")
         reply = Reply(shape=shape, model=self._name)
         if wish.stream:
             prompt = await self._prompts(wish)
@@ -133,6 +148,7 @@ def create_app(session: Session, renderer: Renderer, name: str, most_waiting: in
         Route("/v1/models", service.models),
         Route("/v1/completions", service.completions, methods=["POST"]),
         Route("/v1/chat/completions", service.chat, methods=["POST"]),
+        Route("/v1/embeddings", service.embeddings, methods=["POST"]),
     ]
     handlers = {HTTPException: _http_error, InputError: _input_error, HoneError: _hone_error}
     return Starlette(routes=routes, exception_handlers=handlers)

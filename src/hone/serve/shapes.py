@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hone.serve.answering import Answer
 from hone.serve.wishes import Shape
@@ -60,6 +64,17 @@ def usage(answers: Iterable[Answer]) -> dict[str, int]:
     counts = [(answer.prompt_tokens, answer.completion_tokens) for answer in answers]
     prompt, completion = sum(one for one, _ in counts), sum(one for _, one in counts)
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+def embedding_reply(
+    model: str, vectors: NDArray[np.float32], prompts: Sequence[Sequence[int]], *, packed: bool
+) -> dict[str, Any]:
+    """Vectors in the order of their texts, as numbers or as base64 of little-endian float32."""
+    rows = [base64.b64encode(row.astype("<f4").tobytes()).decode() if packed else row.tolist() for row in vectors]
+    data = [{"object": "embedding", "index": index, "embedding": row} for index, row in enumerate(rows)]
+    read = sum(map(len, prompts))
+    used = {"prompt_tokens": read, "total_tokens": read}
+    return {"object": "list", "data": data, "model": model, "usage": used}
 
 
 def error(message: str, kind: str, code: str | None = None) -> dict[str, Any]:

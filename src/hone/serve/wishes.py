@@ -93,6 +93,27 @@ def read_wish(body: bytes, shape: Shape, *, conversation: bool = False) -> Wish:
     )
 
 
+def read_embedding_wish(body: bytes) -> tuple[Wish, bool]:
+    """Check the body of a request for vectors; the wish, and whether numbers are wanted as base64.
+
+    Raises:
+        InputError: with everything that is wrong with it.
+    """
+    data = _object(body)
+    known = ("model", "input", "encoding_format", "user")
+    problems = [f'"{key}" is not an option here; {nearest(key, list(known))}' for key in data if key not in known]
+    check = _Check(data, problems)
+    model = check.value("model", (str,), None)
+    form = check.value("encoding_format", (str,), "float")
+    if form not in ("float", "base64"):
+        problems.append(f'"encoding_format" must be "float" or "base64", not {form!r}')
+    inputs = _texts(data.get("input"), "input", problems)
+    if problems:
+        raise InputError(problems)
+    wish = Wish(shape="completion", model=model, inputs=inputs, max_tokens=None, sampling=Sampling(), stream=False)
+    return wish, form == "base64"
+
+
 @dataclass(frozen=True, slots=True)
 class _Check:
     data: Mapping[str, Any]
@@ -151,12 +172,17 @@ def _inputs(data: Mapping[str, Any], problems: list[str]) -> tuple[str | Mapping
             return (fields,)
         problems.append('"fields" must be an object of columns and their values')
         return ()
-    texts = [prompt] if isinstance(prompt, str) else prompt
+    return _texts(prompt, "prompt", problems)
+
+
+def _texts(given: Any, key: str, problems: list[str]) -> tuple[str, ...]:
+    """A text or several."""
+    texts = [given] if isinstance(given, str) else given
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-        problems.append('"prompt" must be a text or a list of texts; token ids are not taken')
+        problems.append(f'"{key}" must be a text or a list of texts; token ids are not taken')
         return ()
     if len(texts) > MOST_INPUTS:
-        problems.append(f'"prompt" holds {len(texts)} texts; at most {MOST_INPUTS} go into one request')
+        problems.append(f'"{key}" holds {len(texts)} texts; at most {MOST_INPUTS} go into one request')
     return tuple(texts)
 
 

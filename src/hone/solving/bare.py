@@ -19,6 +19,7 @@ from hone.model.neutral import neutral_texts
 from hone.model.vocabulary import roles_of
 from hone.model.weights import CONFIG, ENCODERS, check_layout
 from hone.processes import spin_briefly
+from hone.solving.bare_encoders import dressed_encoder
 from hone.solving.exporting import Source
 from hone.task.continuing import ContinuingRenderer
 from hone.task.soft_prompt import soft_prompt_of
@@ -57,7 +58,10 @@ def bare_source(path: Path, out: Path | None, workbench: Path, say: Say) -> Sour
     elif is_adapter(path):
         folder = _adapted(path, workbench, name, say)
     check_layout(folder)
-    if not (folder / HONE_FILE).is_file():
+    if not (folder / HONE_FILE).is_file() and read_json(folder / CONFIG).get("model_type") in ENCODERS:
+        folder = dressed_encoder(folder, workbench / "dressed", name, say)
+        say("not scored: there is no task; its vectors of plain prose are compared with its original's")
+    elif not (folder / HONE_FILE).is_file():
         folder = _dressed(folder, workbench / "dressed", name)
         say("not scored: there is no task; it is compared with its original on plain prose, as text that it continues")
     else:
@@ -93,8 +97,8 @@ def _dressed(folder: Path, dressed: Path, name: str, soft: int = 0) -> Path:
     config = read_json(folder / CONFIG)
     if config.get("model_type") in ENCODERS:
         raise InputError(
-            f"{folder} is an encoder without {HONE_FILE}: nothing says what its outputs mean, and embeddings "
-            "alone are not exported in this version; train it on a task first"
+            f"{folder} is an encoder without {HONE_FILE}: nothing says what its outputs mean under an adapter; "
+            "train it on a task first"
         )
     rust = read_tokenizer(folder)
     roles = roles_of(folder, rust, "next-token")

@@ -7,11 +7,13 @@ from typing import Any
 
 from hone.data.prepare import DataVersion
 from hone.data.rows import Row
-from hone.deploy.certificate.original import encoder_original_of, original_of
+from hone.deploy.certificate.original import embedding_original_of, encoder_original_of, original_of
 from hone.deploy.certificate.scoring import thresholds_by_row
 from hone.deploy.certificate.witness import EXTENTS, Size, Witness
 from hone.model.adapters import made_of
 from hone.model.folder import ModelFolder
+from hone.solving.bare_encoders import compared_texts
+from hone.task.embedding import EmbeddingRenderer
 from hone.task.encoding import EncoderRenderer
 from hone.task.render import Example, Renderer
 from hone.task.spec import Task
@@ -58,6 +60,8 @@ def bare_witness_of(model: ModelFolder, context: int) -> Witness:
     """The witness of a model without its task: the rows that travel with it, and no score."""
     renderer = model.renderer()
     module = model.load()
+    if isinstance(renderer, EmbeddingRenderer):
+        return _vectors_witness(model, renderer, module, context)
     rows = [renderer.example(item["row"], item["fields"]) for item in model.hone["examples"]]
     examples = [one for one in rows if len(one.ids) <= context]
     return Witness(
@@ -67,6 +71,20 @@ def bare_witness_of(model: ModelFolder, context: int) -> Witness:
         hashes=_hashes(model.hone),
         stored=model.hone["examples"],
         notes=[*made_of(model.hone), *_too_long(len(rows) - len(examples), len(rows), context)],
+    )
+
+
+def _vectors_witness(model: ModelFolder, renderer: EmbeddingRenderer, module: Any, context: int) -> Witness:
+    """The witness of vectors: over neutral prose, the rows that travel with the model among it."""
+    rows = [renderer.example(row, {"text": text}) for row, text in compared_texts()]
+    examples = [one for one in rows if len(one.ids) <= context]
+    return Witness(
+        renderer=renderer,
+        examples=examples,
+        original=embedding_original_of(module, renderer),
+        hashes=_hashes(model.hone),
+        stored=model.hone["examples"],
+        notes=_too_long(len(rows) - len(examples), len(rows), context),
     )
 
 

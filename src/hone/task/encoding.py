@@ -254,7 +254,11 @@ class EncoderRenderer(Renderer):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], tokenizer: Tokenizer) -> EncoderRenderer:
-        """The inverse of :meth:`to_json`."""
+        """The inverse of :meth:`to_json`; for a model that gives vectors its own kind of renderer."""
+        if "pooling" in data:
+            from hone.task.embedding import EmbeddingRenderer
+
+            return EmbeddingRenderer.from_json(data, tokenizer)
         return cls(
             kind=data["kind"],
             input_template=data["input"],

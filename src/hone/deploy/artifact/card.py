@@ -8,7 +8,12 @@ from typing import Any
 
 from hone.deploy.artifact.assembling import has_runners, packages
 from hone.deploy.artifact.folder import CARD, CERTIFICATE, HONE_FILE, model_file
-from hone.deploy.certificate.document import compared_before, told_score, told_status
+from hone.deploy.certificate.document import (
+    compared_before,
+    told_likeness,
+    told_score,
+    told_status,
+)
 from hone.files import atomic_write, read_json
 from hone.task.soft_prompt import soft_prompt_of
 
@@ -117,6 +122,8 @@ def _running(name: str, hone: Mapping[str, Any], file: Path) -> Iterator[str]:
     if hone["runtime"] == "gguf" and has_runners(hone):
         yield f'llama-server -m {file.name} & node run.mjs "..."        # JavaScript, over llama.cpp\'s own server'
     if has_modelfile(hone):
+    if like := told_likeness(certificate):
+        yield f"- {like}"
         yield f"ollama create {hone['task'] or 'model'} -f Modelfile"
     if hone["runtime"] == "onnx":
         yield 'npm install onnxruntime-node && node run.mjs "..."       # or onnxruntime-web'

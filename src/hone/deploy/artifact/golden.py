@@ -19,6 +19,7 @@ from hone.deploy.certificate.original import Original
 from hone.deploy.weights import weight_format
 from hone.evaluate.generate import Generation
 from hone.task.conversation import before_answer
+from hone.task.embedding import EMBED, unit
 from hone.task.encoding import EncoderRenderer
 from hone.task.render import Renderer
 from hone.task.templates import columns, fill
@@ -28,6 +29,8 @@ MOST_NEW_TOKENS = 48
 SHARE_TOLERANCE, ROUNDED_TOLERANCE = 0.02, 0.05
 """Probabilities of labels may differ by so much between machines and versions. The second holds for weights in
 blocks: their products round inputs too, and do it otherwise on another processor or in a browser."""
+LEAST_COSINE, ROUNDED_LEAST_COSINE = 0.9999, 0.999
+"""The same of vectors: the cosine to the golden one."""
 STARTED_CHARS = 40
 """Of a document that a language model is to continue."""
 
@@ -94,6 +97,7 @@ def golden_of(
         "max_new_tokens": limit,
         "share_tolerance": share_tolerance(session),
         "choosing": _choosing(renderer),
+        **({"least_cosine": _of_format(session, LEAST_COSINE, ROUNDED_LEAST_COSINE)} if renderer.kind == EMBED else {}),
         "vectors": vectors,
         "texts": [{"text": text, "ids": list(renderer.tokenizer.encode(text))} for text in AWKWARD_TEXTS],
     }
@@ -101,8 +105,13 @@ def golden_of(
 
 def share_tolerance(session: Any) -> float:
     """How far a label's probability may be off on another machine, by the artifact's weight format."""
+    return _of_format(session, SHARE_TOLERANCE, ROUNDED_TOLERANCE)
+
+
+def _of_format(session: Any, in_floats: float, in_blocks: float) -> float:
+    """What holds for an artifact's weight format."""
     stated = session.metadata("hone.weights")
-    return ROUNDED_TOLERANCE if stated and weight_format(stated).block > 1 else SHARE_TOLERANCE
+    return in_blocks if stated and weight_format(stated).block > 1 else in_floats
 
 
 def golden_problems(session: Any, golden: Mapping[str, Any]) -> list[str]:
@@ -127,6 +136,11 @@ def _differences(session: Any, golden: Mapping[str, Any], item: Mapping[str, Any
         logits = session.tag([item["prompt_ids"]])[0]
         tags = [int(row.argmax()) for row in logits[item["at"]]]
         return [f"tags {tags}, golden {item['tags']}"] if tags != item["tags"] else []
+    if "vector" in item:
+        found = unit(np.asarray(session.vectors([item["prompt_ids"]])[0], dtype=np.float64))
+        cosine = float(found @ unit(np.asarray(item["vector"], dtype=np.float64)))
+        least = golden["least_cosine"]
+        return [f"its vector has a cosine of {cosine:.5f} to golden, {least:g} is asked"] if not cosine >= least else []
     if "ids" not in item:
         return []
     done = session.generate([item["prompt_ids"]], max_new_tokens=golden["max_new_tokens"], end_id=golden["end_id"])[0]
@@ -215,11 +229,13 @@ def _labelled(session: Any, renderer: Renderer, asked: Sequence[Asked], tie_nats
 
 
 def _read(session: Any, renderer: EncoderRenderer, asked: Sequence[Asked]) -> list[dict[str, Any]]:
-    """Vectors of what an encoder reads: labels with probabilities, or tags at positions."""
+    """Vectors of what an encoder reads: labels with probabilities, tags at positions, or a text as one vector."""
     vectors = []
     for one in asked:
         if renderer.kind == "language-model":
             vectors.append(_vector(one))
+        elif renderer.kind == EMBED:
+            vectors.append(_vector(one, vector=_rounded(session.vectors([one.ids])[0]), by="artifact"))
         elif renderer.kind == "tag":
             at = renderer.supervised_at(one.given)
             tags = [int(row.argmax()) for row in session.tag([one.ids])[0][at]]

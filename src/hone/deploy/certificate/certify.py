@@ -19,7 +19,8 @@ from hone.deploy.certificate.cases import Case, cases_of, first_cases
 from hone.deploy.certificate.corpus import AWKWARD_TEXTS
 from hone.deploy.certificate.document import Certificate, Status, certificate_path, read_certificate
 from hone.deploy.certificate.gates import Gate, none_of, parity_gates, score_gate, timing_gates
-from hone.deploy.certificate.original import EncoderOriginal, Original
+from hone.deploy.certificate.likeness import Likeness, compare_vectors, likeness_gates
+from hone.deploy.certificate.original import EmbeddingOriginal, EncoderOriginal, Original
 from hone.deploy.certificate.parity import Parity, compare, compare_encoder, id_differences
 from hone.deploy.certificate.scoring import Comparison, compare_scores, few_rows
 from hone.deploy.certificate.timing import Times, take_encoder_times, take_times
@@ -30,7 +31,7 @@ from hone.deploy.process import FreshEncoder, FreshProcess
 from hone.deploy.reading import head_of, session_logits
 from hone.deploy.rendering import renderer_of, stored_examples
 from hone.deploy.runtime import runtime
-from hone.deploy.weights import Bounds, weight_format
+from hone.deploy.weights import Bounds, WeightFormat, weight_format
 from hone.errors import FailedError, HoneError, InputError
 from hone.evaluate.scoring import Evaluation
 from hone.files import file_hash
@@ -57,6 +58,7 @@ class _Found:
     times: Times
     gates: list[Gate]
     parity: Parity | None
+    likeness: Likeness | None
     compared: Comparison | None
     evaluation: Evaluation | None
     facts: dict[str, Any]
@@ -85,8 +87,9 @@ def certify(artifact: Path, device: Device, witness: Witness, size: Size = "quic
     extent = EXTENTS[size]
     with opened(artifact, device, encoder=encoder) as process:
         weights, prepared = _format_of(process)
-        bounds = weight_format(weights).gates(bool(prepared))
-        found = _examine(process, device, witness, cases, bounds, extent)
+        chosen = weight_format(weights)
+        bounds = chosen.gates(bool(prepared))
+        found = _examine(process, device, witness, cases, (chosen, bounds), extent)
         file = process.file
     failures = tuple(gate.sentence for gate in found.gates if not gate.holds)
     compared = witness.original is not None
@@ -113,6 +116,7 @@ def certify(artifact: Path, device: Device, witness: Witness, size: Size = "quic
         budget=against(found.measured, device),
         device=device.model_dump(mode="json", by_alias=True),
         parity=found.parity,
+        likeness=found.likeness,
         bounds=bounds,
         gates=tuple(found.gates),
         compared=found.compared,
@@ -145,10 +149,11 @@ def _examine(
     device: Device,
     witness: Witness,
     cases: Sequence[Case],
-    bounds: Bounds,
+    asked: tuple[WeightFormat, Bounds],
     extent: Extent,
 ) -> _Found:
-    """Everything that needs the process."""
+    """Everything that needs the process; ``asked`` is the weight format with its gates."""
+    weights, bounds = asked
     kind, prompt = witness.renderer.kind, cases[0].ids[: cases[0].prompt_len]
     if isinstance(process, FreshProcess):
         measured, times = take_times(process, device, prompt, extent.runs)
@@ -160,6 +165,10 @@ def _examine(
     parity = _parity(process, device, witness, cases, bounds, extent)
     if parity is not None:
         gates += parity_gates(parity, bounds)
+    likeness = None
+    if isinstance(witness.original, EmbeddingOriginal) and isinstance(process, FreshEncoder):
+        likeness = compare_vectors(witness.original, process, cases)
+        gates += likeness_gates(likeness, weights, bounds)
     compared, evaluation = _scores(process, witness, extent) if gates[1].holds else (None, None)
     if compared is not None:
         gates.append(score_gate(compared, full=extent.rows is None))
@@ -171,6 +180,7 @@ def _examine(
         times=times,
         gates=gates,
         parity=parity,
+        likeness=likeness,
         compared=compared,
         evaluation=evaluation,
         facts=facts,
@@ -219,10 +229,11 @@ def _scores(
     process: FreshProcess | FreshEncoder, witness: Witness, extent: Extent
 ) -> tuple[Comparison | None, Evaluation | None]:
     """The task's score of both, where there are rows and an original."""
-    if witness.task is None or not witness.rows or witness.original is None:
+    original = witness.original
+    if witness.task is None or not witness.rows or original is None or isinstance(original, EmbeddingOriginal):
         return None, None
     rows = witness.rows if extent.rows is None else few_rows(witness.renderer, witness.rows, extent.rows)
-    ours, theirs = (witness.renderer, witness.original), (renderer_of(process), process)
+    ours, theirs = (witness.renderer, original), (renderer_of(process), process)
     return compare_scores(witness.task, rows, ours, theirs, witness.max_new_tokens, witness.thresholds)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from hone.deploy.artifact.folder import CERTIFICATE, PAGE, artifact_folder, model_file
 from hone.deploy.certificate.gates import Gate
+from hone.deploy.certificate.likeness import Likeness
 from hone.deploy.certificate.parity import Parity
 from hone.deploy.certificate.scoring import Comparison
 from hone.deploy.certificate.timing import Times
@@ -58,8 +59,11 @@ class Certificate:
     budget: tuple[Figure, ...]
     device: Mapping[str, Any]
     parity: Parity | None
+    """Of probabilities; None where the model gives none, or there was no original."""
     bounds: Bounds
     gates: tuple[Gate, ...]
+    likeness: Likeness | None = None
+    """Of vectors, where the model gives these."""
     compared: Comparison | None = None
     """The task's score of artifact and original on the same rows."""
     score: Mapping[str, Any] | None = None
@@ -127,9 +131,25 @@ def minute(made: str) -> str:
 def compared_before(document: Mapping[str, Any]) -> str:
     """When and by which version an artifact was certified that is only contract-checked now; empty for others."""
     at = document.get("compared_at")
-    if document["status"] != "contract-checked" or document["parity"] is None or not at:
+    if document["status"] != "contract-checked" or not was_compared(document) or not at:
         return ""
     return f"it was certified {minute(at['made'])} by {at['runtime']} and has not been compared since"
+
+
+def was_compared(document: Mapping[str, Any]) -> bool:
+    """Whether a certificate holds a comparison with the original, of probabilities or of vectors."""
+    return document["parity"] is not None or document.get("likeness") is not None
+
+
+def told_likeness(document: Mapping[str, Any]) -> str:
+    """How like the original's an artifact's vectors are, in a line; empty where it gives none."""
+    found = document.get("likeness")
+    if found is None:
+        return ""
+    return (
+        f"cosine to the original's vectors {found['cosine_mean']:.6f} on average, {found['cosine_least']:.6f} at "
+        f"least, over {counted(found['texts'], 'text')}; the same nearest text for {found['same_nearest_or_tie']:.1%}"
+    )
 
 
 def certificate_path(artifact: Path) -> Path:

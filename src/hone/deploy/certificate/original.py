@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hone.deploy.certificate.cases import Case
 from hone.deploy.reading import LogitsAt
 from hone.evaluate.generate import GREEDY, Generate, Generation, LabelLogprobs, Sampling, TokenLogprobs, taken_of
+from hone.task.embedding import EmbeddingRenderer
 
 Logprobs = Callable[[Sequence[Sequence[int]]], list[NDArray[np.float32]]]
 """Sequences of ids to one (len, vocab) array of natural-log probabilities each."""
@@ -93,6 +94,23 @@ class EncoderOriginal:
         return [self.kept[case] for case in cases]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EmbeddingOriginal:
+    """What an artifact of an encoder without a head is compared with: vectors of the float model."""
+
+    vectors: Callable[[Sequence[Sequence[int]]], NDArray[np.float64]]
+    """Rows of ids to (rows, width)."""
+    kept: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What was computed before."""
+
+    def answer_vectors(self, cases: Sequence[Case]) -> NDArray[np.float64]:
+        """(cases, width), each computed once."""
+        missing = [case for case in cases if case not in self.kept]
+        if missing:
+            self.kept.update(zip(missing, self.vectors([case.ids for case in missing]), strict=True))
+        return np.stack([self.kept[case] for case in cases])
+
+
 def original_of(module: Any) -> Original:
     """The callables of a causal Transformers module, in float32 on its own device."""
     from hone.evaluate.torch_generate import TorchGenerate, TorchLabels, TorchLogprobs
@@ -110,6 +128,25 @@ def encoder_original_of(module: Any) -> EncoderOriginal:
     from hone.evaluate.encoders import at_positions
 
     return EncoderOriginal(logits=lambda rows, at: at_positions(module, rows, at))
+
+
+def embedding_original_of(module: Any, renderer: EmbeddingRenderer) -> EmbeddingOriginal:
+    """The vectors of an encoder of Transformers, in float32 on its own device, pooled as its folder says."""
+
+    def vectors(rows: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+        return np.stack([renderer.pooled(states) for states in torch_states(module, rows)])
+
+    return EmbeddingOriginal(vectors=vectors)
+
+
+def torch_states(module: Any, sequences: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
+    """The last hidden states (tokens, width) of every sequence, one sequence at a time."""
+    import torch
+
+    device = next(module.parameters()).device
+    with torch.no_grad():
+        rows = (torch.tensor([list(ids)], device=device) for ids in sequences)
+        return [module(input_ids=ids).last_hidden_state[0].float().cpu().numpy() for ids in rows]
 
 
 def torch_logprobs(module: Any, sequences: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:

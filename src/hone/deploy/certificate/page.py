@@ -38,7 +38,7 @@ def page_of(document: Json, name: str = "") -> str:
         name: of the artifact; by default that of its model file.
     """
     title = name or str(document["artifact"])
-    parts = (_gates, _budget, _divergence, _greedy, _score, _times, _memory, _how, _versions)
+    parts = (_gates, _budget, _divergence, _vectors, _greedy, _score, _times, _memory, _how, _versions)
     body = f"<main>{_head(document, title)}{''.join(part(document) for part in parts)}</main>"
     return whole_page(f"{title} · certificate", body, style=style())
 
@@ -94,6 +94,10 @@ def _headline(document: Json) -> str:
         low = f"at least {_percent(parity['same_top_low'])}"
         boxes.append(("same likeliest", _percent(parity["same_top_or_tie"]), low, True))
     if (score := document["score"]) is not None:
+    if (like := document.get("likeness")) is not None:
+        boxes.append(("mean cosine", f"{like['cosine_mean']:.5f}", f"at least {like['cosine_low']:.5f}", True))
+        share = f"of {counted(like['texts'], 'text')}"
+        boxes.append(("same nearest text", _percent(like["same_nearest_or_tie"]), share, True))
         mean = f"{score['mean']:.3f}"
         boxes.append((score["name"], mean, told_score(document).removeprefix(mean).strip(), True))
     inside = "".join(
@@ -169,6 +173,25 @@ def _divergence(document: Json) -> str:
 
 
 def _greedy(document: Json) -> str:
+def _vectors(document: Json) -> str:
+    like = document.get("likeness")
+    if like is None:
+        return ""
+    lead = (
+        f"How like the original's the artifact's vectors of {like['width']:,} numbers are, over "
+        f"{counted(like['texts'], 'text')} of plain prose."
+    )
+    rows = [
+        ["mean cosine", f"{like['cosine_mean']:.7f}, at least {like['cosine_low']:.7f}"],
+        [text(f"least cosine, of {like['least_row']}"), f"{like['cosine_least']:.7f}"],
+        ["largest difference of a number", f"{like['largest']:.2g}"],
+        ["largest difference of a length", percent(like["length_apart"])],
+        ["same nearest other text", _percent(like["same_nearest"])],
+        ["the same, or one that the original finds as near", _percent(like["same_nearest_or_tie"])],
+    ]
+    return section("vectors", "Vectors beside the original's", lead, table(["", ""], rows, class_="compact"))
+
+
     parity = document["parity"]
     if parity is None or not parity["greedy_prompts"]:
         return ""

@@ -17,7 +17,13 @@ import numpy as np
 
 from hone.deploy.artifact.folder import artifact_folder, check_whole, describe
 from hone.deploy.certificate.certify import certify, examples_gate, opened, process_gate
-from hone.deploy.certificate.document import compared_before, minute, read_certificate, write_certificate
+from hone.deploy.certificate.document import (
+    compared_before,
+    minute,
+    read_certificate,
+    was_compared,
+    write_certificate,
+)
 from hone.deploy.certificate.gates import Gate, none_of, timing_gates
 from hone.deploy.certificate.timing import take_encoder_times, take_times
 from hone.deploy.certificate.versions import versions
@@ -197,7 +203,7 @@ def _merged(stored: Mapping[str, Any], fresh: list[Gate]) -> list[dict[str, Any]
 
 def _status_of(stored: Mapping[str, Any], now_is: str) -> str:
     """Certified is what was compared with its original by the runtime of now, and by no other version of it."""
-    compared = stored["parity"] is not None and _compared_at(stored)["runtime"] == now_is
+    compared = was_compared(stored) and _compared_at(stored)["runtime"] == now_is
     return "certified" if compared else "contract-checked"
 
 

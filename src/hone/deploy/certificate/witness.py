@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from hone.deploy.certificate.original import EncoderOriginal, Original
+from hone.deploy.certificate.original import EmbeddingOriginal, EncoderOriginal, Original
 from hone.task.render import Example, Renderer
 from hone.task.spec import Task
 
@@ -45,7 +45,7 @@ class Witness:
     """The task's renderer over the tokenizer that the model was trained with; of an encoder, an encoder's."""
     examples: Sequence[Example]
     """Rendered dev rows; their answers are compared, as many as the certificate's size asks for. At least one."""
-    original: Original | EncoderOriginal | None
+    original: Original | EncoderOriginal | EmbeddingOriginal | None
     """The float model; None when it cannot be run here."""
     texts: Sequence[str] = ()
     """Texts of the task whose ids are compared besides the awkward ones of :mod:`hone.deploy.certificate.corpus`."""

@@ -3,7 +3,7 @@
 llama.cpp computes the states of an encoder, and of heads the one over rows that reads BERT's pooler: a file with it has
 the pooling ``rank`` and answers with the logits of its labels. Other heads (tags of tokens, classes by the mean of all
 states) are one matrix, which llama.cpp has no place for: it travels as a text under ``hone.head``, and the session
-multiplies the states by it.
+multiplies the states by it. Where the model gives one vector for a text, its pooling is llama.cpp's own.
 """
 
 from __future__ import annotations
@@ -12,18 +12,20 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hone.deploy.encoders import EncoderShape, encoder_shape
+from hone.deploy.encoders import EncoderShape, encoder_shape, with_vectors
 from hone.deploy.gguf.layout import Layout, Value
 from hone.deploy.tensors import Tensors
 from hone.errors import FailedError
 
-NO_POOLING, RANK = 0, 4
-"""llama.cpp's kinds of pooling (``llama_pooling_type``): a state per token, and logits of a row."""
+NO_POOLING, MEAN, CLS, RANK = 0, 1, 2, 4
+"""llama.cpp's kinds of pooling (``llama_pooling_type``): a state per token, one of a row (two ways), its logits."""
+_POOLINGS = {None: NO_POOLING, "mean": MEAN, "cls": CLS}
 CLASSIFIER = "classifier"
 _EMBEDDINGS = {
     "word_embeddings.weight": "token_embd.weight",
@@ -75,9 +77,15 @@ class Head:
             raise FailedError(f"the artifact's head (hone.head) is damaged: {error}; export it again") from error
 
 
-def encoder_layout(config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]) -> Layout:
-    """The layout of a configuration without :func:`hone.deploy.encoders.encoder_problems`."""
+def encoder_layout(
+    config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]], folder: Path | None = None
+) -> Layout:
+    """The layout of a configuration without :func:`hone.deploy.encoders.encoder_problems`.
+
+    ``folder`` is the model folder, which says whether the model gives one vector for a text.
+    """
     shape = encoder_shape(config, shapes)
+    shape = shape if folder is None else with_vectors(shape, folder)
     ranks = shape.head == "rows" and shape.pooled
     keys: dict[str, Value] = {
         "context_length": shape.context,
@@ -87,7 +95,7 @@ def encoder_layout(config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]
         "attention.head_count": shape.heads,
         "attention.layer_norm_epsilon": shape.epsilon,
         "attention.causal": False,
-        "pooling_type": RANK if ranks else NO_POOLING,
+        "pooling_type": RANK if ranks else _POOLINGS[shape.vectors],
         "vocab_size": shape.vocab,
     }
     if ranks:

@@ -57,7 +57,7 @@ def export(folder: Path, weights: str, out: Path, prepared: Prepared | None = No
     problems = refusals(config, tensors.shapes, weights, folder, prepared)
     if problems:
         raise InputError(f"{folder}: {problem}" for problem in problems)
-    layout = layout_of(config, tensors.shapes)
+    layout = layout_of(config, tensors.shapes, folder)
     tokenizer = gguf_tokenizer(folder, int(config["vocab_size"]))
     if soft := soft_prompt_in(folder, int(config["vocab_size"])):
         # llama.cpp's samplers give these -inf, so that its server and whatever builds on them mask without a word.
@@ -105,9 +105,9 @@ def refusals(
     return problems
 
 
-def layout_of(config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]) -> Layout:
-    """How a model of this configuration lies in the file."""
-    return encoder_layout(config, shapes) if config["model_type"] in ENCODERS else decoder_layout(config)
+def layout_of(config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]], folder: Path | None = None) -> Layout:
+    """How a model of this configuration lies in the file; ``folder`` is the model folder, where there is one."""
+    return encoder_layout(config, shapes, folder) if config["model_type"] in ENCODERS else decoder_layout(config)
 
 
 def _stored(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes as c
+import json
 import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -12,17 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hone.deploy.gguf.encoder import NO_POOLING, RANK, Head
+from hone.deploy.gguf.encoder import CLS, MEAN, NO_POOLING, RANK, Head
 from hone.deploy.llama.batch import TokenBatch
 from hone.deploy.llama.model import LoadedModel
 from hone.deploy.passes import Pass, id_problems
 from hone.deploy.runtime import Timings
 from hone.errors import FailedError, InputError
+from hone.task.embedding import unit
 
 BATCH_TOKENS = 1024
 """Tokens of one batch; a longer sequence gets a batch as long as itself."""
 BATCH_ROWS = 16
 
+KNOWN = (NO_POOLING, MEAN, CLS, RANK)
+"""Kinds of pooling that hone writes."""
 Rows = NDArray[np.float32]
 
 
@@ -54,9 +58,9 @@ class LlamaCppEncoder(LoadedModel):
         self._begin(path, params, cached=False)
         library.llama_set_embeddings(self._context, True)
         self._pooling = int(library.llama_pooling_type(self._context))
-        if self._pooling not in (NO_POOLING, RANK):
+        if self._pooling not in KNOWN:
             self.close()
-            raise FailedError(f"{path}: pooling {self._pooling}; hone writes {NO_POOLING} (none) and {RANK} (rank)")
+            raise FailedError(f"{path}: pooling {self._pooling}; hone writes {', '.join(map(str, KNOWN))}")
         self._width = int(library.llama_model_n_embd(self._model))
         self._labels = int(library.llama_model_n_cls_out(self._model))
         self._batch = TokenBatch(library, self._context, self.vocab_size, self._capacity)
@@ -84,7 +88,18 @@ class LlamaCppEncoder(LoadedModel):
         """
         if self._pooling == RANK:
             raise InputError(f"{self._path} gives classes of whole rows; llama.cpp has no states beside them")
+        if self._pooling != NO_POOLING:
+            raise InputError(f"{self._path} gives one vector for a text; llama.cpp has no states beside it")
         return self._computed(sequences)
+
+    def vectors(self, sequences: Sequence[Sequence[int]]) -> Rows:
+        """(n, width): one vector for each whole sequence."""
+        if self._pooling not in (MEAN, CLS):
+            has = "classes of whole rows" if self._pooling == RANK else "a state for each token"
+            raise InputError(f"{self._path} gives {has}, and no one vector for a text")
+        found = self._computed(sequences)
+        rows = np.concatenate(found) if found else np.zeros((0, self._width), np.float32)
+        return unit(rows).astype(np.float32) if self._normalised else rows
 
     def encode_with_places(self, text: str) -> tuple[list[int], list[tuple[int, int]], list[int]]:
         """Ids, where each stands in the text, and its word; see :class:`hone.data.tokenizer.TextTokenizer`.
@@ -105,6 +120,11 @@ class LlamaCppEncoder(LoadedModel):
         return Head.from_text(stored) if stored else None
 
     @cached_property
+    def _normalised(self) -> bool:
+        # llama.cpp pools, and leaves lengths to its callers.
+        return bool(json.loads(self.metadata("hone.renderer"))["normalised"])
+
+    @cached_property
     def _places(self) -> Any:
         # llama.cpp's tokenizer says ids alone.
         from hone.data.tokenizer import TextTokenizer
@@ -119,7 +139,7 @@ class LlamaCppEncoder(LoadedModel):
         return self._head
 
     def _computed(self, sequences: Sequence[Sequence[int]]) -> list[Rows]:
-        """For each sequence its states (len, width), or its logits (1, labels) where the file ranks."""
+        """For each sequence its states (len, width); its one (1, width) or logits (1, labels) where the file pools."""
         self._check(sequences)
         found: dict[int, Rows] = {}
         for places in self._batches(sequences):
@@ -129,7 +149,7 @@ class LlamaCppEncoder(LoadedModel):
             first = 0
             for row, at in enumerate(places):
                 length = len(sequences[at])
-                found[at] = self._ranked(row) if self._pooling == RANK else self._states(first, length)
+                found[at] = self._states(first, length) if self._pooling == NO_POOLING else self._pooled(row)
                 first += length
             self._spent_ms += (time.perf_counter() - started) * 1e3
             self._tokens += first
@@ -141,10 +161,10 @@ class LlamaCppEncoder(LoadedModel):
             self._copy(self._library.llama_get_embeddings_ith(self._context, first + at), states[at])
         return states
 
-    def _ranked(self, row: int) -> Rows:
-        logits = np.zeros((1, self._labels), dtype=np.float32)
-        self._copy(self._library.llama_get_embeddings_seq(self._context, row), logits[0])
-        return logits
+    def _pooled(self, row: int) -> Rows:
+        found = np.zeros((1, self._labels if self._pooling == RANK else self._width), dtype=np.float32)
+        self._copy(self._library.llama_get_embeddings_seq(self._context, row), found[0])
+        return found
 
     def _copy(self, source: int | None, into: Rows) -> None:
         if not source:

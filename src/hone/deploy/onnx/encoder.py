@@ -1,7 +1,8 @@
 """The graph of a BERT-shaped encoder with its head, if it has one.
 
 Inputs ``input_ids``, ``attention_mask`` (ones, then zeros on the right) and ``token_type_ids`` (zeros), each
-(B, T). Outputs ``last_hidden_state`` (B, T, H) and, with a head, ``logits``: (B, K) of rows or (B, T, K) of tokens.
+(B, T). Outputs ``last_hidden_state`` (B, T, H) and, with a head, ``logits``: (B, K) of rows or (B, T, K) of tokens;
+of a model that gives one vector for a text ``sentence_embedding`` (B, H), divided by its length where the model does.
 
 Operators: ONNX Runtime's ``MultiHeadAttention``, ``SkipLayerNormalization`` and ``Gelu``
 (https://github.com/microsoft/onnxruntime, docs/ContribOperators.md).
@@ -14,8 +15,11 @@ import numpy as np
 from hone.deploy.encoders import EncoderShape
 from hone.deploy.onnx.graph import CONTRIB, Graph
 from hone.deploy.onnx.matrices import Matrices
+from hone.task.embedding import LEAST_LENGTH
 
 _INT32 = 6
+VECTORS = "sentence_embedding"
+"""The output of vectors, called as in other exports of such models."""
 
 
 def add_encoder(graph: Graph, encoder: EncoderShape, matrices: Matrices, labels: int) -> None:
@@ -37,6 +41,9 @@ def add_encoder(graph: Graph, encoder: EncoderShape, matrices: Matrices, labels:
         states = _layer(graph, encoder, matrices, f"{encoder.prefix}encoder.layer.{layer}", states, seen)
     graph.add("Identity", [states], ["last_hidden_state"])
     graph.output("last_hidden_state", "FLOAT", [*dims, encoder.hidden])
+    if encoder.vectors is not None:
+        graph.add("Identity", [_vectors(graph, encoder, states, mask)], [VECTORS])
+        graph.output(VECTORS, "FLOAT", ["batch_size", encoder.hidden])
     if encoder.head == "none":
         return
     if encoder.head == "rows":
@@ -86,9 +93,28 @@ def _skip_norm(graph: Graph, encoder: EncoderShape, matrices: Matrices, added: s
 def _row_states(graph: Graph, encoder: EncoderShape, matrices: Matrices, states: str, mask: str) -> str:
     """(B, H): what stands for each row."""
     if encoder.pooled:
-        first = graph.add("Gather", [states, graph.constant("zero", np.array(0, np.int64))], axis=1)
         pooler = f"{encoder.prefix}pooler.dense"
+        first = _first(graph, states)
         return graph.add("Tanh", [matrices.linear(first, f"{pooler}.weight", f"{pooler}.bias")])
+    return _mean(graph, states, mask)
+
+
+def _vectors(graph: Graph, encoder: EncoderShape, states: str, mask: str) -> str:
+    """(B, H): one vector for each text."""
+    found = _first(graph, states) if encoder.vectors == "cls" else _mean(graph, states, mask)
+    if not encoder.normalised:
+        return found
+    length = graph.add("ReduceL2", [found, graph.whole(1)], keepdims=1)
+    least = graph.constant("least_length", np.array(LEAST_LENGTH, np.float32))
+    return graph.add("Div", [found, graph.add("Max", [length, least])])
+
+
+def _first(graph: Graph, states: str) -> str:
+    return graph.add("Gather", [states, graph.constant("zero", np.array(0, np.int64))], axis=1)
+
+
+def _mean(graph: Graph, states: str, mask: str) -> str:
+    """The mean of the states that the mask shows."""
     real = graph.add("Cast", [graph.add("Unsqueeze", [mask, graph.whole(2)])], to=1)
     total = graph.add("ReduceSum", [graph.add("Mul", [states, real]), graph.whole(1)], keepdims=0)
     return graph.add("Div", [total, graph.add("ReduceSum", [real, graph.whole(1)], keepdims=0)])

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hone.deploy.onnx.encoder import VECTORS
 from hone.deploy.onnx.opening import built_for, metadata_of, open_runtime
 from hone.deploy.onnx.text import Texts
 from hone.deploy.passes import id_problems
@@ -42,6 +43,7 @@ class OnnxEncoderSession(Texts):
         outputs = {one.name: one.shape for one in self._session.get_outputs()}
         self._ranks = {name: len(shape) for name, shape in outputs.items()}
         self._labels = int(outputs["logits"][-1]) if "logits" in outputs else 0
+        self._width = int(outputs.get("last_hidden_state", [0])[-1])
         if "last_hidden_state" not in self._ranks:
             raise InputError(f"{path} holds no encoder; open it as a decoder")
         self.context, self.threads = context, threads
@@ -62,6 +64,13 @@ class OnnxEncoderSession(Texts):
     def embed(self, sequences: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
         """For each sequence (len, width): the last hidden states."""
         return self._computed(sequences, "last_hidden_state")
+
+    def vectors(self, sequences: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """(n, width): one vector for each whole sequence."""
+        if VECTORS not in self._ranks:
+            raise InputError(f"{self._path} gives a state for each token, and no one vector for a text")
+        rows = self._computed(sequences, VECTORS)
+        return np.stack(rows) if rows else np.zeros((0, self._width), np.float32)
 
     def timings(self) -> Timings:
         """What was computed since the session was opened; all of it counts as prompt."""

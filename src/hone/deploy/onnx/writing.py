@@ -15,7 +15,7 @@ from typing import Any
 from hone.deploy.decoders import ARCHITECTURES as DECODERS
 from hone.deploy.decoders import decoder_problems, decoder_shape, tensor_problems
 from hone.deploy.encoders import ARCHITECTURES as ENCODERS
-from hone.deploy.encoders import encoder_problems, encoder_shape
+from hone.deploy.encoders import encoder_problems, encoder_shape, with_vectors
 from hone.deploy.hone_keys import hone_keys, prepared_keys, soft_prompt_in
 from hone.deploy.onnx.decoder import add_decoder, attention_problems
 from hone.deploy.onnx.encoder import add_encoder
@@ -56,7 +56,7 @@ def export(folder: Path, weights: str, out: Path, prepared: Prepared | None = No
     matrices = Matrices(graph, tensors, kinds, prepared)
     files = {TOKENIZER_FILE: (folder / TOKENIZER_FILE).read_bytes()}
     if _is_encoder(config):
-        encoder = encoder_shape(config, tensors.shapes)
+        encoder = with_vectors(encoder_shape(config, tensors.shapes), folder)
         labels = tensors.shapes["classifier.weight"][0] if encoder.head != "none" else 0
         add_encoder(graph, encoder, matrices, labels)
     else:
