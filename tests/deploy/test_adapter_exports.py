@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import sys
 import urllib.request
 from pathlib import Path
@@ -15,6 +17,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
 import adapter_bases as made
 
+from hone.deploy.certificate.original import original_of
+from hone.deploy.certificate.witness import Witness
 from hone.deploy.rendering import open_artifact
 from hone.deploy.runtime import runtime
 from hone.errors import InputError
@@ -27,6 +31,7 @@ from hone.task.soft_prompt import MASKED_LOGIT
 pytest.importorskip("xllamacpp")
 pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.filterwarnings(*made.PEFT_SAYS)
+NODE, WEB = shutil.which("node"), Path(__file__).parents[2] / "tools" / "web"
 RUNTIMES = {"gguf": "f32", "onnx": "fp32"}
 IDS = [5, 17, 60, 101, 7, 250, 33]
 COUNT = 5
@@ -106,24 +111,42 @@ def test_no_sampling_ever_writes_a_soft_token(tuned: Tuned, tmp_path: Path, name
     session.close()
 
 
-def test_llama_cpps_own_server_masks_by_the_file_alone(tmp_path: Path) -> None:
+@pytest.fixture
+def eager(tmp_path: Path) -> Path:
     """A soft prompt whose tokens would win: each row is another's tenfold, so that its logit is tenfold too."""
-    import torch
-    import xllamacpp
     from safetensors.torch import save_file
 
     base = made.base_folder(tmp_path / "base")
     adapter, _ = made.adapter_folder(tmp_path / "adapter", base, prompt_tuning())
     table = ModelFolder(base, made.wrap).load().get_input_embeddings().weight.detach()
     save_file({"prompt_embeddings": 10 * table[20 : 20 + COUNT]}, adapter / "adapter_model.safetensors")
-    found = read_adapter(adapter)
-    adapted(found, base, tmp_path / "model", made.wrap, str(base))
-    file = runtime("gguf").export(tmp_path / "model", "f32", tmp_path / "model.gguf")
-    soft = list(ModelFolder(tmp_path / "model", made.wrap).renderer().soft_prompt)
+    adapted(read_adapter(adapter), base, tmp_path / "model", made.wrap, str(base))
+    return tmp_path / "model"
+
+
+def eager_rows(folder: Path) -> list[list[int]]:
+    """Prompts after many of which a soft token would be written, were it not masked."""
+    model = ModelFolder(folder, made.wrap).load()
+    soft = list(ModelFolder(folder, made.wrap).renderer().soft_prompt)
+    model.get_output_embeddings()._forward_hooks.clear()
+    rows = [[*soft, first] for first in range(40, 60)]
+    assert sum(int(made.logits_of(model, row)[-1].argmax()) in soft for row in rows) > 5
+    return rows
+
+
+def llama_server(file: Path) -> Any:
+    """llama.cpp's own server over a file; it ends with the object."""
+    import xllamacpp
+
     params = xllamacpp.CommonParams()
     params.model.path, params.n_ctx, params.n_parallel = str(file), 64, 1
     params.verbosity, params.fit_params, params.ui = -1, False, False
-    server = xllamacpp.Server(params)
+    return xllamacpp.Server(params)
+
+
+def test_llama_cpps_own_server_masks_by_the_file_alone(eager: Path, tmp_path: Path) -> None:
+    server = llama_server(runtime("gguf").export(eager, "f32", tmp_path / "model.gguf"))
+    rows = eager_rows(eager)
 
     def answer(prompt: list[int], **more: Any) -> list[int]:
         body = {"prompt": prompt, "n_predict": 1, "temperature": 0, "cache_prompt": False, "return_tokens": True}
@@ -132,12 +155,42 @@ def test_llama_cpps_own_server_masks_by_the_file_alone(tmp_path: Path) -> None:
         with urllib.request.urlopen(request) as response:
             return list(json.loads(response.read())["tokens"])
 
-    model = ModelFolder(tmp_path / "model", made.wrap).load()
-    model.get_output_embeddings()._forward_hooks.clear()
-    rows = [[*soft, first] for first in range(40, 60)]
-    bare = [int(torch.argmax(made.logits_of(model, row)[-1])) for row in rows]
-    assert sum(one in soft for one in bare) > 5
-    assert {one for row in rows for one in answer(row)}.isdisjoint(soft)
+    assert {one for row in rows for one in answer(row)}.isdisjoint(rows[0][:-1])
+
+
+def test_genai_masks_by_the_graph_alone(eager: Path, tmp_path: Path) -> None:
+    genai = pytest.importorskip("onnxruntime_genai")
+    file = runtime("onnx").export(eager, "fp32", tmp_path / "onnx")
+    opened, session = genai.Model(str(file.parent)), open_artifact(file, context=64)
+    for row in eager_rows(eager)[:5]:
+        params = genai.GeneratorParams(opened)
+        params.set_search_options(max_length=len(row) + 1, min_length=len(row) + 1)
+        generator = genai.Generator(opened, params)
+        generator.append_tokens(np.asarray(row, np.int32))
+        generator.generate_next_token()
+        (ours,) = session.generate([row], max_new_tokens=1, end_id=-1)
+        assert generator.get_sequence(0).tolist()[len(row) :] == list(ours.ids)
+        assert set(ours.ids).isdisjoint(row[:-1])
+    session.close()
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_the_runners_in_an_artifacts_folder_put_it_in_front(
+    uncertified: Any, eager: Path, tmp_path: Path, name: str
+) -> None:
+    model = ModelFolder(eager, made.wrap)
+    witness = Witness(renderer=model.renderer(), examples=(), original=original_of(model.load()), max_new_tokens=12)
+    artifact = uncertified(eager, f"eager-{name}", RUNTIMES[name], witness)
+    golden = json.loads((artifact / "golden.json").read_text())
+    soft = list(model.renderer().soft_prompt)
+    assert [one["prompt_ids"][:COUNT] for one in golden["vectors"]] == [soft] * 8
+    commands = [[sys.executable, str(artifact / "run.py"), "--check"]]
+    server = llama_server(artifact / "model.gguf") if name == "gguf" else None
+    if NODE is not None and (server is not None or (WEB / "node_modules").is_dir()):
+        commands.append([NODE, str(artifact / "run.mjs"), "--check", *([server.listening_address] if server else [])])
+    for command in commands:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=WEB)
+        assert (done.returncode, done.stdout.strip()) == (0, "0 of 8 golden vectors and 28 texts missed"), done.stderr
 
 
 def test_the_file_says_which_tokens_they_are(tuned: Tuned, tmp_path: Path) -> None:
