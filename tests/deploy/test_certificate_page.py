@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from hone.deploy.certificate.charts import time_ranges
 from hone.deploy.certificate.document import Certificate, write_certificate
 from hone.deploy.certificate.frontier import Candidate, candidate_of, frontier_svg, on_frontier, short_names
 from hone.deploy.certificate.gates import parity_gates, timing_gates
@@ -219,6 +220,20 @@ def test_certificate_and_page_lie_in_the_folder_or_beside_the_file(tmp_path: Pat
 
 def candidate(name: str, score: float, size_mb: float, ms: float | None = 1.0) -> Candidate:
     return Candidate(name=name, score=score, low=score - 0.01, high=score + 0.01, size_mb=size_mb, ms_per_token=ms)
+
+
+def test_a_time_far_beyond_the_others_is_told_and_does_not_press_them_to_the_axis():
+    rows = [("1 thread", 0.3, 0.4), ("2 threads", 0.2, 260.0)]
+
+    def places(drawn):
+        return [float(at) for at in re.findall(r'<circle class="mid" cx="([\d.]+)"', drawn)]
+
+    drawn = time_ranges(rows, limit=5.0)
+    assert places(drawn) == places(time_ranges(rows)) == places(time_ranges([rows[0], ("2 threads", 0.2, 0.3)]))
+    assert "to 260 " in drawn
+    assert "budget 5 " in drawn
+    assert '<line class="limit"' not in drawn
+    assert '<line class="limit"' in time_ranges(rows, limit=0.5)
 
 
 def test_the_frontier_is_what_nothing_beats_in_both():

@@ -14,7 +14,7 @@ from hone.deploy.artifact.golden import golden_of
 from hone.deploy.artifact.side_by_side import COLUMNS, Measured, measure_again, page_of_all, rows_of
 from hone.deploy.certificate import certify as certify_room
 from hone.deploy.certificate.certify import certify
-from hone.deploy.certificate.recertify import recertify
+from hone.deploy.certificate.recertify import _figures_changed, recertify
 from hone.deploy.certificate.witness import Extent
 from hone.deploy.process import FreshProcess
 from hone.deploy.runtime import runtime
@@ -71,6 +71,24 @@ def test_other_versions_and_other_figures_are_told(artifact):
     changes = recertify(artifact).changes
     assert any(change.startswith("numpy: 0.1 then, ") for change in changes)
     assert any(change.startswith("size_mb: ") and "(-50%)" in change for change in changes)
+
+
+def test_times_within_the_spread_of_their_runs_are_no_change(artifact):
+    stored = read_json(artifact / "certificate.json")
+    (own,) = [one for one in stored["times"]["by_threads"] if one["threads"] == stored["device"]["threads"]]
+    own |= {"runs": [1.0, 3.0], "first_token_p50_ms": 2.0, "first_token_p95_ms": 9.0}
+    stored["measured"] |= {"ms_per_token": 1.0, "first_token_ms": 2.0, "load_ms": 10.0, "ram_mb": 50.0}
+
+    def told(ms_per_token, runs, first, load):
+        fresh = json.loads(json.dumps(stored))
+        (pace,) = [one for one in fresh["times"]["by_threads"] if one["threads"] == fresh["device"]["threads"]]
+        pace |= {"runs": runs, "first_token_p50_ms": first, "first_token_p95_ms": 2 * first}
+        fresh["measured"] |= {"ms_per_token": ms_per_token, "first_token_ms": first, "load_ms": load, "ram_mb": 60.0}
+        return [line.partition(":")[0] for line in _figures_changed(stored, fresh)]
+
+    assert told(2.5, [2.0, 2.5], 8.0, 19.0) == ["ram_mb"], "three runs of a busy machine differ as much"
+    assert told(3.3, [3.1, 3.3], 9.5, 21.0) == ["ram_mb", "load_ms", "first_token_ms", "ms_per_token"]
+    assert told(0.5, [0.4, 0.9], 0.9, 4.0) == ["ram_mb", "load_ms", "first_token_ms", "ms_per_token"]
 
 
 def test_an_artifact_that_answers_otherwise_than_it_did_fails(artifact):

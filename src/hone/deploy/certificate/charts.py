@@ -13,6 +13,8 @@ Scale = Callable[[float], float]
 WIDTH, HEIGHT = 420, 190
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 22, 38
 ROW = 40
+FAR = 4.0
+"""So many times the largest of the others is far."""
 
 
 def divergence_by_place(places: Sequence[Sequence[Any]], gate: float) -> str:
@@ -63,11 +65,17 @@ def divergence_histogram(bins: Sequence[Sequence[float]], gate: float) -> str:
 
 
 def time_ranges(rows: Sequence[tuple[str, float, float]], limit: float | None = None) -> str:
-    """Times in milliseconds, a line each: name, 50th and 95th percentile; the budget's limit where there is one."""
+    """Times in milliseconds, a line each: name, 50th and 95th percentile; the budget's limit where there is one.
+
+    A percentile or a limit that is far beyond the others is told, and not drawn: everything else would lie at the axis.
+    """
     if not rows:
         return ""
     high = TOP + ROW * len(rows) + BOTTOM
-    top = max([*(late for _, _, late in rows), limit or 0.0]) * 1.06 or 1.0
+    middles = max(middle for _, middle, _ in rows)
+    top = max(late if late <= FAR * middles else middles for _, _, late in rows) or 1.0
+    far = limit is not None and limit > FAR * top
+    top = (top if far or limit is None else max(top, limit)) * 1.06
     x = scale(0, top, LEFT + 40, WIDTH - RIGHT)
     base = high - BOTTOM
     parts = [_grid_up(nice(0, top, 5), x, base)]
@@ -75,19 +83,32 @@ def time_ranges(rows: Sequence[tuple[str, float, float]], limit: float | None = 
         y = TOP + ROW * line + ROW / 2
         parts.append(
             f'<text x="{LEFT + 30}" y="{y + 4:.1f}" text-anchor="end">{text(name)}</text>'
-            f'<line class="range" x1="{x(middle):.1f}" x2="{x(late) + 0.1:.1f}" y1="{y:.1f}" y2="{y:.1f}">'
+            f'<line class="range" x1="{x(middle):.1f}" x2="{x(min(late, top)) + 0.1:.1f}" y1="{y:.1f}" y2="{y:.1f}">'
             f"<title>{text(name)}: median {middle:.3g} ms, 95 % within {late:.3g} ms</title></line>"
             f'<circle class="mid" cx="{x(middle):.1f}" cy="{y:.1f}" r="5"/>'
             f'<text class="tick" x="{x(middle):.1f}" y="{y - 10:.1f}" text-anchor="middle">{number(middle)}</text>'
         )
+        if late > top:
+            parts.append(
+                f'<text class="tick" x="{WIDTH - RIGHT}" y="{y + 20:.1f}" text-anchor="end">'
+                f"to {number(late)} \N{RIGHTWARDS ARROW}</text>"
+            )
     parts.append(_across_axis(nice(0, top, 5), x, "milliseconds", base=base, left=LEFT + 40, height=high))
     if limit is not None:
-        at = f"{x(limit):.1f}"
-        parts.append(
-            f'<line class="limit" x1="{at}" x2="{at}" y1="{TOP - 6}" y2="{base}"><title>{limit:g} ms</title></line>'
-            f'<text class="limit" x="{x(limit) - 5:.1f}" y="{TOP - 4}" text-anchor="end">budget</text>'
-        )
+        parts.append(_time_limit(x, limit, base, far=far))
     return picture(WIDTH, high, "median and 95th percentile of times", parts)
+
+
+def _time_limit(x: Scale, limit: float, base: float, *, far: bool) -> str:
+    told = f"budget {number(limit)}"
+    if far:
+        right = f'<text class="limit" x="{WIDTH - RIGHT}" y="{TOP - 9}" text-anchor="end">'
+        return f"{right}{told} \N{RIGHTWARDS ARROW}</text>"
+    at = f"{x(limit):.1f}"
+    return (
+        f'<line class="limit" x1="{at}" x2="{at}" y1="{TOP - 6}" y2="{base}"><title>{limit:g} ms</title></line>'
+        f'<text class="limit" x="{x(limit) + 2:.1f}" y="{TOP - 9}" text-anchor="end">{told}</text>'
+    )
 
 
 def runs_chart(runs: Sequence[float]) -> str:

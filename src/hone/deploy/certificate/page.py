@@ -12,6 +12,7 @@ from hone.data.looking.markup import NONE, chip, fold, note, number, percent, se
 from hone.data.looking.skeleton import whole_page
 from hone.deploy.certificate.charts import divergence_by_place, divergence_histogram, runs_chart, time_ranges
 from hone.deploy.certificate.document import compared_before, minute, told_score
+from hone.deploy.certificate.timing import SLACK_MS
 from hone.deploy.measure import measured_here
 from hone.task.spec import THIS_MACHINE
 from hone.wording import counted
@@ -265,6 +266,8 @@ def _times(document: Json) -> str:
     what = "a sequence of" if encoder else "first token after a prompt of"
     prompts = sub(what, table(["", ""], lengths, right=(1,), class_="compact"))
     lead = "The dot is the median, the band reaches to the 95th percentile. A warm-up is not counted."
+    if tokens:
+        lead += " Charts are of single tokens; the figure that the budget limits is the median run's mean."
     body = (tag("div", charts, class_="two"), tag("div", runs + prompts, class_="two"))
     return section("times", "Times", lead, *body, *map(note, _time_notes(document, own)))
 
@@ -278,8 +281,9 @@ def _time_notes(document: Json, own: Json) -> list[str]:
         )
     if (at := times["positions"]) is not None:
         notes.append(
-            f"A token after {at['far']} tokens took {number(at['far_ms'])} ms, one after {at['near']} "
-            f"{number(at['near_ms'])} ms: {at['ratio']:.2f}x by the quickest of both."
+            f"A token after {at['far']} tokens took {number(at['far_ms'])} ms in the median, one after {at['near']} "
+            f"{number(at['near_ms'])} ms; at their quickest {number(at['far_least_ms'])} and "
+            f"{number(at['near_least_ms'])} ms, {at['ratio']:.2f}x when {SLACK_MS:g} ms are left to measuring."
         )
     if measured["runtime_ms_per_token"] is not None:
         notes.append(

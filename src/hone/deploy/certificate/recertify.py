@@ -42,6 +42,8 @@ from hone.task.spec import Device
 GOLDEN = "golden.json"
 TOLD_FROM = 0.1
 """Changes of a figure below this share are not told: times are never twice the same."""
+LOADED = 2.0
+"""...and of opening, which is timed once, below a doubling."""
 LESS = ("stored examples", "finite")
 """Gates that are measured with less here: without the trained renderer, at the stored examples alone."""
 CARRIED = "divergence, greedy answers and score are those of"
@@ -242,6 +244,25 @@ def _figures_changed(stored: Mapping[str, Any], fresh: Mapping[str, Any]) -> lis
     found = []
     for name in FIGURES:
         before, after = stored["measured"][name], fresh["measured"][name]
-        if before and after and abs(after / before - 1) >= TOLD_FROM:
+        if before and after and abs(after / before - 1) >= TOLD_FROM and _beyond_noise(name, stored, fresh):
             found.append(f"{name}: {before:.3g} then, {after:.3g} now ({after / before - 1:+.0%})")
     return found
+
+
+def _beyond_noise(name: str, stored: Mapping[str, Any], fresh: Mapping[str, Any]) -> bool:
+    """Whether a figure differs by more than the timed runs of one measurement do; sizes are never noise."""
+    before, after = stored["measured"][name], fresh["measured"][name]
+    if name == "load_ms":  # of which there is one only
+        return max(before, after) >= LOADED * min(before, after)
+    if name not in ("first_token_ms", "ms_per_token"):
+        return True
+    less, more = sorted((_own_pace(stored), _own_pace(fresh)), key=lambda pace: float(pace["first_token_p50_ms"]))
+    if name == "first_token_ms":
+        return bool(more["first_token_p50_ms"] > less["first_token_p95_ms"])
+    return bool(max(less["runs"]) < min(more["runs"]) or max(more["runs"]) < min(less["runs"]))
+
+
+def _own_pace(certificate: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was timed with the device's threads."""
+    threads = certificate["device"]["threads"]
+    return next(one for one in certificate["times"]["by_threads"] if one["threads"] == threads)
