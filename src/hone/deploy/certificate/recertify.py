@@ -253,7 +253,7 @@ def _beyond_noise(name: str, stored: Mapping[str, Any], fresh: Mapping[str, Any]
     """Whether a figure differs by more than the timed runs of one measurement do; sizes are never noise."""
     before, after = stored["measured"][name], fresh["measured"][name]
     if name == "load_ms":  # of which there is one only
-        return max(before, after) >= LOADED * min(before, after)
+        return bool(max(before, after) >= LOADED * min(before, after))
     if name not in ("first_token_ms", "ms_per_token"):
         return True
     less, more = sorted((_own_pace(stored), _own_pace(fresh)), key=lambda pace: float(pace["first_token_p50_ms"]))
