@@ -38,7 +38,6 @@ WAYS = (
     ("q4_0", "gptq"),
     ("mixed", "gptq"),
 )
-BY_WRITER = ("q5_0",)
 MIXED_SHARE = 0.75
 """Budget of the mixture, of Q8_0's bytes."""
 MOST_LOSS, MOST_SIZE = 0.01, 0.6
@@ -145,7 +144,7 @@ def in_floats(voice: Voice) -> Figures:
 
 def rounded(voice: Voice, weights: str, how: str) -> Figures:
     """Figures of one way of rounding."""
-    from hone.deploy.quantization.offered import offers, offers_of_writer
+    from hone.deploy.quantization.offered import offers
     from hone.deploy.weights import Prepared
 
     bench, begin = voice.parts.bench, time.perf_counter()
@@ -155,8 +154,7 @@ def rounded(voice: Voice, weights: str, how: str) -> Figures:
     else:
         kinds = mixture(voice) if weights == "mixed" else {}
         name = "q4_0" if weights == "mixed" else weights
-        measure = offers_of_writer if weights in BY_WRITER else offers
-        (offer,) = measure(voice.module, name, bench.train, bench.dev, hows=(how,), kinds=kinds)
+        (offer,) = offers(voice.module, name, bench.train, bench.dev, hows=(how,), kinds=kinds)
         seconds = time.perf_counter() - begin
         prepared = Prepared(kinds=kinds, codes=offer.codes, importance=offer.importance, how=how)
         values = values_in(voice, name, prepared)

@@ -7,7 +7,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from hone.deploy.quantization.mixed import Choice, best_mixture, matrix_bytes
+from hone.deploy.quantization.mixed import Choice, best_mixture
+from hone.deploy.weights import stored_bytes, weight_format
 from hone.errors import InputError
 
 
@@ -67,6 +68,5 @@ def test_a_budget_that_nothing_keeps_is_refused_with_both_numbers() -> None:
 
 def test_bytes_of_a_matrix_count_its_scales() -> None:
     """18 bytes to 32 weights of 4 bits, 34 to those of 8, as the GGUF specification has them."""
-    assert matrix_bytes((4, 64), "q4_0") == 8 * 18
-    assert matrix_bytes((4, 64), "int8") == 8 * 34
-    assert matrix_bytes((4, 64), "f16") == 8 * 64
+    for weights, size in (("q4_0", 8 * 18), ("int8", 8 * 34), ("f16", 8 * 64), ("int4-g64", 4 * 34)):
+        assert stored_bytes({"m": (4, 64)}, weight_format(weights)) == size

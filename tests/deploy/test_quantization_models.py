@@ -15,8 +15,9 @@ import torch
 from hone.deploy.quantization.aware import OnGrid, OwnAnswers, calibrated_grid, on_grid
 from hone.deploy.quantization.calibration import batches_of, moments, places, reading_order
 from hone.deploy.quantization.grids import Grid, nearest, recognised, values_of
-from hone.deploy.quantization.mixed import mixed_kinds
-from hone.deploy.quantization.offered import Offer, best_of, offers, prepare, same_answers
+from hone.deploy.quantization.mixed import LADDERS, fitting, mixed_kinds
+from hone.deploy.quantization.offered import Offer, as_written, best_of, offers, prepare, same_answers, telling
+from hone.deploy.quantization.replaying import Replay
 from hone.deploy.quantization.sequence import matrix_of, round_matrices
 from hone.errors import InputError
 from hone.files import read_json, write_json
@@ -66,6 +67,32 @@ def test_matrices_that_read_one_input_are_read_together_and_the_output_layer_las
     assert len(order) == 2 * 4 + 1
 
 
+def test_inputs_behind_finished_layers_are_those_that_the_whole_model_gives(module: Any, built: Any) -> None:
+    """Finished layers are not computed again; what stands behind them reads the same numbers to the bit."""
+    batches = batches_of(built.examples)
+    known = [name for name in places(module) if "layers" in name]
+    first = [name for name in known if "layers.0" in name]
+    second = [name for name in known if name not in first]
+    wanted = moments(module, batches, second)
+    work, calls = copy.deepcopy(module), []
+    replay = Replay(work, batches, known)
+    work.model.layers[0].self_attn.register_forward_hook(lambda *_: calls.append(1))
+    replay.finish(first[:-1])
+    assert not calls, "a layer with an open matrix is not finished"
+    replay.finish(first)
+    once = len(calls)
+    found = moments(work, batches, second, begin=replay.begin)
+    assert len(calls) == once == len(batches)
+    assert all(np.array_equal(found[name], wanted[name]) for name in second)
+
+
+def test_mean_squares_are_the_diagonal_of_the_second_moments(module: Any, built: Any) -> None:
+    batches, names = batches_of(built.examples), list(places(module))
+    whole, squares = moments(module, batches, names), moments(module, batches, names, squares=True)
+    for name in names:
+        assert np.allclose(np.diag(whole[name]), squares[name], rtol=1e-4)
+
+
 def test_second_moments_are_those_of_real_tokens_alone(module: Any, built: Any) -> None:
     """Of the first layer the inputs are the normalised embeddings, whatever the padding beside them."""
     rows, name = built.examples[:5], "model.layers.0.self_attn.q_proj.weight"
@@ -105,8 +132,34 @@ def test_a_mixture_takes_larger_kinds_where_they_help_within_its_budget(module: 
     assert all(by_kind["q8_0"] < by_kind["q4_0"] for by_kind in costs.values())
     prepared = prepare(built.folder, "q4_0", built.examples, how="gptq", kinds=mixture.kinds, module=module)
     assert {name: codes.bits for name, codes in prepared.codes.items()} == {
-        name: {"q4_0": 4, "q8_0": 8}[kind] for name, kind in mixture.kinds.items() if kind != "f16"
+        name: {"q4_0": 4, "q8_0": 8}[kind] for name, kind in mixture.kinds.items() if kind in ("q4_0", "q8_0")
     }
+    weighed = {name for name, kind in mixture.kinds.items() if kind == "q5_0"}
+    assert set(prepared.importance) == weighed
+
+
+def test_a_matrix_that_is_decided_keeps_its_kind_and_k_kinds_are_for_rows_of_256(module: Any, built: Any) -> None:
+    budget = sum(one.size for one in weights_of(module).values())
+    mixture, costs = mixed_kinds(module, "q4_0", built.examples, budget, fixed={EMBEDDING: "q8_0"})
+    assert mixture.kinds[EMBEDDING] == "q8_0"
+    assert EMBEDDING not in costs
+    assert {kind for kinds in costs.values() for kind in kinds} == {"q4_0", "q5_0", "q8_0", "f16"}
+    assert fitting(LADDERS["q4_0"], 256) == list(LADDERS["q4_0"])
+
+
+def test_what_a_mixture_was_measured_with_is_what_its_file_says(module: Any, built: Any) -> None:
+    """Of a matrix that only its writer rounds too."""
+    name = "model.layers.1.mlp.up_proj.weight"
+    kinds = {name: "q5_0", EMBEDDING: "f16"}
+    (offer,) = offers(module, "q4_0", built.examples[:30], built.examples[30:], hows=("gptq",), kinds=kinds)
+    assert set(offer.codes) == set(places(module)) - set(kinds)
+    assert set(offer.importance) == {name}
+    # Behind a matrix in floats and a coarse one the others are rounded otherwise than by themselves.
+    alone = round_matrices(module, batches_of(built.examples[:30]), dict.fromkeys(offer.codes, "q4_0"), "gptq")
+    last = "model.layers.1.mlp.down_proj.weight"
+    assert not np.array_equal(offer.codes[last].codes, alone[last].codes)
+    coarse = as_written(matrix_of(module, name), "q5_0", offer.importance[name])
+    assert 0 < np.abs(coarse - matrix_of(module, name)).max() < 0.1
 
 
 # Training on the grid.
@@ -198,6 +251,16 @@ def test_what_is_prepared_is_said_and_what_cannot_be_is_refused(module: Any, bui
             prepare(built.folder, weights, built.examples, how=how, module=module)
     with pytest.raises(InputError, match="calibration needs rows"):
         prepare(built.folder, "q4_0", [], how="gptq", module=module)
+
+
+def test_long_work_says_how_much_is_left_and_short_work_nothing() -> None:
+    said: list[str] = []
+    often, seldom = telling(said.append, "q4_0, gptq", every_s=0), telling(said.append, "short", every_s=1e9)
+    for share in (0.25, 0.5, 1.0):
+        often(share)
+        seldom(share)
+    assert [line.split(" of")[0] for line in said] == ["q4_0, gptq: 25%", "q4_0, gptq: 50%"]
+    assert all(line.endswith(" s left") for line in said)
 
 
 def test_a_way_whose_divergence_is_no_number_is_never_the_best() -> None:

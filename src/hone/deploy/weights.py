@@ -187,6 +187,18 @@ def stored_bytes(shapes: Mapping[str, Sequence[int]], weights: WeightFormat, pre
     return int(sum(prod(shape) * room.KIND_BITS[kinds[name]] / 8 for name, shape in shapes.items()))
 
 
+def kind_bits(weights: WeightFormat) -> Mapping[str, float]:
+    """Bits per weight of every kind that the format's runtime stores a matrix in, scales included."""
+    bits: Mapping[str, float] = _room(weights).KIND_BITS
+    return bits
+
+
+def kinds_of(shapes: Mapping[str, Sequence[int]], weights: WeightFormat, prepared: Prepared) -> dict[str, str]:
+    """The kind that each tensor has in a file of this format."""
+    kinds: dict[str, str] = _room(weights).stored_kinds(shapes, weights.name, prepared)
+    return kinds
+
+
 def _room(weights: WeightFormat) -> Any:
     """The module that knows what a runtime's formats store each tensor as."""
     return import_module(f"hone.deploy.{'gguf.mixtures' if weights.runtime == 'gguf' else 'onnx.kinds'}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hone.data.rows import Row
-from hone.deploy.weights import Prepared, weight_format
+from hone.deploy.hone_keys import prepared_keys
+from hone.deploy.weights import Prepared, WeightFormat, kind_bits, stored_bytes, weight_format
 from hone.errors import InputError
 from hone.task.render import Example
 from hone.task.spec import Task
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 CALIBRATION_ROWS, JUDGED_ROWS = 256, 256
 """Rows that are rendered: spread over all training rows, and over all of dev."""
+KEY_BYTES, EVEN_BYTES = 12, 32
+"""Around a key and its text in a file; and between two tensors at most."""
 
 
 def prepared_for(model: ModelFolder, weights: str, order: Mapping[str, Any], say: Callable[[str], None]) -> Prepared:
@@ -37,7 +40,7 @@ def prepared_for(model: ModelFolder, weights: str, order: Mapping[str, Any], say
 
     how, task = order.get("calibrate", "auto"), order.get("task")
     mixed = bool(order.get("mixed"))
-    if not mixed and not reads_rows(model.path, weights, how):
+    if not mixed and not reads_rows(model.path, weights, how, {}):
         return prepare(model.path, weights, [], how=how, say=say)
     if task is None:
         if how != "auto" or mixed:
@@ -64,18 +67,27 @@ def _mixture(
     """
     from hone.deploy.artifact.making import foreseen_bytes
     from hone.deploy.quantization.calibration import places
-    from hone.deploy.quantization.mixed import matrix_bytes, mixed_kinds
+    from hone.deploy.quantization.mixed import mixed_kinds
 
     if task.device.size_mb is None:
         raise InputError("--mixed needs a budget to keep: set device: {size_mb: ...} in hone.yaml")
     module = model.load()
-    matrices = sum(matrix_bytes(tuple(module.get_parameter(name).shape), weights) for name in places(module))
-    beside = foreseen_bytes(model.path, weight_format(weights)) - matrices
-    mixture, _ = mixed_kinds(module, weights, calibration, int(task.device.size_mb * 1e6) - beside)
+    chosen = weight_format(weights)
+    shapes = {name: tuple(module.get_parameter(name).shape) for name in places(module)}
+    beside = foreseen_bytes(model.path, chosen) - stored_bytes(shapes, chosen) + _said_bytes(shapes, chosen)
+    mixture, _ = mixed_kinds(module, weights, calibration, int(task.device.size_mb * 1e6) - beside, say=say)
     counts = Counter(mixture.kinds.values())
     told = ", ".join(f"{count} as {kind}" for kind, count in sorted(counts.items()))
     say(f"{weights}: matrices within {task.device.size_mb:g} MB: {told}, {mixture.size_bytes / 1e6:.2f} MB together")
     return mixture.kinds
+
+
+def _said_bytes(names: Collection[str], weights: WeightFormat) -> int:
+    """What a file says of a mixture at most, and how far its tensors are moved to even places."""
+    longest = max(kind_bits(weights), key=len)
+    prepared = Prepared(how="importance", rows=CALIBRATION_ROWS)
+    keys = prepared_keys(dict.fromkeys(names, ""), dict.fromkeys(names, longest), prepared)
+    return sum(len(key) + len(value) + KEY_BYTES for key, value in keys.items()) + EVEN_BYTES * len(names)
 
 
 def _spread(rows: Sequence[Row], most: int) -> list[Row]:

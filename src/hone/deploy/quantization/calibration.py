@@ -6,8 +6,8 @@ them may shape a weight.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,10 @@ TOGETHER = 32
 
 
 _HEADS = tuple(name.removesuffix(".weight") for name in KEPT_IN_FLOATS)
+
+
+class Enough(Exception):  # noqa: N818  (no error: a stop)
+    """Everything that was to be read of a batch is read; what a model would still compute is of no use."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,15 +147,25 @@ def reading_order(module: nn.Module, batch: Batch) -> list[tuple[str, ...]]:
     return order
 
 
-def moments(module: nn.Module, batches: Sequence[Batch], names: Collection[str]) -> dict[str, NDArray[np.float64]]:
+def moments(
+    module: nn.Module,
+    batches: Sequence[Batch],
+    names: Collection[str],
+    *,
+    squares: bool = False,
+    begin: Callable[[int], None] = lambda batch: None,
+) -> dict[str, NDArray[np.float64]]:
     """Mean ``x x^T`` over the inputs ``x`` of matrices, padding left out: (columns, columns) each.
 
     Of the output layer only inputs from which something is predicted are taken, where the others are not computed.
+    What comes behind the last of the matrices is not computed.
 
     Args:
         module: the model, with the weights that come before a matrix as they will be stored.
         batches: rows as :func:`batches_of` makes them.
         names: names of matrices that are multiplied.
+        squares: only their diagonals, (columns,) each, which is far less work.
+        begin: is told the number of each batch before it is read.
     """
     import torch
 
@@ -159,29 +173,32 @@ def moments(module: nn.Module, batches: Sequence[Batch], names: Collection[str])
     counts = dict.fromkeys(names, 0)
     shared: list[tuple[Tensor, Tensor]] = []
     real: list[Tensor] = []
+    heard: set[str] = set()
 
     def add(name: str, given: Tensor) -> None:
         if shared and shared[-1][0] is given:
             product = shared[-1][1]
         else:
             inputs = given[real[-1]] if given.shape[:-1] == real[-1].shape else given.flatten(0, -2)
-            product = (inputs.float().T @ inputs.float()).double()
+            inputs = inputs.float()
+            product = inputs.square().sum(0).double() if squares else (inputs.T @ inputs).double()
             shared[:] = [(given, product)]
         sums[name] = sums[name] + product if name in sums else product
         counts[name] += int(real[-1].sum()) if given.shape[:-1] == real[-1].shape else given[..., 0].numel()
+        heard.add(name)
+        if len(heard) == len(names):
+            raise Enough
 
     with evaluating(module), _listening(places(module), names, add):
-        for batch in batches:
+        for number, batch in enumerate(batches):
+            begin(number)
             here = batch.to(next(module.parameters()).device)
             real[:] = [torch.arange(here.ids.shape[1], device=here.ids.device)[None] < here.lengths[:, None]]
             shared.clear()
-            logits_of(module, here)
+            heard.clear()
+            with suppress(Enough):
+                logits_of(module, here)
     return {name: (sums[name] / counts[name]).cpu().numpy() for name in names}
-
-
-def mean_squares(second: NDArray[np.float64]) -> NDArray[np.float32]:
-    """(columns,) mean squares of the inputs, from :func:`moments`."""
-    return np.diag(second).astype(np.float32)
 
 
 @contextmanager

@@ -88,14 +88,16 @@ def _column_by_column(matrix: NDArray[np.float32], hessian: Doubles, bits: int, 
         scales[:, group] = searched(weights[:, within].astype(np.float32), bits, worth, block).scales[:, 0]
         scale = scales[:, group].astype(np.float64)
         inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale != 0)
-        lost = np.empty((len(matrix), block))
+        lost = np.empty((block, len(matrix)))
+        # Columns as rows: what is read and written together lies together.
+        left = np.ascontiguousarray(weights[:, within].T)
         for offset in range(block):
             at = start + offset
-            code = np.clip(np.rint(weights[:, at] * inverse), low, high)
+            code = np.clip(np.rint(left[offset] * inverse), low, high)
             codes[:, at] = code
-            lost[:, offset] = (weights[:, at] - code * scale) / upper[at, at]
-            weights[:, at + 1 : start + block] -= np.outer(lost[:, offset], upper[at, at + 1 : start + block])
-        weights[:, start + block :] -= lost @ upper[within, start + block :]
+            lost[offset] = (left[offset] - code * scale) / upper[at, at]
+            left[offset + 1 :] -= np.outer(upper[at, at + 1 : start + block], lost[offset])
+        weights[:, start + block :] -= lost.T @ upper[within, start + block :]
     return Codes(codes=codes, scales=scales, bits=bits, block=block)
 
 
@@ -108,27 +110,34 @@ def _descended(matrix: NDArray[np.float32], hessian: Doubles, begun: Codes, swee
     for _ in range(sweeps):
         for group in range(scales.shape[1]):
             within = slice(group * block, (group + 1) * block)
-            _rescale(codes, scales, pull, hessian, group, within)
-            scale = scales[:, group]
+            # Columns as rows; other blocks hear of this one's moves together, when they are done.
+            mine, near = np.ascontiguousarray(codes[:, within].T), hessian[within, within]
+            here = np.ascontiguousarray(pull[:, within].T)
+            scale, moves = _rescaled(mine, scales[:, group], here, near)
+            here -= near @ moves
             inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale != 0)
-            for at in range(within.start, within.stop):
-                wanted = codes[:, at] + inverse * pull[:, at] / hessian[at, at]
-                code = np.clip(np.rint(wanted), low, high)
-                pull -= np.outer((code - codes[:, at]) * scale, hessian[at])
-                codes[:, at] = code
+            for at in range(block):
+                code = np.clip(np.rint(mine[at] + inverse * here[at] / near[at, at]), low, high)
+                move = (code - mine[at]) * scale
+                here -= np.outer(near[at], move)
+                moves[at] += move
+                mine[at] = code
+            codes[:, within], scales[:, group] = mine.T, scale
+            pull -= moves.T @ hessian[within]
     return Codes(codes=codes.astype(np.int8), scales=scales.astype(np.float16), bits=begun.bits, block=block)
 
 
-def _rescale(codes: Doubles, scales: Doubles, pull: Doubles, hessian: Doubles, group: int, within: slice) -> None:
-    """One block's scales to where the error is least, as far as float16 says it; in place."""
-    mine = codes[:, within]
-    down = ((mine @ hessian[within, within]) * mine).sum(-1)
-    gain = np.divide((mine * pull[:, within]).sum(-1), down, out=np.zeros(len(codes)), where=down > 0)
-    moved = (scales[:, group] + gain).astype(np.float16).astype(np.float64) - scales[:, group]
+def _rescaled(codes: Doubles, scale: Doubles, pull: Doubles, hessian: Doubles) -> tuple[Doubles, Doubles]:
+    """One block's scales (rows,) where the error is least, as far as float16 says it; and how that moves its weights.
+
+    Codes, pull and moves are (block, rows), the Hessian (block, block) is the block's own.
+    """
+    down = ((hessian @ codes) * codes).sum(0)
+    gain = np.divide((codes * pull).sum(0), down, out=np.zeros(len(scale)), where=down > 0)
+    moved = (scale + gain).astype(np.float16).astype(np.float64) - scale
     # Rounded to float16 a step may overshoot; it helps while it is less than twice the best one.
     moved = np.where(np.abs(moved - gain) < np.abs(gain), moved, 0.0)
-    pull -= (mine * moved[:, None]) @ hessian[within]
-    scales[:, group] += moved
+    return scale + moved, codes * moved
 
 
 def _best_rows(matrix: NDArray[np.float32], hessian: NDArray[np.floating], candidates: list[Codes]) -> Codes:

@@ -40,8 +40,8 @@ GRIDS = {
     **{int_kind(bits, group): Grid(bits, group) for bits in LIMITS for group in GROUPS},
 }
 """Of the weight formats, and kinds of a matrix, that have such a grid."""
-AT_ONCE = 1 << 15
-"""Blocks that are searched together: 4 MB, which a core's cache holds."""
+AT_ONCE = 1 << 17
+"""Weights that are searched together: half a MB, of which a core's own cache holds some."""
 SMALLEST = np.finfo(np.float32).tiny
 """A scale below has no inverse in float32, and is zero in float16: the whole block is."""
 STRETCHES = tuple(0.1 * step for step in range(-9, 10))
@@ -87,7 +87,7 @@ def searched(matrix: Floats, bits: int, importance: NDArray[np.floating] | None 
     counts = np.ones(matrix.shape[-1], np.float32) if importance is None else np.asarray(importance, np.float32)
     weights = _blocks(np.ascontiguousarray(np.broadcast_to(counts, matrix.shape)), block)
     codes, scales = np.empty_like(blocks), np.empty((len(blocks), 1), np.float16)
-    for part in _parts(len(blocks)):
+    for part in _parts(len(blocks), AT_ONCE // block):
         codes[part], scales[part] = _search(blocks[part], weights[part], bits)
     return _codes_of(codes, scales, matrix.shape, bits, block)
 
@@ -125,33 +125,51 @@ def values_of(codes: Codes) -> Floats:
 
 def _search(x: Floats, weights: Floats, bits: int) -> tuple[Floats, NDArray[np.float16]]:
     """Codes (n, block) and scales (n, 1) of blocks."""
-    scale = _plain_scale(x, bits)
-    best_codes, best_scale = _plain_codes(x, scale, bits), scale.astype(np.float16)
-    least = _error(x, weights, best_codes, best_scale)
-    low, high = LIMITS[bits]
+    plain = _plain_scale(x, bits)
+    plain_codes, plain_scale = _plain_codes(x, plain, bits), plain.astype(np.float16)
     largest = np.take_along_axis(x, np.abs(x).argmax(-1, keepdims=True), -1)
-    inverse = _inverse(largest)
+    inverse = _inverse(largest)[:, 0]
+    # The weights of a block stand below each other: sums over a block are sums of long rows.
+    x_, weights_ = np.ascontiguousarray(x.T), np.ascontiguousarray(weights.T)
+    weighted = weights_ * x_
+    low, high = LIMITS[bits]
+    best, best_scale, most = np.zeros_like(x_), np.zeros(len(x), np.float16), np.full(len(x), -np.inf, np.float32)
     # The largest weight may lie on either end, which differ in 4 bits by one code.
-    ends = (low, high) if -low != high else (high,)
-    for end in ends:
+    for end in (low, high) if -low != high else (high,):
         for stretch in STRETCHES:
             wide = end - stretch if end < 0 else end + stretch
-            codes = np.clip(np.rint(x * (inverse * np.float32(wide))), low, high)
-            codes = np.clip(np.rint(x * _inverse(_least_squares(x, weights, codes))), low, high)
-            found = _least_squares(x, weights, codes).astype(np.float16)
-            error = _error(x, weights, codes, found)
-            better = error < least
-            least = np.where(better, error, least)
-            best_codes = np.where(better, codes, best_codes)
+            codes = _rounded(x_, inverse * np.float32(wide), low, high)
+            up, down = _sums(weighted, weights_, codes)
+            codes = _rounded(x_, _inverse(_ratio(up, down)), low, high)
+            up, down = _sums(weighted, weights_, codes)
+            found = _ratio(up, down).astype(np.float16)
+            scale = found.astype(np.float32)
+            # What the squared error is less than that of zeros.
+            gain = scale * (2 * up - scale * down)
+            better = gain > most
+            most = np.where(better, gain, most)
             best_scale = np.where(better, found, best_scale)
-    return best_codes, best_scale
+            np.copyto(best, codes, where=better)
+    codes, scales = np.ascontiguousarray(best.T), best_scale[:, None]
+    # The sums are those of float32: the last word has the error itself.
+    worse = _error(x, weights, codes, scales) >= _error(x, weights, plain_codes, plain_scale)
+    return np.where(worse, plain_codes, codes), np.where(worse, plain_scale, scales)
 
 
-def _least_squares(x: Floats, weights: Floats, codes: Floats) -> Floats:
-    """(n, 1) the scale of least weighted squared error for given codes."""
-    weighted = weights * codes
-    down = (weighted * codes).sum(-1, keepdims=True)
-    up = (weighted * x).sum(-1, keepdims=True)
+def _rounded(x: Floats, inverse: Floats, low: int, high: int) -> Floats:
+    """(block, n) codes of weights by the inverse scales (n,) of their blocks."""
+    codes = x * inverse
+    np.rint(codes, out=codes)
+    return np.clip(codes, np.float32(low), np.float32(high), out=codes)
+
+
+def _sums(weighted: Floats, weights: Floats, codes: Floats) -> tuple[Floats, Floats]:
+    """(n,) of ``w x c`` and of ``w c c``: their ratio is the scale of least weighted squared error for given codes."""
+    up = np.einsum("kn,kn->n", weighted, codes)
+    return up, np.einsum("kn,kn->n", weights * codes, codes)
+
+
+def _ratio(up: Floats, down: Floats) -> Floats:
     found: Floats = np.divide(up, down, out=np.zeros_like(up), where=down > 0)
     return found
 
@@ -191,8 +209,8 @@ def _blocks(matrix: Floats, block: int) -> Floats:
     return np.asarray(matrix, np.float32).reshape(-1, block)
 
 
-def _parts(count: int) -> Iterator[slice]:
-    return (slice(start, min(start + AT_ONCE, count)) for start in range(0, count, AT_ONCE))
+def _parts(count: int, size: int) -> Iterator[slice]:
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
 def _codes_of(codes: Floats, scale: NDArray[np.float16], shape: tuple[int, ...], bits: int, block: int) -> Codes:

@@ -1,22 +1,28 @@
 """Precision by layer: each matrix in the format that its divergence is worth, within a budget of bytes.
 
-How much a matrix matters is measured: the divergence of the model when that one alone is rounded. These add up well
-enough while they are small, so the best mixture is a knapsack with several kinds to choose from for each matrix, and
-it is solved exactly. Imports torch inside.
+How much a matrix matters is measured: the divergence of the model when that one alone is rounded to the format's own
+kind. A small divergence grows with the square of what moves it, so in a larger kind it is the share of the squared
+error that this kind leaves. These add up well enough while they are small, so the best mixture is a knapsack with
+several kinds to choose from for each matrix, and it is solved exactly. Imports torch inside.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from hone.deploy.gguf import mixtures
+from hone.deploy.onnx import kinds as onnx_kinds
 from hone.deploy.quantization.calibration import batches_of, places
 from hone.deploy.quantization.grids import GRIDS, grid_of, searched, values_of
-from hone.deploy.quantization.offered import divergence, original_logits
-from hone.deploy.quantization.sequence import matrix_of
-from hone.deploy.weights import GROUPS, int_kind, weight_format
+from hone.deploy.quantization.offered import FLOATS, as_written, divergence, original_logits, telling
+from hone.deploy.quantization.sequence import importance_of, matrix_of
+from hone.deploy.weights import GROUPS, int_kind, kind_bits, weight_format
 from hone.errors import InputError
 from hone.task.render import Example
 
@@ -24,14 +30,20 @@ if TYPE_CHECKING:
     from torch import nn
 
 LADDERS = {
-    "q4_0": ("q4_0", "q8_0", "f16"),
+    "q4_0": ("q4_0", "q4_k", "q5_0", "q5_k", "q6_k", "q8_0", "f16"),
+    "q4_k_m": ("q4_k", "q5_k", "q6_k", "q8_0", "f16"),
+    "q5_0": ("q5_0", "q5_k", "q6_k", "q8_0", "f16"),
+    "q5_k_m": ("q5_k", "q6_k", "q8_0", "f16"),
+    "q6_k": ("q6_k", "q8_0", "f16"),
     "q8_0": ("q8_0", "f16"),
     **{int_kind(4, group): (int_kind(4, group), "int8", "fp16") for group in GROUPS},
     "int8": ("int8", "fp16"),
 }
-"""Kinds that a matrix may have in a file of a format: that format's own and larger ones."""
+"""Kinds that a matrix may have in a file of a format: that format's own and larger ones, those that divide its rows."""
 PROBED_ROWS = 64
 """Rows that the divergence of each matrix is measured on."""
+TRIED_ROWS = 64
+"""Rows of a matrix that the squared error of each kind is taken from."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,51 +101,92 @@ def best_mixture(choices: Mapping[str, Sequence[Choice]], budget_bytes: int) -> 
 
 
 def mixed_kinds(
-    module: nn.Module, weights: str, calibration: Sequence[Example], budget_bytes: int
+    module: nn.Module,
+    weights: str,
+    calibration: Sequence[Example],
+    budget_bytes: int,
+    *,
+    fixed: Mapping[str, str] | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> tuple[Mixture, dict[str, dict[str, float]]]:
     """The best mixture for a model within so many bytes of matrices, and the divergence of each matrix by kind.
 
     Args:
         module: the model in floats.
-        weights: the format of the file; a matrix takes this or a larger kind.
+        weights: the format of the file; a matrix takes its own or a larger kind.
         calibration: rendered training rows.
         budget_bytes: for the matrices alone; vectors, tokenizer and metadata come on top.
+        fixed: matrices whose kind is decided already.
+        say: takes a line on how long it still takes, where that is long.
 
     Raises:
         InputError: for a format without larger kinds, or a budget that even this format breaks.
     """
     if weights not in LADDERS:
         raise InputError(f"weights {weights} are not mixed by layer; these are: {', '.join(sorted(LADDERS))}")
-    found = sensitivities(module, LADDERS[weights], calibration)
+    decided, bits = fixed or {}, kind_bits(weight_format(weights))
+    left = [name for name in places(module) if name not in decided]
+    found = sensitivities(module, LADDERS[weights], calibration, left, telling(say, f"{weights}, mixture"))
+    shapes = {name: tuple(module.get_parameter(name).shape) for name in (*decided, *left)}
     choices = {
         name: [
-            Choice(kind=kind, size_bytes=matrix_bytes(module.get_parameter(name).shape, kind), cost=cost)
+            Choice(kind=kind, size_bytes=int(prod(shapes[name]) * bits[kind] / 8), cost=cost)
             for kind, cost in by_kind.items()
         ]
-        for name, by_kind in found.items()
+        for name, by_kind in (*found.items(), *((name, {kind: 0.0}) for name, kind in decided.items()))
     }
     return best_mixture(choices, budget_bytes), found
 
 
 def sensitivities(
-    module: nn.Module, kinds: Sequence[str], calibration: Sequence[Example]
+    module: nn.Module,
+    kinds: Sequence[str],
+    calibration: Sequence[Example],
+    names: Sequence[str],
+    done: Callable[[float], None] = lambda share: None,
 ) -> dict[str, dict[str, float]]:
-    """Divergence of the model in nats when one matrix alone is stored in a kind, by matrix and kind; 0 for floats."""
+    """Divergence of the model in nats when one matrix alone is stored in a kind, by matrix and kind; 0 for floats.
+
+    Args:
+        module: the model in floats.
+        kinds: the smallest first; those that do not divide a matrix's rows are left out there.
+        calibration: rendered training rows.
+        names: the matrices.
+        done: is told the share of them that is done.
+    """
     batches = batches_of(calibration, PROBED_ROWS)
     original = original_logits(module, batches)
+    worth = importance_of(module, batches)
     found: dict[str, dict[str, float]] = {}
-    for name in places(module):
-        found[name] = {}
-        for kind in kinds:
-            if kind not in GRIDS:
-                found[name][kind] = 0.0
-                continue
-            bits, block = grid_of(kind)
-            values = {name: values_of(searched(matrix_of(module, name), bits, block=block))}
-            found[name][kind] = divergence(original, module, batches, values)[0]
+    for number, name in enumerate(names, 1):
+        matrix = matrix_of(module, name)
+        own, *larger = fitting(kinds, matrix.shape[-1])
+        cost = divergence(original, module, batches, {name: rounded_to(own, matrix)})[0]
+        errors = {kind: _squared_error(matrix, kind, worth.get(name)) for kind in (own, *larger)}
+        found[name] = {
+            kind: cost * error / errors[own] if errors[own] and kind not in FLOATS else 0.0
+            for kind, error in errors.items()
+        }
+        done(number / len(names))
     return found
 
 
-def matrix_bytes(shape: Sequence[int], kind: str) -> int:
-    """Bytes of one matrix, scales included."""
-    return int(prod(shape) * weight_format(kind).bits / 8)
+def rounded_to(kind: str, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What a matrix says in a kind, with scales of least squared error where it has a grid."""
+    if kind not in GRIDS:
+        return as_written(matrix, kind)
+    bits, block = grid_of(kind)
+    return values_of(searched(matrix, bits, block=block))
+
+
+def fitting(kinds: Sequence[str], columns: int) -> list[str]:
+    """Those of the kinds, of either runtime, whose blocks divide a row."""
+    blocks = {**mixtures.KIND_BLOCK, **onnx_kinds.KIND_BLOCK}
+    return [kind for kind in kinds if columns % blocks[kind] == 0]
+
+
+def _squared_error(matrix: NDArray[np.float32], kind: str, worth: NDArray[np.float32] | None) -> float:
+    """Weighted by what the inputs are worth, over rows that are spread evenly."""
+    rows = matrix[:: max(1, len(matrix) // TRIED_ROWS)]
+    lost = np.square(rows - rounded_to(kind, rows))
+    return float((lost if worth is None else lost * worth).sum())

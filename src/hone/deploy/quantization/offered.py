@@ -27,7 +27,7 @@ from hone.deploy.quantization.sequence import (
     matrix_of,
     round_matrices,
 )
-from hone.deploy.weights import KEPT_IN_FLOATS, Codes, Prepared, row_problems, weight_format
+from hone.deploy.weights import KEPT_IN_FLOATS, Codes, Prepared, kind_bits, kinds_of, row_problems, weight_format
 from hone.errors import InputError, nearest
 from hone.files import read_json
 from hone.task.render import Example
@@ -41,6 +41,14 @@ Wish = Literal["auto", "none", "importance", "gptq"]
 WISHES: tuple[Wish, ...] = ("auto", *HOWS)
 WRITER_HOWS: tuple[How, ...] = ("none", "importance")
 """Those that GGUF's writer can do by itself."""
+FLOATS: Mapping[str, type[np.floating[Any]]] = {
+    "f32": np.float32,
+    "fp32": np.float32,
+    "f16": np.float16,
+    "fp16": np.float16,
+}
+"""Kinds of a matrix that are numbers as they are."""
+TOLD_EVERY_S = 10.0
 JUDGED_ROWS = 256
 """Rows that the ways are compared on."""
 HELD_OUT = 4
@@ -76,77 +84,92 @@ def offers(
     calibration: Sequence[Example],
     judged: Sequence[Example],
     *,
-    hows: Sequence[How] = HOWS,
+    hows: Sequence[How] = (),
     kinds: Mapping[str, str] | None = None,
+    say: Say = lambda line: None,
 ) -> list[Offer]:
-    """Each way of rounding a model to a format, measured.
+    """Each way of rounding a model to a format, measured with the very values that are written.
 
     Args:
         module: the model in floats.
-        weights: a format with a symmetric grid.
+        weights: the format. Where it has no symmetric grid its writer rounds, with or without importance.
         calibration: rendered training rows.
         judged: rendered dev rows.
-        hows: the ways.
-        kinds: matrices that are stored in another format than ``weights``; one without a grid leaves them in floats.
+        hows: the ways; all that the format has by default.
+        kinds: matrices that are stored in another kind than the format says.
+        say: takes a line on each way, and how long it still takes where that is long.
     """
-    chosen = {name: (kinds or {}).get(name, weights) for name in places(module)}
-    gridded = {name: kind for name, kind in chosen.items() if kind in GRIDS}
-    shapes = {name: tuple(module.get_parameter(name).shape) for name in gridded}
-    if problems := row_problems(shapes, weight_format(weights)):
+    shapes = {name: tuple(module.get_parameter(name).shape) for name in places(module)}
+    mixture = Prepared(kinds=dict(kinds or {}))
+    if problems := row_problems(shapes, weight_format(weights), mixture):
         raise InputError(problems)
+    stored = kinds_of(shapes, weight_format(weights), mixture)
     reading, judging = batches_of(calibration), batches_of(judged, JUDGED_ROWS)
     original = original_logits(module, judging)
     found = []
-    for how in hows:
+    for how in hows or ways_of(weights):
         begin = time.perf_counter()
-        codes = round_matrices(module, reading, gridded, how)
+        rounded = _rounded(module, reading, stored, how, telling(say, f"{weights}, {how}"))
         seconds = time.perf_counter() - begin
-        values = {name: values_of(one) for name, one in codes.items()}
-        kld, same, positions = divergence(original, module, judging, values)
-        found.append(Offer(how=how, kld_mean=kld, same_top=same, positions=positions, seconds=seconds, codes=codes))
-    return found
-
-
-def offers_of_writer(
-    module: nn.Module,
-    weights: str,
-    calibration: Sequence[Example],
-    judged: Sequence[Example],
-    *,
-    hows: Sequence[How] = WRITER_HOWS,
-    kinds: Mapping[str, str] | None = None,
-) -> list[Offer]:
-    """:func:`offers` for the blocks of GGUF that are no plain grid: its writer rounds, with or without importance."""
-    from hone.deploy.gguf.mixtures import matrix_kinds
-
-    shapes = {name: tuple(module.get_parameter(name).shape) for name in places(module)}
-    stored = {name: (kinds or {}).get(name, kind) for name, kind in matrix_kinds(shapes, weights).items()}
-    judging = batches_of(judged, JUDGED_ROWS)
-    original = original_logits(module, judging)
-    found = []
-    for how in hows:
-        begin = time.perf_counter()
-        worth = importance_of(module, batches_of(calibration)) if how == "importance" else {}
-        values = {name: as_written(matrix_of(module, name), stored[name], worth.get(name)) for name in shapes}
-        seconds = time.perf_counter() - begin
-        kld, same, positions = divergence(original, module, judging, values)
+        kld, same, positions = divergence(original, module, judging, rounded.values)
         found.append(
-            Offer(how=how, kld_mean=kld, same_top=same, positions=positions, seconds=seconds, importance=worth)
+            Offer(
+                how=how,
+                kld_mean=kld,
+                same_top=same,
+                positions=positions,
+                seconds=seconds,
+                codes=rounded.codes,
+                importance=rounded.importance,
+            )
         )
+        say(f"{weights}, {found[-1].line()}")
     return found
+
+
+def ways_of(weights: str) -> tuple[How, ...]:
+    """Ways of rounding that a format has."""
+    return HOWS if weights in GRIDS else WRITER_HOWS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Rounded:
+    """What one way gives of every matrix."""
+
+    codes: Mapping[str, Codes]
+    importance: Mapping[str, NDArray[np.float32]]
+    """Of matrices that their writer rounds."""
+    values: Mapping[str, NDArray[np.float32]]
+
+
+def _rounded(
+    module: nn.Module, reading: Sequence[Batch], stored: Mapping[str, str], how: How, done: Callable[[float], None]
+) -> _Rounded:
+    """Each matrix in its kind: codes where it has a grid, else what its writer makes of it."""
+    gridded = {name: kind for name, kind in stored.items() if kind in GRIDS}
+    others = {name: kind for name, kind in stored.items() if name not in gridded}
+    searched = [name for name, kind in others.items() if kind not in FLOATS]
+    importance = {}
+    if searched and how != "none":
+        importance = {name: worth for name, worth in importance_of(module, reading).items() if name in searched}
+    written = {name: as_written(matrix_of(module, name), kind, importance.get(name)) for name, kind in others.items()}
+    codes = round_matrices(module, reading, gridded, how, written, done) if gridded else {}
+    values = {**written, **{name: values_of(one) for name, one in codes.items()}}
+    return _Rounded(codes=codes, importance=importance, values=values)
 
 
 def as_written(
     matrix: NDArray[np.float32], kind: str, importance: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
-    """What a matrix says once GGUF's writer has stored it."""
+    """What a matrix says once it is stored: as 32 or 16 bits, or by GGUF's writer."""
     import gguf
 
     from hone.deploy.gguf.blocks import encode
 
+    if kind in FLOATS:
+        with np.errstate(over="ignore"):  # what 16 bits do not hold is refused by the writer, with its name
+            return matrix.astype(FLOATS[kind]).astype(np.float32)
     stored = encode(matrix, kind, importance)
-    if stored.dtype != np.uint8:
-        return stored.astype(np.float32)
     values: NDArray[np.float32] = gguf.quants.dequantize(stored, gguf.GGMLQuantizationType[kind.upper()])
     return values
 
@@ -223,10 +246,9 @@ def prepare(
         raise InputError(f'"{how}" is no way of rounding; {nearest(how, WISHES)}')
     if trained := _trained_for(folder, weights):
         return _as_trained(folder, trained, weights, how, dict(kinds or {}), say)
-    chosen = weight_format(weights)
-    if how == "none" or (how == "auto" and chosen.bits >= 8 and not kinds):
+    if how == "none" or (how == "auto" and fewest_bits(weights, kinds or {}) >= 8):
         return Prepared(kinds=dict(kinds or {}))
-    if chosen.bits >= 16:
+    if fewest_bits(weights, kinds or {}) >= 16:
         raise InputError(
             f"weights {weights} are not rounded to a grid, so there is nothing to calibrate; leave {how} out"
         )
@@ -238,11 +260,8 @@ def prepare(
     aside = not judged
     reading = [one for at, one in enumerate(calibration) if not aside or at % HELD_OUT]
     judging = judged or calibration[::HELD_OUT]
-    measure, every = (offers, HOWS) if weights in GRIDS else (offers_of_writer, WRITER_HOWS)
-    hows = every if how == "auto" else tuple(one for one in every if one == how)
-    found = measure(model, weights, reading, judging, hows=hows, kinds=kinds)
-    for offer in found:
-        say(f"{weights}, {offer.line()}")
+    hows = tuple(one for one in ways_of(weights) if how in ("auto", one))
+    found = offers(model, weights, reading, judging, hows=hows, kinds=kinds, say=say)
     best = best_of(found)
     if len(found) > 1:
         say(f"{weights}: {best.how} is taken, it diverges least")
@@ -252,10 +271,29 @@ def prepare(
     return made if best.how != "none" else Prepared(kinds=dict(kinds or {}))
 
 
-def reads_rows(folder: Path, weights: str, how: str) -> bool:
-    """Whether :func:`prepare` would read rows: formats of 8 bits and more are rounded plainly unless somebody asks."""
+def reads_rows(folder: Path, weights: str, how: str, kinds: Mapping[str, str]) -> bool:
+    """Whether :func:`prepare` would read rows: what has 8 bits and more is rounded plainly unless somebody asks."""
+    return not _trained_for(folder, weights) and how != "none" and (how != "auto" or fewest_bits(weights, kinds) < 8)
+
+
+def fewest_bits(weights: str, kinds: Mapping[str, str]) -> float:
+    """Bits per weight of the smallest kind among a format and single matrices' own."""
     chosen = weight_format(weights)
-    return not _trained_for(folder, weights) and how != "none" and (how != "auto" or chosen.bits < 8)
+    return min([chosen.bits, *(kind_bits(chosen)[kind] for kind in kinds.values())])
+
+
+def telling(say: Say, what: str, every_s: float = TOLD_EVERY_S) -> Callable[[float], None]:
+    """Takes the share of a work that is done, and says at most every so many seconds how long the rest takes."""
+    begin = last = time.perf_counter()
+
+    def done(share: float) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        if now - last >= every_s and share < 1:
+            last = now
+            say(f"{what}: {share:.0%} of the work, about {(now - begin) * (1 - share) / share:.0f} s left")
+
+    return done
 
 
 def _trained_for(folder: Path, weights: str) -> str:
@@ -277,7 +315,7 @@ def _as_trained(folder: Path, aware: str, weights: str, how: str, kinds: dict[st
     """
     from hone.deploy.tensors import Tensors
 
-    wished = [how] if how not in ("auto", "none") else ["a mixture by layer"] if kinds else []
+    wished = [how] if how not in ("auto", "none") else ["kinds of single matrices"] if kinds else []
     if wished:
         raise InputError(f"{folder} was trained for {aware}, and its weights lie on that grid: leave {wished[0]} out")
     tensors, codes = Tensors(folder), {}

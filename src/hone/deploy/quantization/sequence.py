@@ -6,16 +6,17 @@ Imports torch inside.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hone.deploy.quantization.calibration import Place, mean_squares, moments, places, reading_order
+from hone.deploy.quantization.calibration import Place, moments, places, reading_order
 from hone.deploy.quantization.gptq import gptq
 from hone.deploy.quantization.grids import grid_of, nearest, searched, values_of
+from hone.deploy.quantization.replaying import Replay
 from hone.deploy.weights import Codes
 
 if TYPE_CHECKING:
@@ -31,7 +32,14 @@ LOOKUP = 1.0
 mean squares of the output layer's inputs. Where only the outputs counted, GPTQ would bend the embeddings."""
 
 
-def round_matrices(module: nn.Module, batches: Sequence[Batch], kinds: Mapping[str, str], how: How) -> dict[str, Codes]:
+def round_matrices(
+    module: nn.Module,
+    batches: Sequence[Batch],
+    kinds: Mapping[str, str],
+    how: How,
+    beside: Mapping[str, NDArray[np.float32]] | None = None,
+    done: Callable[[float], None] = lambda share: None,
+) -> dict[str, Codes]:
     """Codes of a model's matrices; the model itself stays as it is.
 
     Args:
@@ -40,6 +48,8 @@ def round_matrices(module: nn.Module, batches: Sequence[Batch], kinds: Mapping[s
         kinds: by name, a format with a symmetric grid for each matrix that is to be rounded.
         how: see :data:`HOWS`. With ``gptq`` a matrix is rounded for the inputs that it will have once those before it
             are rounded.
+        beside: values of matrices that were rounded otherwise: with ``gptq`` the others are rounded behind them.
+        done: is told the share of the work that is done, where it takes long.
     """
     known = {name: place for name, place in places(module).items() if name in kinds}
     if how == "none":
@@ -52,13 +62,20 @@ def round_matrices(module: nn.Module, batches: Sequence[Batch], kinds: Mapping[s
                 found[name] = _searched(module, name, kinds[name], worth)
         return found
     work = copy.deepcopy(module)
-    _put(work, {name: values_of(codes) for name, codes in found.items()})
-    for group in _in_order(work, batches[0], known):
-        for name, second in moments(work, batches, group).items():
+    _put(work, {**(beside or {}), **{name: values_of(codes) for name, codes in found.items()}})
+    shapes = {name: module.get_parameter(name).shape for name in known}
+    costs = {name: rows * columns**2 for name, (rows, columns) in shapes.items()}
+    here = [batch.to(next(work.parameters()).device) for batch in batches]
+    replay = Replay(work, here, known)
+    for group in _in_order(work, here[0], known):
+        if all(name in found for name, place in known.items() if place.embeds):
+            replay.finish(found)
+        for name, second in moments(work, here, group, begin=replay.begin).items():
             bits, block = grid_of(kinds[name])
             codes = gptq(matrix_of(module, name), _with_lookups(second, known[name]), bits, block=block)
             found[name] = codes
             _put(work, {name: values_of(codes)})
+            done(sum(costs[one] for one in found) / sum(costs.values()))
     return found
 
 
@@ -70,8 +87,8 @@ def _searched(module: nn.Module, name: str, kind: str, importance: NDArray[np.fl
 def importance_of(module: nn.Module, batches: Sequence[Batch]) -> dict[str, NDArray[np.float32]]:
     """(columns,) what a squared error counts in each column of each matrix that is multiplied."""
     known = {name: place for name, place in places(module).items() if place.multiplies}
-    read = moments(module, batches, known)
-    return {name: mean_squares(_with_lookups(second, known[name])) for name, second in read.items()}
+    read = moments(module, batches, known, squares=True)
+    return {name: _with_lookups(squares, known[name]).astype(np.float32) for name, squares in read.items()}
 
 
 def matrix_of(module: nn.Module, name: str) -> NDArray[np.float32]:
@@ -106,7 +123,9 @@ def _in_order(module: nn.Module, batch: Batch, known: Mapping[str, Place]) -> li
 
 
 def _with_lookups(second: NDArray[np.float64], place: Place) -> NDArray[np.float64]:
-    """The second moments of a matrix's inputs, with what looking its rows up adds."""
+    """The second moments of a matrix's inputs, or their mean squares, with what looking its rows up adds."""
     if not place.embeds:
         return second
+    if second.ndim == 1:
+        return second + LOOKUP * float(second.mean())
     return second + LOOKUP * float(np.diag(second).mean()) * np.eye(len(second))
