@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hone.deploy import planning
+from hone.deploy import planning, probing
 from hone.deploy.artifact.making import foreseen_bytes
 from hone.deploy.planning import (
     MOST_PROBES,
@@ -138,6 +138,43 @@ def test_rounds_count_by_their_median_and_are_as_unsteady_as_their_quickest_run_
     assert found.unsteady == pytest.approx(1.2 / 0.9 - 1.0)
 
 
+def test_a_process_beside_which_a_fixed_piece_of_work_took_longer_is_measured_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    figures = {"size_mb": 1.0, "ram_mb": 60.0, "first_token_ms": 9.0}
+    empty = Measurement(name="nothing", features={}, measured={"ram_mb": 30.0})
+    times = iter([1.0, 9.0, 1.1, 5.0, 6.0, 7.0])
+
+    def told(*_: object) -> Probed:
+        ms = next(times)
+        whole = Measurement(name="toy", features={}, measured={**figures, "ms_per_token": ms})
+        return Probed(whole=whole, empty=empty, quickest_ms=ms)
+
+    # One before the first round, then one before and one after each process: the second process is disturbed, and
+    # of the third round every one, so that the tries run out.
+    sticks = iter([1.0, 1.0, 1.0, 1.0, 1.5, 1.0, 1.0, *([1.5] * 6)])
+    monkeypatch.setattr(probing, "yardstick_ms", lambda: next(sticks))
+    monkeypatch.setattr(probing, "measured_probe", told)
+    probe = Probe(name="toy", shape=TOY, storage=storage_of(FORMATS["q8_0"]))
+    found = probing.measured_in_turns([(probe, Path("toy.gguf"))], Device(), 3, lambda line: None)
+    assert [one.quickest_ms for one in found["toy"]] == [1.0, 1.1]
+    assert next(sticks, None) is None
+    assert median_of(found["toy"]).disturbed == 0.0
+
+
+def test_where_every_process_was_disturbed_all_count_and_the_fit_is_unsteady(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = {"size_mb": 1.0, "ram_mb": 60.0, "first_token_ms": 9.0, "ms_per_token": 2.0}
+    whole = Measurement(name="toy", features={}, measured=figures)
+    told = Probed(whole=whole, empty=replace(whole, measured={"ram_mb": 30.0}), quickest_ms=2.0)
+    sticks = iter([1.0, *([1.5] * 6)])
+    monkeypatch.setattr(probing, "yardstick_ms", lambda: next(sticks))
+    monkeypatch.setattr(probing, "measured_probe", lambda *_: told)
+    probe = Probe(name="toy", shape=TOY, storage=storage_of(FORMATS["q8_0"]))
+    found = probing.measured_in_turns([(probe, Path("toy.gguf"))], Device(), 1, lambda line: None)
+    assert len(found["toy"]) == 3
+    assert median_of(found["toy"]).unsteady == pytest.approx(0.5)
+
+
 def _pretend(name: str, threads: int, unsteady: float = 0.0) -> MachineFit:
     """A fit without measuring: the reference's own figures of one probe."""
     reference = MachineFit(name="reference", runtime=name, threads=threads, constants=REFERENCE[name], errors=_NO_ERROR)
@@ -253,7 +290,7 @@ def test_a_fit_of_a_busy_machine_says_so_whenever_it_is_used(tmp_path: Path, mon
     said: list[str] = []
     assert fits_of_this_machine(Device(), said.append) == fits
     (line,) = said
-    assert "half of the runs took 69% longer than the quickest" in line
+    assert "work took 69% longer than it can" in line
     assert "--measure" in line
 
 

@@ -238,7 +238,7 @@ def _say_busy(fits: Mapping[str, MachineFit], say: Say) -> None:
     unsteady = max(one.unsteady for one in fits.values())
     if unsteady > UNSTEADY:
         say(
-            f"the machine was busy when measured: half of the runs took {unsteady:.0%} longer than the quickest, "
+            f"the machine was busy when measured: work took {unsteady:.0%} longer than it can, "
             "so times may be off by that much or more; measure again on a quiet machine with --measure"
         )
 

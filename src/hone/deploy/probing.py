@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 PROMPT = tuple(range(4, 260))
 """Ids of single bytes: every tokenizer of hone's has them."""
 REPEATS = 9
+YARDSTICK_RUNS = 100
+DISTURBED = 1.15
+"""A fixed piece of work may take this many times its least before what was measured beside it counts as disturbed."""
+TRIES = 3
+"""Processes that are started at most for one round of one artifact."""
 STREAM_MB = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0)
 """Megabytes whose reading is timed: from a core's own cache to memory."""
 STREAM_RUNS = 12
@@ -57,11 +62,16 @@ class Probed:
     """Memory of the process with the runtime loaded and no model."""
     quickest_ms: float
     """Time per token of the quickest run."""
+    disturbed: float = 0.0
+    """By how much a fixed piece of work beside it took longer than it can, as a share; 0 where that is noise."""
 
     @property
     def unsteady(self) -> float:
-        """By how much the median run took longer than the quickest, as a share: what else ran on the machine."""
-        return self.whole.measured["ms_per_token"] / self.quickest_ms - 1.0
+        """What else ran on the machine, as a share of time.
+
+        How much longer the median run took than the quickest, or the fixed piece of work than it can: the larger.
+        """
+        return max(self.disturbed, self.whole.measured["ms_per_token"] / self.quickest_ms - 1.0)
 
 
 def random_texts(seed: int = 0, words: int = _SYLLABLES) -> list[str]:
@@ -159,26 +169,49 @@ def measured_in_turns(
 ) -> dict[str, list[Probed]]:
     """Figures of artifacts by name, one list entry for each round; every second round in the opposite order.
 
-    What a machine does beside comes and goes within minutes, so that each artifact in turns says more than one artifact
-    often. One that cannot be measured is said and left out.
+    What a machine does beside comes and goes within seconds, and makes everything slower by half while it lasts. So a
+    fixed piece of work is timed before and after each process: where it took longer than it can, the process is
+    measured again, at most :data:`TRIES` times, and only undisturbed ones count where there are any. An artifact that
+    cannot be measured is said and left out.
     """
-    found: dict[str, list[Probed]] = {}
-    failed: set[str] = set()
+    found: dict[str, list[tuple[float, Probed]]] = {probe.name: [] for probe, _ in made}
+    least = yardstick_ms()
     left = rounds * len(made)
     for turn in range(rounds):
         for probe, artifact in made if turn % 2 == 0 else list(made)[::-1]:
             left -= 1
-            if probe.name in failed:
-                continue
-            try:
-                found.setdefault(probe.name, []).append(measured_probe(probe, artifact, device))
-            except HoneError as error:
-                failed.add(probe.name)
-                found.pop(probe.name)
-                say(f"{probe.name} could not be measured, so {probe.storage.runtime} may be left out: {error}")
-                continue
+            for _ in range(TRIES if probe.name in found else 0):
+                before = yardstick_ms()
+                try:
+                    one = measured_probe(probe, artifact, device)
+                except HoneError as error:
+                    del found[probe.name]
+                    say(f"{probe.name} could not be measured, so {probe.storage.runtime} may be left out: {error}")
+                    break
+                longest = max(before, yardstick_ms())
+                found[probe.name].append((longest, one))
+                least = min(least, before, longest)
+                if longest <= DISTURBED * least:
+                    break
             say(f"measured: {probe.name}, {counted(device.threads, 'thread')}; {left} more")
-    return found
+    return {name: _undisturbed(listed, least) for name, listed in found.items()}
+
+
+def _undisturbed(listed: Sequence[tuple[float, Probed]], least: float) -> list[Probed]:
+    """Those beside which the fixed piece of work took its time; all, where there are none."""
+    quiet = [one for longest, one in listed if longest <= DISTURBED * least]
+    return quiet or [replace(one, disturbed=longest / least - 1.0) for longest, one in listed]
+
+
+def yardstick_ms() -> float:
+    """Milliseconds of a fixed piece of work on one core, within its own cache: the median of many."""
+    values = np.random.default_rng(0).random(1 << 16, dtype=np.float32)
+    runs = []
+    for _ in range(YARDSTICK_RUNS):
+        started = time.perf_counter()
+        np.sort(values)
+        runs.append((time.perf_counter() - started) * 1e3)
+    return statistics.median(runs)
 
 
 def median_of(probed: Sequence[Probed]) -> Probed:
@@ -190,6 +223,7 @@ def median_of(probed: Sequence[Probed]) -> Probed:
         whole=replace(first.whole, measured=figures),
         empty=replace(first.empty, measured={"ram_mb": ram_mb}),
         quickest_ms=min(one.quickest_ms for one in probed),
+        disturbed=statistics.median(one.disturbed for one in probed),
     )
 
 

@@ -135,7 +135,7 @@ class MachineFit:
     """How long this machine reads so many megabytes of memory; empty: a millisecond each, so that ``read`` is the
     inverse of a bandwidth."""
     unsteady: float = 0.0
-    """By how much the median run took longer than the quickest when it was measured, as a share."""
+    """By how much work took longer than it can when it was measured, as a share."""
     slowdown: float = 1.0
     """Sustained time per token over the peak one, where peak figures were published."""
 
