@@ -119,6 +119,8 @@ def export(
     *,
     size: Literal["quick", "full"] = "quick",
     calibrate: Literal["auto", "none", "importance", "gptq"] = "auto",
+    embedding: str = "",
+    head: str = "",
     say: Say | None = None,
 ) -> Path:
     """Export a run's model to an artifact that its own runtime certified; the artifact's folder.
@@ -133,18 +135,22 @@ def export(
         size: of the certificate: ``quick`` (64 dev rows) or ``full`` (all of dev, more positions and timed runs).
         calibrate: how matrices are rounded below 8 bits: to nearest, by what the training rows give them to read, or by
             the way of these that is closest to the model on dev.
+        embedding: the kind that the embedding is stored in; as the format says by default.
+        head: the kind of an output layer that is a matrix of its own.
         say: takes each line that a person should read.
 
     Raises:
         InputError: no such run, no model in it yet, or another data version now than it was trained on.
         FailedError: when the artifact does not match the model; nothing is left then.
     """
+    from hone.deploy.apart import Apart
     from hone.solving.exporting import export_each, formats_asked, run_source
 
+    apart = Apart(embedding=tuple(filter(None, [embedding])), head=tuple(filter(None, [head])))
     names = formats_asked(weights=[weights])  # an unknown one is said before anything is computed
     tell = say or _unsaid
     source = run_source(Path(folder), run, None, tell)
-    return Path(export_each(source, names, size, tell, calibrate=calibrate)[0]["path"])
+    return Path(export_each(source, names, size, tell, calibrate=calibrate, apart=apart)[0]["path"])
 
 
 def load(artifact: str | Path, *, threads: int = 1, say: Say | None = None) -> Model:

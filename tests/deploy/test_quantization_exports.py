@@ -12,6 +12,8 @@ import pytest
 
 from hone.data.rows import Row
 from hone.data.tokenizer import TextTokenizer
+from hone.deploy.apart import Apart
+from hone.deploy.decoders import EMBEDDING
 from hone.deploy.gguf.writing import export, rotary_rows
 from hone.deploy.quantization.grids import values_of
 from hone.deploy.tensors import Tensors
@@ -75,6 +77,23 @@ def test_a_model_without_its_task_is_rounded_plainly_and_no_other_way(built: Any
             prepared_for(model, "q4_0", wished, said.append)
     assert prepared_for(model, "q8_0", {}, said.append).codes == {}
     assert len(said) == 1
+
+
+def test_an_embedding_apart_has_its_kind_in_every_way_of_rounding(built: Any, order: dict[str, Any]) -> None:
+    model, said = ModelFolder(built.folder, TextTokenizer), list[str]()
+    wish = Apart(embedding=("q8_0", "int8"))
+    prepared = prepared_for(model, "q4_0", {**order, "apart": wish, "calibrate": "gptq"}, said.append)
+    assert prepared.kinds == {EMBEDDING: "q8_0"}
+    assert {codes.bits for name, codes in prepared.codes.items() if name != EMBEDDING} == {4}
+    assert prepared.codes[EMBEDDING].bits == 8
+    said.clear()
+    # What has 8 bits or more everywhere reads no rows; a model without its task is rounded plainly.
+    assert prepared_for(model, "int8", {**order, "apart": Apart(embedding=("fp16",))}, said.append).codes == {}
+    assert not said
+    assert prepared_for(model, "q4_0", {"apart": wish}, said.append).kinds == {EMBEDDING: "q8_0"}
+    mixed = {**order, "apart": wish, "mixed": True, "calibrate": "gptq"}
+    order["task"].device.size_mb = 1.0
+    assert prepared_for(model, "q4_0", mixed, said.append).kinds[EMBEDDING] == "q8_0"
 
 
 def test_a_mixture_needs_a_budget(built: Any, order: dict[str, Any]) -> None:

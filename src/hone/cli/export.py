@@ -53,18 +53,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="store those matrices in larger kinds that gain most by it, up to the device's size_mb",
     )
+    for name, of in (("embedding", "the embedding is stored in, the output layer too where they share it"), ("head", "the output layer is stored in")):
+        parser.add_argument(
+            f"--{name}", metavar="KIND[,KIND]", help=f"the kind that {of}, one of each runtime, such as q8_0,int8"
+        )
     parser.add_argument("--dry-run", action="store_true", help="say sizes and refusals, and write nothing")
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the verb; the exit status."""
+    from hone.deploy.apart import Apart
     from hone.solving.exporting import export_each, foreseen, formats_asked
 
-    given = {"--to": args.to, "--weights": args.weights}
+    given = {"--to": args.to, "--weights": args.weights, "--embedding": args.embedding, "--head": args.head}
     empty = [option for option, words in given.items() if words is not None and not _words(words)]
     if empty:
         raise InputError(f"{option} is empty; leave it out for the default" for option in empty)
     names = formats_asked(_words(args.to), _words(args.weights))
+    apart = Apart(embedding=tuple(_words(args.embedding)), head=tuple(_words(args.head)))
 
     def say(line: str) -> None:
         if not args.quiet:
@@ -73,8 +79,8 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="hone-export-") as workbench:
         source = _source(args, Path(workbench), say)
         if args.dry_run:
-            return _dry(foreseen(source, names), args.json)
-        made = export_each(source, names, args.size, say, calibrate=args.calibrate, mixed=args.mixed)
+            return _dry(foreseen(source, names, apart), args.json)
+        made = export_each(source, names, args.size, say, calibrate=args.calibrate, mixed=args.mixed, apart=apart)
     for one in made:
         path = Path(one["path"])
         for name, text in summary(one["certificate"]):
@@ -124,7 +130,7 @@ def _words(given: str | None) -> list[str]:
 def _dry(found: Sequence[Foreseen], as_json: bool) -> int:
     """What would be made, without making it; 2 when something would be refused."""
     for one in found:
-        head = f"{one.runtime:<6}{one.weights:<8}"
+        head = f"{one.runtime:<6}{one.weights:<10}"
         print(f"{head}refused" if one.refusals else f"{head}about {one.size_bytes / 1e6:8.2f} MB  {one.path}")
         for reason in one.refusals:
             print(f"      {reason}")

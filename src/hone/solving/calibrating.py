@@ -7,9 +7,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hone.data.rows import Row
+from hone.deploy.apart import NOTHING_APART, kinds_apart
 from hone.deploy.hone_keys import prepared_keys
+from hone.deploy.tensors import Tensors
 from hone.deploy.weights import Prepared, WeightFormat, kind_bits, stored_bytes, weight_format
 from hone.errors import InputError
+from hone.files import read_json
 from hone.task.render import Example
 from hone.task.spec import Task
 
@@ -29,7 +32,8 @@ def prepared_for(model: ModelFolder, weights: str, order: Mapping[str, Any], say
         model: the model folder.
         weights: the format.
         order: of the export; ``calibrate`` is the way of rounding (``auto`` by default), ``mixed`` whether some
-            matrices take larger kinds up to the budget; ``task`` and ``data`` are not there for a model without a task.
+            matrices take larger kinds up to the budget, ``apart`` the kinds of embedding and output layer; ``task`` and
+            ``data`` are not there for a model without a task.
         say: takes a line on each way that was measured.
 
     Raises:
@@ -40,27 +44,34 @@ def prepared_for(model: ModelFolder, weights: str, order: Mapping[str, Any], say
 
     how, task = order.get("calibrate", "auto"), order.get("task")
     mixed = bool(order.get("mixed"))
-    if not mixed and not reads_rows(model.path, weights, how, {}):
-        return prepare(model.path, weights, [], how=how, say=say)
+    shapes, config = Tensors(model.path).shapes, read_json(model.path / "config.json")
+    apart = kinds_apart(config, shapes, weight_format(weights), order.get("apart", NOTHING_APART))
+    if not mixed and not reads_rows(model.path, weights, how, apart):
+        return prepare(model.path, weights, [], how=how, kinds=apart, say=say)
     if task is None:
         if how != "auto" or mixed:
             wished = "--mixed" if mixed else f"--calibrate {how}"
             raise InputError(f"{wished} reads training rows, and this model comes without its task")
         say(f"{weights}: rounded to nearest; calibrating reads training rows, and this model comes without its task")
-        return Prepared()
+        return Prepared(kinds=apart)
     renderer, data = model.renderer(), order["data"]
     calibration, unread = rendered_rows(renderer, _spread(data.train, CALIBRATION_ROWS), task)
     judged, unjudged = rendered_rows(renderer, _spread(data.dev, JUDGED_ROWS), task)
     for line in (*(f"train: {one}" for one in unread), *(f"dev: {one}" for one in unjudged)):
         say(f"{weights}: {line}")
-    kinds = _mixture(model, weights, task, calibration, say) if mixed else {}
+    kinds = _mixture(model, weights, task, calibration, apart, say) if mixed else apart
     return prepare(model.path, weights, calibration, judged=judged, how=how, kinds=kinds, say=say)
 
 
 def _mixture(
-    model: ModelFolder, weights: str, task: Task, calibration: Sequence[Example], say: Callable[[str], None]
+    model: ModelFolder,
+    weights: str,
+    task: Task,
+    calibration: Sequence[Example],
+    apart: Mapping[str, str],
+    say: Callable[[str], None],
 ) -> Mapping[str, str]:
-    """What each matrix is stored as, within the device's budget.
+    """What each matrix is stored as, within the device's budget; ``apart`` is decided already.
 
     Raises:
         InputError: without a budget in bytes, or where even the format itself breaks it.
@@ -75,7 +86,8 @@ def _mixture(
     chosen = weight_format(weights)
     shapes = {name: tuple(module.get_parameter(name).shape) for name in places(module)}
     beside = foreseen_bytes(model.path, chosen) - stored_bytes(shapes, chosen) + _said_bytes(shapes, chosen)
-    mixture, _ = mixed_kinds(module, weights, calibration, int(task.device.size_mb * 1e6) - beside, say=say)
+    budget = int(task.device.size_mb * 1e6) - beside
+    mixture, _ = mixed_kinds(module, weights, calibration, budget, fixed=apart, say=say)
     counts = Counter(mixture.kinds.values())
     told = ", ".join(f"{count} as {kind}" for kind, count in sorted(counts.items()))
     say(f"{weights}: matrices within {task.device.size_mb:g} MB: {told}, {mixture.size_bytes / 1e6:.2f} MB together")

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hone.deploy.apart import NOTHING_APART, Apart, kinds_apart
 from hone.deploy.artifact.making import artifact_name, foreseen_bytes
 from hone.deploy.runtime import RUNTIMES, runtime
 from hone.deploy.tensors import Tensors
-from hone.deploy.weights import formats_of, weight_format
+from hone.deploy.weights import Prepared, formats_of, row_problems, stored_bytes, weight_format
 from hone.errors import FailedError, InputError, nearest
 from hone.files import read_json
 from hone.processes import spin_briefly
@@ -79,19 +80,26 @@ def formats_asked(to: Sequence[str] = (), weights: Sequence[str] = ()) -> list[s
     return list(dict.fromkeys(one.name for one in names)) or [DEFAULT_WEIGHTS[name] for name in runtimes]
 
 
-def foreseen(source: Source, names: Sequence[str]) -> list[Foreseen]:
+def foreseen(source: Source, names: Sequence[str], apart: Apart = NOTHING_APART) -> list[Foreseen]:
     """What is known of each artifact before it is made: about its size, and why it cannot be."""
     config, shapes = read_json(source.model / "config.json"), Tensors(source.model).shapes
     found = []
     for name in names:
         chosen = weight_format(name)
-        refusals = runtime(chosen.runtime).refusals(config, shapes, name, source.model)
+        refusals, prepared = runtime(chosen.runtime).refusals(config, shapes, name, source.model), Prepared()
+        try:
+            prepared = Prepared(kinds=kinds_apart(config, shapes, chosen, apart))
+            refusals += [] if refusals else row_problems(shapes, chosen, prepared)
+        except InputError as error:
+            refusals += error.problems
         found.append(
             Foreseen(
                 weights=chosen.name,
                 runtime=chosen.runtime,
                 path=source.out / artifact_name(source.stem, chosen.runtime, chosen.name),
-                size_bytes=foreseen_bytes(source.model, chosen),
+                size_bytes=foreseen_bytes(source.model, chosen)
+                + stored_bytes(shapes, chosen, prepared)
+                - stored_bytes(shapes, chosen),
                 refusals=tuple(refusals),
             )
         )
@@ -166,11 +174,19 @@ def run_source(folder: Path, run: int | str, out: Path | None, say: Say) -> Sour
 
 
 def export_each(
-    source: Source, names: Sequence[str], size: str, say: Say, *, calibrate: str = "auto", mixed: bool = False
+    source: Source,
+    names: Sequence[str],
+    size: str,
+    say: Say,
+    *,
+    calibrate: str = "auto",
+    mixed: bool = False,
+    apart: Apart = NOTHING_APART,
 ) -> list[dict[str, Any]]:
     """Make the artifacts; each is recorded in the lab of its task.
 
-    ``calibrate`` says how matrices are rounded, ``mixed`` whether some take larger kinds up to the device's budget.
+    ``calibrate`` says how matrices are rounded, ``mixed`` whether some take larger kinds up to the device's budget,
+    ``apart`` what embedding and output layer are stored as.
 
     Returns:
         ``path`` and ``certificate`` of each.
@@ -179,7 +195,7 @@ def export_each(
         InputError: before anything is computed, when one cannot be made.
         FailedError: when one does not match its original; the others are made and recorded, and named.
     """
-    check_foreseen(foreseen(source, names))
+    check_foreseen(foreseen(source, names, apart))
     check_places([source.out, *([Path(source.order["folder"])] if "number" in source.order else [])])
     spin_briefly()
     import hone.warm  # noqa: F401  (torch, with threads that sleep while they wait)
@@ -195,6 +211,7 @@ def export_each(
         "size": size,
         "calibrate": calibrate,
         "mixed": mixed,
+        "apart": apart,
         "formats": list(names),
     }
     lab = Lab(Path(source.order["folder"]), say=say) if "number" in source.order else None

@@ -40,6 +40,8 @@ class About:
     weights: str
     how: str
     """How weights were prepared, see :class:`hone.deploy.weights.Prepared`; "" is plain rounding."""
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    """Matrices that are stored in a kind of their own."""
     origin: Origin
 
 
@@ -65,6 +67,7 @@ def description(model: Path, folder: Path, about: About) -> dict[str, Any]:
         "runtime": about.runtime,
         "weights": about.weights,
         "prepared": about.how,
+        **({"kinds": dict(about.kinds)} if about.kinds else {}),
         "kind": known.get("kind", "language-model"),
         "task": known.get("task", ""),
         "renderer": renderer,

@@ -68,6 +68,7 @@ def export_certified(
             runtime=chosen.name,
             weights=weight_format(weights).name,
             how="" if prepared is None else prepared.how,
+            kinds={} if prepared is None else prepared.kinds,
             origin=origin or Origin(),
         )
         hone = write_json(part / HONE_FILE, description(model, part, about))

@@ -8,12 +8,14 @@ The device budget is a matter of its own: a certified artifact can still be too 
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hone.deploy.apart import told
 from hone.deploy.artifact.folder import describe
 from hone.deploy.certificate.cases import Case, cases_of, first_cases
 from hone.deploy.certificate.corpus import AWKWARD_TEXTS
@@ -87,6 +89,7 @@ def certify(artifact: Path, device: Device, witness: Witness, size: Size = "quic
     extent = EXTENTS[size]
     with opened(artifact, device, encoder=encoder) as process:
         weights, prepared = _format_of(process)
+        kinds = process.metadata("hone.kinds")
         chosen = weight_format(weights)
         bounds = chosen.gates(bool(prepared))
         found = _examine(process, device, witness, cases, (chosen, bounds), extent)
@@ -121,7 +124,7 @@ def certify(artifact: Path, device: Device, witness: Witness, size: Size = "quic
         gates=tuple(found.gates),
         compared=found.compared,
         score=None if found.compared is None else found.compared.artifact.to_json(),
-        notes=(*_notes(witness, cases, found, extent, device), *([ON_GRID] if prepared == "aware" else [])),
+        notes=(*_notes(witness, cases, found, extent, device), *_weight_notes(weights, prepared, kinds)),
         hashes=dict(witness.hashes),
         seconds=round(time.monotonic() - started, 2),
         evaluation=found.evaluation,
@@ -310,6 +313,12 @@ def _format_of(process: FreshProcess | FreshEncoder) -> tuple[str, str]:
         process.metadata("hone.weights") or said.get("weights", ""),
         process.metadata("hone.prepared") or said.get("prepared") or "",
     )
+
+
+def _weight_notes(weights: str, prepared: str, kinds: str) -> list[str]:
+    """What of the weights the format's name and the figures do not say; ``kinds`` is the file's own JSON."""
+    apart = [told(json.loads(kinds), weights)] if kinds else []
+    return [*apart, *([ON_GRID] if prepared == "aware" else [])]
 
 
 def _notes(witness: Witness, cases: Sequence[Case], found: _Found, extent: Extent, device: Device) -> list[str]:
