@@ -265,3 +265,29 @@ def test_hone_export_makes_certified_artifacts_of_adapters(tmp_path: Path) -> No
             assert prompt == asked["prompt_ids"]
             (answer,) = model.session.generate([prompt], max_new_tokens=limit, end_id=golden["end_id"])
             assert list(answer.ids[: asked["sure"]]) == asked["ids"][: asked["sure"]]
+
+
+def test_an_encoder_without_a_head_keeps_its_vectors_with_the_adapter(tmp_path: Path) -> None:
+    import torch
+    from transformers import BertModel
+
+    base = made.encoder_folder(tmp_path / "labels")
+    (base / "hone.json").unlink()
+    module = BertModel.from_pretrained(base, add_pooling_layer=False)
+    module.save_pretrained(tmp_path / "base")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(base / name, tmp_path / "base" / name)
+    config = peft.LoraConfig(task_type="FEATURE_EXTRACTION", r=4, target_modules=["query", "value"])
+    adapter, attached = made.adapter_folder(tmp_path / "adapter", tmp_path / "base", config, auto="")
+    (tmp_path / "bench").mkdir()
+    source = bare_source(adapter, None, tmp_path / "bench", lambda line: None)
+    file = runtime("onnx").export(source.model, "fp32", tmp_path / "onnx")
+    session = runtime("onnx").open_encoder(file, 1, 64)
+    ids = [1, 40, 41, 42, 3]
+    with torch.no_grad():
+        expected = attached(input_ids=torch.tensor([ids])).last_hidden_state[0].numpy()
+        before = module(input_ids=torch.tensor([ids])).last_hidden_state[0].numpy()
+    (found,) = session.embed([ids])
+    assert np.abs(found - expected).max() <= 1e-4
+    assert np.abs(found - before).max() > 1e-2
+    session.close()

@@ -86,7 +86,9 @@ def adapter_folder(folder: Path, base: Path, config: Any, *, seed: int = 1, auto
     import transformers
     from peft import get_peft_model
 
-    module = getattr(transformers, f"AutoModelFor{auto}").from_pretrained(base, dtype=torch.float32)
+    module = getattr(transformers, f"AutoModelFor{auto}" if auto else "AutoModel").from_pretrained(
+        base, dtype=torch.float32
+    )
     torch.manual_seed(seed)
     attached = get_peft_model(module, config)
     with torch.no_grad():

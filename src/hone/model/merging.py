@@ -39,7 +39,8 @@ def merged(
         FailedError: when the base's weights are damaged, or merged they compute something else than attached.
     """
     module, fresh = load_with_fresh(base, opening)
-    if lacking := sorted(name for name in fresh if PREFIX + name not in tensors):
+    # Of an encoder without a head only its pooler can be new, which nothing reads.
+    if lacking := sorted(name for name in fresh if PREFIX + name not in tensors and opening.use != "embed"):
         raise InputError(f"neither {base} nor {folder} has {', '.join(lacking[:3])}, which the task needs")
     rows = embedding_rows({name: tuple(tensor.shape) for name, tensor in tensors.items()})
     before = _logits(module)
@@ -143,13 +144,13 @@ def _merged(attached: Any, folder: Path, kind: str) -> nn.Module:
 
 
 def _logits(module: Any) -> Tensor:
-    """Logits of a fixed row of ids, over all of the vocabulary's range."""
+    """Logits (without a head: states) of a fixed row of ids, over all of the vocabulary's range."""
     import torch
 
     rows = module.get_input_embeddings().weight.shape[0]
     ids = torch.linspace(0, rows - 1, PROBED_IDS).long()[None]
     with torch.no_grad():
-        logits: Tensor = module(input_ids=ids).logits
+        logits: Tensor = module(input_ids=ids)[0]
     return logits.float()
 
 

@@ -77,7 +77,11 @@ def _adapted(path: Path, workbench: Path, name: str, say: Say) -> Path:
     adapter = read_adapter(path)
     reference, base = base_of(adapter)
     if not any((folder / HONE_FILE).is_file() for folder in (path, base)):
-        base = _dressed(base, workbench / "dressed", name, soft=int(adapter.config.get("num_virtual_tokens") or 0))
+        dressed = workbench / "dressed"
+        if read_json(base / CONFIG).get("model_type") in ENCODERS:
+            base = dressed_encoder(base, dressed, name, say)
+        else:
+            base = _dressed(base, dressed, name, soft=int(adapter.config.get("num_virtual_tokens") or 0))
     spin_briefly()
     import hone.warm  # noqa: F401  (torch, with threads that sleep while they wait)
 
