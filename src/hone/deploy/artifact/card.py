@@ -94,6 +94,8 @@ def _judged(certificate: Mapping[str, Any]) -> Iterator[str]:
             f"- against the model it was made from: {told} over "
             f"{parity['positions']:,} positions, the same likeliest token at {parity['same_top_or_tie']:.2%}"
         )
+    if like := told_likeness(certificate):
+        yield f"- {like}"
     yield from (f"- {line}" for line in certificate["notes"])
     yield from ("", "| | measured | budget |", "|---|---|---|")
     for figure in certificate["budget"]:
@@ -122,8 +124,6 @@ def _running(name: str, hone: Mapping[str, Any], file: Path) -> Iterator[str]:
     if hone["runtime"] == "gguf" and has_runners(hone):
         yield f'llama-server -m {file.name} & node run.mjs "..."        # JavaScript, over llama.cpp\'s own server'
     if has_modelfile(hone):
-    if like := told_likeness(certificate):
-        yield f"- {like}"
         yield f"ollama create {hone['task'] or 'model'} -f Modelfile"
     if hone["runtime"] == "onnx":
         yield 'npm install onnxruntime-node && node run.mjs "..."       # or onnxruntime-web'
