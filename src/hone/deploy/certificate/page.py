@@ -94,11 +94,11 @@ def _headline(document: Json) -> str:
         boxes.append(("divergence", _nats(parity["kld_mean"]), f"nats{most}", True))
         low = f"at least {_percent(parity['same_top_low'])}"
         boxes.append(("same likeliest", _percent(parity["same_top_or_tie"]), low, True))
-    if (score := document["score"]) is not None:
     if (like := document.get("likeness")) is not None:
         boxes.append(("mean cosine", f"{like['cosine_mean']:.5f}", f"at least {like['cosine_low']:.5f}", True))
         share = f"of {counted(like['texts'], 'text')}"
         boxes.append(("same nearest text", _percent(like["same_nearest_or_tie"]), share, True))
+    if (score := document["score"]) is not None:
         mean = f"{score['mean']:.3f}"
         boxes.append((score["name"], mean, told_score(document).removeprefix(mean).strip(), True))
     inside = "".join(
@@ -173,7 +173,6 @@ def _divergence(document: Json) -> str:
     return section("divergence", "Divergence from the original", lead, charts, note(figures))
 
 
-def _greedy(document: Json) -> str:
 def _vectors(document: Json) -> str:
     like = document.get("likeness")
     if like is None:
@@ -193,6 +192,7 @@ def _vectors(document: Json) -> str:
     return section("vectors", "Vectors beside the original's", lead, table(["", ""], rows, class_="compact"))
 
 
+def _greedy(document: Json) -> str:
     parity = document["parity"]
     if parity is None or not parity["greedy_prompts"]:
         return ""
