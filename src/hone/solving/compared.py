@@ -13,6 +13,7 @@ from hone.deploy.certificate.witness import EXTENTS, Size, Witness
 from hone.model.adapters import made_of
 from hone.model.folder import ModelFolder
 from hone.solving.bare_encoders import compared_texts
+from hone.solving.floats import float_model_of
 from hone.task.embedding import EmbeddingRenderer
 from hone.task.encoding import EncoderRenderer
 from hone.task.render import Example, Renderer
@@ -41,6 +42,7 @@ def witness_of(model: ModelFolder, task: Task, data: DataVersion, longest_answer
         notes.append("the score on dev is by a threshold that was chosen on these rows, so it is a little too good")
     module = model.load()
     encoder = isinstance(renderer, EncoderRenderer)
+    floats, no_floats = float_model_of(model, lambda hone, own: _thresholds(hone, own, data.dev, task))
     return Witness(
         renderer=renderer,
         examples=examples,
@@ -53,6 +55,8 @@ def witness_of(model: ModelFolder, task: Task, data: DataVersion, longest_answer
         rows=data.dev,
         thresholds=thresholds,
         notes=notes,
+        floats=floats,
+        no_floats=no_floats,
     )
 
 

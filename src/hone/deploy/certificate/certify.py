@@ -20,6 +20,7 @@ from hone.deploy.artifact.folder import describe
 from hone.deploy.certificate.cases import Case, cases_of, first_cases
 from hone.deploy.certificate.corpus import AWKWARD_TEXTS
 from hone.deploy.certificate.document import Certificate, Status, certificate_path, read_certificate
+from hone.deploy.certificate.floats import BesideFloats, beside_floats
 from hone.deploy.certificate.gates import Gate, none_of, parity_gates, score_gate, timing_gates
 from hone.deploy.certificate.likeness import Likeness, compare_vectors, likeness_gates
 from hone.deploy.certificate.original import EmbeddingOriginal, EncoderOriginal, Original
@@ -44,10 +45,10 @@ from hone.task.spec import Device
 
 __all__ = ["Certificate", "Witness", "certificate_path", "certify", "read_certificate"]
 
-ON_GRID = (
-    "training rounded the original to this grid already: what that cost against a model in floats is in no figure here"
-)
-"""Of artifacts that were prepared as ``aware``: their divergence and difference of score are of equal weights."""
+AWARE = "aware"
+ON_GRID = "training rounded the original to this grid already"
+"""Of artifacts that were prepared so: their divergence and difference of score are of equal weights."""
+NO_FLOATS = "what that cost against a model in floats is in no figure here"
 COMPARED_AT_ONCE = 16
 """Sequences that the artifact computes together while it is compared."""
 
@@ -88,11 +89,10 @@ def certify(artifact: Path, device: Device, witness: Witness, size: Size = "quic
     encoder = isinstance(witness.renderer, EncoderRenderer)
     extent = EXTENTS[size]
     with opened(artifact, device, encoder=encoder) as process:
-        weights, prepared = _format_of(process)
-        kinds = process.metadata("hone.kinds")
-        chosen = weight_format(weights)
-        bounds = chosen.gates(bool(prepared))
-        found = _examine(process, device, witness, cases, (chosen, bounds), extent)
+        weights = _weights_of(process)
+        bounds = weights.format.gates(bool(weights.prepared))
+        found = _examine(process, device, witness, cases, (weights.format, bounds), extent)
+        floats = _floats(process, witness, weights, cases, extent)
         file = process.file
     failures = tuple(gate.sentence for gate in found.gates if not gate.holds)
     compared = witness.original is not None
@@ -104,8 +104,8 @@ def certify(artifact: Path, device: Device, witness: Witness, size: Size = "quic
         kind="encoder" if encoder else "decoder",
         artifact=file.name,
         artifact_hash=file_hash(file),
-        weights=weights,
-        prepared=prepared,
+        weights=weights.format.name,
+        prepared=weights.prepared,
         runtime=runtime(found.runtime).version(),
         runtime_name=found.runtime,
         machine=machine().line(),
@@ -124,7 +124,8 @@ def certify(artifact: Path, device: Device, witness: Witness, size: Size = "quic
         gates=tuple(found.gates),
         compared=found.compared,
         score=None if found.compared is None else found.compared.artifact.to_json(),
-        notes=(*_notes(witness, cases, found, extent, device), *_weight_notes(weights, prepared, kinds)),
+        floats=floats,
+        notes=(*_notes(witness, cases, found, extent, device), *_weight_notes(weights, witness, floats)),
         hashes=dict(witness.hashes),
         seconds=round(time.monotonic() - started, 2),
         evaluation=found.evaluation,
@@ -306,19 +307,42 @@ def process_gate(facts: Mapping[str, Any]) -> Gate:
     )
 
 
-def _format_of(process: FreshProcess | FreshEncoder) -> tuple[str, str]:
-    """The weight format, and how the weights were prepared for it (empty: plain rounding)."""
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """What an artifact says of its weights."""
+
+    format: WeightFormat
+    prepared: str
+    """How they were prepared for it; empty: plain rounding."""
+    kinds: str
+    """JSON of the matrices that are stored otherwise; empty where none is."""
+
+
+def _weights_of(process: FreshProcess | FreshEncoder) -> _Weights:
     said = describe(process.path) or {}
-    return (
-        process.metadata("hone.weights") or said.get("weights", ""),
+    return _Weights(
+        weight_format(process.metadata("hone.weights") or said.get("weights", "")),
         process.metadata("hone.prepared") or said.get("prepared") or "",
+        process.metadata("hone.kinds"),
     )
 
 
-def _weight_notes(weights: str, prepared: str, kinds: str) -> list[str]:
-    """What of the weights the format's name and the figures do not say; ``kinds`` is the file's own JSON."""
-    apart = [told(json.loads(kinds), weights)] if kinds else []
-    return [*apart, *([ON_GRID] if prepared == "aware" else [])]
+def _floats(
+    process: FreshProcess | FreshEncoder, witness: Witness, weights: _Weights, cases: Sequence[Case], extent: Extent
+) -> BesideFloats | None:
+    """Of a model that was trained for its grid: beside the one in floats, where that is at hand."""
+    if weights.prepared != AWARE or witness.floats is None:
+        return None
+    return beside_floats(process, witness, witness.floats, cases, weights.format.gates(True).tie_nats, extent)
+
+
+def _weight_notes(weights: _Weights, witness: Witness, floats: BesideFloats | None) -> list[str]:
+    """What of the weights the format's name and the other figures do not say."""
+    notes = [told(json.loads(weights.kinds), weights.format.name)] if weights.kinds else []
+    if weights.prepared == AWARE:
+        why_not = f" ({witness.no_floats})" if witness.no_floats else ""
+        notes.append(f"{ON_GRID}; {floats.line() if floats else NO_FLOATS + why_not}")
+    return notes
 
 
 def _notes(witness: Witness, cases: Sequence[Case], found: _Found, extent: Extent, device: Device) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hone.deploy.artifact.folder import CERTIFICATE, PAGE, artifact_folder, model_file
+from hone.deploy.certificate.floats import BesideFloats
 from hone.deploy.certificate.gates import Gate
 from hone.deploy.certificate.likeness import Likeness
 from hone.deploy.certificate.parity import Parity
@@ -66,6 +67,8 @@ class Certificate:
     """Of vectors, where the model gives these."""
     compared: Comparison | None = None
     """The task's score of artifact and original on the same rows."""
+    floats: BesideFloats | None = None
+    """Of a model that was trained for its grid: against the one in floats that it began from."""
     score: Mapping[str, Any] | None = None
     """The task's score of this artifact on dev."""
     notes: tuple[str, ...] = ()
@@ -99,6 +102,7 @@ class Certificate:
         plain["times"] = self.times.to_json()
         plain["parity"] = None if self.parity is None else self.parity.to_json()
         plain["compared"] = None if self.compared is None else self.compared.to_json()
+        plain["floats"] = None if self.floats is None else self.floats.to_json()
         return dict(_finite(plain))
 
     def write(self, artifact: Path) -> Path:

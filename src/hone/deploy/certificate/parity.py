@@ -188,6 +188,11 @@ def compare(
     )
 
 
+def divergence_from(original: Original, artifact: Artifact, cases: Sequence[Case], tie_nats: float) -> Spread:
+    """How far an artifact is from a model that writes, over the cases' answers; without greedy answers."""
+    return spread_of(_distributions(original, artifact, cases, tie_nats), [case.row for case in cases])
+
+
 def compare_encoder(
     original: EncoderOriginal,
     logits: LogitsAt,

@@ -38,6 +38,17 @@ EXTENTS: dict[str, Extent] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FloatModel:
+    """The model in floats from which training for a grid began."""
+
+    name: str
+    renderer: Renderer
+    original: Original | EncoderOriginal
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """As those of a :class:`Witness`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Witness:
     """What an artifact is compared with."""
 
@@ -63,6 +74,10 @@ class Witness:
     """Of several labels: by a row's id, its threshold (:func:`~hone.deploy.certificate.scoring.thresholds_by_row`)."""
     notes: Sequence[str] = ()
     """What the certificate is to say of them: rows that were left out."""
+    floats: FloatModel | None = None
+    """Of a model that was trained for a grid: what it began from, where that is at hand."""
+    no_floats: str = ""
+    """...and why it is not."""
 
     def longest_answer(self, most: int) -> int:
         """New tokens of a greedy answer at most: ``max_new_tokens`` or ``most``, whichever is less."""
