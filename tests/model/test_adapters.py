@@ -253,6 +253,19 @@ def test_an_adapter_of_another_base_is_refused_with_a_tensor_that_has_no_place(b
     assert "is no adapter of this base" in refused(adapter, tmp_path / "out")
 
 
+def test_a_configuration_that_says_too_little_is_refused(base: Path, tmp_path: Path) -> None:
+    adapter, _ = made.adapter_folder(tmp_path / "adapter", base, SOFT["prompt tuning"]())
+    assert "num_virtual_tokens 'five'" in refused(
+        made.named_base(adapter, str(base), num_virtual_tokens="five"), tmp_path / "out"
+    )
+    assert "names no peft_type" in refused(made.named_base(adapter, str(base), peft_type=None), tmp_path / "out")
+    (adapter / "adapter_config.json").write_text("[]")
+    assert "names no peft_type" in refused(adapter, tmp_path / "out")
+    made.adapter_folder(tmp_path / "lora", base, lora())
+    told = refused(made.named_base(tmp_path / "lora", str(base), megatron_config={}, megatron_core="x"), tmp_path / "o")
+    assert "megatron" in told
+
+
 def test_an_adapter_that_changes_nothing_is_refused(base: Path, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 

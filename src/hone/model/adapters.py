@@ -90,11 +90,16 @@ def read_adapter(folder: Path) -> Adapter:
     Raises:
         InputError: with every reason why not.
     """
-    adapter = Adapter(folder=folder, config=read_json(folder / ADAPTER_CONFIG))
-    problems = []
+    config = read_json(folder / ADAPTER_CONFIG)
+    if not isinstance(config, dict) or not config.get("peft_type"):
+        raise InputError(f"{folder / ADAPTER_CONFIG} names no peft_type; PEFT's save_pretrained writes one")
+    adapter, problems = Adapter(folder=folder, config=config), []
+    count = config.get("num_virtual_tokens")
+    if adapter.kind in SOFT_PROMPTS and not (isinstance(count, int) and count > 0):
+        problems.append(f"{folder / ADAPTER_CONFIG} has num_virtual_tokens {count!r}; a whole number over 0 is needed")
     if adapter.kind in REFUSED:
         problems.append(f"{folder} is an adapter of type {adapter.kind}: {REFUSED[adapter.kind]}")
-    if adapter.config.get("megatron_config"):
+    if adapter.config.get("megatron_config") is not None:
         problems.append(f"{folder / ADAPTER_CONFIG} names code to import (megatron_core); hone runs none of a model's")
     if not adapter.weights.is_file():
         problems.append(_no_weights(folder))
