@@ -28,11 +28,13 @@ ADAPTER_WEIGHTS = "adapter_model.safetensors"
 SOFT_PROMPTS = ("PROMPT_TUNING", "P_TUNING")
 VECTORS = "prompt_embeddings"
 """The tensor of a soft prompt; of p-tuning PEFT keeps what its encoder gave, the vectors themselves."""
+_KEYS_AND_VALUES = (
+    "its keys and values of every layer cannot be written as tokens, and neither a GGUF file nor an ONNX graph takes "
+    "them; keep it in PyTorch, or train prompt tuning or LoRA instead"
+)
 REFUSED = {
-    "PREFIX_TUNING": "its keys and values of every layer cannot be written as tokens, and neither a GGUF file nor an "
-    "ONNX graph takes them; keep it in PyTorch, or train prompt tuning or LoRA instead",
-    "CARTRIDGE": "its keys and values of every layer cannot be written as tokens, and neither a GGUF file nor an ONNX "
-    "graph takes them; keep it in PyTorch, or train prompt tuning or LoRA instead",
+    "PREFIX_TUNING": _KEYS_AND_VALUES,
+    "CARTRIDGE": _KEYS_AND_VALUES,
     "MULTITASK_PROMPT_TUNING": "its vectors are of another task each time; train prompt tuning for the one that is "
     "to be exported",
     "CPT": "its vectors are computed from the rows of a context each time; train prompt tuning instead",
