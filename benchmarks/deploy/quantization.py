@@ -5,10 +5,10 @@
 
 For each seed a voice model is trained in floats, rounded in every way, and trained on the grid of Q4_0 behind it as a
 short second stage. Divergence is that of the model in floats over the answers of dev, teacher forced, in nats; the
-score is field F1 on dev with the very weights that an artifact has; size is that of the GGUF file, tokenizer and all,
-and a token's time is that of llama.cpp with it, in a fresh process of one thread. Laws: at 4 bits calibrated rounding
-diverges less than plain, and training less than both, on every seed; training loses at most 1 point of field F1 in the
-median; its file takes at most 0.6 of Q8_0's.
+score is field F1 on dev with the very weights that an artifact has; size is that of the model file (GGUF has the
+tokenizer in it), and a token's time is that of its runtime, in a fresh process of one thread. Laws: at 4 bits
+calibrated rounding diverges less than plain, and training less than both, on every seed; training loses at most 1 point
+of field F1 in the median; its file takes at most 0.6 of Q8_0's.
 
 With ``--folder`` everything is kept there: runs are gone on with and finished ones found again, and so is each way's
 row of figures, as long as its settings and the rounding's own source are what they were.
@@ -36,8 +36,12 @@ WAYS = (
     ("q4_0", "none"),
     ("q4_0", "importance"),
     ("q4_0", "gptq"),
+    ("apart", "gptq"),
     ("mixed", "gptq"),
+    ("int4", "gptq"),
+    ("int4-g16", "gptq"),
 )
+"""``apart`` is Q4_0 with the embedding in Q8_0, ``mixed`` Q4_0 with larger kinds by layer."""
 MIXED_SHARE = 0.75
 """Budget of the mixture, of Q8_0's bytes."""
 MOST_LOSS, MOST_SIZE = 0.01, 0.6
@@ -144,6 +148,7 @@ def in_floats(voice: Voice) -> Figures:
 
 def rounded(voice: Voice, weights: str, how: str) -> Figures:
     """Figures of one way of rounding."""
+    from hone.deploy.decoders import EMBEDDING
     from hone.deploy.quantization.offered import offers
     from hone.deploy.weights import Prepared
 
@@ -152,8 +157,8 @@ def rounded(voice: Voice, weights: str, how: str) -> Figures:
         seconds, values, prepared = 0.0, in_halves(voice), None
         name = weights
     else:
-        kinds = mixture(voice) if weights == "mixed" else {}
-        name = "q4_0" if weights == "mixed" else weights
+        kinds = mixture(voice) if weights == "mixed" else {EMBEDDING: "q8_0"} if weights == "apart" else {}
+        name = "q4_0" if weights in ("mixed", "apart") else weights
         (offer,) = offers(voice.module, name, bench.train, bench.dev, hows=(how,), kinds=kinds)
         seconds = time.perf_counter() - begin
         prepared = Prepared(kinds=kinds, codes=offer.codes, importance=offer.importance, how=how)
@@ -214,27 +219,29 @@ def aware(voice: Voice, seed: int, steps: int) -> Figures:
     recipe = voice.parts.recipe.child(
         aware="q4_0", steps=steps, warmup_steps=max(1, steps // 20), eval_every=steps, seed=seed
     )
-    begin = time.perf_counter()
-    model = Path(hone.attempt(voice.folder, recipe, name="aware", say=print).model)
-    seconds = time.perf_counter() - begin
+    report = hone.attempt(voice.folder, recipe, name="aware", say=print)
+    model = Path(report.model)
     module = ModelFolder(model, TextTokenizer).load()
     values = {name: matrix_of(module, name) for name, _ in module.named_parameters()}
     return {
         **as_file(voice, model, "q4_0", prepare(model, "q4_0", ())),
-        "seconds": seconds,
+        "seconds": sum(report.seconds_by_part.values()),  # of the run, also where it is found again
         "divergence": divergence_of(voice, values),
         "score": score(voice, values),
     }
 
 
 def as_file(voice: Voice, model: Path, weights: str, prepared: Any) -> Figures:
-    """Megabytes of the GGUF file, and milliseconds of a token in a fresh process of one thread."""
+    """Megabytes of the model file, and milliseconds of a token in a fresh process of one thread."""
     from hone.deploy.process import FreshProcess
     from hone.deploy.runtime import runtime
+    from hone.deploy.weights import weight_format
 
     prompt = [int(one) for one in voice.parts.bench.dev[0].ids[:PROMPT_TOKENS]]
     with tempfile.TemporaryDirectory() as folder:
-        file = runtime("gguf").export(model, weights, Path(folder) / "model.gguf", prepared)
+        chosen = runtime(weight_format(weights).runtime)
+        out = Path(folder) / "model.gguf" if chosen.suffix == ".gguf" else Path(folder)
+        file = chosen.export(model, weights, out, prepared)
         with FreshProcess(file, threads=1, context=voice.parts.recipe.context) as process:
             measured = process.measure(prompt, new_tokens=NEW_TOKENS, repeats=REPEATS)
         return {"size_mb": file.stat().st_size / 1e6, "token_ms": float(measured["ms_per_token"])}
@@ -264,7 +271,7 @@ def rounding_source() -> str:
 
     deploy = ROOT / "src" / "hone" / "deploy"
     return content_hash(
-        [path.read_text() for part in ("quantization", "gguf") for path in sorted((deploy / part).glob("*.py"))]
+        [path.read_text() for part in ("quantization", "gguf", "onnx") for path in sorted((deploy / part).glob("*.py"))]
     )
 
 

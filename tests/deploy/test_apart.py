@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import gguf
@@ -14,9 +16,11 @@ from hone.deploy.certificate.witness import Witness
 from hone.deploy.decoders import EMBEDDING, HEAD
 from hone.deploy.gguf.writing import export
 from hone.deploy.rendering import open_artifact
+from hone.deploy.tensors import Tensors
 from hone.deploy.weights import Prepared, stored_bytes, weight_format
 from hone.errors import InputError
-from hone.files import read_json
+from hone.files import read_json, write_json
+from hone.solving.exporting import Source, foreseen
 from hone.task.spec import Device
 
 TIED = {"model_type": "llama", "tie_word_embeddings": True}
@@ -80,6 +84,20 @@ def test_a_file_with_its_embedding_apart_is_certified_and_says_so(plain_model: A
     assert certificate.notes[0] in (tmp_path / "out" / "README.md").read_text()
     size = stored_bytes({EMBEDDING: (32, 64)}, weight_format("q8_0"), prepared)
     assert size == 32 * 64 * 2
+
+
+def test_nothing_is_apart_in_a_model_that_was_trained_for_its_format(plain_model: Any, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(plain_model("extract")[0], tmp_path / "model"))
+    source = Source(model=folder, stem="toy", out=tmp_path, order={})
+    wish = Apart(embedding=("q8_0", "int8"))
+    plain, larger = foreseen(source, ["q4_0"]), foreseen(source, ["q4_0"], wish)
+    assert larger[0].refusals == ()
+    rows = Tensors(folder).shapes[EMBEDDING][0]
+    assert larger[0].size_bytes - plain[0].size_bytes == rows * 64 * 4 / 8
+    write_json(folder / "hone.json", {**read_json(folder / "hone.json"), "aware": "q4_0"})
+    for weights in ("q4_0", "int4"):
+        assert "trained for q4_0, its embedding too" in foreseen(source, [weights], wish)[0].refusals[0]
+    assert foreseen(source, ["f16"], Apart(embedding=("q8_0",)))[0].refusals == ()
 
 
 def test_many_matrices_are_counted_and_few_are_named() -> None:

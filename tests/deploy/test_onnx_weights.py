@@ -181,7 +181,9 @@ def test_rows_that_do_not_divide_and_foreign_shapes_are_refused(folder):
     assert "nor do those of 1 more" in refusals(config, narrow, "int8")[0]
     assert "rows of 172 weights do not divide by the 32 of int8" in refusals(config, narrow, "int8")[0]
     assert refusals(config, narrow, "fp16") == []
-    assert "rows of 64 weights do not divide by the 128 of int4-g128" in refusals(config, shapes, "int4-g128")[0]
+    (refused,) = refusals(config, shapes, "int4-g128")
+    assert "rows of 64 weights do not divide by the 128 of int4-g128" in refused
+    assert "use int8 or int4 (groups of 32)" in refused
     assert "heads of width 12" in refusals(config | {"head_dim": 12}, shapes, "fp32")[0]
     assert 'model_type "gpt2" is not exported' in refusals(config | {"model_type": "gpt2"}, shapes, "fp32")[0]
     assert "q8_0 is a format of gguf" in refusals(config, shapes, "q8_0")[0]

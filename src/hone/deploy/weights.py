@@ -153,6 +153,13 @@ def weight_format(name: str) -> WeightFormat:
     return found
 
 
+SMALLER_BLOCKS = {
+    "gguf": ((32, "q8_0 or q4_0 (blocks of 32)"), (1, "f16")),
+    "onnx": ((32, "int8 or int4 (groups of 32)"), (16, "int4-g16"), (1, "fp16")),
+}
+"""By runtime: what to use where rows divide by so much and not by more."""
+
+
 def row_problems(
     shapes: Mapping[str, Sequence[int]], weights: WeightFormat, prepared: Prepared | None = None
 ) -> list[str]:
@@ -170,8 +177,7 @@ def row_problems(
     problems = []
     for (width, kind), names in found.items():
         part = kind if kind == weights.name else f"{kind}, a part of {weights.name}"
-        half = "f16" if weights.runtime == "gguf" else "fp16"
-        other = "q8_0 or q4_0 (blocks of 32)" if width % 32 == 0 else half
+        other = next(said for block, said in SMALLER_BLOCKS[weights.runtime] if width % block == 0)
         others = f" (nor do those of {len(names) - 1:,} more)" if len(names) > 1 else ""
         problems.append(
             f"{names[0]}: rows of {width} weights do not divide by the {room.KIND_BLOCK[kind]} of {part}{others}; use "

@@ -11,6 +11,7 @@ from typing import Any
 
 from hone.deploy.apart import NOTHING_APART, Apart, kinds_apart
 from hone.deploy.artifact.making import artifact_name, foreseen_bytes
+from hone.deploy.quantization.offered import trained_for
 from hone.deploy.runtime import RUNTIMES, runtime
 from hone.deploy.tensors import Tensors
 from hone.deploy.weights import Prepared, formats_of, row_problems, stored_bytes, weight_format
@@ -90,6 +91,8 @@ def foreseen(source: Source, names: Sequence[str], apart: Apart = NOTHING_APART)
         try:
             prepared = Prepared(kinds=kinds_apart(config, shapes, chosen, apart))
             refusals += [] if refusals else row_problems(shapes, chosen, prepared)
+            if prepared.kinds and (aware := trained_for(source.model, chosen.name)):
+                refusals.append(f"the model was trained for {aware}, its embedding too: nothing of it is stored apart")
         except InputError as error:
             refusals += error.problems
         found.append(

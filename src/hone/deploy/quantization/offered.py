@@ -244,7 +244,7 @@ def prepare(
     """
     if how not in WISHES:
         raise InputError(f'"{how}" is no way of rounding; {nearest(how, WISHES)}')
-    if trained := _trained_for(folder, weights):
+    if trained := trained_for(folder, weights):
         return _as_trained(folder, trained, weights, how, dict(kinds or {}), say)
     if how == "none" or (how == "auto" and fewest_bits(weights, kinds or {}) >= 8):
         return Prepared(kinds=dict(kinds or {}))
@@ -273,7 +273,7 @@ def prepare(
 
 def reads_rows(folder: Path, weights: str, how: str, kinds: Mapping[str, str]) -> bool:
     """Whether :func:`prepare` would read rows: what has 8 bits and more is rounded plainly unless somebody asks."""
-    return not _trained_for(folder, weights) and how != "none" and (how != "auto" or fewest_bits(weights, kinds) < 8)
+    return not trained_for(folder, weights) and how != "none" and (how != "auto" or fewest_bits(weights, kinds) < 8)
 
 
 def fewest_bits(weights: str, kinds: Mapping[str, str]) -> float:
@@ -296,7 +296,7 @@ def telling(say: Say, what: str, every_s: float = TOLD_EVERY_S) -> Callable[[flo
     return done
 
 
-def _trained_for(folder: Path, weights: str) -> str:
+def trained_for(folder: Path, weights: str) -> str:
     """The format that a model folder was trained for, where what lies on its grid lies on this one's; else empty."""
     described = folder / "hone.json"
     aware = str(read_json(described).get("aware", "")) if described.is_file() else ""
