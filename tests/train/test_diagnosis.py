@@ -293,6 +293,9 @@ def test_a_rate_is_too_low_where_the_loss_falls_slowly_in_a_line_and_weights_har
     found = judge_rate(curve_of(line, update_ratio=1e-5, total_steps=400))
     assert found is not None
     assert (found.verdict, found.suggested) == ("too low", 0.1)
+    still = judge_rate(curve_of(line, update_ratio=0.0, total_steps=400))
+    assert still is not None
+    assert (still.verdict, still.suggested) == ("too low", 0.1)  # a hundred times the rate is the most that is said
     assert judge_rate(curve_of(line, update_ratio=None)) is None
     # A base that is good already rests where it is, with steps of the usual size.
     assert judge_rate(curve_of(rng.normal(2.0, 0.3, 200))) is None

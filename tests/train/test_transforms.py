@@ -13,6 +13,7 @@ from torch import nn
 
 from hone.train.batches import collate
 from hone.train.engine import fit
+from hone.train.guards.flow import FlowGuard
 from hone.train.objectives import NextToken
 from hone.train.records import Judgement
 from hone.train.source import BatchSource
@@ -24,6 +25,8 @@ EIGHTH = 0.125
 class Coarse:
     """Matrices rounded to multiples of an eighth."""
 
+    step = EIGHTH
+
     def __init__(self, module: nn.Module) -> None:
         self._params = [param for param in module.parameters() if param.ndim == 2]
 
@@ -33,7 +36,13 @@ class Coarse:
 
     def apply(self) -> None:
         for param in self._params:
-            param.data.copy_(torch.round(param.data / EIGHTH) * EIGHTH)
+            param.data.copy_(torch.round(param.data / self.step) * self.step)
+
+
+class Fine(Coarse):
+    """So fine that gradients reach every layer, and still far coarser than a small step."""
+
+    step = EIGHTH / 64
 
 
 def is_coarse(module: nn.Module) -> bool:
@@ -102,3 +111,15 @@ def test_the_gradient_passes_straight_through() -> None:
         expected = values[name].grad
         assert expected is not None
         assert torch.allclose(value.grad, expected, rtol=1e-3, atol=1e-5 * float(expected.abs().max())), name
+
+
+def test_how_far_a_step_moves_weights_is_told_of_the_trained_ones(tmp_path: Path) -> None:
+    """At a rate a thousand times smaller rounded values stand still, and those they are made of do not."""
+    ratios = {}
+    for name, transform in (("plain", None), ("rounded", Fine)):
+        recipe = RECIPE.child(learning_rate=1e-6, matrix_learning_rate=1e-6)
+        watcher = FlowGuard(2)
+        small_fit(tmp_path / name, recipe, transform=transform, watchers=[watcher])
+        ratios[name] = watcher.update_ratio or 0.0
+    assert 0 < ratios["plain"] < 1e-3
+    assert ratios["rounded"] == pytest.approx(ratios["plain"], rel=0.2)

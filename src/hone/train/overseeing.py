@@ -88,6 +88,7 @@ class Overseer:
             batches=looked.batches,
             cursor=looked.before.cursor,
             folder=self._folder,
+            trained=trainable.trained_weights,
         )
 
     def _heed(self, verdicts: Sequence[Verdict | None], looked: Looked) -> Progress | None:

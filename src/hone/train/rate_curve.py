@@ -171,7 +171,7 @@ def _too_low(curve: RateCurve, losses: Floats) -> RateVerdict | None:
     )
     if left < 0.5 * start:
         return None
-    times = min(100.0, max(3.0, USUAL_UPDATE / curve.update_ratio))
+    times = min(100.0, max(3.0, USUAL_UPDATE / max(curve.update_ratio, 1e-12)))
     suggested = _one_digit(curve.peak_rate * times)
     sentence = (
         f"learning rate too low: the loss went {'in a straight line ' * straight}from {start:.3f} to {last:.3f} in "

@@ -7,7 +7,8 @@ was killed comes to the same verdicts again, and law 1 holds through them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -36,6 +37,8 @@ class StepView:
     """Where the step's rows were read."""
     folder: Path
     """The run's folder, for a file that a watcher leaves."""
+    trained: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Inside it the model carries the values that the optimizer moves, where it computes with others made of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,8 @@ class FlowGuard(Watcher):
     def before_update(self, view: StepView) -> Verdict | None:
         """Look at the gradients, and copy some rows of each layer to see how far the step moves them."""
         self._flow = flow_of(view.model)
-        self._before = _samples(view.model)
+        with view.trained():  # rounded values stand still for many steps, and jump at one
+            self._before = _samples(view.model)
         faults = _faults(self._flow, view.record.loss)
         self._suspects = {layer: self._suspects.get(layer, 0) + 1 for layer in faults}
         lines = [fault for layer, fault in faults.items() if self._suspects[layer] == _LOOKS]
@@ -111,7 +112,8 @@ class FlowGuard(Watcher):
 
     def after_step(self, view: StepView) -> Verdict | None:
         """Measure how far the step moved each layer, and keep the table."""
-        moved = {layer: _moved(param, before) for layer, (param, before) in self._before.items()}
+        with view.trained():
+            moved = {layer: _moved(param, before) for layer, (param, before) in self._before.items()}
         self._before = {}
         if moved:
             self.update_ratio = max(self.update_ratio or 0.0, median(moved.values()))
