@@ -7,16 +7,19 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 import hone
 from hone.cli import main
 from hone.deploy import rendering
 from hone.deploy.artifact import making
-from hone.deploy.artifact.describing import About, Origin, base_name, description
+from hone.deploy.artifact.card import add_test, card, write_card
+from hone.deploy.artifact.describing import About, Origin, base_name, description, licence_of
 from hone.deploy.artifact.folder import check_whole, is_artifact, model_file, whole_model_file
 from hone.deploy.artifact.golden import golden_problems
 from hone.deploy.artifact.making import export_certified
 from hone.deploy.certificate.original import Original
+from hone.deploy.certificate.recertify import recertify
 from hone.deploy.certificate.witness import Witness
 from hone.deploy.gguf.writing import export
 from hone.deploy.process import FreshProcess
@@ -26,6 +29,7 @@ from hone.deploy.tensors import Tensors
 from hone.errors import FailedError, InputError
 from hone.files import file_hash, part_folder, write_json
 from hone.serve.server import run_server
+from hone.task.scores import Score
 from hone.task.spec import Device
 
 pytest.importorskip("xllamacpp")
@@ -99,6 +103,42 @@ def test_the_card_names_licences_lineage_figures_and_commands(made):
         "ollama create",
     ):
         assert part in card
+
+
+def head_of(card: str) -> dict[str, object]:
+    return yaml.safe_load(card.split("---")[1])
+
+
+@pytest.mark.parametrize(
+    ("base", "head"),
+    [
+        ({"name": "owner/model", "licence": "apache-2.0"}, {"license": "apache-2.0"}),
+        ({"name": "owner/model", "licence": "Own: terms"}, {"license": "other", "license_name": "Own: terms"}),
+        ({"name": "owner/model"}, {}),
+        ({"name": "scratch:1m"}, {}),
+    ],
+)
+def test_a_card_states_the_licence_that_the_base_states_and_no_other(made, base, head):
+    """A model that was trained from nothing is its maker's, who states one or none; so its card names none."""
+    said = json.loads((made / "hone.json").read_text()) | {"base": base, "licence": licence_of(base)}
+    text = card("toy", said, None, made / "model.gguf")
+    assert {key: value for key, value in head_of(text).items() if key.startswith("license")} == head
+    assert licence_of(base) in text
+
+
+def test_the_sealed_tests_score_stands_in_the_card_and_stays_there(copied):
+    test = {
+        "score": Score(name="accuracy", mean=0.5, low=0.1, high=0.9, n=2).to_json(),
+        "readings": 2,
+        "artifact": copied.name,
+    }
+    add_test(copied, test)
+    said = "by this artifact itself on the sealed test, which nothing was chosen on; that test was read 2 times"
+    assert said in (copied / "README.md").read_text()
+    assert recertify(copied, write=True).certificate["test"] == test
+    write_card(copied)
+    assert said in (copied / "README.md").read_text()
+    check_whole(copied)
 
 
 def test_golden_vectors_are_answered_by_the_artifact_itself(made, witness):

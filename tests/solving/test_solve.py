@@ -72,6 +72,7 @@ def test_interrupted_resumed_and_repeated(tmp_path: Path) -> None:
     (reading,) = Lab(folder).test_readings()
     assert reading.reason == "verdict"
     assert reading.artifact == Path(result["artifact"]).name
+    assert "by this artifact itself on the sealed test" in (folder / result["artifact"] / "README.md").read_text()
 
     before = sorted(str(path) for path in folder.rglob("*"))
     assert solve(folder, minutes=MINUTES, show=Silent()) == result

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from hone.attempts import AttemptReport
+from hone.deploy.artifact.card import add_test
 from hone.solving import artifact as artifact_room
 from hone.solving.defaults import Rate
+from hone.solving.origin import tested
 from hone.solving.propose import NARROWER
 from hone.solving.race import Race, run_stage
 from hone.solving.result import result_of
@@ -65,6 +67,7 @@ class Ending:
         solved = self.holds(made)
         lines = self._advice(record, report, made, solved)
         found = result_of(self.task, self.race.folder, self.state, record, made, test)
+        add_test(Path(made["path"]), tested(found, Path(made["path"]).name))
         return {"task": self.task.name, "solved": solved, **found, "advice": lines, **self._box()}
 
     def unfinished(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from hone.solving.check import check
 from hone.solving.defaults import FIRST_SHARE, Rate, default_recipe, planned
 from hone.solving.ending import Ending
 from hone.solving.race import Box, Entry, Race, run_stage
+from hone.solving.result import RESULT_FILE
 from hone.solving.search import search_round
 from hone.solving.show import Clock, Show, TableRow
 from hone.solving.state import SolveState
@@ -31,7 +32,6 @@ from hone.task.scores import Score
 CALIBRATE_S = 2.5
 ENDING_S = 20.0
 """Seconds kept for artifact and verdict."""
-RESULT_FILE = "result.json"
 
 
 def solve(

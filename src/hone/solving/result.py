@@ -9,6 +9,7 @@ from hone.solving.state import SolveState
 from hone.task.scores import Score
 from hone.task.spec import Task
 
+RESULT_FILE = "result.json"
 MEASURED = ("size_mb", "ram_mb", "interpreter_mb", "first_token_ms", "ms_per_token")
 
 

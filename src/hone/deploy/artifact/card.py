@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,14 @@ from hone.deploy.artifact.assembling import has_runners, packages
 from hone.deploy.artifact.folder import CARD, CERTIFICATE, HONE_FILE, model_file
 from hone.deploy.certificate.document import (
     compared_before,
+    read_certificate,
     told_likeness,
     told_score,
     told_status,
+    write_certificate,
 )
 from hone.files import atomic_write, read_json
+from hone.task.scores import Score
 from hone.task.soft_prompt import soft_prompt_of
 
 _NAMES = {"gguf": "llama.cpp", "onnx": "ONNX Runtime"}
@@ -33,6 +38,19 @@ def write_card(folder: Path) -> Path:
     return atomic_write(folder / CARD, text)
 
 
+def add_test(folder: Path, test: Mapping[str, Any]) -> None:
+    """Keep in an artifact's certificate and card what its model scored on the sealed test.
+
+    Args:
+        folder: the artifact, which has a certificate.
+        test: ``score`` (a score's plain values), ``readings`` of that test so far, and ``artifact``, the one scored.
+    """
+    found = read_certificate(folder)
+    if found.get("test") != test:
+        write_certificate(folder, {**found, "test": dict(test)})
+        write_card(folder)
+
+
 def card(name: str, hone: Mapping[str, Any], certificate: Mapping[str, Any] | None, file: Path) -> str:
     """The text of the card."""
     runtime = _NAMES.get(hone["runtime"], hone["runtime"])
@@ -40,7 +58,8 @@ def card(name: str, hone: Mapping[str, Any], certificate: Mapping[str, Any] | No
     context = f"context {hone['context']:,} tokens"
     size = f"{file.stat().st_size / 1e6:.2f} MB"
     stored = f"weights {hone['weights']}{_prepared(hone)}"
-    judged = ["It was not certified: nothing here was measured.", ""] if certificate is None else _judged(certificate)
+    unjudged = ["It was not certified: nothing here was measured.", ""]
+    judged = unjudged if certificate is None else _judged(certificate, name)
     lines = [
         *_front(hone),
         f"# {name}",
@@ -63,10 +82,15 @@ def card(name: str, hone: Mapping[str, Any], certificate: Mapping[str, Any] | No
 
 
 def _front(hone: Mapping[str, Any]) -> Iterator[str]:
-    """The head that model hubs read."""
-    base = str(hone["base"].get("name", ""))
-    stated = hone["base"].get("licence")
-    yield from ("---", f"license: {stated or 'other'}")
+    """The head that model hubs read; a licence stands there where the base's files state one."""
+    base, stated = str(hone["base"].get("name", "")), str(hone["base"].get("licence") or "")
+    yield "---"
+    if re.fullmatch(r"[a-z0-9][a-z0-9.-]*", stated):
+        yield f"license: {stated}"
+    elif stated:
+        yield from ("license: other", f"license_name: {json.dumps(stated)}")
+    else:
+        yield f"# license: {hone['licence']}"
     if base and base.partition(":")[0] != "scratch":
         yield f"base_model: {base}"
     yield from (f"tags: [hone, {hone['runtime']}, on-device, {hone['kind']}]", "---", "")
@@ -76,7 +100,7 @@ def _prepared(hone: Mapping[str, Any]) -> str:
     return f" ({hone['prepared']})" if hone["prepared"] else ""
 
 
-def _judged(certificate: Mapping[str, Any]) -> Iterator[str]:
+def _judged(certificate: Mapping[str, Any], name: str = "") -> Iterator[str]:
     yield "## What was measured"
     yield ""
     status = f"`{told_status(certificate)}` by {certificate['runtime']}"
@@ -87,6 +111,10 @@ def _judged(certificate: Mapping[str, Any]) -> Iterator[str]:
         yield f"- {score['name']} {told_score(certificate)}, by this artifact itself on dev"
     else:
         yield "- not scored on a task"
+    if test := certificate.get("test"):
+        by = "by this artifact itself" if test["artifact"] == name else f"by {test['artifact']}, of the same model"
+        read = f"; that test was read {test['readings']} times" if test["readings"] > 1 else ""
+        yield f"- {Score.from_json(test['score'])}, {by} on the sealed test, which nothing was chosen on{read}"
     if parity := certificate.get("parity"):
         diverges = parity["kld_mean"]
         told = "a divergence that is no number" if diverges is None else f"mean divergence {diverges:.2g} nats"
@@ -125,7 +153,7 @@ def _running(name: str, hone: Mapping[str, Any], file: Path) -> Iterator[str]:
         yield f'llama-server -m {file.name} & node run.mjs "..."        # JavaScript, over llama.cpp\'s own server'
     if has_modelfile(hone):
         yield f"ollama create {hone['task'] or 'model'} -f Modelfile"
-    if hone["runtime"] == "onnx":
+    if hone["runtime"] == "onnx" and has_runners(hone):
         yield 'npm install onnxruntime-node && node run.mjs "..."       # or onnxruntime-web'
         yield "# in a browser: npm's onnxruntime-web/dist beside index.html as ort/, then serve this folder"
     yield "```"

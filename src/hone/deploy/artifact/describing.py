@@ -28,6 +28,8 @@ class Origin:
     """The base's own identity: reference and hashes; its licence under ``licence`` where its files state one."""
     data_licences: Mapping[str, int] = field(default_factory=dict)
     """Licences that the data's own columns state, with rows."""
+    tested: Mapping[str, Any] | None = None
+    """What this model scored on the sealed test, where it was; see :func:`hone.deploy.artifact.card.add_test`."""
     schema: Mapping[str, Any] | None = None
     """JSON Schema of the answers (extract)."""
 

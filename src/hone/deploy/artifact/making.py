@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hone.deploy.artifact.assembling import runner_files
-from hone.deploy.artifact.card import has_modelfile, write_card
+from hone.deploy.artifact.card import add_test, has_modelfile, write_card
 from hone.deploy.artifact.describing import About, Origin, description
 from hone.deploy.artifact.folder import HONE_FILE, model_file
 from hone.deploy.artifact.golden import MOST_NEW_TOKENS, golden_of
@@ -79,6 +79,8 @@ def export_certified(
         write_json(hone, description(model, part, about))
         certificate.write(part)
         write_card(part)
+        if about.origin.tested:
+            add_test(part, about.origin.tested)
         replace_folder(part, out)
     return certificate
 
