@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from hone.data.rows import Row
 from hone.data.tokenizer import ENCODER_SPECIALS, train_tokenizer
 from hone.deploy.certificate import certify as certify_room
 from hone.deploy.certificate.certify import Witness, certify
 from hone.deploy.certificate.original import encoder_original_of
-from hone.deploy.certificate.witness import Extent
+from hone.deploy.certificate.witness import Extent, FloatModel
 from hone.deploy.pool import FreshReaders
 from hone.deploy.process import FreshEncoder
+from hone.deploy.quantization.calibration import batches_of, places
+from hone.deploy.quantization.grids import nearest, values_of
+from hone.deploy.quantization.offered import offers, prepare
+from hone.deploy.quantization.replaying import Replay
+from hone.deploy.quantization.sequence import round_matrices
 from hone.deploy.reading import reading_callables, session_logits
 from hone.deploy.runtime import RUNTIMES, runtime
 from hone.deploy.weights import formats_of
 from hone.errors import InputError
+from hone.files import read_json, write_json
 from hone.model.folder import save_model_folder
 from hone.task.encoding import EncoderRenderer
 from hone.task.entities import tag_names
@@ -227,3 +235,49 @@ def test_an_encoders_artifact_answers_alone(reader, name, tmp_path):
     for command in commands:
         run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=web)
         assert (run.returncode, run.stdout.strip()) == (0, "0 of 8 golden vectors and 28 texts missed"), run.stderr
+
+
+def test_layers_that_are_finished_change_nothing_of_what_is_rounded_behind_them(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examples = [reader.renderer.example(row.id, row.fields) for row in reader.rows]
+    kinds = dict.fromkeys(places(reader.module), "int4")
+    found = round_matrices(reader.module, batches_of(examples), kinds, "gptq")
+    monkeypatch.setattr(Replay, "finish", lambda self, finished: None)
+    whole = round_matrices(reader.module, batches_of(examples), kinds, "gptq")
+    assert found.keys() == whole.keys() == kinds.keys()
+    assert all(np.array_equal(values_of(codes), values_of(whole[name])) for name, codes in found.items())
+
+
+def test_calibrated_rounding_of_an_encoder_diverges_less_in_any_group(reader: Reader) -> None:
+    examples = [reader.renderer.example(row.id, row.fields) for row in reader.rows]
+    for weights in ("int4", "int4-g16"):
+        plain, _, calibrated = offers(reader.module, weights, examples[:30], examples[30:])
+        assert calibrated.kld_mean < plain.kld_mean
+
+
+def test_an_encoder_that_was_trained_for_its_grid_is_told_beside_its_floats(reader: Reader, tmp_path: Path) -> None:
+    import torch
+
+    folder, out = Path(shutil.copytree(reader.folder, tmp_path / "model")), tmp_path / "out"
+    weights: dict[str, Any] = load_file(folder / "model.safetensors")
+    rounded = {name: values_of(nearest(weights[name], 4)) for name in places(reader.module)}
+    save_file(weights | rounded, folder / "model.safetensors")
+    write_json(folder / "hone.json", {**read_json(folder / "hone.json"), "aware": "q4_0"})
+    prepared = prepare(folder, "int4", [])
+    assert prepared.codes.keys() == rounded.keys()
+    out.mkdir()
+    file = runtime("onnx").export(folder, "int4", out, prepared)
+    module = copy.deepcopy(reader.module)
+    for name, values in rounded.items():
+        module.get_parameter(name).data.copy_(torch.from_numpy(values))
+    on_grid = encoder_original_of(module)
+    floats = FloatModel(name="floats", renderer=reader.renderer, original=encoder_original_of(reader.module))
+    witness = replace(witness_of(reader), original=on_grid, floats=floats)
+    certificate = certify(file, reader.task.device, witness)
+    assert certificate.prepared == "aware"
+    assert certificate.parity is not None
+    assert certificate.floats is not None
+    assert certificate.floats.spread.kld_mean > 3 * certificate.parity.kld_mean
+    assert certificate.floats.compared is not None
+    assert certificate.floats.compared.rows == certificate.compared.rows
