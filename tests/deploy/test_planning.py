@@ -38,7 +38,7 @@ from hone.deploy.probing import (
 from hone.deploy.runtime import RUNTIMES
 from hone.deploy.tensors import Tensors
 from hone.deploy.weights import FORMATS, stored_bytes
-from hone.errors import InputError
+from hone.errors import FailedError, InputError
 from hone.model.encoders import ENCODER_PRESETS
 from hone.model.footprint import blueprint, weight_bytes
 from hone.model.machine_fit import METHOD_ERROR, MachineFit, Measurement, features
@@ -173,6 +173,17 @@ def test_where_every_process_was_disturbed_all_count_and_the_fit_is_unsteady(mon
     found = probing.measured_in_turns([(probe, Path("toy.gguf"))], Device(), 1, lambda line: None)
     assert len(found["toy"]) == 3
     assert median_of(found["toy"]).unsteady == pytest.approx(0.5)
+
+
+def test_an_artifact_that_cannot_be_measured_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> Probed:
+        raise FailedError("the process died")
+
+    monkeypatch.setattr(probing, "measured_probe", fails)
+    said: list[str] = []
+    probe = Probe(name="toy", shape=TOY, storage=storage_of(FORMATS["q8_0"]))
+    assert probing.measured_in_turns([(probe, Path("toy.gguf"))], Device(), 3, said.append) == {}
+    assert said == ["toy could not be measured, so gguf may be left out: the process died"]
 
 
 def _pretend(name: str, threads: int, unsteady: float = 0.0) -> MachineFit:

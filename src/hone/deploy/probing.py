@@ -180,7 +180,9 @@ def measured_in_turns(
     for turn in range(rounds):
         for probe, artifact in made if turn % 2 == 0 else list(made)[::-1]:
             left -= 1
-            for _ in range(TRIES if probe.name in found else 0):
+            if probe.name not in found:
+                continue
+            for _ in range(TRIES):
                 before = yardstick_ms()
                 try:
                     one = measured_probe(probe, artifact, device)
@@ -193,7 +195,8 @@ def measured_in_turns(
                 least = min(least, before, longest)
                 if longest <= DISTURBED * least:
                     break
-            say(f"measured: {probe.name}, {counted(device.threads, 'thread')}; {left} more")
+            if probe.name in found:
+                say(f"measured: {probe.name}, {counted(device.threads, 'thread')}; {left} more")
     return {name: _undisturbed(listed, least) for name, listed in found.items()}
 
 
