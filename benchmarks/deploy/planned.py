@@ -83,7 +83,7 @@ def row(probe: Any, rounds: list[Any], fits: dict[str, Any], device: Any) -> dic
         "predicted": {figure: predicted[figure].value for figure in SHOWN},
         "measured": {figure: measured[figure] for figure in SHOWN},
         "off": {figure: predicted[figure].value / measured[figure] - 1.0 for figure in SHOWN},
-        "rounds": [dict(one.whole.measured) for one in rounds],
+        "rounds": [{**one.whole.measured, "median_ms": one.median_ms, "disturbed": one.disturbed} for one in rounds],
     }
 
 

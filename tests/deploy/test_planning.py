@@ -126,16 +126,16 @@ def test_memory_without_a_model_and_of_an_artifact_come_from_its_own_process(
     assert fitted.fitted_on == ("toy", "gguf without a model")
 
 
-def test_rounds_count_by_their_median_and_are_as_unsteady_as_their_quickest_run_says() -> None:
-    def told(ms: float, quickest: float, ram: float) -> Probed:
+def test_rounds_count_by_their_median_and_are_as_unsteady_as_their_runs() -> None:
+    def told(ms: float, median_ms: float, ram: float) -> Probed:
         figures = {"size_mb": 1.0, "ram_mb": ram, "first_token_ms": 10 * ms, "ms_per_token": ms}
         empty = Measurement(name="nothing", features={}, measured={"ram_mb": ram / 2})
-        return Probed(whole=Measurement(name="toy", features={}, measured=figures), empty=empty, quickest_ms=quickest)
+        return Probed(whole=Measurement(name="toy", features={}, measured=figures), empty=empty, median_ms=median_ms)
 
-    found = median_of([told(1.0, 0.9, 80.0), told(9.0, 8.0, 70.0), told(1.2, 1.1, 90.0)])
+    found = median_of([told(1.0, 1.1, 80.0), told(9.0, 9.5, 70.0), told(1.2, 1.5, 90.0)])
     assert found.whole.measured == {"size_mb": 1.0, "ram_mb": 80.0, "first_token_ms": 12.0, "ms_per_token": 1.2}
     assert found.empty.measured == {"ram_mb": 40.0}
-    assert found.unsteady == pytest.approx(1.2 / 0.9 - 1.0)
+    assert found.unsteady == pytest.approx(1.5 / 1.2 - 1.0)
 
 
 def test_a_process_beside_which_a_fixed_piece_of_work_took_longer_is_measured_again(
@@ -148,7 +148,7 @@ def test_a_process_beside_which_a_fixed_piece_of_work_took_longer_is_measured_ag
     def told(*_: object) -> Probed:
         ms = next(times)
         whole = Measurement(name="toy", features={}, measured={**figures, "ms_per_token": ms})
-        return Probed(whole=whole, empty=empty, quickest_ms=ms)
+        return Probed(whole=whole, empty=empty, median_ms=ms)
 
     # One before the first round, then one before and one after each process: the second process is disturbed, and
     # of the third round every one, so that the tries run out.
@@ -157,7 +157,7 @@ def test_a_process_beside_which_a_fixed_piece_of_work_took_longer_is_measured_ag
     monkeypatch.setattr(probing, "measured_probe", told)
     probe = Probe(name="toy", shape=TOY, storage=storage_of(FORMATS["q8_0"]))
     found = probing.measured_in_turns([(probe, Path("toy.gguf"))], Device(), 3, lambda line: None)
-    assert [one.quickest_ms for one in found["toy"]] == [1.0, 1.1]
+    assert [one.median_ms for one in found["toy"]] == [1.0, 1.1]
     assert next(sticks, None) is None
     assert median_of(found["toy"]).disturbed == 0.0
 
@@ -165,7 +165,7 @@ def test_a_process_beside_which_a_fixed_piece_of_work_took_longer_is_measured_ag
 def test_where_every_process_was_disturbed_all_count_and_the_fit_is_unsteady(monkeypatch: pytest.MonkeyPatch) -> None:
     figures = {"size_mb": 1.0, "ram_mb": 60.0, "first_token_ms": 9.0, "ms_per_token": 2.0}
     whole = Measurement(name="toy", features={}, measured=figures)
-    told = Probed(whole=whole, empty=replace(whole, measured={"ram_mb": 30.0}), quickest_ms=2.0)
+    told = Probed(whole=whole, empty=replace(whole, measured={"ram_mb": 30.0}), median_ms=2.0)
     sticks = iter([1.0, *([1.5] * 6)])
     monkeypatch.setattr(probing, "yardstick_ms", lambda: next(sticks))
     monkeypatch.setattr(probing, "measured_probe", lambda *_: told)
@@ -194,8 +194,8 @@ def _pretend(name: str, threads: int, unsteady: float = 0.0) -> MachineFit:
     values = {figure: one.value for figure, one in reference.predict(found).items()}
     whole = Measurement(name=probe.name, features=found, measured=values)
     empty = Measurement(name="nothing", features={"ram_mb": {"process": 1.0}}, measured={"ram_mb": 60.0})
-    quickest_ms = values["ms_per_token"] / (1.0 + unsteady)
-    return fit_of(name, threads, [Probed(whole=whole, empty=empty, quickest_ms=quickest_ms)])
+    median_ms = values["ms_per_token"] * (1.0 + unsteady)
+    return fit_of(name, threads, [Probed(whole=whole, empty=empty, median_ms=median_ms)])
 
 
 def test_a_fit_is_kept_by_machine_runtime_and_threads_and_measured_anew_for_another_version(
@@ -280,7 +280,7 @@ def test_a_figure_that_no_probe_measured_is_not_taken_from_the_reference() -> No
     found = features(blueprint(SMALL), storage_of(FORMATS["q8_0"]), _device(SMALL))
     whole = Measurement(name="small", features=found, measured={"size_mb": 1.0, "ms_per_token": 1.0})
     empty = Measurement(name="nothing", features={"ram_mb": {"process": 1.0}}, measured={})
-    assert set(fit_of("gguf", 1, [Probed(whole=whole, empty=empty, quickest_ms=1.0)]).constants) == {
+    assert set(fit_of("gguf", 1, [Probed(whole=whole, empty=empty, median_ms=1.0)]).constants) == {
         "size_mb",
         "ms_per_token",
     }
