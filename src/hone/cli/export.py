@@ -53,7 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="store those matrices in larger kinds that gain most by it, up to the device's size_mb",
     )
-    for name, of in (("embedding", "the embedding is stored in, the output layer too where they share it"), ("head", "the output layer is stored in")):
+    for name, of in (
+        ("embedding", "the embedding is stored in, the output layer too where they share it"),
+        ("head", "the output layer is stored in"),
+    ):
         parser.add_argument(
             f"--{name}", metavar="KIND[,KIND]", help=f"the kind that {of}, one of each runtime, such as q8_0,int8"
         )
@@ -193,9 +196,10 @@ def summary(certificate: dict[str, Any]) -> list[tuple[str, str]]:
     parity, score = certificate["parity"], certificate["score"]
     if parity is not None:
         same = f"same likeliest token {parity['same_top_or_tie']:.2%} of {parity['positions']:,}"
-        greedy = f"greedy answers {parity['greedy_agree_share']:.1%} of {parity['greedy_prompts']}"
+        greedy = f", greedy answers {parity['greedy_agree_share']:.1%} of {parity['greedy_prompts']}"
+        greedy = greedy if parity["greedy_prompts"] else ""  # an encoder writes none
         mean = "no number" if parity["kld_mean"] is None else f"{parity['kld_mean']:.2g} nats"
-        rows.append(("parity", f"mean divergence {mean}, {same}, {greedy}"))
+        rows.append(("parity", f"mean divergence {mean}, {same}{greedy}"))
     if like := told_likeness(certificate):
         rows.append(("likeness", like))
     if score is not None:
