@@ -11,13 +11,17 @@ from typing import Any
 
 import pytest
 
-from hone.attempts.diagnosing import diagnose_run, page_of
+import hone
+from hone.attempts.diagnosing import diagnose_run, page_of, rates_page
+from hone.attempts.diagnosing.charts import LEFT, NARROW, RIGHT, WIDE
 from hone.cli import main
+from hone.data.looking.skeleton import REPORT
 from hone.lab.lab import Lab
 from hone.lab.run import Run
 from hone.task.recipe import Recipe
 from hone.task.scores import Score
 
+WRAPPERS = (":root {", "@media (prefers-color-scheme: dark) {", "@media (max-width: 700px) {")
 HOSTILE = '</style><script>alert(1)</script><img src="https://example.org/x.png">'
 
 
@@ -209,3 +213,41 @@ def test_the_command_writes_the_page_and_says_the_verdict(tmp_path: Path, capsys
     assert out.exists()
     assert main(["runs", "list", str(tmp_path), "--out", str(out)]) == 2
     assert "hone runs list writes none" in capsys.readouterr().err
+
+
+def rates(**changes: Any) -> dict[str, Any]:
+    """A test of rates from 1e-5 to 1, whose loss falls around 1e-3."""
+    tried = [10 ** (-5 + 5 * at / 49) for at in range(50)]
+    points = [{"rate": rate, "loss": 5 - 2 / (1 + (1e-3 / rate) ** 2), "smoothed": 4.0} for rate in tried]
+    found = {"points": points, "steepest": 1e-3, "diverged_at": 0.1, "suggested": 1e-3}
+    return {**found, "suggestion": {"learning_rate": 1e-3, "matrix_learning_rate": 0.02}, **changes}
+
+
+def test_the_page_of_a_test_of_rates_marks_what_is_suggested_where_it_lies_between_its_ends() -> None:
+    page = rates_page(rates(), f"voice {HOSTILE}", f"hone train --set a={HOSTILE}")
+    assert not {name for name, _ in Elements(page).found} & {"script", "img", "link"}
+    assert "learning_rate 0.001, matrix_learning_rate 0.02" in page
+    marks = dict(re.findall(r'<line class="stop" x1="([\d.]+)"[^>]*><title>([^<]+)<', page))
+    # 1e-3 is two of five decades from the left end, in the wide picture and in the narrow one.
+    wide, narrow = (LEFT + 0.4 * (width - RIGHT - LEFT) for width in (WIDE, NARROW))
+    assert sorted(map(float, marks)) == pytest.approx([narrow, wide], abs=0.1)
+    assert set(marks.values()) == {"suggested: 0.001"}
+    assert "diverged: 0.1" in page
+    assert "steepest: " not in page, "it is the suggestion itself"
+
+
+def test_a_suggestion_below_the_steepest_descent_marks_both_and_none_marks_none() -> None:
+    page = rates_page(rates(steepest=0.05, diverged_at=0.1, suggested=0.01), "voice", "hone train")
+    assert "suggested: 0.01" in page
+    assert "steepest: 0.05" in page
+    page = rates_page(rates(steepest=None, diverged_at=None, suggested=None, suggestion={}), "voice", "hone train")
+    assert "nothing is suggested" in page
+    assert "It did not diverge in this range" in page
+    assert "To use it" not in page
+
+
+def test_what_pages_have_in_common_is_written_once() -> None:
+    common = set(REPORT.read_text().splitlines())
+    for own in ("attempts/diagnosing/diagnosis.css", "deploy/certificate/certificate.css"):
+        sheet = (Path(hone.__file__).parent / own).read_text().splitlines()
+        assert [line for line in sheet if line in common and "{" in line and line.strip() not in WRAPPERS] == []

@@ -218,15 +218,27 @@ def test_a_box_takes_a_schedule_whose_end_can_move_and_says_so(folder):
 
 
 def test_what_was_found_is_told_as_the_command_that_uses_it(folder, monkeypatch, capsys):
-    found = {"lines": [], "suggestion": {"learning_rate": 0.002}}
-    monkeypatch.setattr("hone.solving.single.found_for", lambda *_: found)
+    points = [{"rate": rate, "loss": 5.0, "smoothed": 5.0} for rate in (1e-4, 1e-2)]
+    found = {"lines": [], "points": points, "steepest": 0.002, "diverged_at": None, "suggested": 0.002}
+    found["suggestion"] = {"learning_rate": 0.002}
+    monkeypatch.setattr("hone.solving.single.found_for", lambda *_: dict(found))
     words = ["--find", "rate", "--seed", "3", "--set", "learning_rate=0.1", "--set", "freeze=*.layers.0.*"]
     assert main(["train", "banking", *words]) == 0
-    told = capsys.readouterr().out.strip()
+    told, page = capsys.readouterr().out.splitlines()
     prefix = "to use it: hone train "
     assert told.startswith(prefix)
     again = shlex.split(told.removeprefix(prefix))
     assert again == ["banking", "--seed", "3", "--set", "freeze=*.layers.0.*", "--set", "learning_rate=0.002"]
+    assert page == "page: banking/rates.html"
+    assert told.removeprefix("to use it: ").replace("*", "") in (folder / "rates.html").read_text().replace(
+        "&#x27;", "'"
+    ).replace("*", "")
+    (folder / "rates.html").unlink()
+    (folder / "rates.html").mkdir()
+    assert main(["train", "banking", *words, "--json"]) == 0
+    *_, said, document = capsys.readouterr().out.splitlines()
+    assert said.startswith("the page was not written: could not write banking/rates.html")
+    assert (json.loads(document)["page"], json.loads(document)["suggested"]) == (None, 0.002)
 
 
 @pytest.mark.parametrize("what", ["rate", "batch"])

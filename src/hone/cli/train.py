@@ -61,7 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--find",
         choices=("rate", "batch"),
-        help="look for a learning rate, or for the largest micro-batch that fits, print what was found and end",
+        help="look for a learning rate (its curve as rates.html too), or for the largest micro-batch that fits, print "
+        "what was found and end",
     )
     parser.add_argument("--parent", metavar="RUN", help="start from this run's recipe and compare with it")
     parser.add_argument("--hypothesis", default="", help="why the change should help; kept with the run")
@@ -180,6 +181,7 @@ def _wish(args: argparse.Namespace, folder: Path, recipe: Recipe, changes: Mappi
 
 def _ask(args: argparse.Namespace, wish: Wish, show: Show, pressed: threading.Event) -> int:
     """Measure, print and end: what the run would cost, or a rate or batch size."""
+    from hone.cli.diagnose import write_rates
     from hone.solving.single import costs_of, found_for
     from hone.solving.watched import Watched
 
@@ -191,8 +193,10 @@ def _ask(args: argparse.Namespace, wish: Wish, show: Show, pressed: threading.Ev
         document = found_for(wish, watched, args.find)
         for line in document["lines"]:
             print(line)
-        words = _words_with(args, document["suggestion"])
-        print(f"to use it: hone train {words}" if document["suggestion"] else "nothing is suggested")
+        command = f"hone train {_words_with(args, document['suggestion'])}"
+        print(f"to use it: {command}" if document["suggestion"] else "nothing is suggested")
+        if args.find == "rate":
+            document["page"] = write_rates(wish.folder, wish.recipe.base, document, command)
     if args.json:
         print(json.dumps(document, ensure_ascii=False))
     return 0

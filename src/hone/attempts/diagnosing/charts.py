@@ -1,4 +1,4 @@
-"""Curves over steps as SVG drawn by hand: a title on every mark, numbers on the axes, colours from the style sheet."""
+"""Curves over steps or rates as SVG drawn by hand: titles on marks, numbers on axes, colours from the style sheet."""
 
 from __future__ import annotations
 
@@ -29,17 +29,35 @@ class Series:
     faint: bool = False
     """Thin and half transparent."""
     band: Sequence[tuple[float, float, float]] = ()
-    """Step, lower and upper end of an interval."""
+    """Place, lower and upper end of an interval."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Axis:
+    """The horizontal axis."""
+
+    last: float
+    """Its right end."""
+    first: float = 0.0
+    name: str = "optimizer steps"
+    log: bool = False
+    """Logarithmic: ``first`` is above 0 then, and places are told as they are and not as whole steps."""
+
+    def told(self, place: float) -> str:
+        """A place in words."""
+        return f"{self.name} {place:.2g}" if self.log else f"step {int(place):,}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mark:
-    """A step that is marked by a line with a word, or a span of steps."""
+    """A place that is marked by a line with a word, or a span of places."""
 
     step: float
     label: str
     kind: str
     until: float | None = None
+    foot: bool = False
+    """Named at the foot of the chart, so that it does not hide those above."""
 
 
 def line_chart(
@@ -47,20 +65,20 @@ def line_chart(
     unit: str,
     series: Sequence[Series],
     *,
-    last_step: float,
+    across: Axis,
     marks: Sequence[Mark] = (),
     level: float = 0.0,
     width: int = WIDE,
     may_be_log: bool = True,
 ) -> str:
-    """A chart of curves over steps; an empty text where there is nothing to draw.
+    """A chart of curves over an axis of steps or rates; an empty text where there is nothing to draw.
 
     Args:
         label: what it shows, for those who cannot see it.
         unit: of the vertical axis.
         series: the curves, the last one on top.
-        last_step: right end of the axis.
-        marks: steps that are pointed out.
+        across: the horizontal axis.
+        marks: places that are pointed out.
         level: a horizontal line (the clipping norm), 0 for none.
         width: of the picture, against its height of 250.
         may_be_log: whether the vertical axis is logarithmic where values differ much.
@@ -74,8 +92,8 @@ def line_chart(
 
     def picture(width: int, class_: str) -> str:
         right = width - RIGHT
-        x = _scale(0.0, max(1.0, last_step), LEFT, right)
-        parts = [_y_axis(low, high, y, unit, right, log=log), _x_axis(last_step, x, right)]
+        x = _rightwards(across, right)
+        parts = [_y_axis(low, high, y, unit, right, log=log), _x_axis(across, x, right)]
         parts += [_span(mark, x) for mark in marks if mark.until is not None]
         if level:
             at = f"{y(level):.1f}"
@@ -83,7 +101,7 @@ def line_chart(
                 f'<line class="level" x1="{LEFT}" x2="{right}" y1="{at}" y2="{at}"><title>clipped above '
                 f"{number(level)}</title></line>"
             )
-        parts += [_drawn(one, x, y) for one in series]
+        parts += [_drawn(one, x, y, across) for one in series]
         parts += [_line(mark, x, right) for mark in marks if mark.until is None]
         inside = f"<title>{text(label)}</title>" + "".join(parts)
         return tag("svg", inside, viewBox=f"0 0 {width} {HEIGHT}", role="img", aria_label=label, class_=class_)
@@ -94,7 +112,7 @@ def line_chart(
     return tag("div", tag("p", keys, class_="keys") + "".join(picture(*one) for one in both), class_="plot")
 
 
-def _drawn(one: Series, x: Scale, y: Scale) -> str:
+def _drawn(one: Series, x: Scale, y: Scale, across: Axis) -> str:
     parts = []
     if one.band:
         there = [f"{x(step):.1f},{y(high):.1f}" for step, _, high in one.band]
@@ -107,7 +125,7 @@ def _drawn(one: Series, x: Scale, y: Scale) -> str:
     if one.dots:
         parts += [
             f'<circle class="{one.kind}" cx="{x(step):.1f}" cy="{y(value):.1f}" r="3">'
-            f"<title>{text(one.name)} at step {int(step):,}: {number(value, 4)}</title></circle>"
+            f"<title>{text(one.name)} at {text(across.told(step))}: {number(value, 4)}</title></circle>"
             for step, value in one.points
         ]
     return "".join(parts)
@@ -124,8 +142,7 @@ def _span(mark: Mark, x: Scale) -> str:
 def _line(mark: Mark, x: Scale, right: float) -> str:
     at = x(mark.step)
     anchor, shift = ("end", -5) if at > right * 0.7 else ("start", 5)
-    # Guards are named at the foot, so that they do not hide where to stop.
-    y = HEIGHT - BOTTOM - 7 if mark.kind == "event" else TOP - 8
+    y = HEIGHT - BOTTOM - 7 if mark.foot else TOP + 8 if mark.kind == "event" else TOP - 8
     label = tag("text", text(mark.label), class_=mark.kind, x=f"{at + shift:.1f}", y=y, text_anchor=anchor)
     return (
         f'<line class="{mark.kind}" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP - 16}" y2="{HEIGHT - BOTTOM}">'
@@ -136,6 +153,13 @@ def _line(mark: Mark, x: Scale, right: float) -> str:
 def _scale(first: float, last: float, start: float, end: float) -> Scale:
     width = (last - first) or 1.0
     return lambda value: start + (end - start) * (value - first) / width
+
+
+def _rightwards(across: Axis, right: float) -> Scale:
+    if across.log:
+        plain = _scale(math.log(across.first), math.log(across.last), LEFT, right)
+        return lambda value: plain(math.log(value))
+    return _scale(across.first, max(across.first + 1.0, across.last), LEFT, right)
 
 
 def _upwards(low: float, high: float, log: bool) -> Scale:
@@ -164,16 +188,17 @@ def _log_ticks(low: float, high: float) -> list[float]:
     return within[:: max(1, len(within) // 6)]
 
 
-def _x_axis(last_step: float, x: Scale, right: float) -> str:
+def _x_axis(across: Axis, x: Scale, right: float) -> str:
     base = HEIGHT - BOTTOM
     parts = [f'<line class="axis" x1="{LEFT}" x2="{right}" y1="{base}" y2="{base}"/>']
-    for tick in nice(0, max(1.0, last_step), 8 if right > NARROW else 4):
-        if tick == int(tick):
-            anchor = "end" if x(tick) > right - 12 else "middle"
-            parts.append(
-                f'<text class="tick" x="{x(tick):.1f}" y="{base + 16}" text-anchor="{anchor}">{short(tick)}</text>'
-            )
+    if across.log:
+        ticks = [(at, f"{at:g}") for at in _log_ticks(across.first, across.last)]
+    else:
+        places = nice(across.first, max(across.first + 1.0, across.last), 8 if right > NARROW else 4)
+        ticks = [(at, short(at)) for at in places if at == int(at)]
+    for tick, told in ticks:
+        anchor = "end" if x(tick) > right - 12 else "middle"
+        parts.append(f'<text class="tick" x="{x(tick):.1f}" y="{base + 16}" text-anchor="{anchor}">{told}</text>')
     middle = (LEFT + right) / 2
-    return (
-        "".join(parts) + f'<text class="unit" x="{middle}" y="{HEIGHT - 5}" text-anchor="middle">optimizer steps</text>'
-    )
+    name = text(across.name + (" (log)" if across.log else ""))
+    return "".join(parts) + f'<text class="unit" x="{middle}" y="{HEIGHT - 5}" text-anchor="middle">{name}</text>'

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hone.attempts.diagnosing.charts import NARROW, Mark, Point, Series, line_chart
+from hone.attempts.diagnosing.charts import NARROW, Axis, Mark, Point, Series, line_chart
 from hone.data.looking.charts import strip
 from hone.data.looking.markup import NONE, chip, fold, note, number, percent, section, table, tag, text
-from hone.data.looking.skeleton import whole_page
+from hone.data.looking.skeleton import report_style, whole_page
 
 Json = Mapping[str, Any]
 KINDS = {"good fit": "good", "overfit": "bad", "underfit": "warn", "unclear": "none"}
@@ -23,12 +22,12 @@ def page_of(document: Json) -> str:
     parts = (_verdict(document), _loss(document), _metric(document), _rate(document), _guards(document))
     more = (_layers(document), _slow(document), _memory(document), _numbers(document), _recipe(document))
     body = f"<main>{_head(document)}{''.join(parts)}{''.join(more)}</main>"
-    return whole_page(f"{name} · what happened", body, style=_style())
+    return whole_page(f"{name} · what happened", body, style=style())
 
 
-@cache
-def _style() -> str:
-    return (Path(__file__).parent / "diagnosis.css").read_text(encoding="utf-8")
+def style() -> str:
+    """The style sheet of pages with curves."""
+    return report_style(Path(__file__).parent / "diagnosis.css")
 
 
 def _head(document: Json) -> str:
@@ -59,8 +58,8 @@ def _points(curve: Sequence[Sequence[Any]]) -> list[Point]:
     return [(float(step), float(value)) for step, value in curve if value is not None]
 
 
-def _last_step(document: Json) -> float:
-    return float(max(1, document["run"]["step"]))
+def _steps(document: Json) -> Axis:
+    return Axis(last=float(max(1, document["run"]["step"])))
 
 
 def _marks(document: Json) -> list[Mark]:
@@ -79,7 +78,9 @@ def _marks(document: Json) -> list[Mark]:
 def _guard_marks(document: Json) -> list[Mark]:
     seen: dict[str, Mark] = {}
     for event in document["events"]:
-        seen.setdefault(event["guard"], Mark(step=event["step"], label=f"guard: {event['guard']}", kind="event"))
+        seen.setdefault(
+            event["guard"], Mark(step=event["step"], label=f"guard: {event['guard']}", kind="event", foot=True)
+        )
     return list(seen.values())[:4]
 
 
@@ -97,7 +98,7 @@ def _loss(document: Json) -> str:
         "training and dev loss over steps",
         document["loss_unit"],
         drawn,
-        last_step=_last_step(document),
+        across=_steps(document),
         marks=[*_marks(document), *_guard_marks(document)],
     )
     return section("loss", "Loss", "What is minimised. Dev rows are never trained on.", chart or _nothing("loss"))
@@ -114,7 +115,7 @@ def _metric(document: Json) -> str:
     series = [
         Series(name=f"{metric['name']} on dev, with its interval", points=points, kind="metric", dots=True, band=band)
     ]
-    chart = line_chart("task metric over steps", metric["name"], series, last_step=_last_step(document), marks=marks)
+    chart = line_chart("task metric over steps", metric["name"], series, across=_steps(document), marks=marks)
     lead = "What the task is judged by; lower is better."
     if metric["higher_is_better"]:
         lead = "What the task is judged by; higher is better. It may go on rising where the loss has turned."
@@ -122,19 +123,17 @@ def _metric(document: Json) -> str:
 
 
 def _rate(document: Json) -> str:
-    curves, last = document["curves"], _last_step(document)
+    curves, steps = document["curves"], _steps(document)
     clip = float(document["clip_norm"] or 0.0)
     norms = _points(curves["grad_norm"])
     clipped = sum(value > clip for _, value in norms) / len(norms) if norms else 0.0
     rates = [Series(name="", points=_points(curves["learning_rate"]), kind="rate")]
-    drawn = line_chart(
-        "learning rate over steps", "learning rate", rates, last_step=last, width=NARROW, may_be_log=False
-    )
+    drawn = line_chart("learning rate over steps", "learning rate", rates, across=steps, width=NARROW, may_be_log=False)
     gradient = line_chart(
         "norm of the gradient over steps",
         "gradient norm",
         [Series(name="", points=norms, kind="norm")],
-        last_step=last,
+        across=steps,
         level=clip,
         width=NARROW,
     )

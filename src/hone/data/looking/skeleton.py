@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import cache
+from pathlib import Path
 
 from hone.data.looking.markup import text
+
+REPORT = Path(__file__).parent / "page" / "report.css"
 
 
 def whole_page(title: str, body: str, *, style: str, script: str = "", attributes: str = "") -> str:
@@ -32,6 +36,12 @@ def whole_page(title: str, body: str, *, style: str, script: str = "", attribute
         f"<title>{text(title)}</title>\n<style>{style}</style>\n</head>\n"
         f"<body{attributes}>\n{body}\n{code}</body>\n</html>\n"
     )
+
+
+@cache
+def report_style(own: Path) -> str:
+    """The style sheet of a page of one column: what all of them have in common, then its own file."""
+    return "".join(sheet.read_text(encoding="utf-8") for sheet in (REPORT, own))
 
 
 def _digest(content: str) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from hone.data.looking.charts import interval, strip
 from hone.data.looking.markup import NONE, chip, fold, note, number, percent, section, sub, table, tag, text
-from hone.data.looking.skeleton import whole_page
+from hone.data.looking.skeleton import report_style, whole_page
 from hone.deploy.certificate.charts import divergence_by_place, divergence_histogram, runs_chart, time_ranges
 from hone.deploy.certificate.document import compared_before, minute, told_score
 from hone.deploy.certificate.timing import SLACK_MS
@@ -44,10 +43,9 @@ def page_of(document: Json, name: str = "") -> str:
     return whole_page(f"{title} · certificate", body, style=style())
 
 
-@cache
 def style() -> str:
     """The style sheet of certificates, which other pages with their charts use too."""
-    return (Path(__file__).parent / "certificate.css").read_text(encoding="utf-8")
+    return report_style(Path(__file__).parent / "certificate.css")
 
 
 def _head(document: Json, title: str) -> str:
