@@ -19,7 +19,8 @@ from hone.data.tokenizer import ENCODER_SPECIALS, TextTokenizer, train_tokenizer
 from hone.deploy.artifact.golden import golden_problems
 from hone.deploy.artifact.making import export_certified
 from hone.deploy.certificate import certify as certify_room
-from hone.deploy.certificate.likeness import LEAST_COSINE, least_mean, likeness_gates, likeness_of
+from hone.deploy.certificate.likeness import LEAST_COSINE, Likeness, least_mean, likeness_gates, likeness_of
+from hone.deploy.certificate.page import page_of
 from hone.deploy.certificate.recertify import recertify
 from hone.deploy.certificate.witness import Extent
 from hone.deploy.process import FreshEncoder
@@ -152,7 +153,11 @@ def test_an_artifact_is_certified_by_its_vectors_and_answers_alone(encoder, name
     assert 0.999 < certificate.likeness.cosine_least <= certificate.likeness.cosine_mean < 1.0
     assert [gate.name for gate in certificate.gates if "cosine" in gate.name] == ["mean cosine", "least cosine"]
     assert certificate.training_modules == ()
-    assert "mean cosine" in (out / "certificate.html").read_text()
+    page = (out / "certificate.html").read_text()
+    assert "mean cosine" in page
+    broken = certificate.to_json()
+    broken["likeness"] = dict.fromkeys(broken["likeness"]) | {"texts": 73, "width": 64, "least_row": "prose:0"}
+    assert "mean cosine" in page_of(broken), "what is not finite is null, and the page says so"
     assert "cosine to the original's vectors" in (out / "README.md").read_text()
     assert str(folder) not in (out / "hone.json").read_text(), "folders of this machine are no one else's"
     with hone.load(out) as opened:
@@ -190,26 +195,30 @@ def test_golden_vectors_tell_another_model_apart(plain, tmp_path):
         assert golden_problems(session, golden) == []
         golden["vectors"][3]["vector"] = golden["vectors"][4]["vector"]
         (problem,) = golden_problems(session, golden)
-    assert problem.startswith("row prose:0#4: its vector has a cosine of ")
+        golden["vectors"][3]["vector"] = [3 * one for one in session.vectors([golden["vectors"][3]["prompt_ids"]])[0]]
+        (longer,) = golden_problems(session, golden)
+    assert problem.startswith("row prose:0#4: its vector is ")
+    assert longer.startswith("row prose:0#4: its vector is 0.667 of its length off")
 
 
-@pytest.mark.parametrize("fault", ["pooling", "layers"])
+@pytest.mark.parametrize("fault", ["pooling", "layers", "length"])
 def test_a_fault_is_told_and_nothing_is_made(plain, name, tmp_path, fault):
     from safetensors.numpy import load_file, save_file
 
     model = dressed(plain, tmp_path / "dressed")
     witness = bare_witness_of(ModelFolder(model, TextTokenizer), CONTEXT)
     spoiled = Path(shutil.copytree(model, tmp_path / "spoiled"))
-    if fault == "pooling":
+    if fault != "layers":
         described = json.loads((spoiled / "hone.json").read_text())
-        described["renderer"]["pooling"] = "cls"
+        described["renderer"] |= {"pooling": "cls"} if fault == "pooling" else {"normalised": True}
         (spoiled / "hone.json").write_text(json.dumps(described))
     else:
         tensors = load_file(spoiled / "model.safetensors")
         one, other = (f"encoder.layer.{layer}.output.dense.weight" for layer in (0, 1))
         tensors[one], tensors[other] = tensors[other], tensors[one]
         save_file(tensors, spoiled / "model.safetensors")
-    with pytest.raises(FailedError, match="the mean cosine to the original's vectors"):
+    said = "the length of a vector differs by" if fault == "length" else "the mean cosine to the original's vectors"
+    with pytest.raises(FailedError, match=said):
         export_certified(spoiled, tmp_path / "out" / "minnow", formats_of(name)[1].name, DEVICE, witness)
     assert not (tmp_path / "out" / "minnow").exists()
 
@@ -284,9 +293,35 @@ def test_likeness_by_hand():
 def test_a_vector_that_is_not_finite_breaks_every_gate():
     ours = np.eye(3)
     broken = likeness_of(ours, np.where(ours == 1, np.nan, ours), ["a", "b", "c"])
-    weights = weight_format("q4_0")
-    gates = {gate.name: gate.holds for gate in likeness_gates(broken, weights, weights.bounds)}
-    assert (gates["finite"], gates["mean cosine"], gates["least cosine"]) == (False, False, False)
+    gates = gates_of(broken, "q4_0")
+    assert (gates["finite"], gates["mean cosine"], gates["least cosine"], gates["length"]) == (False,) * 4
+
+
+def gates_of(found: Likeness, weights: str) -> dict[str, bool]:
+    chosen = weight_format(weights)
+    return {gate.name: gate.holds for gate in likeness_gates(found, chosen, chosen.bounds)}
+
+
+CLOSE = 5 + np.random.default_rng(1).normal(0, 0.1, (60, 32))
+"""Vectors that all lie close together, as those of many encoders do: any two have a cosine over 0.999."""
+
+
+@pytest.mark.parametrize("weights", ["fp32", "int8", "q5_0", "q4_0"])
+def test_vectors_of_other_texts_hold_in_no_format_however_close_all_lie(weights):
+    rows = [f"text:{at}" for at in range(60)]
+    assert all(gates_of(likeness_of(CLOSE, CLOSE, rows), weights).values())
+    turned = likeness_of(CLOSE, np.roll(CLOSE, 1, axis=0), rows)
+    assert turned.cosine_mean > 0.999
+    assert turned.own_text < 0.1
+    assert gates_of(turned, weights)["own text"] is False
+
+
+@pytest.mark.parametrize("weights", ["fp32", "int8", "q4_0"])
+def test_another_length_holds_in_no_format(weights):
+    rows = [f"text:{at}" for at in range(60)]
+    for other in (3 * CLOSE, CLOSE / np.linalg.norm(CLOSE, axis=1, keepdims=True)):
+        gates = gates_of(likeness_of(CLOSE, other, rows), weights)
+        assert (gates["mean cosine"], gates["length"]) == (True, False)
 
 
 def test_fewer_bits_are_asked_no_more_and_every_format_is_asked_something():

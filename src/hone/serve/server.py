@@ -14,6 +14,7 @@ from hone.deploy.artifact.folder import name_of
 from hone.deploy.rendering import open_to_answer
 from hone.errors import FailedError, InputError
 from hone.serve.app import create_app
+from hone.task.embedding import EMBED
 from hone.wording import counted
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def run_server(
         app = create_app(session, renderer, name or own)
         address = f"http://{host}:{listener.getsockname()[1]}"
         say(f"serving {own} ({renderer.kind}) on {address}, context {session.context}, {counted(threads, 'thread')}")
-        say(f'try: curl {address}/v1/completions -d \'{{"prompt": "..."}}\'')
+        place, given = ("embeddings", "input") if renderer.kind == EMBED else ("completions", "prompt")
+        say(f'try: curl {address}/v1/{place} -d \'{{"{given}": "..."}}\'')
         if not _is_loopback(host):
             say(f"note: {host} can be reached from other machines, and there is no password")
         uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])

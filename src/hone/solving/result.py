@@ -76,11 +76,14 @@ def _ood(task: Task, made: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parity(certificate: dict[str, Any]) -> dict[str, Any]:
-    """The certificate's comparison with the original; ``greedy_equal`` counts near ties as equal, as it says there."""
+    """The certificate's comparison with the original; ``greedy_equal`` counts near ties as equal, as it says there.
+
+    It is None of an encoder, which writes nothing.
+    """
     parity = certificate["parity"]
     return {
         "status": certificate["status"],
         "kld_mean": parity["kld_mean"],
         "same_top": parity["same_top_or_tie"],
-        "greedy_equal": parity["greedy_agree_share"] == 1.0,
+        "greedy_equal": parity["greedy_agree_share"] == 1.0 if parity["greedy_prompts"] else None,
     }

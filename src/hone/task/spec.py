@@ -324,9 +324,9 @@ class Task(Section):
 
 
 LISTED = {"multi-label": "list of labels", "tag": "list of entities"}
+"""Kinds whose answer is one column's list, and what it holds."""
 WRITTEN = ("extract", "generate")
 """Kinds whose answers are written token by token, which an encoder cannot."""
-"""Kinds whose answer is one column's list, and what it holds."""
 
 
 def _one_column_problems(key: str, template: Any, what: str) -> list[str]:

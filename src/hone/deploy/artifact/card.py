@@ -19,6 +19,7 @@ from hone.deploy.certificate.document import (
     write_certificate,
 )
 from hone.files import atomic_write, read_json
+from hone.task.embedding import EMBED
 from hone.task.scores import Score
 from hone.task.soft_prompt import soft_prompt_of
 
@@ -163,7 +164,8 @@ def _running(name: str, hone: Mapping[str, Any], file: Path) -> Iterator[str]:
         yield "there; any other program has to. " + soft_masked(hone["runtime"])
     if hone["runtime"] == "gguf" and not has_modelfile(hone):
         yield ""
-        yield "There is no `Modelfile`: it answers with labels and not with text, and Ollama gives text alone."
+        gives = "vectors" if hone["kind"] == EMBED else "labels"
+        yield f"There is no `Modelfile`: it answers with {gives} and not with text, and Ollama's chat gives text alone."
 
 
 def soft_masked(runtime: str) -> str:

@@ -19,7 +19,7 @@ from hone.deploy.certificate.original import Original
 from hone.deploy.weights import weight_format
 from hone.evaluate.generate import Generation
 from hone.task.conversation import before_answer
-from hone.task.embedding import EMBED, unit
+from hone.task.embedding import EMBED
 from hone.task.encoding import EncoderRenderer
 from hone.task.render import Renderer
 from hone.task.templates import columns, fill
@@ -29,8 +29,8 @@ MOST_NEW_TOKENS = 48
 SHARE_TOLERANCE, ROUNDED_TOLERANCE = 0.02, 0.05
 """Probabilities of labels may differ by so much between machines and versions. The second holds for weights in
 blocks: their products round inputs too, and do it otherwise on another processor or in a browser."""
-LEAST_COSINE, ROUNDED_LEAST_COSINE = 0.9999, 0.999
-"""The same of vectors: the cosine to the golden one."""
+MOST_APART, ROUNDED_MOST_APART = 0.02, 0.05
+"""The same of vectors: the distance to the golden one by its length, which sees direction and length."""
 STARTED_CHARS = 40
 """Of a document that a language model is to continue."""
 
@@ -97,7 +97,7 @@ def golden_of(
         "max_new_tokens": limit,
         "share_tolerance": share_tolerance(session),
         "choosing": _choosing(renderer),
-        **({"least_cosine": _of_format(session, LEAST_COSINE, ROUNDED_LEAST_COSINE)} if renderer.kind == EMBED else {}),
+        **({"most_apart": _of_format(session, MOST_APART, ROUNDED_MOST_APART)} if renderer.kind == EMBED else {}),
         "vectors": vectors,
         "texts": [{"text": text, "ids": list(renderer.tokenizer.encode(text))} for text in AWKWARD_TEXTS],
     }
@@ -137,10 +137,9 @@ def _differences(session: Any, golden: Mapping[str, Any], item: Mapping[str, Any
         tags = [int(row.argmax()) for row in logits[item["at"]]]
         return [f"tags {tags}, golden {item['tags']}"] if tags != item["tags"] else []
     if "vector" in item:
-        found = unit(np.asarray(session.vectors([item["prompt_ids"]])[0], dtype=np.float64))
-        cosine = float(found @ unit(np.asarray(item["vector"], dtype=np.float64)))
-        least = golden["least_cosine"]
-        return [f"its vector has a cosine of {cosine:.5f} to golden, {least:g} is asked"] if not cosine >= least else []
+        vector, expected = session.vectors([item["prompt_ids"]])[0], np.asarray(item["vector"])
+        apart, most = float(np.linalg.norm(vector - expected) / np.linalg.norm(expected)), golden["most_apart"]
+        return [f"its vector is {apart:.3f} of its length off, {most:g} is allowed"] if not apart <= most else []
     if "ids" not in item:
         return []
     done = session.generate([item["prompt_ids"]], max_new_tokens=golden["max_new_tokens"], end_id=golden["end_id"])[0]

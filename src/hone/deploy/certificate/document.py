@@ -150,6 +150,8 @@ def told_likeness(document: Mapping[str, Any]) -> str:
     found = document.get("likeness")
     if found is None:
         return ""
+    if found["cosine_mean"] is None:
+        return "its vectors are not finite"
     return (
         f"cosine to the original's vectors {found['cosine_mean']:.6f} on average, {found['cosine_least']:.6f} at "
         f"least, over {counted(found['texts'], 'text')}; the same nearest text for {found['same_nearest_or_tie']:.1%}"

@@ -28,8 +28,10 @@ LEAST_COSINE = ((32.0, 1 - 1e-6), (16.0, 1 - 1e-5), (8.0, 0.999), (6.0, 0.995), 
 bits of GGUF are held to what 16 are."""
 FURTHER = 5
 """How many times as far from 1 as the mean may be a single text's cosine is allowed to be."""
-TIE = 0.01
-"""Two texts whose cosines to a third differ by less than this in the original are equally near to it."""
+MOST_LONGER = ((32.0, 1e-4), (16.0, 1e-3), (8.0, 0.01), (6.0, 0.03), (5.0, 0.05), (0.0, 0.1))
+"""From so many bits a weight on: by how much of its length any vector may be longer or shorter."""
+TIE = 0.1
+"""Two texts whose cosines to a third differ by less than this share of all cosines' deviation are equally near it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +52,8 @@ class Likeness:
     """Largest difference of any number."""
     length_apart: float
     """Largest relative difference of two vectors' lengths."""
+    own_text: float
+    """Share of texts to whose vector that of the same text is the nearest of all the original's."""
     same_nearest: float
     """Share of texts whose nearest other text is the original's."""
     same_nearest_or_tie: float
@@ -82,7 +86,8 @@ def likeness_of(ours: NDArray[Any], theirs: NDArray[Any], rows: Sequence[str]) -
     least = int(cosines.argmin())
     lengths = np.linalg.norm(one, axis=-1), np.linalg.norm(other, axis=-1)
     low = mean_interval([cosines[at : at + 1] for at in range(len(one))], rows)[0]
-    same, tied = _neighbours(unit(one), unit(np.nan_to_num(other)))
+    whole = np.nan_to_num(other)
+    same, tied = _neighbours(unit(one), unit(whole))
     return Likeness(
         texts=len(one),
         width=one.shape[1],
@@ -93,6 +98,7 @@ def likeness_of(ours: NDArray[Any], theirs: NDArray[Any], rows: Sequence[str]) -
         least_row=rows[least],
         largest=float(np.abs(one - other).max()),
         length_apart=float(np.abs(lengths[1] / np.maximum(lengths[0], 1e-12) - 1).max()),
+        own_text=_own_text(one, whole),
         same_nearest=same,
         same_nearest_or_tie=tied,
     )
@@ -100,57 +106,85 @@ def likeness_of(ours: NDArray[Any], theirs: NDArray[Any], rows: Sequence[str]) -
 
 def least_mean(weights: WeightFormat) -> float:
     """The mean cosine that is asked of a weight format."""
-    bits = min(weights.bits, 16.0) if weights.runtime == "gguf" else weights.bits
-    return next(least for at, least in LEAST_COSINE if bits >= at)
+    return next(least for at, least in LEAST_COSINE if _bits(weights) >= at)
+
+
+def _bits(weights: WeightFormat) -> float:
+    return min(weights.bits, 16.0) if weights.runtime == "gguf" else weights.bits
 
 
 def likeness_gates(found: Likeness, weights: WeightFormat, bounds: Bounds) -> list[Gate]:
-    """What the comparison must keep: cosines by the bits of the weight format, neighbours by its ``same_top``."""
-    asked = least_mean(weights)
+    """What the comparison must keep: directions and lengths by the bits of the weight format, texts by ``same_top``."""
+    asked, texts = least_mean(weights), f"{found.texts:,} texts"
     of_each = 1 - FURTHER * (1 - asked)
+    longer = next(most for at, most in MOST_LONGER if _bits(weights) >= at)
+    same = f"at least {bounds.same_top:.1%} is asked"
     finite = [] if found.finite else ["the artifact gives vectors that are not finite"]
     return [
-        none_of("finite", finite, 1, "all", f"every vector of {found.texts:,} texts"),
-        _at_least(
-            ("mean cosine", found.cosine_low, asked),
-            f"{found.cosine_mean:.7g}, at least {found.cosine_low:.7g}",
-            f"lower 95 % bound over {found.texts:,} texts",
+        none_of("finite", finite, 1, "all", f"every vector of {texts}"),
+        _judged(
+            ("mean cosine", found.cosine_low >= asked),
+            (f"{found.cosine_mean:.7g}, at least {found.cosine_low:.7g}", f"at least {asked:.7g}"),
+            f"lower 95 % bound over {texts}",
             f"the mean cosine to the original's vectors, {found.cosine_mean:.7g}, has a lower 95 % bound of "
-            f"{found.cosine_low:.7g} over {found.texts:,} texts, below the {asked:.7g} of this format",
+            f"{found.cosine_low:.7g} over {texts}, below the {asked:.7g} of this format",
         ),
-        _at_least(
-            ("least cosine", found.cosine_least, of_each),
-            f"{found.cosine_least:.7g}",
-            f"the least of {found.texts:,} texts",
+        _judged(
+            ("least cosine", found.cosine_least >= of_each),
+            (f"{found.cosine_least:.7g}", f"at least {of_each:.7g}"),
+            f"the least of {texts}",
             f"the vector of the text {found.least_row} has a cosine of {found.cosine_least:.7g} to the original's; at "
             f"least {of_each:.7g} is asked of every text in this format",
         ),
-        _at_least(
-            ("nearest text", found.same_nearest_or_tie, bounds.same_top),
-            f"{found.same_nearest_or_tie:.1%} the same",
-            f"texts whose nearest other one is the original's, or within {TIE:g} of it",
-            f"the nearest other text is the original's for {found.same_nearest_or_tie:.1%} of {found.texts:,} texts; "
-            f"at least {bounds.same_top:.1%} is asked",
+        _judged(
+            ("length", found.length_apart <= longer),
+            (f"{found.length_apart:.2g} of it apart", f"at most {longer:g}"),
+            f"the vector of {texts} whose length differs most",
+            f"the length of a vector differs by {found.length_apart:.3g} of the original's; {longer:g} is allowed",
+        ),
+        _judged(
+            ("own text", found.own_text >= bounds.same_top),
+            (f"{found.own_text:.1%}", f"at least {bounds.same_top:.1%}"),
+            "texts whose original vector is the nearest of all originals, their mean taken off",
+            f"of all the original's vectors that of the same text is the nearest for {found.own_text:.1%} of {texts}; "
+            + same,
+        ),
+        _judged(
+            ("nearest text", found.same_nearest_or_tie >= bounds.same_top),
+            (f"{found.same_nearest_or_tie:.1%} the same", f"at least {bounds.same_top:.1%}"),
+            f"texts whose nearest other one is the original's, or within {TIE:g} of the spread of cosines",
+            f"the nearest other text is the original's for {found.same_nearest_or_tie:.1%} of {texts}; " + same,
         ),
     ]
 
 
-def _at_least(judged: tuple[str, float, float], measured: str, decided_by: str, wrong: str) -> Gate:
-    """A gate of a name, a value and the least that it may be; a NaN fails."""
-    name, value, least = judged
-    holds = value >= least
-    asked = f"at least {least:.7g}"
+def _judged(gate: tuple[str, bool], figures: tuple[str, str], decided_by: str, wrong: str) -> Gate:
+    """A gate from its name and whether it holds, what was measured and asked; a NaN holds nothing."""
+    (name, holds), (measured, asked) = gate, figures
     return Gate(
         name=name, holds=holds, measured=measured, asked=asked, decided_by=decided_by, sentence="" if holds else wrong
     )
+
+
+def _own_text(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Share of texts to whose vector that of the same text is the nearest of the original's.
+
+    The original's mean is taken off both: vectors of one model often lie close together, and what is left tells texts
+    apart.
+    """
+    middle = one.mean(axis=0)
+    table = unit(other - middle) @ unit(one - middle).T
+    return float((table.argmax(-1) == np.arange(len(one))).mean())
 
 
 def _neighbours(one: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[float, float]:
     """Shares of texts with the same nearest other text, strictly and with ties; 1 of a single text."""
     if len(one) < 2:
         return 1.0, 1.0
+    cosines = one @ one.T
+    spread = float(cosines[~np.eye(len(one), dtype=bool)].std())
     near = [vectors @ vectors.T - 3 * np.eye(len(vectors)) for vectors in (one, other)]
     first, second = (table.argmax(-1) for table in near)
     rows = np.arange(len(one))
-    tied = near[0][rows, first] - near[0][rows, second] <= TIE
+    tied = near[0][rows, first] - near[0][rows, second] <= TIE * spread
     return float((first == second).mean()), float(tied.mean())

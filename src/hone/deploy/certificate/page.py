@@ -93,7 +93,7 @@ def _headline(document: Json) -> str:
         low = f"at least {_percent(parity['same_top_low'])}"
         boxes.append(("same likeliest", _percent(parity["same_top_or_tie"]), low, True))
     if (like := document.get("likeness")) is not None:
-        boxes.append(("mean cosine", f"{like['cosine_mean']:.5f}", f"at least {like['cosine_low']:.5f}", True))
+        boxes.append(("mean cosine", _cosine(like["cosine_mean"]), f"at least {_cosine(like['cosine_low'])}", True))
         share = f"of {counted(like['texts'], 'text')}"
         boxes.append(("same nearest text", _percent(like["same_nearest_or_tie"]), share, True))
     if (score := document["score"]) is not None:
@@ -180,10 +180,11 @@ def _vectors(document: Json) -> str:
         f"{counted(like['texts'], 'text')} of plain prose."
     )
     rows = [
-        ["mean cosine", f"{like['cosine_mean']:.7f}, at least {like['cosine_low']:.7f}"],
-        [text(f"least cosine, of {like['least_row']}"), f"{like['cosine_least']:.7f}"],
-        ["largest difference of a number", f"{like['largest']:.2g}"],
-        ["largest difference of a length", percent(like["length_apart"])],
+        ["mean cosine", f"{_cosine(like['cosine_mean'])}, at least {_cosine(like['cosine_low'])}"],
+        [text(f"least cosine, of {like['least_row']}"), _cosine(like["cosine_least"])],
+        ["largest difference of a number", _nats(like["largest"])],
+        ["largest difference of a length", _percent(like["length_apart"])],
+        ["nearest of the original's vectors is that of the same text", _percent(like["own_text"])],
         ["same nearest other text", _percent(like["same_nearest"])],
         ["the same, or one that the original finds as near", _percent(like["same_nearest_or_tie"])],
     ]
@@ -351,6 +352,10 @@ def _sentence(told: str) -> str:
 
 def _nats(value: float | None) -> str:
     return NONE if value is None else f"{value:.2g}"
+
+
+def _cosine(value: float | None) -> str:
+    return NONE if value is None else f"{value:.6f}"
 
 
 def _percent(value: float | None) -> str:

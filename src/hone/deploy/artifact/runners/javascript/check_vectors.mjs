@@ -1,7 +1,7 @@
 // Golden vectors of texts' own vectors.
-/** What a text's vector has otherwise: its direction. */
-async function differs(model, { least_cosine: least }, { prompt_ids: ids, vector }) {
-  const found = await model.answer(ids), dot = vector.reduce((sum, one, at) => sum + one * found[at], 0);
-  const cosine = dot / Math.hypot(...found) / Math.hypot(...vector);
-  return cosine >= least ? "" : `another vector: its cosine with the golden one is ${cosine.toFixed(6)}`;
+/** How far a text's vector lies from the golden one, by the length of that. */
+async function differs(model, { most_apart: most }, { prompt_ids: ids, vector }) {
+  const found = await model.answer(ids), off = Math.hypot(...vector.map((one, at) => one - found[at]));
+  const apart = found.length === vector.length ? off / Math.hypot(...vector) : Infinity;
+  return apart <= most ? "" : `another vector: ${apart.toFixed(3)} of its length off the golden one`;
 }

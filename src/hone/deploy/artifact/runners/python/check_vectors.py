@@ -6,13 +6,7 @@ import math
 
 
 def differs(model, golden, item):
-    """What a text's vector has otherwise: its direction."""
+    """How far a text's vector lies from the golden one, by the length of that."""
     found, expected = model.answer(item["prompt_ids"]), item["vector"]
-    cosine = (
-        sum(one * other for one, other in zip(found, expected, strict=True))
-        / math.hypot(*found)
-        / math.hypot(*expected)
-    )
-    return (
-        None if cosine >= golden["least_cosine"] else f"another vector: its cosine with the golden one is {cosine:.6f}"
-    )
+    apart = math.dist(found, expected) / math.hypot(*expected)
+    return None if apart <= golden["most_apart"] else f"another vector: {apart:.3f} of its length off the golden one"
