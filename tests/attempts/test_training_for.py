@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hone.attempts.checking import check_recipe, problems_of
-from hone.attempts.training_for import is_taught_by_its_base, rounding_lines
+from hone.attempts.training_for import grid_of, is_taught_by_its_base, rounding_lines
 from hone.data.task_file import load_task
 from hone.errors import InputError
 from hone.files import write_json
@@ -54,3 +54,13 @@ def test_what_cannot_act_beside_it_is_refused(base: str) -> None:
 
 def test_a_recipe_that_trains_for_a_format_is_another_recipe() -> None:
     assert len({Recipe(aware=weights).id for weights in ("none", "q4_0", "q8_0")}) == 3
+
+
+def test_a_model_that_was_trained_for_a_format_says_by_content_which_base_it_had(base: str, tmp_path: Path) -> None:
+    assert grid_of(Recipe(base=base)) == {}
+    assert grid_of(Recipe(aware="q4_0")) == grid_of(Recipe(aware="q4_0", base=base)) == {"aware": "q4_0"}
+    said = []
+    for digits in ("a", "b", "a"):
+        write_json(tmp_path / "hone.json", {"task": VOICE.name, "hashes": {"model.safetensors": digits}})
+        said.append(grid_of(Recipe(aware="q4_0", base=base))["base_files"])
+    assert said[0] == said[2] != said[1]

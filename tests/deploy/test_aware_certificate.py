@@ -20,8 +20,8 @@ from hone.deploy.quantization.grids import nearest, values_of
 from hone.deploy.quantization.offered import prepare
 from hone.deploy.rendering import open_artifact
 from hone.deploy.weights import Prepared
-from hone.files import read_json, write_json
-from hone.model.folder import ModelFolder
+from hone.files import file_hash, read_json, write_json
+from hone.model.folder import ModelFolder, files_id
 from hone.solving.floats import float_model_of
 from hone.task.spec import Device
 
@@ -36,6 +36,13 @@ def on_grid(plain: Path, folder: Path) -> Path:
     rounded = {name: values_of(nearest(one, 4)) if one.ndim == 2 else one for name, one in weights.items()}
     save_file(rounded, folder / "model.safetensors")
     write_json(folder / "hone.json", {**read_json(plain / "hone.json"), "aware": "q4_0", "base": str(plain)})
+    return folder
+
+
+def hashed(folder: Path) -> Path:
+    """The folder with the hashes of its files written, as a run writes them."""
+    hashes = {file.name: file_hash(file) for file in folder.iterdir() if file.name != "hone.json"}
+    write_json(folder / "hone.json", {**read_json(folder / "hone.json"), "hashes": hashes})
     return folder
 
 
@@ -110,13 +117,15 @@ def test_the_model_in_floats_is_taken_only_where_it_did_this_task_on_these_token
     plain, _ = plain_model("extract")
     runs = tmp_path / "task" / "runs"
     folder = on_grid(plain, runs / "0002-aware" / "model")
-    base = Path(shutil.copytree(plain, runs / "0001-floats" / "model"))
+    base = hashed(Path(shutil.copytree(plain, runs / "0001-floats" / "model")))
+    written, own = read_json(base / "hone.json"), files_id(base)
 
     def found(of: str, **changes: Any) -> tuple[Any, str]:
-        write_json(folder / "hone.json", {**read_json(folder / "hone.json"), "base": of})
-        write_json(base / "hone.json", {**read_json(plain / "hone.json"), **changes})
+        write_json(folder / "hone.json", {**hone, "base": of, "base_files": own})
+        write_json(base / "hone.json", {**written, **changes})
         return float_model_of(ModelFolder(folder, TextTokenizer), lambda hone, renderer: {})
 
+    hone = read_json(folder / "hone.json")
     assert float_model_of(ModelFolder(plain, TextTokenizer), lambda hone, renderer: {}) == (None, "")
     # As the recipe names it: from the task's folder too.
     for of in (str(base), "runs/0001-floats/model"):
@@ -126,7 +135,45 @@ def test_the_model_in_floats_is_taken_only_where_it_did_this_task_on_these_token
         ("scratch:1m", {}, "began from scratch:1m, and no model of this task is there"),
         (str(base), {"aware": "q8_0"}, "0001-floats, which was trained for a grid itself"),
         (str(base), {"task": "another"}, "not trained for this task"),
+        (str(base), {"hashes": {"config.json": "other"}}, "the model there has other files than that had"),
+        (str(base), {"format": 0}, "0001-floats, which cannot be read (InputError: "),
     ):
         model, why_not = found(of, **changes)
         assert model is None
         assert sentence in why_not
+
+
+def test_the_model_in_floats_is_that_of_the_runs_own_task_whole_and_no_other(
+    plain_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, _ = plain_model("extract")
+    task, another = tmp_path / "task", tmp_path / "another"
+    folder, of = on_grid(plain, task / "runs" / "0002-aware" / "model"), "runs/0001-floats/model"
+    base, namesake = hashed(Path(shutil.copytree(plain, task / of))), Path(shutil.copytree(plain, another / of))
+    (namesake / "config.json").write_text((plain / "config.json").read_text() + " ")
+    hashed(namesake)
+    hone = {**read_json(folder / "hone.json"), "base": of}
+    monkeypatch.chdir(another)
+
+    def found(**stated: str) -> tuple[Any, str]:
+        write_json(folder / "hone.json", {**hone, **stated})
+        model, why_not = float_model_of(ModelFolder(folder, TextTokenizer), lambda hone, renderer: {})
+        return model, why_not
+
+    own = files_id(base)
+    assert own != files_id(namesake)
+    assert found(base_files=own)[0].name == "0001-floats"
+    assert found() == (None, "it began from 0001-floats, and which files that had is not recorded")
+    # One byte of the weights: a comparison that no gate asks for is left out, and says so.
+    damaged = bytearray((base / "model.safetensors").read_bytes())
+    damaged[-1] ^= 1
+    (base / "model.safetensors").write_bytes(damaged)
+    model, why_not = found(base_files=own)
+    assert model is None
+    assert "which cannot be read (FailedError: " in why_not
+    # Where the task's own is gone, another task's of the same name takes no place of it.
+    shutil.rmtree(base)
+    assert found(base_files=own) == (
+        None,
+        "it began from 0001-floats, and the model there has other files than that had",
+    )

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hone.attempts.bench import Bench
+from hone.attempts.training_for import grid_of
+from hone.model.folder import save_model_folder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,8 +23,6 @@ def save_model(bench: Bench, model: nn.Module, path: Path, calibration: Calibrat
     Raises:
         FailedError: when a row does not render as stored, or the disk refuses; nothing is left under ``path``.
     """
-    from hone.model.folder import save_model_folder
-
     renderer = bench.renderer
     # A dev row whose label no training row has cannot be rendered.
     known = [
@@ -43,7 +43,7 @@ def save_model(bench: Bench, model: nn.Module, path: Path, calibration: Calibrat
         "data": bench.data.id,
         "base": bench.recipe.base,
         "objective": bench.recipe.objective,
-        **({"aware": bench.recipe.aware} if bench.recipe.aware != "none" else {}),
+        **grid_of(bench.recipe),
         **({"calibration": calibration.to_json()} if calibration is not None else {}),
     }
     return save_model_folder(path, model, bench.tokenizer, renderer, stored, identity)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hone.files import read_json
-from hone.model.folder import HONE_FILE
+from hone.model.folder import HONE_FILE, files_id
 from hone.task.recipe import Recipe
 from hone.task.spec import Task
 
@@ -60,3 +60,11 @@ def rounding_lines(recipe: Recipe, task: Task) -> list[str]:
     what = "the answers that its base gives in floats" if is_taught_by_its_base(recipe, task) else "the rows"
     how = f"the model computes with matrices rounded to {recipe.aware}, and is judged and kept so"
     return [f"aware: {how}; it learns {what}, and the loss on dev is of the rows"]
+
+
+def grid_of(recipe: Recipe) -> dict[str, str]:
+    """What a model's ``hone.json`` says of the weight format it was trained for, and of its base's files, if hone's."""
+    if recipe.aware == "none":
+        return {}
+    base = files_id(Path(recipe.base).expanduser())
+    return {"aware": recipe.aware, **({"base_files": base} if base else {})}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hone.errors import FailedError, InputError
-from hone.files import atomic_folder, file_hash, read_json, write_json
+from hone.files import atomic_folder, content_hash, file_hash, read_json, write_json
 from hone.model.soft_prompts import masked
 from hone.model.vocabulary import check_sizes, embedding_rows
 from hone.model.weights import CONFIG, Opening, check_layout, load_module, quietly, tensor_shapes
@@ -111,6 +111,17 @@ class ModelFolder:
         module = load_module(self.path, Opening(use=self.hone.get("objective", "next-token")))
         soft = soft_prompt_of(self.hone["renderer"])
         return masked(module, soft) if soft else module
+
+
+def files_id(path: Path) -> str:
+    """12 hex digits of the hashes that a folder's ``hone.json`` holds of its files; "" without such hashes.
+
+    Raises:
+        FailedError: when the file is no whole JSON.
+    """
+    described = path / HONE_FILE
+    hashes = read_json(described).get("hashes") if described.is_file() else None
+    return content_hash(hashes) if hashes else ""
 
 
 def verify_examples(path: Path | str, wrap: Wrap) -> None:

@@ -10,7 +10,8 @@ from hone.data.tokenizer import TextTokenizer
 from hone.deploy.artifact.describing import base_name
 from hone.deploy.certificate.original import encoder_original_of, original_of
 from hone.deploy.certificate.witness import FloatModel
-from hone.model.folder import HONE_FILE, ModelFolder
+from hone.errors import HoneError
+from hone.model.folder import HONE_FILE, ModelFolder, files_id
 from hone.task.encoding import EncoderRenderer
 from hone.task.render import Renderer
 
@@ -27,27 +28,39 @@ def float_model_of(model: ModelFolder, thresholds: Thresholds) -> tuple[FloatMod
     if not model.hone.get("aware"):
         return None, ""
     base = str(model.hone.get("base", ""))
-    # As the recipe names it: from the folder of the command, which is mostly that of the task.
-    places = [Path(base).expanduser(), model.path.absolute().parents[2] / base]
-    found = next((place for place in places if (place / HONE_FILE).is_file()), None)
-    if found is None:
+    # As the recipe names it: from the task's folder, or from where the command is.
+    task = list(model.path.absolute().parents)[:3][-1]
+    places = [place for place in (task / base, Path(base).expanduser()) if (place / HONE_FILE).is_file()]
+    if not places:
         return None, f"it began from {base_name(base) or 'nothing that is known'}, and no model of this task is there"
+    said = f"it began from {_name(places[0])}"
+    try:
+        known = str(model.hone.get("base_files", ""))
+        found = next((place for place in places if known and files_id(place) == known), None)
+        if found is None:
+            other = "the model there has other files than that had" if known else "which files that had is not recorded"
+            return None, f"{said}, and {other}"
+        floats, why_not = _opened(found, model, thresholds)
+    # What no gate asks for fails no export.
+    except (HoneError, OSError, LookupError) as error:
+        return None, f"{said}, which cannot be read ({type(error).__name__}: {error})"
+    return floats, f"it began from {_name(found)}, {why_not}" if why_not else ""
+
+
+def _opened(found: Path, model: ModelFolder, thresholds: Thresholds) -> tuple[FloatModel | None, str]:
+    """The model in a folder, or why it is none to compare with."""
     floats = ModelFolder(found, TextTokenizer)
     if floats.hone.get("aware"):
-        return None, f"it began from {_name(found)}, which was trained for a grid itself"
+        return None, "which was trained for a grid itself"
     if floats.hone.get("task") != model.hone.get("task"):
-        return None, f"it began from {_name(found)}, which was not trained for this task"
+        return None, "which was not trained for this task"
     renderer = floats.renderer()
     if any(renderer.example(one["row"], one["fields"]).ids.tolist() != one["ids"] for one in model.hone["examples"]):
-        return None, f"it began from {_name(found)}, which reads the rows as other tokens"
+        return None, "which reads the rows as other tokens"
     module = floats.load()
     original = encoder_original_of(module) if isinstance(renderer, EncoderRenderer) else original_of(module)
-    return (
-        FloatModel(
-            name=_name(found), renderer=renderer, original=original, thresholds=thresholds(floats.hone, renderer)
-        ),
-        "",
-    )
+    known = thresholds(floats.hone, renderer)
+    return FloatModel(name=_name(found), renderer=renderer, original=original, thresholds=known), ""
 
 
 def _name(folder: Path) -> str:
