@@ -49,7 +49,8 @@ def main() -> None:
     outcome = {figure: _kept(rows, figure) for figure in GOALS}
     _print(rows, outcome)
     fitted = {name: one.to_json() for name, one in fits.items()}
-    write_figures("planned", {"goals": GOALS, "kept": outcome, "rows": rows, "fits": fitted})
+    on = {probe.name: [dict(one.whole.measured) for one in found[probe.name]] for probe, _ in probes}
+    write_figures("planned", {"goals": GOALS, "kept": outcome, "rows": rows, "fitted_on": on, "fits": fitted})
 
 
 def judged(sizes: list[str], folder: Path) -> list[tuple[Any, Path]]:

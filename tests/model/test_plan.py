@@ -19,6 +19,7 @@ from hone.model.footprint import (
     prompt_operations,
     read_bytes,
     refusal,
+    rows_multiplied,
     stored_as,
     uniform,
     weight_bytes,
@@ -45,6 +46,8 @@ TRUE: Constants = {
         "unpack q8_0": 0.05,
         "unpack q4_0": 0.07,
         "unpack any": 0.1,
+        "rows q8_0": 0.003,
+        "rows any": 0.001,
         "cache": 0.1,
     },
 }
@@ -66,6 +69,9 @@ def test_a_blueprint_counts_what_the_preset_has_and_a_token_reads_every_matrix_o
     assert model.parameters == parameters(shape)
     assert read_bytes(F32.layout(model)) == 4 * matrix_parameters(shape)
     assert multiplied(Q8.layout(model)) == {"q8_0": matrix_parameters(shape)}
+    inner, kv = shape.hidden, shape.hidden // shape.heads * shape.kv_heads
+    rows = shape.vocab + shape.layers * (2 * inner + 2 * kv + 2 * shape.ffn + inner)
+    assert rows_multiplied(Q8.layout(model)) == {"q8_0": rows}
     assert model.body_parameters == parameters(shape) - shape.vocab * shape.hidden
 
 
@@ -189,7 +195,7 @@ def test_a_fit_survives_json_and_refuses_a_kind_that_it_has_no_constant_for() ->
     about = {"versions": {"runtime": "1"}, "date": "2026-01-01"}
     found = fit(PROBES, TRUE, name="this-machine", runtime="gguf", threads=1, **about)
     assert MachineFit.from_json(found.to_json()) == found
-    with pytest.raises(InputError, match="a fit of format 0 is not read; this version reads 2"):
+    with pytest.raises(InputError, match="a fit of format 0 is not read; this version reads 3"):
         MachineFit.from_json({**found.to_json(), "format": 0})
     earlier = {key: value for key, value in found.to_json().items() if key != "stream"}
     with pytest.raises(InputError, match="other keys than this version's: later, stream"):

@@ -241,6 +241,15 @@ def read_bytes(stored: Iterable[Stored]) -> float:
     return sum(one.bytes for one in stored if one.is_read)
 
 
+def rows_multiplied(stored: Iterable[Stored]) -> dict[str, float]:
+    """Rows of the matrices that each generated token is multiplied by, by kind."""
+    found: dict[str, float] = {}
+    for one in stored:
+        if one.is_read:
+            found[one.kind] = found.get(one.kind, 0.0) + one.values / one.row
+    return found
+
+
 def multiplied(stored: Iterable[Stored]) -> dict[str, float]:
     """Weights that each generated token is multiplied by, by kind."""
     found: dict[str, float] = {}

@@ -8,8 +8,8 @@ figure                    sum of constant times feature
 ``ram_mb``                ``process`` (with the runtime, without a model); ``session``; ``hold KIND`` per megabyte of
                           the file; ``cache`` and ``activations`` per megabyte; ``vocabulary`` per thousand entries
 ``ms_per_token``          ``token`` (floor); ``layers`` (each); ``read`` per millisecond that this machine takes to read
-                          as many megabytes again and again; ``unpack KIND`` per million weights; ``cache`` per
-                          megabyte that is read of it
+                          as many megabytes again and again; ``unpack KIND`` per million weights; ``rows KIND`` per
+                          thousand rows of matrices; ``cache`` per megabyte that is read of it
 ``first_token_ms``        ``prompt`` (floor); ``layers``; ``multiply KIND`` per GFLOP of the prompt, with ``attention``
 ========================  =============================================================================================
 
@@ -37,6 +37,7 @@ from hone.model.footprint import (
     multiplied,
     prompt_operations,
     read_bytes,
+    rows_multiplied,
     weight_bytes,
 )
 from hone.model.least_squares import nonnegative_least_squares
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FORMAT = 2
+FORMAT = 3
 FIGURES = ("size_mb", "ram_mb", "first_token_ms", "ms_per_token")
 METHOD_ERROR = {"size_mb": 0.02, "ram_mb": 0.10, "first_token_ms": 0.25, "ms_per_token": 0.15}
 """What a fit on this machine is held to by ``benchmarks/deploy/planned.py``; residuals can only widen it."""
@@ -218,11 +219,13 @@ def features(
     if model.writes:
         middle = tokens + min(TIMED_TOKENS, model.context - tokens) // 2
         unpack = {f"unpack {kind}": one / 1e6 for kind, one in multiplied(stored).items()}
+        rows = {f"rows {kind}": one / 1e3 for kind, one in rows_multiplied(stored).items()}
         found["ms_per_token"] = {
             "token": 1.0,
             "layers": float(model.layers),
             "read": read_bytes(stored) / MEGABYTE,
             **unpack,
+            **rows,
             "cache": cache_bytes(model, middle, value_bytes) / MEGABYTE,
         }
     return found
