@@ -17,14 +17,20 @@ from hone.files import read_json
 
 pytest.importorskip("onnxruntime")
 
-HEADS = ("none", "rows", "rows by their mean", "tokens")
+HEADS = ("none", "rows", "rows by their mean", "tokens", "words")
 
 
 @pytest.fixture(scope="module", params=HEADS)
 def encoder(request, tmp_path_factory):
     """Name of the head, a random module, and its folder."""
     import torch
-    from transformers import BertConfig, BertForSequenceClassification, BertForTokenClassification, BertModel
+    from transformers import (
+        BertConfig,
+        BertForMaskedLM,
+        BertForSequenceClassification,
+        BertForTokenClassification,
+        BertModel,
+    )
 
     from hone.model.heads import pool_by_mean
 
@@ -41,7 +47,7 @@ def encoder(request, tmp_path_factory):
         initializer_range=0.1,
         num_labels=5,
     )
-    classes = {"none": BertModel, "tokens": BertForTokenClassification}
+    classes = {"none": BertModel, "tokens": BertForTokenClassification, "words": BertForMaskedLM}
     module = classes.get(request.param, BertForSequenceClassification)(config).eval()
     for name, values in module.named_parameters():
         if "LayerNorm.weight" in name or name.endswith("bias"):  # ones and zeros would hide them in the wrong place
@@ -76,11 +82,11 @@ def theirs(head, module, ids):
         if head == "none":
             return states, None
         logits = encoder_logits(module, tensor, torch.tensor([len(ids)]), torch.arange(len(ids))).numpy()
-    return states, logits if head == "tokens" else logits[0]
+    return states, logits if head in ("tokens", "words") else logits[0]
 
 
 def answers(session, head, rows):
-    return session.tag(rows) if head == "tokens" else session.classify(rows)
+    return session.tag(rows) if head in ("tokens", "words") else session.classify(rows)
 
 
 def test_states_and_logits_are_those_of_transformers(encoder, rows, tmp_path):
@@ -121,7 +127,9 @@ def test_fewer_bits_stay_near(encoder, rows, tmp_path, weights, tolerance):
 def test_what_a_file_does_not_give_and_wrong_ids_are_refused(encoder, tmp_path):
     head, _, folder = encoder
     session = opened(folder, "fp32", tmp_path)
-    there = {"none": "states alone", "tokens": "tags of tokens"}.get(head, "classes of whole rows")
+    there = {"none": "states alone", "tokens": "tags of tokens", "words": "tags of tokens"}.get(
+        head, "classes of whole rows"
+    )
     for ask, gives in ((session.classify, "classes of whole rows"), (session.tag, "tags of tokens")):
         if gives != there:
             with pytest.raises(InputError, match=f"gives {there}, not {gives}"):

@@ -66,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out the verb; the exit status."""
     from hone.deploy.apart import Apart
+    from hone.deploy.artifact.folder import describe, predicts_words
     from hone.solving.exporting import export_each, foreseen, formats_asked
 
     given = {"--to": args.to, "--weights": args.weights, "--embedding": args.embedding, "--head": args.head}
@@ -89,7 +90,8 @@ def run(args: argparse.Namespace) -> int:
         for name, text in summary(one["certificate"]):
             print(f"{name:<18}{text}")
         print(f"{'artifact':<18}{path}")
-        print(f'{"try it":<18}hone prompt {path} "..."')
+        if not predicts_words(describe(path)):
+            print(f'{"try it":<18}hone prompt {path} "..."')
     if args.json:
         run_name = source.order.get("run")
         print(json.dumps({"run": run_name, "artifacts": [_document(one) for one in made]}, ensure_ascii=False))

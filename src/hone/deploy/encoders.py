@@ -11,12 +11,15 @@ from hone.files import read_json
 from hone.task.embedding import Pooling
 
 ARCHITECTURES = ("bert",)
-Head = Literal["none", "rows", "tokens"]
+Head = Literal["none", "rows", "tokens", "words"]
 HEADS: dict[str, Head] = {
     "BertModel": "none",
     "BertForSequenceClassification": "rows",
     "BertForTokenClassification": "tokens",
+    "BertForMaskedLM": "words",
 }
+WORDS = "cls.predictions"
+"""Of the head that predicts masked words: a transform, and the embedding again with a bias for each word."""
 LAYER_LINEAR = (
     "attention.self.query",
     "attention.self.key",
@@ -58,11 +61,17 @@ class EncoderShape:
         norms = [f"encoder.layer.{at}.{part}" for at in range(self.layers) for part in LAYER_NORMS]
         parts = [*linear, *(["pooler.dense"] if self.pooled else []), "embeddings.LayerNorm", *norms]
         found += [f"{self.prefix}{name}.{what}" for name in parts for what in ("weight", "bias")]
+        if self.head == "words":
+            transform = ("transform.dense", "transform.LayerNorm")
+            found += [f"{WORDS}.{part}.{what}" for part in transform for what in ("weight", "bias")]
+            return [*found, f"{WORDS}.bias"]
         return found if self.head == "none" else [*found, "classifier.weight", "classifier.bias"]
 
     def idle(self, names: Iterable[str]) -> set[str]:
-        """Tensors that a folder may carry and that change nothing: numbers of positions, an unread pooler."""
+        """Tensors that a folder may carry and that change nothing: numbers of positions, an unread pooler, copies."""
         known = {f"{self.prefix}embeddings.position_ids"}
+        if self.head == "words":  # tied: the embedding's matrix and the bias once more
+            known |= {f"{WORDS}.decoder.weight", f"{WORDS}.decoder.bias"}
         if not self.pooled:
             known |= {f"{self.prefix}pooler.dense.weight", f"{self.prefix}pooler.dense.bias"}
         return known & set(names)
@@ -98,6 +107,11 @@ def with_vectors(encoder: EncoderShape, folder: Path) -> EncoderShape:
 def encoder_problems(config: Mapping[str, Any], target: str) -> list[str]:
     """Sentences on what of this configuration the writers do not say; ``target`` is the format's name."""
     problems = []
+    if HEADS.get(_class(config)) == "words":
+        if target == "GGUF":
+            return [f"{_class(config)}: llama.cpp has no head that predicts masked words; ONNX takes it"]
+        if config.get("tie_word_embeddings") is False:
+            problems.append(f"{_class(config)} with tie_word_embeddings false; a tied one is exported")
     if _class(config) not in HEADS:
         known = ", ".join(HEADS)
         problems.append(f"{_class(config) or 'no architecture'}: encoders are exported to {target} as {known}")

@@ -18,6 +18,8 @@ from hone.task.embedding import EMBED
 from hone.task.encoding import EncoderRenderer
 from hone.task.render import Example
 
+ROWS_AT_ONCE = 16
+"""Rows whose tables of logits are held together: one row over a vocabulary can be 30 MB."""
 LogitsAt = Callable[[Sequence[Sequence[int]], Sequence[Sequence[int]]], list[NDArray[np.float64]]]
 """Rows of ids and positions in them to one (positions, outputs) array of logits each."""
 
@@ -36,8 +38,12 @@ def session_logits(session: EncoderSession, kind: str) -> LogitsAt:
         return [line[None].astype(np.float64) for line in session.classify(rows)] if len(rows) else []
 
     def of_tokens(rows: Sequence[Sequence[int]], at: Sequence[Sequence[int]]) -> list[NDArray[np.float64]]:
-        tables = session.tag(rows) if len(rows) else []
-        return [table[list(places)].astype(np.float64) for table, places in zip(tables, at, strict=True)]
+        found = []
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            tables = session.tag(rows[start : start + ROWS_AT_ONCE])
+            wanted = at[start : start + ROWS_AT_ONCE]
+            found += [table[list(places)].astype(np.float64) for table, places in zip(tables, wanted, strict=True)]
+        return found
 
     return of_rows if head_of(kind) == "classify" else of_tokens
 

@@ -221,7 +221,7 @@ def check_can_be_exported(task: Task) -> None:
     if task.kind == "language-model":
         raise InputError(
             f"base {task.base} predicts masked words, which llama.cpp has no head for, and `hone solve` and `hone "
-            "smoke` end in a GGUF file; `hone train` trains, judges and keeps one"
+            "smoke` end in a GGUF file; `hone train` trains and judges one, and `hone export --to onnx` takes it"
         )
     if task.base.partition(":")[0] != SCRATCH and (problems := _base_problems(task.base)):
         raise InputError(

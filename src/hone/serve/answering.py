@@ -44,8 +44,13 @@ class Answering:
         """Ids of each input.
 
         Raises:
-            InputError: for missing columns, and for inputs that leave no room for an answer.
+            InputError: for missing columns, inputs that leave no room for an answer, and models that answer none.
         """
+        if isinstance(self._renderer, EncoderRenderer) and self._renderer.kind == "language-model":
+            raise InputError(
+                "this model predicts masked words and answers no prompt: its file takes ids with the mask among them, "
+                "and gives logits over words"
+            )
         prompts = [self._prompt(given) for given in wish.inputs]
         # An encoder writes nothing, so its row may fill the context.
         room = self._session.context + isinstance(self._renderer, EncoderRenderer)

@@ -22,6 +22,7 @@ from hone.processes import spin_briefly
 from hone.solving.bare_encoders import dressed_encoder
 from hone.solving.exporting import Source
 from hone.task.continuing import ContinuingRenderer
+from hone.task.embedding import EMBED
 from hone.task.soft_prompt import soft_prompt_of
 from hone.task.spec import Device
 
@@ -60,12 +61,14 @@ def bare_source(path: Path, out: Path | None, workbench: Path, say: Say) -> Sour
     check_layout(folder)
     if not (folder / HONE_FILE).is_file() and read_json(folder / CONFIG).get("model_type") in ENCODERS:
         folder = dressed_encoder(folder, workbench / "dressed", name, say)
-        say("not scored: there is no task; its vectors of plain prose are compared with its original's")
+        say("not scored: there is no task; it is compared with its original on plain prose")
     elif not (folder / HONE_FILE).is_file():
         folder = _dressed(folder, workbench / "dressed", name)
         say("not scored: there is no task; it is compared with its original on plain prose, as text that it continues")
     else:
-        say("not scored: there is no task here; it is compared with its original on the rows that travel with it")
+        vectors = read_json(folder / HONE_FILE).get("kind") == EMBED
+        over = "plain prose" if vectors else "the rows that travel with it"
+        say(f"not scored: there is no task here; it is compared with its original on {over}")
     soft = len(soft_prompt_of(read_json(folder / HONE_FILE).get("renderer")))
     context = min(MOST_CONTEXT + soft, int(read_json(folder / CONFIG)["max_position_embeddings"]))
     device = Device(context=context, prompt_tokens=min(64, context // 2))

@@ -7,15 +7,23 @@ from typing import Any
 
 from hone.data.prepare import DataVersion
 from hone.data.rows import Row
-from hone.deploy.certificate.original import embedding_original_of, encoder_original_of, original_of
+from hone.deploy.certificate.original import (
+    EmbeddingOriginal,
+    EncoderOriginal,
+    embedding_original_of,
+    encoder_original_of,
+    original_of,
+)
 from hone.deploy.certificate.scoring import thresholds_by_row
 from hone.deploy.certificate.witness import EXTENTS, Size, Witness
+from hone.evaluate.reading import masking_of
 from hone.model.adapters import made_of
 from hone.model.folder import ModelFolder
 from hone.solving.bare_encoders import compared_texts
 from hone.solving.floats import float_model_of
 from hone.task.embedding import EmbeddingRenderer
 from hone.task.encoding import EncoderRenderer
+from hone.task.masking import DEV_SEED, DEV_SHARE
 from hone.task.render import Example, Renderer
 from hone.task.spec import Task
 from hone.wording import counted
@@ -43,6 +51,8 @@ def witness_of(model: ModelFolder, task: Task, data: DataVersion, longest_answer
     module = model.load()
     encoder = isinstance(renderer, EncoderRenderer)
     floats, no_floats = float_model_of(model, lambda hone, own: _thresholds(hone, own, data.dev, task))
+    if isinstance(renderer, EncoderRenderer) and task.kind == "language-model":
+        examples = masking_of(renderer, DEV_SHARE).all(examples, DEV_SEED, 0)
     return Witness(
         renderer=renderer,
         examples=examples,
@@ -65,9 +75,13 @@ def bare_witness_of(model: ModelFolder, context: int) -> Witness:
     renderer = model.renderer()
     module = model.load()
     if isinstance(renderer, EmbeddingRenderer):
-        return _vectors_witness(model, renderer, module, context)
+        return _texts_witness(model, renderer, embedding_original_of(module, renderer), context)
+    if isinstance(renderer, EncoderRenderer) and renderer.kind == "language-model" and not model.hone.get("task"):
+        return _texts_witness(model, renderer, encoder_original_of(module), context)
     rows = [renderer.example(item["row"], item["fields"]) for item in model.hone["examples"]]
     examples = [one for one in rows if len(one.ids) <= context]
+    if isinstance(renderer, EncoderRenderer) and renderer.kind == "language-model":
+        examples = masking_of(renderer, DEV_SHARE).all(examples, DEV_SEED, 0)
     return Witness(
         renderer=renderer,
         examples=examples,
@@ -78,17 +92,21 @@ def bare_witness_of(model: ModelFolder, context: int) -> Witness:
     )
 
 
-def _vectors_witness(model: ModelFolder, renderer: EmbeddingRenderer, module: Any, context: int) -> Witness:
-    """The witness of vectors: over neutral prose, the rows that travel with the model among it."""
+def _texts_witness(
+    model: ModelFolder, renderer: EncoderRenderer, original: EncoderOriginal | EmbeddingOriginal, context: int
+) -> Witness:
+    """The witness of an encoder that belongs to no task: over neutral prose, masked where words are predicted."""
     rows = [renderer.example(row, {"text": text}) for row, text in compared_texts()]
     examples = [one for one in rows if len(one.ids) <= context]
+    if renderer.kind == "language-model":
+        examples = masking_of(renderer, DEV_SHARE).all(examples, DEV_SEED, 0)
     return Witness(
         renderer=renderer,
         examples=examples,
-        original=embedding_original_of(module, renderer),
+        original=original,
         hashes=_hashes(model.hone),
         stored=model.hone["examples"],
-        notes=_too_long(len(rows) - len(examples), len(rows), context),
+        notes=[*made_of(model.hone), *_too_long(len(rows) - len(examples), len(rows), context)],
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hone.deploy.artifact.folder import holds_encoder, predicts_words
 from hone.task.conversation import form_of
 
 PIECES = Path(__file__).parent / "runners"
@@ -40,6 +41,8 @@ _ANSWERS = {
 def runner_files(hone: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> dict[str, str]:
     """Names and texts of an artifact's runners; none of an encoder as GGUF, whose labels llama.cpp's server hides.
 
+    Nor are there any of masked words, which answer no prompt.
+
     Args:
         hone: the artifact's ``hone.json``.
         tokenizer: its ``tokenizer.json``.
@@ -61,7 +64,7 @@ def runner_files(hone: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> dict[
 
 def has_runners(hone: Mapping[str, Any]) -> bool:
     """Whether runners travel with an artifact."""
-    return hone["runtime"] == "onnx" or "marks" not in (hone["renderer"] or {})
+    return not holds_encoder(hone) or (hone["runtime"] == "onnx" and not predicts_words(hone))
 
 
 def packages(hone: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hone.deploy.artifact.assembling import has_runners, packages
-from hone.deploy.artifact.folder import CARD, CERTIFICATE, HONE_FILE, model_file
+from hone.deploy.artifact.folder import CARD, CERTIFICATE, HONE_FILE, model_file, predicts_words
 from hone.deploy.certificate.document import (
     compared_before,
     read_certificate,
@@ -146,6 +146,10 @@ def _lineage(hone: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _running(name: str, hone: Mapping[str, Any], file: Path) -> Iterator[str]:
+    if predicts_words(hone):
+        yield f"It answers no prompt. `{file.name}` takes `input_ids` with the mask among them; `logits` are (rows,"
+        yield "ids, words), and those at a mask say which word stands there."
+        return
     yield "```sh"
     yield f'hone prompt {name} "..."            # or: hone serve {name}'
     if has_runners(hone):

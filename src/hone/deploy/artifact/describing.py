@@ -144,7 +144,7 @@ def prompt_of(kind: str, renderer: Mapping[str, Any], ids: Mapping[str, Any], co
     if (form := form_of(template)) is not None:
         room = None if form.longest is None else form.longest - 1 - int(renderer.get("longest_answer", 0))
         return {**around, "room": room}
-    if kind == "language-model" and not encoder:
+    if kind == "language-model":
         return {**around, "text": [{"column": "text"}]}
     lines = template if isinstance(template, list) else [{"role": "", "content": template}]
     text: list[Any] = [] if encoder else [" "]

@@ -28,6 +28,7 @@ __all__ = [
     "model_file",
     "name_of",
     "not_certified",
+    "predicts_words",
     "whole_model_file",
 ]
 
@@ -95,6 +96,11 @@ def describe(path: Path) -> dict[str, Any] | None:
 def holds_encoder(said: Mapping[str, Any] | None) -> bool:
     """Whether what ``hone.json`` says is of an encoder, whose rows stand between its own tokenizer's marks."""
     return "marks" in ((said or {}).get("renderer") or {})
+
+
+def predicts_words(said: Mapping[str, Any] | None) -> bool:
+    """Whether what ``hone.json`` says is of an encoder of masked words, which answers no prompt."""
+    return holds_encoder(said) and (said or {}).get("kind") == "language-model"
 
 
 def whole_model_file(path: Path) -> Path:

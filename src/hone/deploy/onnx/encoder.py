@@ -1,7 +1,8 @@
 """The graph of a BERT-shaped encoder with its head, if it has one.
 
 Inputs ``input_ids``, ``attention_mask`` (ones, then zeros on the right) and ``token_type_ids`` (zeros), each
-(B, T). Outputs ``last_hidden_state`` (B, T, H) and, with a head, ``logits``: (B, K) of rows or (B, T, K) of tokens;
+(B, T). Outputs ``last_hidden_state`` (B, T, H) and, with a head, ``logits``: (B, K) of rows, (B, T, K) of tokens, or
+of words (B, T, V);
 of a model that gives one vector for a text ``sentence_embedding`` (B, H), divided by its length where the model does.
 
 Operators: ONNX Runtime's ``MultiHeadAttention``, ``SkipLayerNormalization`` and ``Gelu``
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hone.deploy.encoders import EncoderShape
+from hone.deploy.encoders import WORDS, EncoderShape
 from hone.deploy.onnx.graph import CONTRIB, Graph
 from hone.deploy.onnx.matrices import Matrices
 from hone.task.embedding import LEAST_LENGTH
@@ -29,7 +30,7 @@ def add_encoder(graph: Graph, encoder: EncoderShape, matrices: Matrices, labels:
         graph: where to.
         encoder: its sizes and its head.
         matrices: of its model folder.
-        labels: rows of the classifier; 0 without a head.
+        labels: outputs of the head; 0 without one.
     """
     dims = ["batch_size", "sequence_length"]
     ids = graph.input("input_ids", "INT64", dims)
@@ -48,7 +49,10 @@ def add_encoder(graph: Graph, encoder: EncoderShape, matrices: Matrices, labels:
         return
     if encoder.head == "rows":
         states = _row_states(graph, encoder, matrices, states, mask)
-    logits = matrices.linear(states, "classifier.weight", "classifier.bias")
+    if encoder.head == "words":
+        logits = _words(graph, encoder, matrices, states)
+    else:
+        logits = matrices.linear(states, "classifier.weight", "classifier.bias")
     graph.add("Identity", [logits], ["logits"])
     graph.output("logits", "FLOAT", ["batch_size", labels] if encoder.head == "rows" else [*dims, labels])
 
@@ -97,6 +101,15 @@ def _row_states(graph: Graph, encoder: EncoderShape, matrices: Matrices, states:
         first = _first(graph, states)
         return graph.add("Tanh", [matrices.linear(first, f"{pooler}.weight", f"{pooler}.bias")])
     return _mean(graph, states, mask)
+
+
+def _words(graph: Graph, encoder: EncoderShape, matrices: Matrices, states: str) -> str:
+    """(B, T, V): which word stands at each place; the last matrix is the embedding."""
+    at = f"{WORDS}.transform"
+    opened = graph.add("Gelu", [matrices.linear(states, f"{at}.dense.weight", f"{at}.dense.bias")], domain=CONTRIB)
+    gain, bias = (matrices.vector(f"{at}.LayerNorm.{what}") for what in ("weight", "bias"))
+    normed = graph.add("LayerNormalization", [opened, gain, bias], axis=-1, epsilon=encoder.epsilon)
+    return matrices.linear(normed, f"{encoder.prefix}embeddings.word_embeddings.weight", f"{WORDS}.bias")
 
 
 def _vectors(graph: Graph, encoder: EncoderShape, states: str, mask: str) -> str:

@@ -57,7 +57,8 @@ def export(folder: Path, weights: str, out: Path, prepared: Prepared | None = No
     files = {TOKENIZER_FILE: (folder / TOKENIZER_FILE).read_bytes()}
     if _is_encoder(config):
         encoder = with_vectors(encoder_shape(config, tensors.shapes), folder)
-        labels = tensors.shapes["classifier.weight"][0] if encoder.head != "none" else 0
+        outputs = {"none": 0, "words": encoder.vocab}
+        labels = outputs.get(encoder.head) or tensors.shapes.get("classifier.weight", (0,))[0]
         add_encoder(graph, encoder, matrices, labels)
     else:
         shape = decoder_shape(config)
