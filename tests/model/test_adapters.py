@@ -12,9 +12,11 @@ import peft
 import pytest
 
 from hone.errors import FailedError, InputError
+from hone.model import merging
 from hone.model.adapters import REFUSED, adapted, base_of, is_adapter, read_adapter
 from hone.model.base import open_base
 from hone.model.folder import ModelFolder, read_tokenizer
+from hone.model.merging import _probed_ids
 from hone.task.soft_prompt import MASKED_LOGIT, soft_prompt_of
 
 pytestmark = pytest.mark.filterwarnings(*made.PEFT_SAYS)
@@ -46,7 +48,6 @@ MERGED = {
     "LoRA": lora,
     "rsLoRA": lambda: lora(use_rslora=True, lora_alpha=3),
     "DoRA": lambda: lora(use_dora=True),
-    "LoRA with biases": lambda: lora(bias="all"),
     "LoRA on the embedding, which is the output too": lambda: lora(target_modules=["embed_tokens", "q_proj"]),
     "LoRA with an output of its own": lambda: lora(modules_to_save=["lm_head"]),
     "LoRA with rows that are trained": lambda: lora(trainable_token_indices=[4, 9]),
@@ -97,7 +98,8 @@ def test_a_hone_json_of_the_adapters_own_is_kept(base: Path, tmp_path: Path) -> 
     assert (folder.hone["task"], len(folder.hone["examples"])) == ("of its own", 2)
 
 
-def test_tokens_that_were_added_for_the_adapter_come_with_it(base: Path, tmp_path: Path) -> None:
+def with_tokens(base: Path, adapter: Path, config: Any, *, trained: str) -> Any:
+    """An adapter over a base that got two more tokens, saved with its tokenizer; tensors named so were trained."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -105,17 +107,69 @@ def test_tokens_that_were_added_for_the_adapter_come_with_it(base: Path, tmp_pat
     rust = read_tokenizer(base)
     rust.add_special_tokens(["<|mine|>", "<|yours|>"])
     module.resize_token_embeddings(rust.get_vocab_size(), mean_resizing=False)
-    attached = peft.get_peft_model(module, lora(target_modules=["q_proj"]))
+    attached = peft.get_peft_model(module, config)
     with torch.no_grad():
         for name, param in attached.named_parameters():
-            param.add_(torch.randn_like(param) * 0.1 if "lora" in name else 0.0)
-    attached.eval().save_pretrained(tmp_path / "adapter", save_embedding_layers=True)
-    rust.save(str(tmp_path / "adapter" / "tokenizer.json"))
-    made.named_base(tmp_path / "adapter", str(base))
+            param.add_(torch.randn_like(param) * 0.1 if trained in name else 0.0)
+    attached.eval().save_pretrained(adapter, save_embedding_layers=True)
+    rust.save(str(adapter / "tokenizer.json"))
+    made.named_base(adapter, str(base))
+    return attached
+
+
+def test_tokens_that_were_added_for_the_adapter_come_with_it(base: Path, tmp_path: Path) -> None:
+    attached = with_tokens(base, tmp_path / "adapter", lora(target_modules=["q_proj"]), trained="lora")
     folder = plain(tmp_path / "adapter", tmp_path / "out")
+    rust = read_tokenizer(folder.path)
     ids = [*IDS, rust.token_to_id("<|mine|>"), rust.token_to_id("<|yours|>")]
     assert (made.logits_of(folder.load(), ids) - made.logits_of(attached, ids)).abs().max() <= 1e-4
     assert folder.tokenizer().special_id("<|yours|>") == ids[-1]
+
+
+def test_tokens_alone_are_nothing_that_was_trained_unless_their_rows_were(base: Path, tmp_path: Path) -> None:
+    with_tokens(base, tmp_path / "tokens", lora(target_modules=["q_proj"]), trained="nothing")
+    told = refused(tmp_path / "tokens", tmp_path / "out")
+    assert "changes no weight of its base (rows of 2 new tokens aside): it was never trained" in told
+    rows = int(ModelFolder(base, made.wrap).config["vocab_size"])
+    for trained, takes in (("nothing", False), ("trainable_tokens", True)):
+        config = lora(target_modules=["q_proj"], trainable_token_indices=[rows, rows + 1])
+        attached = with_tokens(base, tmp_path / trained, config, trained=trained)
+        if not takes:
+            assert "rows of 2 new tokens aside" in refused(tmp_path / trained, tmp_path / "none")
+            continue
+        module, ids = plain(tmp_path / trained, tmp_path / "rows").load(), [*IDS, rows, rows + 1]
+        assert (made.logits_of(module, ids) - made.logits_of(attached, ids)).abs().max() <= 1e-4
+
+
+@pytest.mark.parametrize("trained", [[3], [5, 6, 7]])
+def test_any_row_that_was_trained_is_a_change_and_is_compared(untied: Path, tmp_path: Path, trained: list[int]) -> None:
+    config = peft.TrainableTokensConfig(task_type="CAUSAL_LM", token_indices=trained)
+    adapter, attached = made.adapter_folder(tmp_path / "adapter", untied, config)
+    found = read_adapter(adapter)
+    assert "; 1 of 21 tensors" in adapted(found, untied, tmp_path / "out", made.wrap, "base")[0]
+    module = ModelFolder(tmp_path / "out", made.wrap).load()
+    assert (made.logits_of(module, trained) - made.logits_of(attached, trained)).abs().max() <= 1e-4
+    assert set(trained) <= set(_probed_ids(adapter, 300, 300).flatten().tolist())
+
+
+def test_rows_that_are_merged_wrongly_are_told(untied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: a merge that leaves one of the trained rows out, which no id spread over the vocabulary reads."""
+    config = peft.TrainableTokensConfig(task_type="CAUSAL_LM", token_indices=[5, 6])
+    adapter, _ = made.adapter_folder(tmp_path / "adapter", untied, config)
+    merge = merging._merged
+
+    def forgetful(attached: Any, folder: Path, kind: str) -> Any:
+        import torch
+
+        before = attached.get_base_model().get_input_embeddings().base_layer.weight[6].detach().clone()
+        found: Any = merge(attached, folder, kind)
+        with torch.no_grad():
+            found.get_input_embeddings().weight[6] = before
+        return found
+
+    monkeypatch.setattr(merging, "_merged", forgetful)
+    with pytest.raises(FailedError, match="merged, its logits are off by"):
+        plain(adapter, tmp_path / "out")
 
 
 def test_an_encoder_is_merged_with_the_head_that_was_trained_with_it(tmp_path: Path) -> None:
@@ -124,7 +178,8 @@ def test_an_encoder_is_merged_with_the_head_that_was_trained_with_it(tmp_path: P
 
     base = made.encoder_folder(tmp_path / "base")
     module = AutoModelForSequenceClassification.from_pretrained(base, dtype=torch.float32)
-    config = peft.LoraConfig(task_type="SEQ_CLS", r=4, target_modules=["query", "value"])
+    # It has biases, which decoders of this family do not.
+    config = peft.LoraConfig(task_type="SEQ_CLS", r=4, target_modules=["query", "value"], bias="all")
     attached = peft.get_peft_model(module, config)
     torch.manual_seed(3)
     with torch.no_grad():
@@ -139,9 +194,42 @@ def test_an_encoder_is_merged_with_the_head_that_was_trained_with_it(tmp_path: P
         before = ModelFolder(base, made.wrap).load()(input_ids=rows).logits
     assert (found - expected).abs().max() <= 1e-4
     assert (found - before).abs().max() > 1e-2
+    assert "0.attention.output.LayerNorm.bias" in " ".join(read_adapter(tmp_path / "adapter").tensors())
     vectors = peft.PromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=5)
     soft, _ = made.adapter_folder(tmp_path / "soft", base, vectors, auto="SequenceClassification")
     assert "soft prompt of an encoder" in refused(soft, tmp_path / "soft-out")
+
+
+def test_temperature_and_threshold_of_the_base_are_not_the_adapters(tmp_path: Path) -> None:
+    base = made.encoder_folder(tmp_path / "base")
+    file = base / "hone.json"
+    told = json.loads(file.read_text())
+    told["renderer"] |= {"temperature": 2.5, "threshold": 0.31}
+    file.write_text(json.dumps(told))
+    config = peft.LoraConfig(task_type="SEQ_CLS", r=4, target_modules=["query"])
+    adapter, _ = made.adapter_folder(tmp_path / "adapter", base, config, auto="SequenceClassification")
+    found = read_adapter(adapter)
+    lines = adapted(found, base, tmp_path / "out", made.wrap, "base")
+    assert "left out: temperature (now 1) and threshold (now 0.5), chosen for the base's own" in lines[1]
+    renderer: Any = ModelFolder(tmp_path / "out", made.wrap).renderer()
+    assert (renderer.temperature, renderer.threshold) == (1.0, 0.5)
+    (adapter / "hone.json").write_text(json.dumps(told))
+    assert len(adapted(found, base, tmp_path / "own", made.wrap, "base")) == 1
+    renderer = ModelFolder(tmp_path / "own", made.wrap).renderer()
+    assert (renderer.temperature, renderer.threshold) == (2.5, 0.31)
+
+
+def test_a_hone_json_that_is_not_whole_is_refused_with_what_it_lacks(base: Path, tmp_path: Path) -> None:
+    adapter, _ = made.adapter_folder(tmp_path / "adapter", base, lora())
+    told = json.loads((base / "hone.json").read_text())
+    for wrong, said in (
+        ({"kind": "generate"}, "hone.json has no labels, renderer, examples;"),
+        ([], "hone.json has no kind, labels, renderer, examples;"),
+        ({**told, "renderer": {"kind": "generate"}}, "its renderer or its examples cannot be read (KeyError: "),
+        ({**told, "examples": [{}]}, "its renderer or its examples cannot be read (KeyError: "),
+    ):
+        (adapter / "hone.json").write_text(json.dumps(wrong))
+        assert said in refused(adapter, tmp_path / "out")
 
 
 SOFT = {
@@ -266,12 +354,13 @@ def test_a_configuration_that_says_too_little_is_refused(base: Path, tmp_path: P
     assert "megatron" in told
 
 
-def test_an_adapter_that_changes_nothing_is_refused(base: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["LoRA", "DoRA", "IA3"])
+def test_an_adapter_that_changes_nothing_is_refused(base: Path, tmp_path: Path, kind: str) -> None:
     from transformers import AutoModelForCausalLM
 
     module = AutoModelForCausalLM.from_pretrained(base)
-    peft.get_peft_model(module, lora()).save_pretrained(tmp_path / "adapter")
-    assert "changes no logit of its base: it was never trained" in refused(tmp_path / "adapter", tmp_path / "out")
+    peft.get_peft_model(module, MERGED[kind]()).save_pretrained(tmp_path / "adapter")
+    assert "changes no weight of its base: it was never trained" in refused(tmp_path / "adapter", tmp_path / "out")
 
 
 def test_vectors_that_do_not_fit_are_refused_with_both_numbers(base: Path, tmp_path: Path) -> None:

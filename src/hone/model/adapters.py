@@ -24,6 +24,8 @@ from hone.task.soft_prompt import KEY, soft_prompt_json
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from hone.task.render import Tokenizer
+
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 SOFT_PROMPTS = ("PROMPT_TUNING", "P_TUNING")
 VECTORS = "prompt_embeddings"
@@ -45,6 +47,8 @@ REFUSED = {
 """Why adapters of these types are no weights of a plain model."""
 CARRIED = ("kind", "labels", "renderer", "examples", "task", "objective")
 """What a model keeps of the ``hone.json`` that belongs to it."""
+UNCHOSEN = {"temperature": 1.0, "threshold": 0.5}
+"""What a renderer of labels has where nothing was chosen on dev rows: a base's were not chosen for its adapter."""
 TOKENIZER_FILES = (TOKENIZER_FILE, "tokenizer_config.json", "special_tokens_map.json")
 
 
@@ -165,13 +169,13 @@ def adapted(adapter: Adapter, base: Path, out: Path, wrap: Wrap, reference: str)
         Lines for people.
 
     Raises:
-        InputError: when it is no adapter of this base, or of a type that cannot be merged.
+        InputError: when it is no adapter of this base, or of a type that cannot be merged, or its ``hone.json`` is not
+            whole.
         FailedError: when the merged model does not compute what base and adapter did.
     """
-    told = next(one for one in (adapter.folder, base) if (one / HONE_FILE).is_file())
-    hone = {key: value for key, value in read_json(told / HONE_FILE).items() if key in CARRIED}
     words = adapter.folder if (adapter.folder / TOKENIZER_FILE).is_file() else base
     rust = read_tokenizer(words)
+    hone, notes = _carried(adapter, base, wrap(rust))
     if adapter.kind in SOFT_PROMPTS:
         module, said = _with_soft_prompt(adapter, base, hone, rust)
         renderer = Renderer.from_json(hone["renderer"], wrap(rust))
@@ -183,7 +187,36 @@ def adapted(adapter: Adapter, base: Path, out: Path, wrap: Wrap, reference: str)
         module, said = merged(adapter.folder, adapter.kind, adapter.tensors(), base, opening)
     meta = {**hone, "format": FORMAT, "base": reference, "adapter": _lineage(adapter, base)}
     _write(out, module, words, rust if adapter.kind in SOFT_PROMPTS else None, meta)
-    return [f"adapter {adapter.folder.name} ({adapter.kind}) of base {reference}: {said}"]
+    return [f"adapter {adapter.folder.name} ({adapter.kind}) of base {reference}: {said}", *notes]
+
+
+def _carried(adapter: Adapter, base: Path, tokenizer: Tokenizer) -> tuple[dict[str, Any], list[str]]:
+    """What is kept of the adapter's ``hone.json``, or else of its base's, and what is not, as lines.
+
+    Raises:
+        InputError: when that of the adapter is not whole. FailedError: when its rows render otherwise than stored.
+    """
+    if not (adapter.folder / HONE_FILE).is_file():
+        hone = {key: value for key, value in read_json(base / HONE_FILE).items() if key in CARRIED}
+        chosen = {key: value for key, value in UNCHOSEN.items() if hone["renderer"].get(key, value) != value}
+        if not chosen:
+            return hone, []
+        hone["renderer"] = {**hone["renderer"], **chosen}
+        said = " and ".join(f"{key} (now {value:g})" for key, value in chosen.items())
+        return hone, [f"of its base's {HONE_FILE} left out: {said}, chosen for the base's own probabilities"]
+    where = adapter.folder / HONE_FILE
+    found = read_json(where)
+    given = found if isinstance(found, dict) else {}
+    if lacking := [key for key in ("kind", "labels", "renderer", "examples") if key not in given]:
+        raise InputError(f"{where} has no {', '.join(lacking)}; copy that of the model folder it was trained on")
+    try:
+        Renderer.from_json(given["renderer"], tokenizer).verify(given["examples"])
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"{where}: its renderer or its examples cannot be read ({type(error).__name__}: {error}); copy those of "
+            "the model folder it was trained on"
+        ) from error
+    return {key: value for key, value in given.items() if key in CARRIED}, []
 
 
 def _with_soft_prompt(adapter: Adapter, base: Path, hone: dict[str, Any], rust: Any) -> tuple[Any, str]:

@@ -1,30 +1,43 @@
-"""Merging an adapter into its base with PEFT: what comes out is held against what went in, by its logits."""
+"""Merging an adapter into its base with PEFT: what comes out is held against what went in.
+
+That it computes the same is seen by its logits; that the adapter changed something, by its weights.
+"""
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hone.errors import FailedError, InputError
+from hone.files import read_json
 from hone.model.vocabulary import embedding_rows
-from hone.model.weights import Opening, load_with_fresh
+from hone.model.weights import ADAPTER_CONFIG, Opening, load_with_fresh
+from hone.wording import counted
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 TOLERANCE = 1e-4
 """Of a logit, as a share of the largest (and at least of 1): what rounding of merged weights may cost in 32 bits."""
+ROUNDING = 1e-6
+"""Of the largest in a tensor: what merging may change without having changed anything."""
 PROBED_IDS = 32
+"""Ids over all of a base's vocabulary whose logits are compared."""
+PROBED_ROWS = 96
+"""And of those whose rows the adapter brings or trains, so many at most."""
 PREFIX = "base_model.model."
 """What PEFT puts before the names of a base's tensors."""
+_WRAPPED = re.compile(r"\.(token_adapter|base_layer)\b")
+"""And into them where it has put layers of its own around theirs."""
 
 
 def merged(
     folder: Path, kind: str, tensors: Mapping[str, Tensor], base: Path, opening: Opening
 ) -> tuple[nn.Module, str]:
-    """A base with an adapter merged into its weights, and how far that changed its logits.
+    """A base with an adapter merged into its weights, and what that changed, as a line.
 
     Args:
         folder: the adapter's.
@@ -35,36 +48,40 @@ def merged(
 
     Raises:
         InputError: when PEFT is not installed, does not know the type, cannot merge it or read its configuration; when
-            the tensors are not those that the base takes, or change nothing.
+            the tensors are not those that the base takes, or change no weight of it (rows of new tokens aside, unless
+            they were trained).
         FailedError: when the base's weights are damaged, or merged they compute something else than attached.
     """
     module, fresh = load_with_fresh(base, opening)
     # Of an encoder without a head only its pooler can be new, which nothing reads.
     if lacking := sorted(name for name in fresh if PREFIX + name not in tensors and opening.use != "embed"):
         raise InputError(f"neither {base} nor {folder} has {', '.join(lacking[:3])}, which the task needs")
-    rows = embedding_rows({name: tuple(tensor.shape) for name, tensor in tensors.items()})
-    before = _logits(module)
-    if rows is not None and rows != module.get_input_embeddings().weight.shape[0]:  # type: ignore[operator]
+    rows = embedding_rows({_WRAPPED.sub("", name): tuple(tensor.shape) for name, tensor in tensors.items()})
+    before, own = _sketches(module), int(module.get_input_embeddings().weight.shape[0])  # type: ignore[operator]
+    if rows is not None and rows != own:
         module.resize_token_embeddings(rows, mean_resizing=False)  # type: ignore[operator]
     attached = _attached(module, folder, kind, tensors)
+    ids, brought = _probed_ids(folder, own, rows or own), _rows_beyond(attached.get_base_model(), own)
     try:
-        expected = _logits(attached)
+        expected = _logits(attached, ids)
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{folder}: PEFT {_version()} cannot run it on this base: {_line(error)}") from error
     found = _merged(attached, folder, kind)
-    after = _logits(found)
     largest = max(1.0, float(expected.abs().max()))
-    apart = float((after - expected).abs().max()) / largest
+    apart = float((_logits(found, ids) - expected).abs().max()) / largest
     if not apart <= TOLERANCE:
         raise FailedError(
             f"{folder}: merged, its logits are off by {apart:.2g} of the largest from those of the adapter attached; "
             f"{TOLERANCE:g} is allowed. Adapters of type {kind} with these settings cannot be merged"
         )
-    width = min(before.shape[-1], after.shape[-1])
-    changed = float((after[..., :width] - before[..., :width]).abs().max())
-    if changed == 0.0:
-        raise InputError(f"{folder} changes no logit of its base: it was never trained, or its weights were not saved")
-    return found, f"merged, {apart:.1g} of a logit off the adapter attached; it moves logits by up to {changed:.2g}"
+    changed = _changed(before, found)
+    if not changed and not any((a != b).any() for a, b in zip(brought, _rows_beyond(found, own), strict=True)):
+        aside = f" (rows of {counted(len(brought[0]), 'new token')} aside)" if len(brought[0]) else ""
+        raise InputError(
+            f"{folder} changes no weight of its base{aside}: it was never trained, or its weights were not saved"
+        )
+    said = f"{changed:,} of {counted(len(before), 'tensor')} are other than the base's"
+    return found, f"merged, {apart:.1g} of a logit off the adapter attached; {said}"
 
 
 def _attached(module: nn.Module, folder: Path, kind: str, tensors: Mapping[str, Tensor]) -> Any:
@@ -81,7 +98,7 @@ def _attached(module: nn.Module, folder: Path, kind: str, tensors: Mapping[str, 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what they say of missing tensors is an error below
             attached = PeftModel.from_pretrained(module, folder, torch_device="cpu")
-    except (ValueError, TypeError, KeyError, NotImplementedError, ImportError) as error:
+    except (ValueError, TypeError, LookupError, NotImplementedError, ImportError) as error:
         raise InputError(f"{folder}: PEFT {_version()} cannot open it on this base: {_line(error)}") from error
     except RuntimeError as error:
         raise InputError(f"{folder} is no adapter of this base: {_line(error)}") from error
@@ -97,8 +114,9 @@ def _attached(module: nn.Module, folder: Path, kind: str, tensors: Mapping[str, 
 
 
 def _names(attached: Any) -> set[str]:
-    """Names of the base's own tensors: a resized embedding is saved whole, under its own name."""
-    return {name for name, _ in attached.get_base_model().named_parameters(remove_duplicate=False)}
+    """Names of the base's own tensors and of rows that are trained: a resized embedding is saved whole, with them."""
+    names = (name for name, _ in attached.get_base_model().named_parameters(remove_duplicate=False))
+    return {name.removesuffix(".default") for name in names}
 
 
 def _untie(module: Any) -> None:
@@ -143,15 +161,62 @@ def _merged(attached: Any, folder: Path, kind: str) -> nn.Module:
     return plain
 
 
-def _logits(module: Any) -> Tensor:
-    """Logits (without a head: states) of a fixed row of ids, over all of the vocabulary's range."""
+def _probed_ids(folder: Path, own: int, rows: int) -> Tensor:
+    """(n, :data:`PROBED_IDS`) ids: over all rows of the base, and of those that the adapter brings or trains."""
     import torch
 
-    rows = module.get_input_embeddings().weight.shape[0]
-    ids = torch.linspace(0, rows - 1, PROBED_IDS).long()[None]
+    config = read_json(folder / ADAPTER_CONFIG)
+    trained = config.get("trainable_token_indices") or config.get("token_indices") or []
+    trained = [one for some in trained.values() for one in some] if isinstance(trained, dict) else trained
+    of_adapter = torch.tensor(sorted({*trained, *range(own, rows)}), dtype=torch.long)
+    if len(of_adapter) > PROBED_ROWS:
+        of_adapter = of_adapter[torch.linspace(0, len(of_adapter) - 1, PROBED_ROWS).long()]
+    spread = torch.linspace(0, min(own, rows) - 1, PROBED_IDS).long()
+    # Rows of one length: short ones fit every context.
+    filled = torch.cat([spread, of_adapter, spread[: -len(of_adapter) % PROBED_IDS]])
+    return filled.view(-1, PROBED_IDS)
+
+
+def _logits(module: Any, ids: Tensor) -> Tensor:
+    """(n, length, vocabulary) logits of (n, length) ids; without a head, states."""
+    import torch
+
     with torch.no_grad():
         logits: Tensor = module(input_ids=ids)[0]
     return logits.float()
+
+
+def _sketches(module: nn.Module) -> dict[str, Tensor]:
+    """For each of its tensors by name the product of every row with one drawn vector: few numbers, other if it is."""
+    return {name: _sketch(tensor) for name, tensor in module.state_dict().items()}
+
+
+def _sketch(tensor: Tensor) -> Tensor:
+    """(rows,) products."""
+    import torch
+
+    rows = tensor.float().reshape(len(tensor) if tensor.dim() else 1, -1)
+    return rows @ torch.randn(rows.shape[1], generator=torch.Generator().manual_seed(0))
+
+
+def _changed(before: Mapping[str, Tensor], module: nn.Module) -> int:
+    """How many tensors are other than before, or new; rows behind those that they had before are not looked at."""
+    return sum(
+        name not in before or _differ(before[name], _sketch(tensor[: len(before[name])] if tensor.dim() else tensor))
+        for name, tensor in module.state_dict().items()
+    )
+
+
+def _differ(before: Tensor, after: Tensor) -> bool:
+    if before.shape != after.shape:
+        return True
+    return not bool(((after - before).abs() <= ROUNDING * before.abs().max()).all())
+
+
+def _rows_beyond(module: Any, own: int) -> list[Tensor]:
+    """The rows of embedding and output behind those that the base has."""
+    layers = [one for one in (module.get_input_embeddings(), module.get_output_embeddings()) if one is not None]
+    return [_innermost(one).weight[own:].detach().clone() for one in layers]
 
 
 def _line(error: Exception) -> str:
