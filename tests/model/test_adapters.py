@@ -17,6 +17,7 @@ from hone.model.adapters import REFUSED, adapted, base_of, is_adapter, read_adap
 from hone.model.base import open_base
 from hone.model.folder import ModelFolder, read_tokenizer
 from hone.model.merging import _probed_ids
+from hone.model.weights import tensor_shapes
 from hone.task.soft_prompt import MASKED_LOGIT, soft_prompt_of
 
 pytestmark = pytest.mark.filterwarnings(*made.PEFT_SAYS)
@@ -90,6 +91,24 @@ def test_the_plain_folder_needs_no_adapter_and_says_where_it_comes_from(base: Pa
     assert "recipe" not in told
 
 
+@pytest.mark.parametrize("name", ["LoRA", "DoRA", "LoRA with rows that are trained"])
+def test_what_was_one_matrix_is_one_where_the_adapter_left_both_alike(base: Path, tmp_path: Path, name: str) -> None:
+    adapter, _ = made.adapter_folder(tmp_path / "adapter", base, MERGED[name]())
+    folder = plain(adapter, tmp_path / "out")
+    assert folder.config["tie_word_embeddings"] is True
+    assert tensor_shapes(folder.path) == tensor_shapes(base)
+
+
+@pytest.mark.parametrize("which", ["base", "untied"])
+def test_an_output_of_its_own_stays_one(request: pytest.FixtureRequest, tmp_path: Path, which: str) -> None:
+    base = request.getfixturevalue(which)
+    config = lora(modules_to_save=["lm_head"]) if which == "base" else lora()
+    adapter, _ = made.adapter_folder(tmp_path / "adapter", base, config)
+    folder = plain(adapter, tmp_path / "out")
+    assert folder.config["tie_word_embeddings"] is False
+    assert "lm_head.weight" in tensor_shapes(folder.path)
+
+
 def test_a_hone_json_of_the_adapters_own_is_kept(base: Path, tmp_path: Path) -> None:
     adapter, _ = made.adapter_folder(tmp_path / "adapter", base, lora())
     told = json.loads((base / "hone.json").read_text())
@@ -158,11 +177,11 @@ def test_rows_that_are_merged_wrongly_are_told(untied: Path, tmp_path: Path, mon
     adapter, _ = made.adapter_folder(tmp_path / "adapter", untied, config)
     merge = merging._merged
 
-    def forgetful(attached: Any, folder: Path, kind: str) -> Any:
+    def forgetful(attached: Any, folder: Path, kind: str, tied: bool) -> Any:
         import torch
 
         before = attached.get_base_model().get_input_embeddings().base_layer.weight[6].detach().clone()
-        found: Any = merge(attached, folder, kind)
+        found: Any = merge(attached, folder, kind, tied)
         with torch.no_grad():
             found.get_input_embeddings().weight[6] = before
         return found

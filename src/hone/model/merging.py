@@ -60,13 +60,14 @@ def merged(
     before, own = _sketches(module), int(module.get_input_embeddings().weight.shape[0])  # type: ignore[operator]
     if rows is not None and rows != own:
         module.resize_token_embeddings(rows, mean_resizing=False)  # type: ignore[operator]
+    tied = bool(getattr(module.config, "tie_word_embeddings", False))
     attached = _attached(module, folder, kind, tensors)
     ids, brought = _probed_ids(folder, own, rows or own), _rows_beyond(attached.get_base_model(), own)
     try:
         expected = _logits(attached, ids)
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{folder}: PEFT {_version()} cannot run it on this base: {_line(error)}") from error
-    found = _merged(attached, folder, kind)
+    found = _merged(attached, folder, kind, tied)
     largest = max(1.0, float(expected.abs().max()))
     apart = float((_logits(found, ids) - expected).abs().max()) / largest
     if not apart <= TOLERANCE:
@@ -138,7 +139,7 @@ def _innermost(layer: Any) -> Any:
     return layer
 
 
-def _merged(attached: Any, folder: Path, kind: str) -> nn.Module:
+def _merged(attached: Any, folder: Path, kind: str, tied: bool) -> nn.Module:
     """The plain model; embedding and output are one matrix again where they are equal."""
     import torch
 
@@ -152,11 +153,11 @@ def _merged(attached: Any, folder: Path, kind: str) -> nn.Module:
             "plain model for any runtime; keep it in PyTorch, or train LoRA instead"
         ) from error
     head = found.get_output_embeddings()
-    if head is not None and found.config.tie_word_embeddings:
-        if torch.equal(head.weight, found.get_input_embeddings().weight):
+    if head is not None and tied:
+        # PEFT's own merge takes the two, which were parted for it, for a model that has both.
+        found.config.tie_word_embeddings = torch.equal(head.weight, found.get_input_embeddings().weight)
+        if found.config.tie_word_embeddings:
             found.tie_weights()
-        else:
-            found.config.tie_word_embeddings = False
     plain: nn.Module = found.eval()
     return plain
 
