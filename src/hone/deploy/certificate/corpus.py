@@ -13,6 +13,7 @@ AWKWARD_TEXTS = (
     "line\nbreak\n\nblank line\r\nand carriage return",
     "it's we're I'VE they'll he'd 'tis rock'n'roll",
     "1 22 333 4444 3.14 1,000,000 0x1F 50% $9.99",
+    "constructor toString __proto__",
     "snake_case camelCase kebab-case",
     'a "quoted" {"intent":"play","n":3} [list] <tag/>',
     "<|end|>",

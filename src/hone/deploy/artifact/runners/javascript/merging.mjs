@@ -8,7 +8,7 @@ export class Tokenizer {
         const rank = this.ranks.get(`${symbols[i]} ${symbols[i + 1]}`) ?? Infinity;
         if (rank < best) [best, at] = [rank, i];
       }
-      if (at < 0) return symbols.map((one) => this.vocab[one]);
+      if (at < 0) return symbols.map((one) => this.vocab.get(one));
       symbols.splice(at, 2, symbols[at] + symbols[at + 1]);
     }
   }

@@ -3,10 +3,11 @@ const utf8 = (text) => [...new TextEncoder().encode(text)];
 
 export class Tokenizer {
   constructor({ model, pre_tokenizer: pre, normalizer, added_tokens: added = [] }) {
-    Object.assign(this, { model, vocab: model.vocab, normalizer, steps: pre?.pretokenizers ?? (pre ? [pre] : []) });
+    const vocab = new Map(Object.entries(model.vocab)); // as an object it would know "constructor" too
+    Object.assign(this, { model, vocab, normalizer, steps: pre?.pretokenizers ?? (pre ? [pre] : []) });
     const strange = [...this.steps, ...(normalizer ? [normalizer] : [])].find((one) => !READ.includes(one.type));
     if (strange) throw Error(`tokenizer.json: ${strange.type} is not read here`);
-    this.texts = new Map(Object.entries(this.vocab).map(([text, id]) => [id, text]));
+    this.texts = new Map([...vocab].map(([text, id]) => [id, text]));
     this.special = new Set(added.filter((one) => one.special).map((one) => one.id));
     this.plain = added.filter((one) => !one.special).sort((a, b) => b.content.length - a.content.length);
     for (const one of this.plain) this.texts.set(one.id, one.content);

@@ -5,7 +5,7 @@ export class Tokenizer {
   plainIds(text) {
     const marked = (text[0] === " " ? "" : "\u2581") + text.replaceAll(" ", "\u2581");
     const hexed = (byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
-    return this.merged([...marked].flatMap((one) => (one in this.vocab ? [one] : utf8(one).map(hexed))));
+    return this.merged([...marked].flatMap((one) => (this.vocab.has(one) ? [one] : utf8(one).map(hexed))));
   }
 
   bytes(text) {

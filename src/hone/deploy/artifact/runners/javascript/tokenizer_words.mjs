@@ -21,13 +21,13 @@ export class Tokenizer {
 
   /** The longest beginning of a word that is known, then the longest of the rest. */
   pieces(word) {
-    const letters = [...word], unknown = [this.vocab[this.model.unk_token]], ids = [];
+    const letters = [...word], unknown = [this.vocab.get(this.model.unk_token)], ids = [];
     if (letters.length > this.model.max_input_chars_per_word) return unknown;
     for (let start = 0, end; start < letters.length; start = end) {
       const piece = (to) => (start ? this.model.continuing_subword_prefix : "") + letters.slice(start, to).join("");
-      for (end = letters.length; end > start && !(piece(end) in this.vocab); end--);
+      for (end = letters.length; end > start && !this.vocab.has(piece(end)); end--);
       if (end === start) return unknown;
-      ids.push(this.vocab[piece(end)]);
+      ids.push(this.vocab.get(piece(end)));
     }
     return ids;
   }
