@@ -7,7 +7,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from hone.deploy.quantization.mixed import Choice, best_mixture
+from hone.deploy.gguf.mixtures import KIND_BITS, matrix_kinds
+from hone.deploy.quantization.mixed import LADDERS, Choice, best_mixture, ladders_of
 from hone.deploy.weights import stored_bytes, weight_format
 from hone.errors import InputError
 
@@ -70,3 +71,18 @@ def test_bytes_of_a_matrix_count_its_scales() -> None:
     """18 bytes to 32 weights of 4 bits, 34 to those of 8, as the GGUF specification has them."""
     for weights, size in (("q4_0", 8 * 18), ("int8", 8 * 34), ("f16", 8 * 64), ("int4-g64", 4 * 34)):
         assert stored_bytes({"m": (4, 64)}, weight_format(weights)) == size
+
+
+@pytest.mark.parametrize("weights", ["q4_k_m", "q5_k_m", "q4_0", "q8_0"])
+def test_no_matrix_may_have_a_smaller_kind_than_its_format_gives_it(weights: str) -> None:
+    shapes = {"model.embed_tokens.weight": (512, 256)}
+    for layer in range(8):
+        shapes |= {f"model.layers.{layer}.self_attn.{part}_proj.weight": (256, 256) for part in "qkvo"}
+        shapes |= {f"model.layers.{layer}.mlp.{part}_proj.weight": (256, 256) for part in ("gate", "up", "down")}
+    own, found = matrix_kinds(shapes, weights), ladders_of(shapes, weights)
+    assert set(found) == set(shapes)
+    for name, kinds in found.items():
+        assert kinds[0] == own[name]
+        assert set(kinds) == {one for one in LADDERS[weights] if KIND_BITS[one] >= KIND_BITS[own[name]]}
+    if weights == "q4_k_m":
+        assert {kinds[0] for kinds in found.values()} == {"q4_k", "q6_k"}

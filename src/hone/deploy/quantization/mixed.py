@@ -39,7 +39,7 @@ LADDERS = {
     **{int_kind(4, group): (int_kind(4, group), "int8", "fp16") for group in GROUPS},
     "int8": ("int8", "fp16"),
 }
-"""Kinds that a matrix may have in a file of a format: that format's own and larger ones, those that divide its rows."""
+"""Kinds that a matrix may have in a file of a format, smallest first: those that divide its rows, from its own on."""
 PROBED_ROWS = 64
 """Rows that the divergence of each matrix is measured on."""
 TRIED_ROWS = 64
@@ -125,9 +125,9 @@ def mixed_kinds(
     if weights not in LADDERS:
         raise InputError(f"weights {weights} are not mixed by layer; these are: {', '.join(sorted(LADDERS))}")
     decided, bits = fixed or {}, kind_bits(weight_format(weights))
-    left = [name for name in places(module) if name not in decided]
-    found = sensitivities(module, LADDERS[weights], calibration, left, telling(say, f"{weights}, mixture"))
-    shapes = {name: tuple(module.get_parameter(name).shape) for name in (*decided, *left)}
+    shapes = {name: tuple(module.get_parameter(name).shape) for name in {**decided, **dict.fromkeys(places(module))}}
+    ladders = {name: one for name, one in ladders_of(shapes, weights).items() if name not in decided}
+    found = sensitivities(module, ladders, calibration, telling(say, f"{weights}, mixture"))
     choices = {
         name: [
             Choice(kind=kind, size_bytes=int(prod(shapes[name]) * bits[kind] / 8), cost=cost)
@@ -138,27 +138,37 @@ def mixed_kinds(
     return best_mixture(choices, budget_bytes), found
 
 
+def ladders_of(shapes: Mapping[str, Sequence[int]], weights: str) -> dict[str, tuple[str, ...]]:
+    """Kinds that each matrix may have, smallest first: its own in this format, which some give more bits, and larger.
+
+    Args:
+        shapes: of all matrices that are stored in few bits, by the model folder's names.
+        weights: a format of :data:`LADDERS`.
+    """
+    ladder = LADDERS[weights]
+    own = mixtures.matrix_kinds(shapes, weights) if weights in mixtures.MIXTURES else dict.fromkeys(shapes, ladder[0])
+    return {name: ladder[ladder.index(own[name]) :] for name in shapes}
+
+
 def sensitivities(
     module: nn.Module,
-    kinds: Sequence[str],
+    ladders: Mapping[str, Sequence[str]],
     calibration: Sequence[Example],
-    names: Sequence[str],
     done: Callable[[float], None] = lambda share: None,
 ) -> dict[str, dict[str, float]]:
     """Divergence of the model in nats when one matrix alone is stored in a kind, by matrix and kind; 0 for floats.
 
     Args:
         module: the model in floats.
-        kinds: the smallest first; those that do not divide a matrix's rows are left out there.
+        ladders: kinds by matrix, the smallest first; those that do not divide its rows are left out.
         calibration: rendered training rows.
-        names: the matrices.
         done: is told the share of them that is done.
     """
     batches = batches_of(calibration, PROBED_ROWS)
     original = original_logits(module, batches)
     worth = importance_of(module, batches)
     found: dict[str, dict[str, float]] = {}
-    for number, name in enumerate(names, 1):
+    for number, (name, kinds) in enumerate(ladders.items(), 1):
         matrix = matrix_of(module, name)
         own, *larger = fitting(kinds, matrix.shape[-1])
         cost = divergence(original, module, batches, {name: rounded_to(own, matrix)})[0]
@@ -167,7 +177,7 @@ def sensitivities(
             kind: cost * error / errors[own] if errors[own] and kind not in FLOATS else 0.0
             for kind, error in errors.items()
         }
-        done(number / len(names))
+        done(number / len(ladders))
     return found
 
 
