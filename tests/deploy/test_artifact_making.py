@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import yaml
 
@@ -16,7 +18,7 @@ from hone.deploy.artifact import making
 from hone.deploy.artifact.card import add_test, card, write_card
 from hone.deploy.artifact.describing import About, Origin, base_name, description, licence_of
 from hone.deploy.artifact.folder import check_whole, is_artifact, model_file, whole_model_file
-from hone.deploy.artifact.golden import golden_problems
+from hone.deploy.artifact.golden import _sure, golden_problems
 from hone.deploy.artifact.making import export_certified
 from hone.deploy.certificate.original import Original
 from hone.deploy.certificate.recertify import recertify
@@ -27,6 +29,7 @@ from hone.deploy.rendering import open_artifact
 from hone.deploy.runtime import runtime
 from hone.deploy.tensors import Tensors
 from hone.errors import FailedError, InputError
+from hone.evaluate.generate import Generation
 from hone.files import file_hash, part_folder, write_json
 from hone.serve.server import run_server
 from hone.task.scores import Score
@@ -126,6 +129,14 @@ def test_a_card_states_the_licence_that_the_base_states_and_no_other(made, base,
     assert licence_of(base) in text
 
 
+@pytest.mark.parametrize("name", ["my: model", "owner/#1", "one\nlicense: mit", "- [x", '"'])
+def test_a_bases_name_is_one_value_of_the_cards_head_whatever_is_in_it(made, name):
+    base = {"name": name, "licence": "apache-2.0"}
+    said = json.loads((made / "hone.json").read_text()) | {"base": base, "licence": licence_of(base)}
+    head = head_of(card("toy", said, None, made / "model.gguf"))
+    assert (head["base_model"], head["license"]) == (name, "apache-2.0")
+
+
 def test_the_sealed_tests_score_stands_in_the_card_and_stays_there(copied):
     test = {
         "score": Score(name="accuracy", mean=0.5, low=0.1, high=0.9, n=2).to_json(),
@@ -154,6 +165,20 @@ def test_golden_vectors_are_answered_by_the_artifact_itself(made, witness):
     assert len(problems) == 2
     assert "the text 'plain words' has the ids" in problems[0]
     assert problems[1].startswith("row dev:0: the answer begins with")
+
+
+def test_an_answer_that_ties_at_its_first_token_is_one_of_those_that_tie():
+    """What a session reads in rows of four words: two of them tie, then one stands clear."""
+    rows = np.log(np.array([[0.01, 0.49, 0.49, 0.01], [0.97, 0.01, 0.01, 0.01]]))
+    session = SimpleNamespace(logprobs=lambda ids: [rows[: len(ids[0])]])
+    assert _sure(session, [3], [1, 0], 0.1) == (0, [1, 2])
+    assert _sure(session, [3], [1], 0.1) == (0, [1, 2])
+    item = {"row": "dev:0", "prompt_ids": [3], "ids": [1, 0], "sure": 0, "tied": [1, 2]}
+    golden = {"texts": [], "vectors": [item], "max_new_tokens": 2, "end_id": 0}
+    for answered, is_right in (([1], True), ([2, 3], True), ([3, 1], False), ([], False)):
+        done = Generation(ids=tuple(answered), finished=len(answered) < 2)
+        session = SimpleNamespace(generate=lambda prompts, done=done, **asked: [done])
+        assert (golden_problems(session, golden) == []) is is_right
 
 
 @pytest.mark.parametrize("opening", ["folder", "file"])

@@ -93,7 +93,7 @@ def _front(hone: Mapping[str, Any]) -> Iterator[str]:
     else:
         yield f"# license: {hone['licence']}"
     if base and base.partition(":")[0] != "scratch":
-        yield f"base_model: {base}"
+        yield f"base_model: {json.dumps(base)}"
     yield from (f"tags: [hone, {hone['runtime']}, on-device, {hone['kind']}]", "---", "")
 
 

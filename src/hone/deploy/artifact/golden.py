@@ -2,7 +2,8 @@
 
 They tell a port of the tokenizer, the renderer or the model's graph from a whole one. Prompts are the model's stored
 examples, as fields and as ids; beside them are the ids of awkward texts. An answer counts up to where the artifact's
-own two likeliest tokens lie within ``tie_nats`` of each other: behind that point another machine's rounding chooses.
+own two likeliest tokens lie within ``tie_nats`` of each other: there it is one of the tokens that tie, and behind
+that point another machine's rounding chooses.
 """
 
 from __future__ import annotations
@@ -143,8 +144,12 @@ def _differences(session: Any, golden: Mapping[str, Any], item: Mapping[str, Any
     if "ids" not in item:
         return []
     done = session.generate([item["prompt_ids"]], max_new_tokens=golden["max_new_tokens"], end_id=golden["end_id"])[0]
-    ours, theirs = with_end(done, golden["end_id"])[: item["sure"]], item["ids"][: item["sure"]]
-    return [f"the answer begins with {ours}, golden {theirs}"] if ours != theirs else []
+    whole, sure, tied = with_end(done, golden["end_id"]), item["sure"], item.get("tied")
+    if whole[:sure] != item["ids"][:sure]:
+        return [f"the answer begins with {whole[:sure]}, golden {item['ids'][:sure]}"]
+    if tied and not set(whole[sure : sure + 1]) & set(tied):
+        return [f"the answer begins with {whole[: sure + 1]}, golden {item['ids'][:sure]} and one of {tied[:8]}"]
+    return []
 
 
 def shares_of(session: Any, choosing: Mapping[str, Any], ids: Sequence[int]) -> NDArray[np.float64]:
@@ -197,22 +202,31 @@ def _written(
     vectors = []
     for place, (one, done) in enumerate(zip(asked, ours, strict=True)):
         ids = with_end(done, renderer.end_id)
-        sure = _sure(session, one.ids, ids, tie_nats)
+        sure, tied = _sure(session, one.ids, ids, tie_nats)
         same = bool(theirs) and sure > 0 and with_end(theirs[place], renderer.end_id)[:sure] == ids[:sure]
-        answer = {"ids": ids, "sure": sure, "finished": done.finished, "by": "original" if same else "artifact"}
+        answer = {
+            "ids": ids,
+            "sure": sure,
+            "tied": tied,
+            "finished": done.finished,
+            "by": "original" if same else "artifact",
+        }
         text, value = renderer.tokenizer.decode(list(done.ids)), renderer.parse(list(done.ids))
         vectors.append(_vector(one, **answer, text=text, value=value))
     return vectors
 
 
-def _sure(session: Any, prompt: Sequence[int], ids: Sequence[int], tie_nats: float) -> int:
-    """How many of an answer's first ids stand clear of the second likeliest by more than a tie."""
+def _sure(session: Any, prompt: Sequence[int], ids: Sequence[int], tie_nats: float) -> tuple[int, list[int]]:
+    """How many of an answer's first ids stand clear of the second likeliest, and the ids that tie behind them."""
     if not ids:
-        return 0
+        return 0, []
     rows = session.logprobs([[*prompt, *ids[:-1]]])[0][len(prompt) - 1 :]
     two = np.partition(rows, -2, axis=-1)[:, -2:]
     close = np.flatnonzero(two[:, 1] - two[:, 0] <= tie_nats)
-    return int(close[0]) if len(close) else len(ids)
+    if not len(close):
+        return len(ids), []
+    row = rows[close[0]]
+    return int(close[0]), [int(one) for one in np.flatnonzero(row.max() - row <= tie_nats)]
 
 
 def _labelled(session: Any, renderer: Renderer, asked: Sequence[Asked], tie_nats: float) -> list[dict[str, Any]]:
