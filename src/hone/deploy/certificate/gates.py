@@ -159,34 +159,32 @@ def _perplexity(parity: Parity, bounds: Bounds) -> Gate:
     )
 
 
-def score_gate(compared: Comparison, *, full: bool) -> Gate:
-    """The task's score: in full the pessimistic end of the paired difference must not lose a point.
-
-    A quick certificate has too few rows for that, so the mean decides: it may lose a point or what one row is worth,
-    whichever is more (one row of 64 is 1.6 points). A metric without a range tells no row's worth.
-    """
+def score_gate(compared: Comparison) -> Gate:
+    """The task's score: the pessimistic end of the paired difference must not lose a point."""
     difference = compared.difference
     mean, low, high = (compared.in_points(one) for one in (difference.mean, difference.low, difference.high))
-    one_row = 100 / max(1, compared.rows) if "no fixed range" not in compared.point_is else 0.0
-    value, most = (low, MOST_POINTS_LOST) if full else (mean, max(MOST_POINTS_LOST, one_row))
-    holds = value >= -most - ROUNDING
-    which = "lower end" if full else "mean"
+    holds = low >= -MOST_POINTS_LOST - ROUNDING
     rows = counted(compared.rows, "row")
     more = ""
-    if full and mean >= -MOST_POINTS_LOST:
+    if mean >= -MOST_POINTS_LOST:
         more = f"; the mean keeps it, and more dev rows than {compared.rows:,} would narrow the interval"
     return Gate(
         name="task score",
         holds=holds,
         measured=f"{mean:+.2f} points, {low:+.2f} to {high:+.2f}",
-        asked=f"at least {-most:+.1f} point" + (", one row" if most > MOST_POINTS_LOST else ""),
-        decided_by=f"{which} of the paired difference{' (95 %)' if full else ''} over {rows}; "
-        f"a point is a hundredth {compared.point_is}",
+        asked=f"at least {-MOST_POINTS_LOST:+.1f} point",
+        decided_by=f"lower end of the paired difference (95 %) over {rows}; a point is a hundredth {compared.point_is}",
         sentence=""
         if holds
-        else f"{compared.metric} {compared.artifact.mean:.4g} against {compared.original.mean:.4g}: the {which} of "
-        f"the paired difference over {rows} is {value:+.2f} points, below {-most:+.1f}{more}",
+        else f"{compared.metric} {compared.artifact.mean:.4g} against {compared.original.mean:.4g}: the lower end of "
+        f"the paired difference over {rows} is {low:+.2f} points, below {-MOST_POINTS_LOST:+.1f}{more}",
     )
+
+
+def leaves_score_open(compared: Comparison) -> bool:
+    """Whether more rows could decide otherwise: the interval holds the loss that is borne, and more than that."""
+    low, high = (compared.in_points(one) for one in (compared.difference.low, compared.difference.high))
+    return low < -MOST_POINTS_LOST - ROUNDING <= high
 
 
 def timing_gates(times: Times) -> list[Gate]:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from hone.data.rows import Row
 
 FEW_DOCUMENT_TOKENS = 4096
-"""Tokens of documents that a quick certificate scores at most."""
+"""Tokens of documents that a quick certificate scores at most to begin with: with so many rows, and more with more."""
+FEW_ROWS = 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,7 +159,7 @@ def few_rows(renderer: Renderer, rows: Sequence[Row], most: int) -> list[Row]:
     found: list[Row] = []
     tokens = 0
     for row in taken:
-        if found and tokens >= FEW_DOCUMENT_TOKENS:
+        if found and tokens >= FEW_DOCUMENT_TOKENS * most // FEW_ROWS:
             break
         tokens += len(renderer.tokenizer.encode(renderer.reference(row.fields)))
         found.append(row)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from hone.deploy.certificate.original import EmbeddingOriginal, EncoderOriginal, Original
+from hone.deploy.certificate.scoring import FEW_ROWS
 from hone.task.render import Example, Renderer
 from hone.task.spec import Task
 
@@ -32,7 +33,7 @@ class Extent:
 
 
 EXTENTS: dict[str, Extent] = {
-    "quick": Extent(positions=2_000, rows=64, greedy_prompts=16, greedy_tokens=64, runs=3),
+    "quick": Extent(positions=2_000, rows=FEW_ROWS, greedy_prompts=16, greedy_tokens=64, runs=3),
     "full": Extent(positions=5_000, rows=None, greedy_prompts=64, greedy_tokens=256, runs=20),
 }
 
