@@ -159,7 +159,8 @@ def _as_usual(folder: Path) -> None:
     probe.rmdir()
     for path in (folder, *folder.rglob("*")):
         if not path.is_symlink():  # whose mode would be that of a file elsewhere
-            path.chmod(mode if path.is_dir() else stat.S_IMODE(path.stat().st_mode) | mode & 0o666)
+            with contextlib.suppress(OSError):  # some file systems have no modes to set, and a save is worth more
+                path.chmod(mode if path.is_dir() else stat.S_IMODE(path.stat().st_mode) | mode & 0o666)
 
 
 def _sync_folder(folder: Path) -> None:

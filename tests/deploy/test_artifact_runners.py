@@ -213,7 +213,7 @@ def test_without_what_runs_it_a_runner_says_what_to_do(artifacts, tmp_path, runn
     assert run_runner(script, tmp_path).returncode == 2
 
 
-@pytest.mark.parametrize("asked", ['{"other": "x"}', "{half", "play " * 200])
+@pytest.mark.parametrize("asked", ['{"other": "x"}', '["play"]', "play " * 200])
 @pytest.mark.parametrize(("runner", "program"), RUNNING)
 def test_what_cannot_be_a_prompt_is_refused(artifacts, tmp_path, runner, program, asked):
     if program is None:
@@ -226,6 +226,12 @@ def test_a_prompt_is_answered_in_the_tasks_terms(artifacts):
     golden = json.loads((artifacts("classify") / "golden.json").read_text())["vectors"][0]
     run = run_python(artifacts("classify"), json.dumps(golden["given"]))
     assert run.stdout == f"{golden['value']}\n"
+
+
+def test_a_text_may_begin_with_a_bracket(artifacts):
+    for asked in ("[urgent] play the song", "{half"):
+        run = run_python(artifacts("classify"), asked)
+        assert (run.returncode, run.stderr) == (0, "")
 
 
 def test_a_text_is_shown_as_it_is(artifacts):

@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
         measured.append(measure_again(path, write=not args.keep, original=originals, say=say))
     lost = [f"{one.name}: its certificate was not written anew: {one.unwritten}" for one in measured if one.unwritten]
     lost += [] if args.keep else _record(args.artifacts, measured)
+    written = not args.keep and not lost
     page = _page(Path(args.page).expanduser() if args.page else paths[0].parent / PAGE, measured, lost)
     _show(measured)
     for line in lost:
@@ -54,7 +55,6 @@ def run(args: argparse.Namespace) -> int:
     if page is not None:
         print(f"page: {page}")
     if args.json:
-        written = not args.keep and not lost
         document = {"page": page and str(page), "written": written, "artifacts": [one.to_json() for one in measured]}
         print(json.dumps(document, ensure_ascii=False))
     return 0 if all(one.holds for one in measured) and not lost else 3

@@ -8,6 +8,7 @@ from typing import Any
 
 from hone.attempts import AttemptReport
 from hone.deploy.artifact.card import add_test
+from hone.errors import HoneError
 from hone.solving import artifact as artifact_room
 from hone.solving.defaults import Rate
 from hone.solving.origin import tested
@@ -67,7 +68,10 @@ class Ending:
         solved = self.holds(made)
         lines = self._advice(record, report, made, solved)
         found = result_of(self.task, self.race.folder, self.state, record, made, test)
-        add_test(Path(made["path"]), tested(found, Path(made["path"]).name))
+        try:
+            add_test(Path(made["path"]), tested(found, Path(made["path"]).name))
+        except (HoneError, OSError) as error:  # the test is read by now, and its score is the solve's result
+            self.show.say(f"the artifact's card and certificate were not given the test's score: {error}")
         return {"task": self.task.name, "solved": solved, **found, "advice": lines, **self._box()}
 
     def unfinished(self) -> dict[str, Any]:
