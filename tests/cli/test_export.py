@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hone.cli import main
+from hone.cli.bench import disturbed
 from hone.cli.places import artifact_of
 from hone.deploy.certificate.document import told_score
 from hone.errors import InputError
@@ -184,3 +185,9 @@ def test_a_task_folder_means_its_certified_artifact_before_a_later_one_that_is_n
     for path in paths[:2]:
         path.with_name(f"{path.name}.certificate.json").unlink()
     assert artifact_of(tmp_path) == paths[2], "where none is certified, that of the verdict again; its use says so"
+
+
+def test_bench_says_when_the_machine_was_busy() -> None:
+    assert disturbed([1.0, 1.1, 1.05]) == []
+    (line,) = disturbed([1.0, 1.5])
+    assert "the machine was busy: a fixed piece of work took 50% longer" in line

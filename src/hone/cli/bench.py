@@ -35,22 +35,24 @@ def run(args: argparse.Namespace) -> int:
     """Carry out the verb; the exit status: 3 when an artifact was not measured or does not hold any more."""
     paths = _artifacts(args.artifacts)
     from hone.deploy.artifact.side_by_side import measure_again
+    from hone.deploy.probing import yardstick_ms
     from hone.solving.originals import Originals
 
     def say(line: str) -> None:
         if not args.quiet:
             print(line, file=sys.stderr, flush=True)
 
-    measured, originals = [], Originals()
+    measured, originals, sticks = [], Originals(), [yardstick_ms()]
     for place, path in enumerate(paths, 1):
         say(f"{place} of {len(paths)}: opening and measuring {path}")
         measured.append(measure_again(path, write=not args.keep, original=originals, say=say))
+        sticks.append(yardstick_ms())
     lost = [f"{one.name}: its certificate was not written anew: {one.unwritten}" for one in measured if one.unwritten]
     lost += [] if args.keep else _record(args.artifacts, measured)
-    written = not args.keep and not lost
+    written = not args.keep and not lost and any(one.found is not None for one in measured)
     page = _page(Path(args.page).expanduser() if args.page else paths[0].parent / PAGE, measured, lost)
     _show(measured)
-    for line in lost:
+    for line in [*lost, *disturbed(sticks)]:
         print(line)
     if page is not None:
         print(f"page: {page}")
@@ -58,6 +60,17 @@ def run(args: argparse.Namespace) -> int:
         document = {"page": page and str(page), "written": written, "artifacts": [one.to_json() for one in measured]}
         print(json.dumps(document, ensure_ascii=False))
     return 0 if all(one.holds for one in measured) and not lost else 3
+
+
+def disturbed(sticks: Sequence[float]) -> list[str]:
+    """A line where a fixed piece of work took longer at times than it can: what else ran is in the times, then."""
+    from hone.deploy.probing import DISTURBED
+
+    most, least = max(sticks), min(sticks)
+    if most <= DISTURBED * least:
+        return []
+    longer = f"a fixed piece of work took {most / least - 1:.0%} longer at one moment than at another"
+    return [f"the machine was busy: {longer}, so times may be off by as much; measure again when it is quiet"]
 
 
 def _page(place: Path, measured: Sequence[Measured], lost: list[str]) -> Path | None:

@@ -170,8 +170,8 @@ PUBLISHED: dict[str, Published] = {
 def unknown_class(name: str) -> str:
     """The sentence on a class of which nothing is known, with the nearest one."""
     return (
-        f'device class "{name}" is not known; {nearest(name, DEVICE_CLASSES)} Figures are published of '
-        f"{', '.join(PUBLISHED)}; {THIS_MACHINE} is measured"
+        f'device class "{name}" is not known; {nearest(name, DEVICE_CLASSES)} (figures are published of '
+        f"{', '.join(PUBLISHED)}; {THIS_MACHINE} is measured)"
     )
 
 
