@@ -66,6 +66,10 @@ def test_a_mixture_uses_its_budget_and_keeps_it(built: Any, order: dict[str, Any
     size = export(built.folder, "q4_0", tmp_path / "mixed.gguf", prepared).stat().st_size
     assert 0.9 * size_mb * 1e6 < size <= size_mb * 1e6
     assert f"matrices within {size_mb:g} MB" in said[0]
+    assert not any("larger than q8_0" in line for line in said)
+    order["task"].device.size_mb = 2 * sizes["q8_0"] / 1e6
+    prepared_for(model, "q4_0", {**order, "mixed": True, "calibrate": "gptq"}, said.append)
+    assert any("larger than q8_0 as it is" in line for line in said)
 
 
 def test_a_model_without_its_task_is_rounded_plainly_and_no_other_way(built: Any) -> None:

@@ -23,6 +23,7 @@ CALIBRATION_ROWS, JUDGED_ROWS = 256, 256
 """Rows that are rendered: spread over all training rows, and over all of dev."""
 KEY_BYTES, EVEN_BYTES = 12, 32
 """Around a key and its text in a file; and between two tensors at most."""
+EIGHT_BITS = {"gguf": "q8_0", "onnx": "int8"}
 
 
 def prepared_for(model: ModelFolder, weights: str, order: Mapping[str, Any], say: Callable[[str], None]) -> Prepared:
@@ -91,6 +92,12 @@ def _mixture(
     counts = Counter(mixture.kinds.values())
     told = ", ".join(f"{count} as {kind}" for kind, count in sorted(counts.items()))
     say(f"{weights}: matrices within {task.device.size_mb:g} MB: {told}, {mixture.size_bytes / 1e6:.2f} MB together")
+    eight = weight_format(EIGHT_BITS[chosen.runtime])
+    if chosen.bits < eight.bits and mixture.size_bytes + beside > (plain := foreseen_bytes(model.path, eight)):
+        say(
+            f"{weights}: with this budget that is larger than {eight.name} as it is, about {plain / 1e6:.2f} MB; "
+            "a mixture for its size needs a smaller device.size_mb"
+        )
     return mixture.kinds
 
 
