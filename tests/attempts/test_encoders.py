@@ -187,13 +187,6 @@ def test_the_objective_of_the_default_recipe_follows_from_base_and_task(tmp_path
         assert default_recipe(task, data, seed=0, threads=1).objective == wanted
 
 
-def test_that_a_solve_does_not_look_for_encoders_is_said_before_anything_is_trained(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path, "tag")
-    with pytest.raises(InputError, match="`hone export` makes its certified artifact"):
-        hone.solve(folder)
-    assert not (tmp_path / "runs").exists()
-
-
 def test_an_encoder_that_is_to_write_and_a_text_metric_are_refused(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, "classify", output="{text}")
     task = json.loads((folder / "hone.yaml").read_text())
