@@ -136,7 +136,7 @@ def test_eight_bits_stay_near_and_small_tables_stay_whole(tokenizer, tmp_path):
 
 def test_what_has_no_place_in_llama_cpp_is_refused_with_the_reason(tokenizer, tmp_path):
     folder = folder_of(module_of(tokenizer, "masked-tokens"), tokenizer, tmp_path / "masked")
-    with pytest.raises(InputError, match="BertForMaskedLM: .* no head that predicts masked words; ONNX takes it"):
+    with pytest.raises(InputError, match=r"BertForMaskedLM: .* no head that predicts masked words; ONNX takes it"):
         export(folder, "f32", tmp_path / "no.gguf")
     folder = folder_of(module_of(tokenizer, "tag-tokens"), tokenizer, tmp_path / "odd")
     config = json.loads((folder / "config.json").read_text())
