@@ -198,17 +198,23 @@ def _pretend(name: str, threads: int, unsteady: float = 0.0) -> MachineFit:
     return fit_of(name, threads, [Probed(whole=whole, empty=empty, median_ms=median_ms)])
 
 
-def test_a_fit_is_kept_by_machine_runtime_and_threads_and_measured_anew_for_another_version(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The threads of each measuring, which is pretended; fits are kept in ``tmp_path``."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    measured: list[int] = []
+    asked: list[int] = []
 
     def pretend(device: Device, say: object) -> dict[str, MachineFit]:
-        measured.append(device.threads)
+        asked.append(device.threads)
         return {name: _pretend(name, device.threads) for name in RUNTIMES}
 
     monkeypatch.setattr(planning, "measure_machine", pretend)
+    return asked
+
+
+def test_a_fit_is_kept_by_machine_runtime_and_threads_and_measured_anew_for_another_version(
+    measured: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = fits_of_this_machine(Device(), print)
     assert fits_of_this_machine(Device(), print) == first == stored_fits(1)
     assert measured == [1]
@@ -224,17 +230,7 @@ def test_a_fit_is_kept_by_machine_runtime_and_threads_and_measured_anew_for_anot
 
 
 @pytest.mark.parametrize("kept", ["format", "keys", "values", "cut"])
-def test_a_kept_fit_that_cannot_be_read_is_measured_anew(
-    kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    measured: list[int] = []
-
-    def pretend(device: Device, say: object) -> dict[str, MachineFit]:
-        measured.append(device.threads)
-        return {name: _pretend(name, device.threads) for name in RUNTIMES}
-
-    monkeypatch.setattr(planning, "measure_machine", pretend)
+def test_a_kept_fit_that_cannot_be_read_is_measured_anew(kept: str, measured: list[int], tmp_path: Path) -> None:
     first = fits_of_this_machine(Device(), print)
     file = next(path for path in tmp_path.rglob("*.json") if path.name.startswith("gguf"))
     text = file.read_text()
