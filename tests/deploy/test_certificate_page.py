@@ -13,8 +13,9 @@ from hone.deploy.certificate.charts import time_ranges
 from hone.deploy.certificate.document import Certificate, write_certificate
 from hone.deploy.certificate.frontier import Candidate, candidate_of, frontier_svg, on_frontier, short_names
 from hone.deploy.certificate.gates import parity_gates, timing_gates
+from hone.deploy.certificate.greedy import Divergence
 from hone.deploy.certificate.page import page_of
-from hone.deploy.certificate.parity import Divergence, Parity
+from hone.deploy.certificate.parity import Parity
 from hone.deploy.certificate.scoring import Comparison
 from hone.deploy.certificate.spread import Spread
 from hone.deploy.certificate.timing import PastContext, Positions, PromptTime, Times

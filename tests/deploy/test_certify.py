@@ -16,6 +16,7 @@ from hone.deploy.certificate.original import Original, original_of
 from hone.deploy.certificate.parity import Case, compare
 from hone.deploy.gguf import writing as writer
 from hone.deploy.process import FreshProcess
+from hone.deploy.weights import FORMATS
 from hone.errors import FailedError
 from hone.evaluate.generate import Generation
 from hone.task.spec import Device
@@ -186,7 +187,8 @@ class Table:
 def compared(ours: Table, theirs: Table, tie_nats: float = 0.01):
     original = Original(logprobs=ours.logprobs, generate=ours.generate)
     cases = [Case(ids=(0, 1, 2, 3), prompt_len=2)]
-    return compare(original, theirs, cases, end_id=3, max_new_tokens=4, tie_nats=tie_nats)
+    bounds = replace(FORMATS["f32"].bounds, tie_nats=tie_nats)
+    return compare(original, theirs, cases, end_id=3, max_new_tokens=4, bounds=bounds)
 
 
 def test_parity_figures_are_those_of_their_definitions():
@@ -244,16 +246,34 @@ def test_each_prompt_is_compared_over_the_room_that_it_has_and_the_tokens_are_co
     theirs = Writes([Generation((0, 1, 2, 0, 2), False), Generation((0, 2), False)])
     cases = [Case(ids=(0, 1, 2), prompt_len=2), Case(ids=(1,) * 8, prompt_len=7)]
     original = Original(logprobs=ours.logprobs, generate=ours.generate)
-    found = compare(original, theirs, cases, end_id=3, max_new_tokens=64, tie_nats=0.0, context=8)
+    bounds = replace(FORMATS["f32"].bounds, tie_nats=0.0)
+    found = compare(original, theirs, cases, end_id=3, max_new_tokens=64, bounds=bounds, context=8)
     # Rooms of 6 and 1: five tokens and one. The second answers are equal over the one.
     assert found.greedy_tokens == 6
     assert found.greedy_equal_share == 0.5
     assert [(one.prompt, one.position) for one in found.divergences] == [(0, 4)]
 
 
+@pytest.mark.parametrize(("apart", "answered"), [(3, 16), (4, 64), (12, 16)])
+def test_more_prompts_are_answered_where_few_may_agree_too_seldom_by_chance(apart, answered):
+    """Of 16 prompts 13 are enough for 80 %; 12 are not, and by Wilson's interval it may be 90 %; 4 are at most 49 %."""
+
+    class OneApart(Writes):
+        def generate(self, prompts, *, max_new_tokens, end_id, sampling=None):
+            return [Generation((1 if ids[0] < apart else 0,), True) for ids in prompts]
+
+    ours, theirs = Table([0.25] * 4, [0]), OneApart([])
+    original = Original(logprobs=ours.logprobs, generate=ours.generate)
+    bounds = replace(FORMATS["q4_0"].bounds, tie_nats=-1.0)
+    cases = [Case(ids=(at, 0, 1, 2), prompt_len=2) for at in range(100)]
+    found = compare(original, theirs, cases, end_id=3, max_new_tokens=4, bounds=bounds, greedy_prompts=16)
+    assert found.greedy_prompts == answered
+    assert found.greedy_agree_share == pytest.approx(1 - apart / answered)
+    assert [one.prompt for one in found.divergences] == list(range(min(apart, 5)))
+
+
 def test_not_a_number_is_not_certified():
     from hone.deploy.certificate.gates import parity_gates
-    from hone.deploy.weights import FORMATS
 
     theirs = Table([0.25] * 4, [0])
     theirs.row = np.full(4, np.nan, dtype=np.float32)

@@ -11,7 +11,8 @@ import pytest
 from hone.data.rows import Row
 from hone.deploy.certificate import certify
 from hone.deploy.certificate.gates import leaves_score_open, parity_gates, score_gate, timing_gates
-from hone.deploy.certificate.parity import Divergence, Parity
+from hone.deploy.certificate.greedy import Divergence
+from hone.deploy.certificate.parity import Parity
 from hone.deploy.certificate.scoring import Comparison, point_of
 from hone.deploy.certificate.spread import Spread
 from hone.deploy.certificate.timing import PastContext, Positions, Times
@@ -48,7 +49,7 @@ PARITY = Parity(
     log_ratio_high=0.0006,
     greedy_prompts=64,
 )
-EIGHT, HALF, EXACT = FORMATS["q8_0"].bounds, FORMATS["f16"].bounds, FORMATS["f32"].bounds
+FOUR, EIGHT, HALF, EXACT = (FORMATS[name].bounds for name in ("q4_0", "q8_0", "f16", "f32"))
 
 
 def broken(parity: Parity, bounds) -> list[str]:
@@ -115,10 +116,24 @@ def test_greedy_answers_name_the_first_difference_with_ids_texts_and_gap():
         artifact_text=" b",
     )
     tie = replace(first, prompt=1, gap_nats=0.05)
-    (said,) = broken(replace(PARITY, greedy_agree_share=0.9, divergences=(tie, first)), EIGHT)
-    assert "90.00 % of 64 prompts" in said
+    (said,) = broken(replace(PARITY, greedy_agree_share=0.75, divergences=(tie, first)), EIGHT)
+    assert "75.00 % of 64 prompts, at most 83.99 % (95 %)" in said
     assert "row dev:9), token 5: the original writes ' a' (17), the artifact ' b' (4)" in said
     assert "0.42 nats" in said
+
+
+@pytest.mark.parametrize(
+    ("agree", "prompts", "holds"), [(12, 16, True), (9, 16, False), (44, 64, False), (46, 64, True)]
+)
+def test_greedy_answers_are_refused_where_fewer_agree_than_chance_explains(agree, prompts, holds):
+    """Wilson's upper ends: 12 of 16 0.8985, 9 of 16 0.7692, 44 of 64 0.7876, 46 of 64 0.8142; 80 % is asked."""
+    found = broken(replace(PARITY, greedy_prompts=prompts, greedy_agree_share=agree / prompts), FOUR)
+    assert (found == []) == holds
+
+
+def test_one_greedy_answer_that_parts_is_too_many_where_all_have_to_agree():
+    gates = parity_gates(replace(PARITY, greedy_agree_share=1 - 1 / 64), EXACT)
+    assert [gate.holds for gate in gates if gate.name == "greedy answers"] == [False]
 
 
 def compared(low: float, mean: float, high: float, metric: str = "accuracy") -> Comparison:

@@ -222,7 +222,7 @@ def _parity(
         taken,
         end_id=renderer.end_id,
         max_new_tokens=witness.longest_answer(extent.greedy_tokens),
-        tie_nats=bounds.tie_nats,
+        bounds=bounds,
         context=device.context,
         greedy_prompts=extent.greedy_prompts,
         decode=renderer.tokenizer.decode,

@@ -9,6 +9,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from hone.deploy.certificate.greedy import highest_share
 from hone.deploy.certificate.parity import Parity
 from hone.deploy.certificate.scoring import Comparison
 from hone.deploy.certificate.timing import SLACK_MS, Times
@@ -125,18 +126,22 @@ def _same_top(parity: Parity, bounds: Bounds) -> Gate:
 
 
 def _greedy(parity: Parity, bounds: Bounds) -> Gate:
-    holds = parity.greedy_agree_share >= bounds.greedy
+    share, prompts = parity.greedy_agree_share, parity.greedy_prompts
+    high = highest_share(share, prompts)
+    holds = high >= bounds.greedy
     apart = [one for one in parity.divergences if not one.gap_nats <= parity.tie_nats]
     first = f"; the first to part is {apart[0].sentence()}" if apart else ""
+    bound = "" if share >= bounds.greedy else f", at most {_share(high)}"
     return Gate(
         name="greedy answers",
         holds=holds,
-        measured=f"{_share(parity.greedy_agree_share)} of {parity.greedy_prompts:,}, {parity.greedy_tokens:,} tokens",
+        measured=f"{_share(share)} of {prompts:,}{bound}, {parity.greedy_tokens:,} tokens",
         asked=f"at least {_share(bounds.greedy)}",
-        decided_by=f"prompts whose answer is the same or parts at a tie of {parity.tie_nats:g} nats",
+        decided_by="upper 95 % end of the share of prompts whose answer is the same or parts at a tie of "
+        f"{parity.tie_nats:g} nats",
         sentence=""
         if holds
-        else f"greedy answers agree on {_share(parity.greedy_agree_share)} of {parity.greedy_prompts:,} prompts; "
+        else f"greedy answers agree on {_share(share)} of {prompts:,} prompts, at most {_share(high)} (95 %); "
         f"at least {_share(bounds.greedy)} is asked{first}",
     )
 

@@ -6,26 +6,25 @@ nothing. What is computed at a position is told in :mod:`hone.deploy.certificate
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from itertools import zip_longest
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hone.deploy.certificate.cases import Case, prompts_of
+from hone.deploy.certificate.greedy import MOST_PROMPTS, Divergence, Writing, compare_greedy, in_words
 from hone.deploy.certificate.original import EncoderOriginal, Original
 from hone.deploy.certificate.spread import Floats, Spread, at_labels, at_positions, mean_interval, spread_of
 from hone.deploy.reading import LogitsAt
-from hone.evaluate.generate import GREEDY, Generation, Sampling
+from hone.deploy.weights import Bounds
 
 MOST_ARRAY_BYTES = 64 * 2**20
 SHOWN = 5
 
 
-class Artifact(Protocol):
+class Artifact(Writing, Protocol):
     """What of a session is compared."""
 
     @property
@@ -37,12 +36,6 @@ class Artifact(Protocol):
         """For each sequence (len, vocab)."""
         ...
 
-    def generate(
-        self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, end_id: int, sampling: Sampling = GREEDY
-    ) -> list[Generation]:
-        """Continue each prompt."""
-        ...
-
 
 class Tokenizing(Protocol):
     """What of a session is compared over texts."""
@@ -50,34 +43,6 @@ class Tokenizing(Protocol):
     def tokenize(self, text: str) -> list[int]:
         """Ids of plain text."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Divergence:
-    """Where a greedy answer leaves the original's: ids of both, and how much likelier the original finds its own."""
-
-    prompt: int
-    row: str
-    position: int
-    original: int | None
-    """None: it writes no more, without having ended its answer."""
-    artifact: int | None
-    gap_nats: float
-    """Infinite where one of both writes no more."""
-    original_text: str = ""
-    artifact_text: str = ""
-
-    def sentence(self) -> str:
-        """The difference in words."""
-        where = f"prompt {self.prompt}{f' (row {self.row})' if self.row else ''}, token {self.position}: the original "
-        ours, theirs = (
-            "nothing more" if one is None else f"{shown!r} ({one})"
-            for one, shown in ((self.original, self.original_text), (self.artifact, self.artifact_text))
-        )
-        if self.original is None or self.artifact is None:
-            return f"{where}writes {ours}, the artifact {theirs}, and there was room for more"
-        less = f"which the original finds {self.gap_nats:.3g} nats less likely"
-        return f"{where}writes {ours}, the artifact {theirs}, {less}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,9 +104,9 @@ def compare(
     *,
     end_id: int,
     max_new_tokens: int,
-    tie_nats: float,
+    bounds: Bounds,
     context: int | None = None,
-    greedy_prompts: int = 64,
+    greedy_prompts: int = MOST_PROMPTS,
     decode: Callable[[Sequence[int]], str] | None = None,
 ) -> Parity:
     """Compare log-probabilities over the cases' answers and greedy answers to their prompts.
@@ -152,39 +117,43 @@ def compare(
         cases: prompts with answers.
         end_id: the id that ends an answer.
         max_new_tokens: longest greedy answer.
-        tie_nats: two tokens that the original finds so close are a tie.
+        bounds: those of the format: what is a tie, and how many greedy answers have to agree.
         context: tokens of a prompt and its answer together; an answer is compared as far as its own prompt leaves room.
-        greedy_prompts: different prompts that are answered by both.
+        greedy_prompts: different prompts that are answered by both; more where these leave it open.
         decode: text of ids, for the words of a difference.
     """
-    rows = _distributions(original, artifact, cases, tie_nats)
+    rows = _distributions(original, artifact, cases, bounds.tie_nats)
     clusters = [case.row for case in cases]
     worse = [row["nll_artifact"] - row["nll_original"] for row in rows]
     low, high = mean_interval(worse, clusters)
     ours, theirs = (np.concatenate([row[name] for row in rows]) for name in ("nll_original", "nll_artifact"))
-    prompts = prompts_of(cases, greedy_prompts)
-    limits = [max_new_tokens if context is None else min(max_new_tokens, context - len(prompt)) for prompt in prompts]
-    tokens, equal, agree, divergences = _greedy(
-        original, artifact, prompts, end_id=end_id, limits=limits, tie_nats=tie_nats
+    greedy = compare_greedy(
+        original,
+        artifact,
+        prompts_of(cases, max(greedy_prompts, MOST_PROMPTS)),
+        end_id=end_id,
+        max_new_tokens=max_new_tokens,
+        context=context,
+        bounds=bounds,
+        at_first=greedy_prompts,
     )
-    shown = tuple(_in_words(one, decode) for one in divergences[:SHOWN])
     with np.errstate(over="ignore"):
         perplexities = float(np.exp(ours.mean())), float(np.exp(theirs.mean()))
     return Parity(
         positions=len(ours),
         sequences=len(cases),
         finite=all(bool(row["finite"].all()) for row in rows),
-        tie_nats=tie_nats,
+        tie_nats=bounds.tie_nats,
         spread=spread_of(rows, clusters),
         perplexity_original=perplexities[0],
         perplexity_artifact=perplexities[1],
         log_ratio_low=low,
         log_ratio_high=high,
-        greedy_prompts=len(prompts),
-        greedy_tokens=tokens,
-        greedy_equal_share=equal,
-        greedy_agree_share=agree,
-        divergences=shown,
+        greedy_prompts=greedy.prompts,
+        greedy_tokens=greedy.tokens,
+        greedy_equal_share=greedy.equal_share,
+        greedy_agree_share=greedy.agree_share,
+        divergences=tuple(in_words(one, decode) for one in greedy.divergences[:SHOWN]),
     )
 
 
@@ -255,57 +224,3 @@ def _chunks(cases: Sequence[Case], vocab_size: int) -> Iterator[list[Case]]:
         size += weight
     if chunk:
         yield chunk
-
-
-def _greedy(
-    original: Original,
-    artifact: Artifact,
-    prompts: dict[tuple[int, ...], str],
-    *,
-    end_id: int,
-    limits: Sequence[int],
-    tie_nats: float,
-) -> tuple[int, float, float, list[Divergence]]:
-    """Tokens compared, share of equal greedy answers, share of equal or tied ones, and the divergences.
-
-    An answer that stops before its limit without the end, while the other goes on, parts where it stops.
-    """
-    asked, longest = list(prompts), max(limits, default=0)
-    ours = original.greedy(asked, max_new_tokens=longest, end_id=end_id)
-    theirs = artifact.generate(asked, max_new_tokens=longest, end_id=end_id)
-    places = []
-    tokens = 0
-    for index, (one, other, limit) in enumerate(zip(ours, theirs, limits, strict=True)):
-        left, right = _with_end(one, end_id)[:limit], _with_end(other, end_id)[:limit]
-        tokens += len(left)
-        position = next((at for at, (a, b) in enumerate(zip_longest(left, right)) if a != b), None)
-        if position is not None:
-            places.append((index, position, _at(left, position), _at(right, position)))
-    divergences = []
-    for index, position, own, other_id in places:
-        gap = math.inf
-        if own is not None and other_id is not None:
-            after = original.logprobs([[*asked[index], *ours[index].ids[:position]]])[0][-1]
-            gap = float(after[own] - after[other_id])
-        row = prompts[asked[index]]
-        divergences.append(
-            Divergence(prompt=index, row=row, position=position, original=own, artifact=other_id, gap_nats=gap)
-        )
-    apart = sum(not one.gap_nats <= tie_nats for one in divergences)
-    total = max(1, len(asked))
-    return tokens, 1 - len(divergences) / total, 1 - apart / total, divergences
-
-
-def _at(ids: Sequence[int], position: int) -> int | None:
-    return ids[position] if position < len(ids) else None
-
-
-def _in_words(one: Divergence, decode: Callable[[Sequence[int]], str] | None) -> Divergence:
-    if decode is None:
-        return one
-    ours, theirs = ("" if found is None else decode([found]) for found in (one.original, one.artifact))
-    return replace(one, original_text=ours, artifact_text=theirs)
-
-
-def _with_end(generation: Generation, end_id: int) -> list[int]:
-    return [*generation.ids, end_id] if generation.finished else list(generation.ids)
