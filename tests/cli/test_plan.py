@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -135,11 +136,15 @@ def test_a_class_is_planned_from_published_figures(plan: Any, asked_for: list[An
     status, said, document = plan(str(VOICE), "--class", "phone", "--set", "ms_per_token=20")
     assert status == 0
     assert asked_for == [], "nothing of this machine is in it"
-    assert "±100% says that up to twice the figure is possible" in said
+    assert "is not known beyond 100%: ±100%+ says so" in said
+    assert "the error of memory and first token and time per token is not known beyond 100%" in said
     assert document["fits"]["gguf"]["name"] == document["device"]["class"] == "phone"
     times = [one["predicted"]["ms_per_token"] for one in document["plan"]["asked"] if one["holds"]]
     assert {one["error"] for one in times} == {1.0}, "the published models are hundreds of times as large"
-    assert " ±100%" in said
+    assert {(one["error_known"], one["high"]) for one in times} == {(False, None)}
+    assert " ±100%+" in said
+    assert "may hold" in said
+    assert not re.search(r"(?<!may )holds$", said, re.MULTILINE), "nothing is sure of which the error is not known"
     status, _, document = plan(str(VOICE), "--class", "Phone")
     assert document["device"]["class"] == "phone", "names are taken in any case"
 

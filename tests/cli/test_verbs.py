@@ -211,6 +211,13 @@ def test_the_last_lines_say_where_the_model_is_and_how_to_try_it(tmp_path):
     assert "artifacts/banking-q8_0.gguf (certified, within the device's budget" in lines[2]
     assert lines[3].startswith(f"try it: hone prompt '{tmp_path}/my task' ")
     assert lines[4] == f"serve:  hone serve '{tmp_path}/my task'"
+    figures = {"ram_mb": {"value": 41.0, "error": 0.3, "error_known": True, "limit": 60.0, "holds": True}}
+    figures["ms_per_token"] = {"value": 0.4, "error": 1.0, "error_known": False, "limit": 0.3, "holds": False}
+    elsewhere = {"device_class": "phone", "planned": {"class": "phone", "figures": figures, "not_known": []}}
+    phone = verdict_lines({**result, "within_budget": None, **elsewhere}, tmp_path)
+    assert "(certified, whether it keeps the budget of phone is not known; here: 1.05 MB" in phone[2]
+    assert "memory 41 of 60 MB (±30%)" in phone[3]
+    assert "time per token 0.4 of 0.3 ms (error not known beyond 100%, over by that)" in phone[3]
     encoder = verdict_lines({**result, "within_budget": None, "ms_per_token": None}, tmp_path)
     assert "(certified, no budget is set: 1.05 MB" in encoder[2]
     assert "3.3 ms a sequence" in encoder[2]

@@ -232,6 +232,9 @@ def test_the_error_widens_beyond_what_was_measured() -> None:
     found = published_fit("oneplus-12", "gguf", TRUE)
     small = found.predict(features(blueprint(PRESETS["1m"]), Q8, Device()))
     assert small["ms_per_token"].error == 1.0 > found.errors["ms_per_token"]
+    assert not small["ms_per_token"].known, "so far beyond every measurement 100 % is no bound"
+    assert small["ms_per_token"].high == float("inf")
+    assert small["ms_per_token"].to_json()["high"] is None
     assert small["size_mb"].error == found.errors["size_mb"], "a file is as large everywhere"
     inside = FIT.predict(features(blueprint(PRESETS["1m"]), Q8, Device()))
     assert inside["ms_per_token"].error == 0.1

@@ -191,9 +191,9 @@ def summary(certificate: dict[str, Any]) -> list[tuple[str, str]]:
     rows = [("status", f"{told_status(certificate)} by {certificate['runtime']}, weights {certificate['weights']}")]
     for figure in certificate["budget"]:
         limit = "" if figure["limit"] is None else f" of {figure['limit']:g}"
-        mark = "" if figure["within"] else "  OVER THE BUDGET"
+        mark = {True: "", False: "  OVER THE BUDGET", None: "  not known: measured on this machine"}[figure["within"]]
         rows.append((figure["name"], f"{figure['measured']:.3g}{limit}{mark}"))
-    if certificate["within_budget"] is None:
+    if all(figure["limit"] is None for figure in certificate["budget"]):
         rows.append(("budget", "no limit is set"))
     parity, score = certificate["parity"], certificate["score"]
     if parity is not None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hone.task.spec import Device, Task
 
 NO_BETTER = 0.995
-"""An error of this share and more is told as one, because it says that nothing better is known."""
+"""An error of this share and more is told as one: in units it would say less."""
 HEAD = (
     "",
     "width",
@@ -255,7 +255,7 @@ def _fits(args: argparse.Namespace, device: Device, say: Callable[[str], None]) 
     sizes = " to ".join(dict.fromkeys(f"{mb:,.0f}" for mb in (one.smallest_mb, one.largest_mb)))
     say(
         f"class {one.name}: {one.source}, models of {sizes} MB; "
-        "the error grows for a model that is much smaller: ±100% says that up to twice the figure is possible"
+        "the error grows for a model that is much smaller, and is not known beyond 100%: ±100%+ says so"
     )
     return fits
 
@@ -319,8 +319,14 @@ def _row(one: Candidate, device: Device) -> Sequence[str]:
 def _figure(one: Estimate | None) -> str:
     if one is None:
         return ""
-    error = f"{one.error:.0%}" if one.error >= NO_BETTER else f"{one.value * one.error:,.2g}"
-    return f"{one.value:,.3g} ±{error}"
+    if one.error >= NO_BETTER:
+        return f"{_number(one.value)} ±{one.error:.0%}{'' if one.known else '+'}"
+    return f"{_number(one.value)} ±{_number(one.value * one.error, 2)}"
+
+
+def _number(value: float, digits: int = 3) -> str:
+    """So many digits, and those before the point as they are."""
+    return f"{value:,.0f}" if value >= 10**digits else f"{value:.{digits}g}"
 
 
 def _verdict(plan: Plan, planner: Planner, asked: _Asked) -> list[str]:
@@ -329,7 +335,9 @@ def _verdict(plan: Plan, planner: Planner, asked: _Asked) -> list[str]:
     if plan.undecided is not None:
         return [_undecided(plan.undecided, next(iter(planner.fits.values())), asked)]
     if chosen is None:
-        head = [f"{asked.name} holds the budget in no format; what one change gives:"] if plan.advice else []
+        head = (
+            [f"{asked.name} holds the budget in no format{_guess(plan)}; what one change gives:"] if plan.advice else []
+        )
         lines = [*head, *(f"  {one.line()}" for one in plan.advice)]
         best = plan.best
         end = "nothing that is planned holds"
@@ -352,9 +360,16 @@ def _verdict(plan: Plan, planner: Planner, asked: _Asked) -> list[str]:
 
 
 def _unsure(one: Candidate, plan: Plan) -> str:
-    from hone.model.plan import UNSURE
+    why = one.unsure(plan.device)
+    return f"; {why}" if why else ""
 
-    return "" if one.surely(plan.device) else f"; {UNSURE}"
+
+def _guess(plan: Plan) -> str:
+    """What to say where a figure that is over has an error that is not known."""
+    from hone.model.machine_fit import MOST_ERROR
+
+    guessed = any(not one.estimates[figure].known for one in plan.asked for figure in one.over)
+    return f" by these figures (the error is not known beyond {MOST_ERROR:.0%})" if guessed else ""
 
 
 def _undecided(one: Candidate, fit: MachineFit, asked: _Asked) -> str:

@@ -70,11 +70,7 @@ def verdict_lines(result: dict[str, Any], folder: Path) -> list[str]:
     if not result.get("artifact"):
         return lines
     artifact = folder / result["artifact"]
-    budget = {None: "no budget is set", True: "within the device's budget"}.get(
-        result["within_budget"], "over the device's budget"
-    )
-    if result.get("device_class", "this-machine") != "this-machine":
-        budget += f" of {result['device_class']} as far as this machine can tell"
+    planned = _planned(result)
     where = shlex.quote(str(folder))
     first, each = result["first_token_ms"], result["ms_per_token"]
     # An encoder writes no tokens.
@@ -87,10 +83,29 @@ def verdict_lines(result: dict[str, Any], folder: Path) -> list[str]:
     )
     return [
         *lines,
-        f"model:  {artifact} ({result['parity']['status']}, {budget}: {figures})",
+        f"model:  {artifact} ({result['parity']['status']}, {_budget(result, planned)}: {figures})",
+        *([f"        {planned}"] if planned else []),
         f"try it: hone prompt {where} {shlex.quote(example_text(folder, result['run']))}",
         f"serve:  hone serve {where}",
     ]
+
+
+def _planned(result: dict[str, Any]) -> str:
+    """What is planned for the device's class, where that is another than this machine and has such limits."""
+    if not result.get("planned"):
+        return ""
+    from hone.deploy.elsewhere import planned_line
+
+    return planned_line(result["planned"])
+
+
+def _budget(result: dict[str, Any], planned: str) -> str:
+    """What is known of the device's budget; ``planned`` is said of limits that only another class could tell."""
+    kept = {True: "within the device's budget", False: "over the device's budget"}.get(result["within_budget"])
+    whose = f" of {result['device_class']}" if result.get("planned") else ""
+    if kept is not None:
+        return kept + whose
+    return f"whether it keeps the budget{whose} is not known; here" if planned else "no budget is set"
 
 
 def example_text(folder: Path, run: int) -> str:

@@ -13,6 +13,8 @@ from hone.task.spec import THIS_MACHINE, Device
 
 MEGABYTE = 1e6
 BUDGETED = ("size_mb", "ram_mb", "first_token_ms", "ms_per_token")
+EVERYWHERE = frozenset({"size_mb"})
+"""Figures that are the same on every device: a file is as large anywhere."""
 NEW_TOKENS = 64
 OWN_TOKENS = 32
 """Tokens of the runtime's own figures, which are told beside ours and judge nothing."""
@@ -86,11 +88,15 @@ class Figure:
     measured: float
     limit: float | None
     """None where the task sets no limit."""
+    elsewhere: bool = False
+    """The limit is for devices of another class than the machine that measured this."""
 
     @property
-    def within(self) -> bool:
-        """The limit is kept, or there is none."""
-        return self.limit is None or self.measured <= self.limit
+    def within(self) -> bool | None:
+        """The limit is kept, or there is none; None where only a device of the limit's class could tell."""
+        if self.limit is None:
+            return True
+        return None if self.elsewhere else self.measured <= self.limit
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -105,9 +111,14 @@ def measured_here(device_class: str) -> str:
 
 
 def all_within(budget: Iterable[Figure]) -> bool | None:
-    """Whether every limit is kept; None where there is no limit, which is not the same as keeping one."""
+    """Whether every limit is kept; None where there is none, or where that is not known of one and no other is broken.
+
+    To have no limit is not the same as keeping one, and neither is a limit of which this machine can tell nothing.
+    """
     limited = [figure.within for figure in budget if figure.limit is not None]
-    return all(limited) if limited else None
+    if False in limited:
+        return False
+    return True if limited and None not in limited else None
 
 
 def measure(process: FreshProcess, device: Device, prompt: Sequence[int], repeats: int = REPEATS) -> Measured:
@@ -202,8 +213,14 @@ def prompt_of(ids: Sequence[int], length: int) -> list[int]:
 def against(measured: Measured, device: Device) -> tuple[Figure, ...]:
     """Each budgeted figure that this artifact has beside its limit."""
     found = ((name, getattr(measured, name)) for name in BUDGETED)
+    elsewhere = device.device_class != THIS_MACHINE
     return tuple(
-        Figure(name=name, measured=float(value), limit=getattr(device, name))
+        Figure(
+            name=name,
+            measured=float(value),
+            limit=getattr(device, name),
+            elsewhere=elsewhere and name not in EVERYWHERE,
+        )
         for name, value in found
         if value is not None
     )

@@ -30,7 +30,7 @@ from hone.files import content_hash, read_json, write_json
 from hone.hardware import cache_folder, machine, usable_cores
 from hone.model.footprint import Blueprint, Storage, Stored, stored_as
 from hone.model.machine_fit import METHOD_ERROR, Constants, MachineFit, Stream, fit
-from hone.model.plan import NAMES, UNITS, UNSURE, Planner, limits_of
+from hone.model.plan import NAMES, UNITS, Planner, limits_of
 from hone.model.presets import Shape
 from hone.model.published import published_fit
 from hone.task.spec import THIS_MACHINE, Device
@@ -316,8 +316,8 @@ def verdict_line(name: str, model: Blueprint, device: Device) -> str | None:
         for one, limit in limits.items()
         if one in chosen.estimates
     )
-    unsure = "" if chosen.surely(device) else f"; {UNSURE}"
-    return f"{head} {name} is expected to hold the device's budget in {chosen.storage.name}: {figures}{unsure}"
+    held = f"{head} {name} is expected to hold the device's budget in {chosen.storage.name}: {figures}"
+    return "; ".join(filter(None, [held, chosen.unsure(device)]))
 
 
 def _file(name: str, threads: int) -> Path:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from math import log2, sqrt
+from math import inf, log2, sqrt
 from typing import TYPE_CHECKING, Any
 
 from hone.errors import InputError
@@ -58,6 +58,9 @@ KNOWN_PULL = 0.5
 """The same for what memory takes, where that was timed by itself: what else is slow is not the memory's."""
 RANGE = 4.0
 """A model may be this many times smaller or larger than what was measured before the error widens."""
+MOST_ERROR = 1.0
+"""How far an error may widen beyond what was measured and still be one: up to twice the figure. No bound, but an end of
+what is known."""
 TIMED_TOKENS = 64
 """Tokens after the prompt over which a time per token is measured, where the context has room."""
 PER_CALL = frozenset({"file", "tensors", "process", "session", "token", "prompt", "layers"})
@@ -95,6 +98,8 @@ class Estimate:
 
     value: float
     error: float
+    known: bool = True
+    """False: the error is ``error`` at least, and nothing is known of how large it is, so that nothing is sure."""
 
     @property
     def low(self) -> float:
@@ -103,12 +108,13 @@ class Estimate:
 
     @property
     def high(self) -> float:
-        """The value and its error."""
-        return self.value * (1.0 + self.error)
+        """The value and its error; infinite where that is not known."""
+        return self.value * (1.0 + self.error) if self.known else inf
 
-    def to_json(self) -> dict[str, float]:
-        """Plain values."""
-        return {"value": self.value, "error": self.error, "low": self.low, "high": self.high}
+    def to_json(self) -> dict[str, float | bool | None]:
+        """Plain values; ``high`` is None where the error is not known."""
+        high = self.high if self.known else None
+        return {"value": self.value, "error": self.error, "error_known": self.known, "low": self.low, "high": high}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,17 +158,22 @@ class MachineFit:
                 value = _sum(own, through(self.stream, features[figure]), self) * (
                     self.slowdown if figure == "ms_per_token" else 1.0
                 )
-                found[figure] = Estimate(value=value, error=self._error(figure, features))
+                error, known = self._error(figure, features)
+                found[figure] = Estimate(value=value, error=error, known=known)
         return found
 
-    def _error(self, figure: str, features: Mapping[str, Features]) -> float:
-        """The fit's, and as much again for each doubling beyond what was measured; at most a factor of two."""
+    def _error(self, figure: str, features: Mapping[str, Features]) -> tuple[float, bool]:
+        """The fit's, and as much again for each doubling beyond what was measured; and whether that is still known.
+
+        Beyond :data:`MOST_ERROR` no measurement says how the error grows: it is told as that, and as not known.
+        """
         error = self.errors[figure]
         if figure == "size_mb":
-            return error
+            return error, True
         weights = features["size_mb"]["weights"]
         beyond = max(1.0, self.smallest_mb / (RANGE * weights), weights / (RANGE * self.largest_mb))
-        return max(error, min(1.0, error * (1.0 + log2(beyond))))
+        grown = error * (1.0 + log2(beyond))
+        return (grown, True) if beyond == 1.0 or grown <= MOST_ERROR else (max(error, MOST_ERROR), False)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

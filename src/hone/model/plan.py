@@ -14,7 +14,7 @@ from typing import Any
 
 from hone.model.encoders import EncoderShape
 from hone.model.footprint import MEGABYTE, Blueprint, Storage, blueprint, read_bytes, refusal
-from hone.model.machine_fit import FIGURES, Estimate, MachineFit, features
+from hone.model.machine_fit import FIGURES, MOST_ERROR, Estimate, MachineFit, features
 from hone.model.presets import Shape
 from hone.task.spec import Device
 
@@ -83,6 +83,12 @@ class Candidate:
         limits = limits_of(device)
         # What has no estimate here is no figure of the model: an encoder's time per token.
         return self.holds and all(self.estimates[one].high <= limits[one] for one in limits if one in self.estimates)
+
+    def unsure(self, device: Device) -> str:
+        """Why a model that holds by its figures may not; empty where it surely does."""
+        unknown = [NAMES[one] for one in limits_of(device) if one in self.estimates and not self.estimates[one].known]
+        beyond = f"; the error of {' and '.join(unknown)} is not known beyond {MOST_ERROR:.0%}" if unknown else ""
+        return "" if self.surely(device) else f"{UNSURE}{beyond}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

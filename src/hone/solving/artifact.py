@@ -23,6 +23,7 @@ from hone.deploy.weights import weight_format
 from hone.errors import FailedError, InputError
 from hone.evaluate.scoring import Evaluation, evaluate
 from hone.hardware import usable_cores
+from hone.model.plan import limits_of
 from hone.processes import Channel
 from hone.task.own_metric import load_metric
 from hone.task.spec import Device, Task
@@ -132,7 +133,8 @@ class Bench:
             origin=self._origin,
             size=self.size,
         )
-        kept = "and no budget is set" if certificate.within_budget is None else "within the budget"
+        unknown = "nothing is known to be over the budget" if limits_of(self.device) else "and no budget is set"
+        kept = unknown if certificate.within_budget is None else "within the budget"
         budget = "; ".join(
             filter(None, [*(certificate.over_budget() or [kept]), measured_here(self.device.device_class)])
         )

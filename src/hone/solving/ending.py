@@ -8,6 +8,7 @@ from typing import Any
 
 from hone.attempts import AttemptReport
 from hone.deploy.artifact.card import add_test
+from hone.deploy.elsewhere import planned_elsewhere
 from hone.errors import HoneError
 from hone.solving import artifact as artifact_room
 from hone.solving.defaults import Rate
@@ -55,7 +56,10 @@ class Ending:
         return dict(made)
 
     def holds(self, made: dict[str, Any]) -> bool:
-        """The artifact reaches the target on dev, is certified and breaks no limit of the device."""
+        """The artifact reaches the target on dev, is certified and is known to break no limit of the device.
+
+        What only a device of another class could tell is no reason to go on: nothing here would ever know more.
+        """
         certified = made["certificate"]["status"] == "certified"
         return self._score(made).reaches(self.task.target) and made["within"] is not False and certified
 
@@ -68,6 +72,7 @@ class Ending:
         solved = self.holds(made)
         lines = self._advice(record, report, made, solved)
         found = result_of(self.task, self.race.folder, self.state, record, made, test)
+        found["planned"] = self._planned(record, made)
         try:
             add_test(Path(made["path"]), tested(found, Path(made["path"]).name))
         except (HoneError, OSError) as error:  # the test is read by now, and its score is the solve's result
@@ -106,6 +111,11 @@ class Ending:
         scored |= {"run": record["run"], "model": made["model"], "readings": count}
         self.state.keep("test", scored)
         return scored
+
+    def _planned(self, record: dict[str, Any], made: dict[str, Any]) -> dict[str, Any] | None:
+        """What the device's class is planned to take, where that is not this machine."""
+        model = Path(self.race.lab.run(record["run"]).model)
+        return planned_elsewhere(model, made["certificate"]["weights"], self.task.device)
 
     def _advice(self, record: dict[str, Any], report: AttemptReport, made: dict[str, Any], solved: bool) -> list[str]:
         score = self._score(made)

@@ -129,7 +129,7 @@ def _judged(certificate: Mapping[str, Any], name: str = "") -> Iterator[str]:
     yield from ("", "| | measured | budget |", "|---|---|---|")
     for figure in certificate["budget"]:
         limit = "none" if figure["limit"] is None else f"{figure['limit']:g}"
-        mark = "" if figure["within"] else " (over)"
+        mark = {True: "", False: " (over)", None: " (here, not there)"}[figure["within"]]
         yield f"| {_UNITS.get(figure['name'], figure['name'])} | {figure['measured']:.3g}{mark} | {limit} |"
     yield ""
 

@@ -81,15 +81,15 @@ class Certificate:
 
     @property
     def within_budget(self) -> bool | None:
-        """Every budgeted figure keeps its limit; None where no limit is set."""
+        """Every budgeted figure keeps its limit; None where no limit is set, or where it is not known of one."""
         return all_within(self.budget)
 
     def over_budget(self) -> list[str]:
-        """A sentence for each figure over its limit."""
+        """A sentence for each figure that is known to be over its limit."""
         return [
             f"{figure.name} {figure.measured:.3g} is over the budget of {figure.limit:g}"
             for figure in self.budget
-            if figure.limit is not None and not figure.within
+            if figure.limit is not None and figure.within is False
         ]
 
     def to_json(self) -> dict[str, Any]:

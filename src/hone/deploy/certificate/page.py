@@ -28,6 +28,8 @@ FIGURES = {
     "first_token_ms": ("first token", "ms"),
     "ms_per_token": ("time per token", "ms"),
 }
+KEPT = {True: ("kept", "good"), False: ("over", "bad"), None: ("unknown", None)}
+"""How a limit is drawn and marked that is kept, broken, or that only a device of another class could tell of."""
 
 
 def page_of(document: Json, name: str = "") -> str:
@@ -67,12 +69,15 @@ def _told(document: Json) -> str:
     if document["failures"]:
         count = len(document["failures"])
         return "One thing does not hold." if count == 1 else f"{count} things do not hold."
-    over = [one["name"] for one in document["budget"] if not one["within"]]
+    over, unknown = (
+        [FIGURES[one["name"]][0] for one in document["budget"] if one["within"] is said] for said in (False, None)
+    )
     kept = "and it keeps the device's budget"
     if over:
-        kept = f"but it is over the device's budget in {' and '.join(FIGURES[one][0] for one in over)}"
-    elif measured_here(document["device"].get("class", THIS_MACHINE)):
-        kept = f"and it keeps the budget of {document['device']['class']} as far as this machine can tell"
+        kept = f"but it is over the device's budget in {' and '.join(over)}"
+    elif unknown:
+        whose = f"{document['device']['class']}'s limits of {' and '.join(unknown)}"
+        kept = f"and whether it keeps {whose}, only such a device can tell"
     if all(one["limit"] is None for one in document["budget"]):
         kept = "and the task sets no budget"
     return (
@@ -103,7 +108,7 @@ def _headline(document: Json) -> str:
         tag(
             "div",
             tag("dt", text(name))
-            + tag("dd", text(value), class_=None if within else "over")
+            + tag("dd", text(value), class_="over" if within is False else None)
             + tag("dd", text(beside), class_="small"),
         )
         for name, value, beside, within in boxes
@@ -136,9 +141,11 @@ def _budget(document: Json) -> str:
         if limit is None:
             bar, mark = "", note("no limit")
         else:
-            kind = "kept" if figure["within"] else "over"
+            kind, look = KEPT[figure["within"]]
             bar = strip([(0.0, min(1.0, measured / limit), kind)], f"{measured:.3g} of {limit:g} {unit}")
-            mark = chip(f"{measured / limit:.0%} of it", "chip good" if figure["within"] else "chip bad")
+            mark = chip(
+                "not known: measured here" if look is None else f"{measured / limit:.0%} of it", f"chip {look or ''}"
+            )
         asked = NONE if limit is None else f"{number(limit)} {unit}"
         rows.append([text(name), f"{number(measured)} {unit}", asked, bar, mark])
     device = document["device"]
