@@ -87,3 +87,16 @@ def test_a_folder_and_its_files_have_the_modes_that_others_get_here(tmp_path):
     assert (made / "tool").stat().st_mode == own | 0o700
     assert elsewhere.stat().st_mode & 0o777 == 0o600
     assert sorted(path.name for path in made.iterdir()) == ["below", "link", "secret", "tool"]
+
+
+def test_folders_made_for_a_part_go_where_nothing_came_to_lie_in_them(tmp_path):
+    with part_folder(tmp_path / "a" / "b" / "voice"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "old").mkdir()
+    with part_folder(tmp_path / "old" / "voice"):
+        pass
+    assert list(tmp_path.iterdir()) == [tmp_path / "old"], "it was there before"
+    with part_folder(tmp_path / "c" / "d" / "voice") as part:
+        replace_folder(part, tmp_path / "c" / "d" / "voice")
+    assert (tmp_path / "c" / "d" / "voice").is_dir()

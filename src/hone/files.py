@@ -15,7 +15,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,19 +85,31 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def part_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder beside ``path`` that goes at the end; while this process lives nobody clears it.
 
+    Folders above ``path`` that were made for it go as well where nothing came to lie in them.
+
     Raises:
         FailedError: when the disk refuses.
     """
+    new = [one for one in path.parents if not one.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part, lock = _locked_part(f"{PART_PREFIX}{path.name}-", path.parent)
     except OSError as error:
+        _remove_empty(new)
         raise FailedError(f"could not make a folder beside {path}: {error}; nothing was left there") from error
     try:
         yield part
     finally:
         shutil.rmtree(part, ignore_errors=True)
         os.close(lock)
+        _remove_empty(new)
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Folders in which nothing lies, the innermost first; one that holds something ends it."""
+    with contextlib.suppress(OSError):
+        for one in folders:
+            one.rmdir()
 
 
 def _locked_part(prefix: str, parent: Path) -> tuple[Path, int]:

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="hone-export-") as workbench:
         source = _source(args, Path(workbench), say)
         if args.dry_run:
-            return _dry(foreseen(source, names, apart), args.json)
+            return _dry(foreseen(source, names, apart, mixed=args.mixed), args.json)
         made = export_each(source, names, args.size, say, calibrate=args.calibrate, mixed=args.mixed, apart=apart)
     for one in made:
         path = Path(one["path"])

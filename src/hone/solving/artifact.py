@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hone.data.rows import Row
 from hone.data.tokenizer import TextTokenizer
+from hone.deploy.apart import NOTHING_APART
 from hone.deploy.artifact.folder import describe, holds_encoder
 from hone.deploy.certificate.scoring import session_scoring
 from hone.deploy.measure import measured_here
@@ -120,7 +121,8 @@ class Bench:
         from hone.solving.calibrating import prepared_for
 
         prepared = prepared_for(self.model, name, self.order, self.say)
-        out = self.out / artifact_name(self.order["name"], weight_format(name).runtime, name)
+        apart, mixed = self.order.get("apart", NOTHING_APART), bool(self.order.get("mixed"))
+        out = self.out / artifact_name(self.order["name"], weight_format(name), apart, mixed=mixed)
         before = out.exists()
         self.say(f"{name}: writing, opening and comparing it ({self.size} certificate)")
         certificate = export_certified(

@@ -81,8 +81,10 @@ def formats_asked(to: Sequence[str] = (), weights: Sequence[str] = ()) -> list[s
     return list(dict.fromkeys(one.name for one in names)) or [DEFAULT_WEIGHTS[name] for name in runtimes]
 
 
-def foreseen(source: Source, names: Sequence[str], apart: Apart = NOTHING_APART) -> list[Foreseen]:
-    """What is known of each artifact before it is made: about its size, and why it cannot be."""
+def foreseen(
+    source: Source, names: Sequence[str], apart: Apart = NOTHING_APART, *, mixed: bool = False
+) -> list[Foreseen]:
+    """What is known of each artifact before it is made: about its size (without ``mixed``), and why it cannot be."""
     config, shapes = read_json(source.model / "config.json"), Tensors(source.model).shapes
     found = []
     for name in names:
@@ -99,7 +101,7 @@ def foreseen(source: Source, names: Sequence[str], apart: Apart = NOTHING_APART)
             Foreseen(
                 weights=chosen.name,
                 runtime=chosen.runtime,
-                path=source.out / artifact_name(source.stem, chosen.runtime, chosen.name),
+                path=source.out / artifact_name(source.stem, chosen, apart, mixed=mixed),
                 size_bytes=foreseen_bytes(source.model, chosen)
                 + stored_bytes(shapes, chosen, prepared)
                 - stored_bytes(shapes, chosen),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hone.deploy.apart import NOTHING_APART, Apart
 from hone.deploy.artifact.assembling import runner_files
 from hone.deploy.artifact.card import add_test, has_modelfile, write_card
 from hone.deploy.artifact.describing import About, Origin, description
@@ -20,7 +21,7 @@ from hone.deploy.certificate.witness import Size
 from hone.deploy.process import FreshEncoder, FreshProcess
 from hone.deploy.runtime import runtime
 from hone.deploy.tensors import Tensors
-from hone.deploy.weights import Prepared, WeightFormat, formats_within, stored_bytes, weight_format
+from hone.deploy.weights import Prepared, WeightFormat, formats_within, kind_bits, stored_bytes, weight_format
 from hone.errors import FailedError
 from hone.files import atomic_write, clear_parts, part_folder, read_json, replace_folder, write_json
 from hone.task.encoding import EncoderRenderer
@@ -29,9 +30,18 @@ from hone.task.spec import Device
 GOLDEN, MODELFILE, TOKENIZER = "golden.json", "Modelfile", "tokenizer.json"
 
 
-def artifact_name(stem: str, runtime_name: str, weights: str) -> str:
-    """The name of an artifact's folder, such as ``voice-run0007-gguf-q8_0``."""
-    return f"{stem}-{runtime_name}-{weights}"
+def artifact_name(stem: str, weights: WeightFormat, apart: Apart = NOTHING_APART, *, mixed: bool = False) -> str:
+    """The name of an artifact's folder, such as ``voice-run0007-gguf-q8_0``, or ``...-q4_0-emb-q8_0``, ``...-mixed``.
+
+    What is stored otherwise than the format says is in the name: such files lie side by side, and none replaces
+    another. How matrices were rounded is not: it changes values, and no sizes.
+    """
+    own = kind_bits(weights)
+    ends = [
+        f"{place}-{kind}" for place, kinds in (("emb", apart.embedding), ("head", apart.head)) for kind in kinds
+        if kind in own
+    ]  # fmt: skip
+    return "-".join([stem, weights.runtime, weights.name, *ends, *(["mixed"] if mixed else [])])
 
 
 def export_certified(
