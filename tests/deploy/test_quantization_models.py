@@ -147,8 +147,10 @@ def test_a_matrix_that_is_decided_keeps_its_kind_and_k_kinds_are_for_rows_of_256
     assert fitting(LADDERS["q4_0"], 256) == list(LADDERS["q4_0"])
 
 
-def test_what_a_mixture_was_measured_with_is_what_its_file_says(module: Any, built: Any) -> None:
-    """Of a matrix that only its writer rounds too."""
+def test_importance_is_kept_for_what_a_writer_rounds_and_the_others_are_rounded_behind_it(
+    module: Any, built: Any
+) -> None:
+    """That the file says what was measured is tested with files (test_mixture_files.py)."""
     name = "model.layers.1.mlp.up_proj.weight"
     kinds = {name: "q5_0", EMBEDDING: "f16"}
     (offer,) = offers(module, "q4_0", built.examples[:30], built.examples[30:], hows=("gptq",), kinds=kinds)
