@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from hone import processes
+from hone.cli.smoke import _table
 from hone.errors import BusyError, FailedError
 from hone.files import file_hash, locked, read_json
 from hone.smoke import whole_way
@@ -155,6 +156,24 @@ def test_a_shrunken_task_keeps_to_rows_of_train_and_dev_that_fit(task_of, name):
     assert shrunken(task, data).recipe.id == small.recipe.id
 
 
+def test_what_stands_in_for_a_base_is_said(task_of, tmp_path):
+    """What was walked with a small random model says nothing of a base's weights and tokenizer."""
+    _, task, data = task_of("backwards")
+    assert shrunken(task, data).stand_in == ""
+    base = tmp_path / "smollm"
+    base.mkdir()
+    (base / "config.json").write_text(json.dumps({"model_type": "llama", "architectures": ["LlamaForCausalLM"]}))
+    (base / "model.safetensors").touch()  # it is not opened
+    said = shrunken(task.model_copy(update={"base": str(base)}), data).stand_in
+    assert said.startswith("scratch:tiny with random weights")
+    assert str(base) in said
+    assert "neither its weights nor its tokenizer are tried" in said
+    stages = dict.fromkeys(["imports", "read", *STAGES], 0.1)
+    outcome = {"stages": stages, "stages_seconds": 1.0, "seconds": 1.0, "stand_in": said}
+    assert _table(outcome)[-1] == said
+    assert "stands in" not in "".join(_table({**outcome, "stand_in": None}))
+
+
 @pytest.mark.slow
 def test_the_command_prints_a_table_and_ends_in_json(task_of):
     folder, *_ = task_of("voice")
@@ -164,6 +183,7 @@ def test_the_command_prints_a_table_and_ends_in_json(task_of):
     (last,) = done.stdout.splitlines()
     document = json.loads(last)
     assert document["ok"] is True
+    assert (document["model"], document["stand_in"]) == ("scratch:tiny", None)
     assert list(document["stages"]) == ["imports", "read", *STAGES]
     assert document["seconds"] >= document["stages_seconds"]
     assert "parity" in done.stderr

@@ -42,6 +42,18 @@ class Shrunken:
     task: Task
     data: DataVersion
     recipe: Recipe
+    base: str
+    """What the task itself begins with; a random model from scratch stands in for it."""
+
+    @property
+    def stand_in(self) -> str:
+        """What is not tried, as a sentence; empty for a task from scratch, whose model is only made smaller."""
+        if self.base.startswith("scratch"):
+            return ""
+        return (
+            f"{self.recipe.base} with random weights and a tokenizer of these rows stands in for the base {self.base}: "
+            "neither its weights nor its tokenizer are tried here"
+        )
 
 
 def shrunken(task: Task, data: DataVersion) -> Shrunken:
@@ -84,6 +96,7 @@ def shrunken(task: Task, data: DataVersion) -> Shrunken:
         task=task.model_copy(update={"device": device, "base": recipe.base}),
         data=small,
         recipe=recipe.child(data=small.id, context=context),
+        base=task.base,
     )
 
 

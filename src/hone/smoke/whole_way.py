@@ -50,7 +50,8 @@ def smoke(folder: Path, task: Task, data: DataVersion, say: Say) -> dict[str, An
         say: takes one line per stage.
 
     Returns:
-        ``ok`` (True), ``seconds`` of the whole, ``stages``: seconds of each, which overlap.
+        ``ok`` (True), ``seconds`` of the whole, ``stages``: seconds of each, which overlap; ``model`` that was walked
+        with, ``base`` that the task names, and ``stand_in``: what of that base was not tried, None where all was.
 
     Raises:
         FailedError: naming the stage, the reason and where its files are. BusyError: when another smoke runs here.
@@ -68,6 +69,9 @@ def smoke(folder: Path, task: Task, data: DataVersion, say: Say) -> dict[str, An
     seconds = time.monotonic() - begin
     return {
         "ok": True,
+        "model": way.small.recipe.base,
+        "base": task.base,
+        "stand_in": way.small.stand_in or None,
         "seconds": round(seconds, 2),
         "stages": {name: round(way.seconds[name], 2) for name in STAGES},
     }
@@ -110,6 +114,8 @@ class Way:
             f"data: the {len(bench.train_rows)} and {len(small.data.dev)} {what} of a sample of train and dev, "
             f"{bench.tokenizer.vocab_size} tokens, context {small.recipe.context}; test stays sealed"
         )
+        if small.stand_in:
+            self.say(f"model: {small.stand_in}")
         return small
 
     def _new_run(self, name: str) -> Path:
