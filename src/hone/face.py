@@ -118,7 +118,8 @@ def export(
     weights: str = "q8_0",
     *,
     size: Literal["quick", "full"] = "quick",
-    calibrate: Literal["auto", "none", "importance", "gptq"] = "auto",
+    calibrate: Literal["auto", "none", "importance", "gptq", "train"] = "auto",
+    train_steps: int | None = None,
     embedding: str = "",
     head: str = "",
     say: Say | None = None,
@@ -134,7 +135,10 @@ def export(
         weights: a format of :data:`hone.deploy.weights.FORMATS`; it says for which runtime.
         size: of the certificate: ``quick`` (64 dev rows) or ``full`` (all of dev, more positions and timed runs).
         calibrate: how matrices are rounded below 8 bits: to nearest, by what the training rows give them to read, or by
-            the way of these that is closest to the model on dev.
+            the way of these that is closest to the model on dev. ``train`` also trains a second stage on the grid, a
+            run of its own (an unfinished one is gone on with, a finished one found), whose model is exported if it
+            is closer still.
+        train_steps: of that stage; 300 by default, or as many as the run had.
         embedding: the kind that the embedding is stored in; as the format says by default.
         head: the kind of an output layer that is a matrix of its own.
         say: takes each line that a person should read.
@@ -145,12 +149,21 @@ def export(
     """
     from hone.deploy.apart import Apart
     from hone.solving.exporting import export_each, formats_asked, run_source
+    from hone.solving.second_stage import export_trained, source_and_stages
+    from hone.solving.single import carry
+    from hone.solving.watched import Watched
 
     apart = Apart(embedding=tuple(filter(None, [embedding])), head=tuple(filter(None, [head])))
     names = formats_asked(weights=[weights])  # an unknown one is said before anything is computed
     tell = say or _unsaid
-    source = run_source(Path(folder), run, None, tell)
-    return Path(export_each(source, names, size, tell, calibrate=calibrate, apart=apart)[0]["path"])
+    source, stages = source_and_stages(
+        lambda: run_source(Path(folder), run, None, tell), names, calibrate, steps=train_steps, apart=apart
+    )
+    if stages:
+        made = export_trained(source, stages, size, tell, lambda wish: carry(wish, Watched(say=tell), forked=False))
+    else:
+        made = export_each(source, names, size, tell, calibrate=calibrate, apart=apart)
+    return Path(made[0]["path"])
 
 
 def load(artifact: str | Path, *, threads: int = 1, say: Say | None = None) -> Model:

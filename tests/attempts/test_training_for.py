@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hone.attempts.checking import check_recipe, problems_of
-from hone.attempts.training_for import grid_of, is_taught_by_its_base, rounding_lines
+from hone.attempts.training_for import grid_of, grid_to_train, is_taught_by_its_base, rounding_lines
 from hone.data.task_file import load_task
 from hone.errors import InputError
 from hone.files import write_json
@@ -32,6 +32,18 @@ def test_only_a_base_that_does_the_task_teaches_and_only_where_weights_are_round
     assert not is_taught_by_its_base(Recipe(base=base, aware="q4_0"), VOICE)
     write_json(tmp_path / "hone.json", {"task": "another"})
     assert not is_taught_by_its_base(Recipe(base=base, aware="q4_0"), VOICE)
+
+
+@pytest.mark.parametrize(
+    ("weights", "grid"),
+    [
+        *(("q4_0", "q4_0"), ("int4", "q4_0"), ("int4-g16", "q4_0"), ("q8_0", "q8_0"), ("int8", "q8_0")),
+        # A group of 64 shares one scale where blocks of 32 have two; the others have scales and minima, or none.
+        *((name, "") for name in ("int4-g64", "int4-g128", "q4_k_m", "q5_0", "q6_k", "f16", "fp32")),
+    ],
+)
+def test_a_format_is_trained_for_on_a_grid_whose_values_it_can_hold(weights: str, grid: str) -> None:
+    assert grid_to_train(weights) == grid
 
 
 def test_what_is_learned_is_said(base: str) -> None:

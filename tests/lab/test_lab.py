@@ -99,6 +99,24 @@ def test_best_is_the_smallest_where_lower_is_better(lab, f1):
     assert lab.best().name == "small"
 
 
+def test_a_copy_for_rounded_weights_is_never_the_best_beside_the_run_that_it_is_of(lab, f1):
+    def finished(name, mean, **more):
+        parent = more.pop("parent", None)
+        run = lab.new_run(Recipe(**more), "task0", "data0", parent, name=name, metric="field_f1")
+        run.finish({"scores": {"field_f1": f1(mean)}})
+        return run
+
+    floats = finished("floats", 0.80)
+    finished("copy", 0.81, parent=floats, base="runs/0001-floats/model", aware="q4_0")
+    assert lab.best().name == "floats"
+    # Trained from nothing it is an attempt like another, and so is one whose own run has no score.
+    finished("from-nothing", 0.82, parent=floats, aware="q4_0")
+    assert lab.best().name == "from-nothing"
+    unscored = lab.new_run(Recipe(), "task0", "data0", name="unscored")
+    finished("alone", 0.83, parent=unscored, base="runs/0004-unscored/model", aware="q4_0")
+    assert lab.best().name == "alone"
+
+
 def test_best_asks_which_metric_when_runs_have_several(lab, f1):
     run = lab.new_run(Recipe(), "task0", "data0")
     run.finish({"scores": [f1(0.5), f1(0.4, name="exact_match")]})

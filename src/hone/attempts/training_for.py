@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from hone.deploy.quantization.offered import lies_on
 from hone.files import read_json
 from hone.model.folder import HONE_FILE, files_id
 from hone.task.recipe import Recipe
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
     from hone.attempts.bench import Bench
     from hone.train.objectives import Objective
     from hone.train.transforms import MakeTransform
+
+GRIDS_TRAINED_FOR = tuple(name for name in get_args(Recipe.model_fields["aware"].annotation) if name != "none")
+"""Formats that a recipe can train for."""
+
+
+def grid_to_train(weights: str) -> str:
+    """The format whose grid a model can be trained on for another one, such as q4_0 for int4; empty without one."""
+    return next((aware for aware in GRIDS_TRAINED_FOR if lies_on(aware, weights)), "")
 
 
 def is_taught_by_its_base(recipe: Recipe, task: Task) -> bool:

@@ -14,7 +14,10 @@ from hone.cli.places import HELP_FOLDER, is_task_folder, task_folder
 from hone.errors import InputError
 
 if TYPE_CHECKING:
+    from hone.attempts import AttemptReport
     from hone.solving.exporting import Foreseen, Source
+    from hone.solving.second_stage import Stage
+    from hone.solving.single import Wish
 
 HELP_TO = "runtimes, by commas: gguf (llama.cpp), onnx (ONNX Runtime); default gguf"
 
@@ -44,9 +47,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--calibrate",
-        choices=("auto", "none", "importance", "gptq"),
+        choices=("auto", "none", "importance", "gptq", "train"),
         default="auto",
-        help="how matrices are rounded below 8 bits: by what the training rows give them to read; auto measures on dev",
+        help="how matrices are rounded below 8 bits: by what the training rows give them to read; auto measures on "
+        "dev; train also trains a second stage on the format's grid, as a run, and takes it where it diverges less",
+    )
+    parser.add_argument(
+        "--train-steps",
+        type=int,
+        metavar="N",
+        help="of that second stage (default 300, or as many as the run had where those are fewer)",
     )
     parser.add_argument(
         "--mixed",
@@ -67,7 +77,9 @@ def run(args: argparse.Namespace) -> int:
     """Carry out the verb; the exit status."""
     from hone.deploy.apart import Apart
     from hone.deploy.artifact.folder import describe, predicts_words
+    from hone.processes import warm_up
     from hone.solving.exporting import export_each, foreseen, formats_asked
+    from hone.solving.second_stage import export_trained, source_and_stages
 
     given = {"--to": args.to, "--weights": args.weights, "--embedding": args.embedding, "--head": args.head}
     empty = [option for option, words in given.items() if words is not None and not _words(words)]
@@ -81,10 +93,22 @@ def run(args: argparse.Namespace) -> int:
             print(line, file=sys.stderr, flush=True)
 
     with tempfile.TemporaryDirectory(prefix="hone-export-") as workbench:
-        source = _source(args, Path(workbench), say)
+        source, stages = source_and_stages(
+            lambda: _source(args, Path(workbench), say),
+            names,
+            args.calibrate,
+            steps=args.train_steps,
+            mixed=args.mixed,
+            apart=apart,
+        )
         if args.dry_run:
-            return _dry(foreseen(source, names, apart, mixed=args.mixed), args.json)
-        made = export_each(source, names, args.size, say, calibrate=args.calibrate, mixed=args.mixed, apart=apart)
+            return _dry(foreseen(source, names, apart, mixed=args.mixed), stages, args.json)
+        if stages:
+            if not all(stage.is_done for stage in stages):
+                warm_up()  # importing runs beside the measuring
+            made = export_trained(source, stages, args.size, say, lambda wish: _carried(wish, args.quiet))
+        else:
+            made = export_each(source, names, args.size, say, calibrate=args.calibrate, mixed=args.mixed, apart=apart)
     for one in made:
         path = Path(one["path"])
         for name, text in summary(one["certificate"]):
@@ -96,6 +120,20 @@ def run(args: argparse.Namespace) -> int:
         run_name = source.order.get("run")
         print(json.dumps({"run": run_name, "artifacts": [_document(one) for one in made]}, ensure_ascii=False))
     return 0
+
+
+def _carried(wish: Wish, quiet: bool) -> AttemptReport:
+    """Train a second stage as ``hone train`` does."""
+    from hone.cli.interrupt import stoppable
+    from hone.cli.live import show_for
+    from hone.cli.watching import carried
+
+    show = show_for(quiet)
+    try:
+        with stoppable() as pressed:
+            return carried(wish, show, pressed)
+    finally:
+        show.close()
 
 
 def _source(args: argparse.Namespace, workbench: Path, say: Callable[[str], None]) -> Source:
@@ -119,6 +157,10 @@ def _source(args: argparse.Namespace, workbench: Path, say: Callable[[str], None
         )
     if args.size == "full":
         problems.append("--size full scores all of dev, and a model without its task has none; leave it out")
+    if args.calibrate == "train":
+        problems.append(
+            f"--calibrate train learns from a task's rows, and {bare[0]} is a model without its task; name its run"
+        )
     if problems:
         raise InputError(problems)
     return bare_source(Path(bare[0]).expanduser(), out, workbench, say)
@@ -132,15 +174,19 @@ def _words(given: str | None) -> list[str]:
     return [word.strip() for word in (given or "").split(",") if word.strip()]
 
 
-def _dry(found: Sequence[Foreseen], as_json: bool) -> int:
+def _dry(found: Sequence[Foreseen], stages: Sequence[Stage], as_json: bool) -> int:
     """What would be made, without making it; 2 when something would be refused."""
     for one in found:
         head = f"{one.runtime:<6}{one.weights:<10}"
         print(f"{head}refused" if one.refusals else f"{head}about {one.size_bytes / 1e6:8.2f} MB  {one.path}")
         for reason in one.refusals:
             print(f"      {reason}")
+    for stage in stages:
+        print(f"trained before it is chosen, {stage.line()}")
     if as_json:
-        print(json.dumps({"dry_run": True, "artifacts": [one.to_json() for one in found]}, ensure_ascii=False))
+        document = {"dry_run": True, "artifacts": [one.to_json() for one in found]}
+        document |= {"stages": [stage.to_json() for stage in stages]} if stages else {}
+        print(json.dumps(document, ensure_ascii=False))
     return 2 if any(one.refusals for one in found) else 0
 
 

@@ -7,7 +7,6 @@ import json
 import os
 import shlex
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,9 +92,8 @@ def run(args: argparse.Namespace) -> int:
 
         warm_up()  # importing runs beside reading the data
     from hone.cli.live import show_for
+    from hone.cli.watching import carried
     from hone.lab.lab import Lab
-    from hone.solving.single import carry
-    from hone.solving.watched import Watched
 
     recipe, lines = _recipe(folder, args.parent, changes)
     show = show_for(args.quiet)
@@ -106,11 +104,7 @@ def run(args: argparse.Namespace) -> int:
             wish = _wish(args, folder, recipe, changes)
             if args.find or args.dry_run:
                 return _ask(args, wish, show, pressed)
-            watch = _Watch(show, wish.name, wish.started)
-            report = carry(wish, Watched(say=show.say, on_event=watch, should_stop=pressed.is_set), forked=True)
-            watch.end(report)
-            if pressed.is_set() and report.status != "finished":
-                raise KeyboardInterrupt(_paused(report))
+            report = carried(wish, show, pressed)
     finally:
         show.close()
     _say_report(report, folder, exports=recipe.objective == "next-token")
@@ -291,55 +285,11 @@ def _change(key: str, start: Recipe, recipe: Recipe) -> str:
     return f"  {key} {now}" if before == now else f"  {key} {before} -> {now}"
 
 
-class _Watch:
-    """Steps and evaluations as a row of the table."""
-
-    def __init__(self, show: Show, name: str, began: float) -> None:
-        from hone.solving.show import TableRow
-
-        self._show, self._row = show, TableRow(name=name, what="one recipe", steps=1, status="starting")
-        self._began = began
-
-    def __call__(self, event: dict[str, Any]) -> None:
-        from dataclasses import replace
-
-        from hone.task.scores import Score
-
-        row = replace(self._row, seconds=time.monotonic() - self._began)
-        if event["kind"] == "stage":
-            row = replace(row, status=event["status"], steps=event.get("steps", row.steps), left_s=None)
-        elif event["kind"] == "step":
-            row = replace(
-                row,
-                status="running",
-                step=event["step"],
-                steps=event["steps"],
-                tokens_per_second=event["tokens_per_second"],
-                left_s=event["left_s"],
-            )
-        elif event["kind"] == "evaluated":
-            score = Score.from_json(event["score"])
-            at = event["step"]
-            row = replace(row, score=score, dev_loss=event["dev_loss"], scored_at=at, step=at, status="running")
-        self._row = row
-        self._show.row(row)
-
-    def end(self, report: AttemptReport) -> None:
-        """The row as it stays."""
-        from dataclasses import replace
-
-        seconds, steps = time.monotonic() - self._began, max(report.step, self._row.steps)
-        status = "paused" if report.status == "stopped" else report.status  # as the lab lists it
-        row = replace(self._row, status=status, step=report.step, steps=steps, seconds=seconds, left_s=None)
-        if report.status == "finished":
-            row = replace(row, score=report.score, dev_loss=report.dev_loss, steps=report.step)
-            row = replace(row, scored_at=report.kept_step)
-        self._show.row(row)
-
-
 def _say_report(report: AttemptReport, folder: Path, *, exports: bool) -> None:
+    from hone.cli.watching import paused_line
+
     if report.status != "finished":
-        print(_paused(report))
+        print(paused_line(report))
         return
     score = "no score" if report.score is None else f"dev {report.score}"
     other = report.kept_step not in (None, report.step)
@@ -351,15 +301,6 @@ def _say_report(report: AttemptReport, folder: Path, *, exports: bool) -> None:
     print(f"ask it:    hone prompt {where} --run {report.run}")
     if exports:  # no runtime of this version takes encoders
         print(f"export it: hone export {report.run} {where} --to gguf")
-
-
-def _paused(report: AttemptReport) -> str:
-    why = f" ({report.reason})" if report.reason else ""
-    box = report.box
-    left = (
-        f"; {max(0.0, box['seconds'] - box['used_s']):.0f} of {box['seconds']:.0f} s of its box are left" if box else ""
-    )
-    return f"run {report.run} is paused at step {report.step:,}{why}, saved: repeat the command to go on{left}"
 
 
 def closing_lines(report: AttemptReport) -> list[str]:

@@ -44,6 +44,8 @@ def find(runs: Sequence[Run], ref: int | str, where: str) -> Run:
 def best_of(runs: Sequence[Run], metric: str, where: str) -> Run:
     """The run whose dev score has the best pessimistic end; of equals the best mean, then the earliest run.
 
+    A copy that was trained for rounded weights is no other attempt: beside the run that it is of, it is never the best.
+
     Raises:
         InputError: when no run has a score, or the metric is not named and runs have several.
     """
@@ -53,6 +55,8 @@ def best_of(runs: Sequence[Run], metric: str, where: str) -> Run:
     metric = metric or _common_metric(runs, scored)
     known = sorted({name for scores in scored.values() for name in scores})
     candidates = [run for run in runs if metric in scored[run.number]]
+    numbers = {run.number for run in candidates}
+    candidates = [run for run in candidates if run.header.parent not in numbers or not _is_rounded_copy(run)]
     if not known:
         raise InputError(f"no best run: none of the {len(runs)} runs in {where} has a score on dev yet")
     if not candidates:
@@ -64,6 +68,12 @@ def best_of(runs: Sequence[Run], metric: str, where: str) -> Run:
         return sign * score.pessimistic, sign * score.mean, run.number
 
     return min(candidates, key=rank)
+
+
+def _is_rounded_copy(run: Run) -> bool:
+    """Whether a run trained another one's model for rounded weights."""
+    recipe = run.recipe
+    return recipe.get("aware", "none") != "none" and not str(recipe["base"]).startswith("scratch")
 
 
 def _common_metric(runs: Sequence[Run], scored: dict[int, dict[str, Score]]) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hone.data.prepare import DataVersion
 from hone.data.rows import Row
 from hone.deploy.apart import NOTHING_APART, kinds_apart
 from hone.deploy.hone_keys import prepared_keys
@@ -34,15 +35,17 @@ def prepared_for(model: ModelFolder, weights: str, order: Mapping[str, Any], say
         weights: the format.
         order: of the export; ``calibrate`` is the way of rounding (``auto`` by default), ``mixed`` whether some
             matrices take larger kinds up to the budget, ``apart`` the kinds of embedding and output layer; ``task`` and
-            ``data`` are not there for a model without a task.
+            ``data`` are not there for a model without a task. ``prepared`` holds what was decided already, by format.
         say: takes a line on each way that was measured.
 
     Raises:
         InputError: for a way of rounding that this format or this model cannot have.
     """
     from hone.deploy.quantization.offered import prepare, reads_rows
-    from hone.solving.compared import rendered_rows
 
+    known: Mapping[str, Prepared] = order.get("prepared", {})
+    if weights in known:
+        return known[weights]
     how, task = order.get("calibrate", "auto"), order.get("task")
     mixed = bool(order.get("mixed"))
     shapes, config = Tensors(model.path).shapes, read_json(model.path / "config.json")
@@ -55,13 +58,23 @@ def prepared_for(model: ModelFolder, weights: str, order: Mapping[str, Any], say
             raise InputError(f"{wished} reads training rows, and this model comes without its task")
         say(f"{weights}: rounded to nearest; calibrating reads training rows, and this model comes without its task")
         return Prepared(kinds=apart)
-    renderer, data = model.renderer(), order["data"]
+    calibration, judged = rows_to_round_by(model, task, order["data"], lambda line: say(f"{weights}: {line}"))
+    kinds = _mixture(model, weights, task, calibration, apart, say) if mixed else apart
+    return prepare(model.path, weights, calibration, judged=judged, how=how, kinds=kinds, say=say)
+
+
+def rows_to_round_by(
+    model: ModelFolder, task: Task, data: DataVersion, say: Callable[[str], None]
+) -> tuple[list[Example], list[Example]]:
+    """Rendered training rows that calibrate, and dev rows that judge; ``say`` takes lines on those left out."""
+    from hone.solving.compared import rendered_rows
+
+    renderer = model.renderer()
     calibration, unread = rendered_rows(renderer, _spread(data.train, CALIBRATION_ROWS), task)
     judged, unjudged = rendered_rows(renderer, _spread(data.dev, JUDGED_ROWS), task)
     for line in (*(f"train: {one}" for one in unread), *(f"dev: {one}" for one in unjudged)):
-        say(f"{weights}: {line}")
-    kinds = _mixture(model, weights, task, calibration, apart, say) if mixed else apart
-    return prepare(model.path, weights, calibration, judged=judged, how=how, kinds=kinds, say=say)
+        say(line)
+    return calibration, judged
 
 
 def _mixture(

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
+from hone.attempts.training_for import grid_to_train
 from hone.deploy.apart import NOTHING_APART, Apart, kinds_apart
 from hone.deploy.artifact.making import artifact_name, foreseen_bytes
-from hone.deploy.quantization.offered import trained_for
+from hone.deploy.quantization.offered import TRAIN, trained_for
 from hone.deploy.runtime import RUNTIMES, runtime
 from hone.deploy.tensors import Tensors
 from hone.deploy.weights import Prepared, formats_of, row_problems, stored_bytes, weight_format
 from hone.errors import FailedError, InputError, nearest
 from hone.files import read_json
+from hone.model.folder import HONE_FILE
 from hone.processes import spin_briefly
+
+if TYPE_CHECKING:
+    from hone.lab.run import Run
 
 DEFAULT_WEIGHTS = {"gguf": "q8_0", "onnx": "int8"}
 """What each runtime's models are stored in when nobody says: the smallest that costs next to nothing."""
@@ -117,9 +124,13 @@ def check_foreseen(found: Sequence[Foreseen]) -> None:
     Raises:
         InputError: with every reason of every artifact that cannot be made.
     """
-    problems = [f"{one.runtime} {one.weights}: {reason}" for one in found for reason in one.refusals]
-    if problems:
+    if problems := refused(found):
         raise InputError(problems)
+
+
+def refused(found: Sequence[Foreseen]) -> list[str]:
+    """Every reason of every artifact that cannot be made."""
+    return [f"{one.runtime} {one.weights}: {reason}" for one in found for reason in one.refusals]
 
 
 def check_places(places: Sequence[Path]) -> None:
@@ -172,10 +183,35 @@ def run_source(folder: Path, run: int | str, out: Path | None, say: Say) -> Sour
             f"run {chosen.folder.name} was trained on data version {chosen.header.data_id} and the folder now gives "
             f"{data.id}: its dev rows may be rows that the model was trained on. Put the data back, or train again"
         )
-    order = {"folder": str(folder), "run": chosen.folder.name, "number": chosen.number, "task": task, "data": data}
-    order["longest_answer"] = result["longest_answer"]
-    stem = f"{task.name}-run{chosen.number:04d}"
-    return Source(model=chosen.model, stem=stem, out=out or folder / "artifacts", order=order)
+    return _of_run(chosen, out or folder / "artifacts", {"folder": str(folder), "task": task, "data": data})
+
+
+def source_of(source: Source, run: Run) -> Source:
+    """The model of another run of the same task, on the same data."""
+    return _of_run(run, source.out, source.order)
+
+
+def _of_run(run: Run, out: Path, order: Mapping[str, Any]) -> Source:
+    """The source of a finished run; ``order`` holds folder, task and data."""
+    result = run.result or {}
+    own = {"run": run.folder.name, "number": run.number, "steps": result["step"]}
+    return Source(
+        model=run.model,
+        stem=f"{order['task'].name}-run{run.number:04d}",
+        out=out,
+        order={**order, **own, "longest_answer": result["longest_answer"]},
+    )
+
+
+def training_line(source: Source, names: Sequence[str]) -> str:
+    """How training on the grid is tried for formats of 4 bits; empty where it cannot be."""
+    few = [name for name in names if weight_format(name).bits < 8 and grid_to_train(name)]
+    if "number" not in source.order or not few or read_json(source.model / HONE_FILE).get("aware"):
+        return ""
+    folder = source.order["folder"]
+    words = [str(source.order["number"]), *([] if folder == "." else [folder]), "--weights", ",".join(few)]
+    command = shlex.join(["hone", "export", *words, "--calibrate", TRAIN])
+    return f"{', '.join(few)}: training on the grid may diverge less still, and is taken only then: {command}"
 
 
 def export_each(
@@ -187,11 +223,12 @@ def export_each(
     calibrate: str = "auto",
     mixed: bool = False,
     apart: Apart = NOTHING_APART,
+    prepared: Mapping[str, Prepared] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
     """Make the artifacts; each is recorded in the lab of its task.
 
     ``calibrate`` says how matrices are rounded, ``mixed`` whether some take larger kinds up to the device's budget,
-    ``apart`` what embedding and output layer are stored as.
+    ``apart`` what embedding and output layer are stored as, ``prepared`` by format what was decided before.
 
     Returns:
         ``path`` and ``certificate`` of each.
@@ -217,6 +254,7 @@ def export_each(
         "calibrate": calibrate,
         "mixed": mixed,
         "apart": apart,
+        "prepared": prepared,
         "formats": list(names),
     }
     lab = Lab(Path(source.order["folder"]), say=say) if "number" in source.order else None
@@ -226,6 +264,9 @@ def export_each(
             lab.record_artifact(path, source.order["number"], certificate=certificate)
 
     found = work_each(Here(Watched(say=say)), order, keep)
+    chosen = calibrate != "auto" or mixed or apart.embedding or apart.head or prepared
+    if not chosen and (line := training_line(source, names)):
+        say(line)
     made: list[dict[str, Any]] = found["made"]
     if found["failures"]:
         whole = ", ".join(Path(one["path"]).name for one in made)

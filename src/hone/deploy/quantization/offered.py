@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 Wish = Literal["auto", "none", "importance", "gptq"]
 WISHES: tuple[Wish, ...] = ("auto", *HOWS)
+TRAIN = "train"
+"""The way that is no rounding: a second stage, which whoever can train offers beside these."""
 WRITER_HOWS: tuple[How, ...] = ("none", "importance")
 """Those that GGUF's writer can do by itself."""
 FLOATS: Mapping[str, type[np.floating[Any]]] = {
@@ -111,20 +114,29 @@ def offers(
         begin = time.perf_counter()
         rounded = _rounded(module, reading, stored, how, telling(say, f"{weights}, {how}"))
         seconds = time.perf_counter() - begin
-        kld, same, positions = divergence(original, module, judging, rounded.values)
-        found.append(
-            Offer(
-                how=how,
-                kld_mean=kld,
-                same_top=same,
-                positions=positions,
-                seconds=seconds,
-                codes=rounded.codes,
-                importance=rounded.importance,
-            )
-        )
-        say(f"{weights}, {found[-1].line()}")
+        one = _offered(how, seconds, divergence(original, module, judging, rounded.values))
+        found.append(replace(one, codes=rounded.codes, importance=rounded.importance))
+        say(f"{weights}, {one.line()}")
     return found
+
+
+def offer_of_trained(module: nn.Module, trained: nn.Module, judged: Sequence[Example], seconds: float) -> Offer:
+    """What training on the grid gives, on the same rows and by the same measure as :func:`offers`.
+
+    Args:
+        module: the model in floats.
+        trained: what was trained behind it, of the same shapes; its vectors count too.
+        judged: rendered dev rows.
+        seconds: what the training took.
+    """
+    judging = batches_of(judged, JUDGED_ROWS)
+    values = {name: matrix_of(trained, name) for name, _ in trained.named_parameters()}
+    return _offered(TRAIN, seconds, divergence(original_logits(module, judging), module, judging, values))
+
+
+def _offered(how: str, seconds: float, found: tuple[float, float, int]) -> Offer:
+    kld, same, positions = found
+    return Offer(how=how, kld_mean=kld, same_top=same, positions=positions, seconds=seconds)
 
 
 def ways_of(weights: str) -> tuple[How, ...]:
@@ -265,10 +277,14 @@ def prepare(
     best = best_of(found)
     if len(found) > 1:
         say(f"{weights}: {best.how} is taken, it diverges least")
-    made = Prepared(
-        kinds=dict(kinds or {}), codes=best.codes, importance=best.importance, how=best.how, rows=len(reading)
-    )
-    return made if best.how != "none" else Prepared(kinds=dict(kinds or {}))
+    return prepared_of(best, len(reading), kinds or {})
+
+
+def prepared_of(offer: Offer, rows: int, kinds: Mapping[str, str] = MappingProxyType({})) -> Prepared:
+    """What an export is handed of a way of rounding that was measured; ``rows`` calibrated it."""
+    if offer.how == "none":
+        return Prepared(kinds=dict(kinds))
+    return Prepared(kinds=dict(kinds), codes=offer.codes, importance=offer.importance, how=offer.how, rows=rows)
 
 
 def reads_rows(folder: Path, weights: str, how: str, kinds: Mapping[str, str]) -> bool:
@@ -300,11 +316,16 @@ def trained_for(folder: Path, weights: str) -> str:
     """The format that a model folder was trained for, where what lies on its grid lies on this one's; else empty."""
     described = folder / "hone.json"
     aware = str(read_json(described).get("aware", "")) if described.is_file() else ""
-    if not aware or weights not in GRIDS:
-        return ""
+    return aware if aware and lies_on(aware, weights) else ""
+
+
+def lies_on(aware: str, weights: str) -> bool:
+    """Whether what lies on the grid of one format lies on that of another too."""
+    if weights not in GRIDS:
+        return False
     trained, wanted = grid_of(aware), grid_of(weights)
     # A scale of a block is a scale of each part of it.
-    return aware if trained.bits == wanted.bits and trained.block % wanted.block == 0 else ""
+    return trained.bits == wanted.bits and trained.block % wanted.block == 0
 
 
 def _as_trained(folder: Path, aware: str, weights: str, how: str, kinds: dict[str, str], say: Say) -> Prepared:
