@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,36 @@ def test_another_tokenizer_in_the_bases_folder_is_refused_with_what_changed(wish
     said: list[str] = []
     assert carry(wish, Watched(say=said.append), forked=False).status == "finished"
     assert any("going on from step 5 of 6" in line for line in said), "nothing was lost"
+
+
+@pytest.mark.parametrize(("before", "now"), [(2, 1), (1, 2)])
+def test_a_run_goes_on_in_another_number_of_processes_from_the_same_step(wish: Wish, before: int, now: int) -> None:
+    """And is found again afterwards under both ways of computing it."""
+    recipe = wish.recipe.child(threads=1, steps=100, eval_every=50)
+    of = {count: replace(wish, recipe=recipe.child(processes=count)) for count in (before, now)}
+    seen: list[str] = []
+    paused = carry(
+        of[before],
+        Watched(on_event=lambda event: seen.append(event["kind"]), should_stop=lambda: "step" in seen),
+        forked=True,
+    )
+    assert paused.status == "stopped"
+    said: list[str] = []
+    done = carry(of[now], Watched(say=said.append), forked=True)
+    assert (done.status, done.run) == ("finished", paused.run)
+    assert any(f"going on from step {paused.step} of 100" in line for line in said)
+    assert any(f"processes {now} (it was {before})" in line for line in said)
+    for wished in of.values():
+        said.clear()
+        assert carry(wished, Watched(say=said.append), forked=True).run == paused.run
+        assert any("nothing is computed again" in line for line in said)
+
+
+def test_another_rate_is_another_run(wish: Wish) -> None:
+    asked = iter(range(100))
+    paused = carry(wish, Watched(should_stop=lambda: next(asked) > 3), forked=False)
+    other = carry(replace(wish, recipe=wish.recipe.child(learning_rate=1e-4)), Watched(), forked=False)
+    assert other.run != paused.run
 
 
 def test_differences_are_told_one_by_one_and_what_was_not_known_is_none() -> None:

@@ -29,7 +29,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_base_reads_plain_text_on_and_its_file_stays_as_it_was(folder: Path, stories: Path) -> None:
+@pytest.mark.parametrize(("freeze", "fate"), [((), "trained and saved"), (("*embed*",), "frozen: saved as they began")])
+def test_a_base_reads_plain_text_on_and_its_file_stays_as_it_was(
+    folder: Path, stories: Path, freeze: tuple[str, ...], fate: str
+) -> None:
     task = Task.model_validate(
         {
             "task": "prose",
@@ -45,7 +48,7 @@ def test_a_base_reads_plain_text_on_and_its_file_stays_as_it_was(folder: Path, s
     data = prepare(task, folder, folder / ".hone" / "cache", lambda line: None)
     values = {"base": str(stories), "data": data.id, "optimizer": "adamw", "learning_rate": 1e-3}
     values |= {"steps": 12, "warmup_steps": 1, "eval_every": 12, "batch_size": 4, "context": 128}
-    recipe = Recipe.model_validate({**values, "add_tokens": ["harbour"]})
+    recipe = Recipe.model_validate({**values, "add_tokens": ["harbour"], "freeze": freeze})
     run = Lab(folder, say=lambda line: None).new_run(recipe, task.name, data.id)
     said: list[str] = []
     report = carry_out(run, task, data, recipe, folder / ".hone" / "cache", say=said.append, say_before=said.append)
@@ -53,12 +56,16 @@ def test_a_base_reads_plain_text_on_and_its_file_stays_as_it_was(folder: Path, s
     assert (report.status, report.step) == ("finished", 12)
     assert numbers["dev_loss"][-1] < numbers["dev_loss"][0]
     assert any("nothing speaks against a blank canvas" in line for line in said)
-    assert any("5 tokens added, their rows are trained and saved" in line for line in said)
+    assert any(f"5 tokens added, their rows are {fate}" in line for line in said)
     assert report.distance is not None
     assert report.distance["relative"] > 0
     assert file_hash(stories) == before
     saved: Any = ModelFolder(run.model, TextTokenizer)
-    assert len(saved.tokenizer().encode("harbour")) == 1
+    (word,) = saved.tokenizer().encode("harbour")
+    began: Any = open_base(str(stories), TextTokenizer, add_tokens=("harbour",)).module
+    rows = (began.get_input_embeddings().weight[word], saved.load().get_input_embeddings().weight[word])
+    moved = float((rows[1] - rows[0]).detach().norm())
+    assert moved == 0 if freeze else moved > 1e-4
     again: Any = open_base(str(run.model), TextTokenizer)
     assert again.added_tokens == 0
     assert torch.equal(again.module.lm_head.weight, saved.load().lm_head.weight)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,10 @@ def test_an_encoder_with_another_head_is_held_to_the_words_that_it_knew(make_bas
     assert told.cosine is not None
     assert told.cosine < 0.999
     assert {change.layer for change in told.layers if change.relative} == {"layer 1"}
+    assert told.loss_before is not None
+    forgetful = replace(told, loss_after=told.loss_before + 2 * FORGETTING)
+    assert "a lower learning_rate, layer_decay below 1 or fewer steps" in forgetful.lines()[-1]
+    assert "replay" not in forgetful.lines()[-1], "plain text is mixed into the training of decoders alone"
 
 
 def test_a_base_without_its_head_can_tell_drift_only(minilm: Path) -> None:

@@ -10,6 +10,7 @@ from hone.attempts.bench import Bench, base_of, build_model, source_of
 from hone.attempts.calibrate import Speed, bench_of, by_heart, how_it_computes, judging_of, speed_of
 from hone.attempts.rationing import ration_of, writes
 from hone.processes import Channel
+from hone.task.recipe import Recipe
 from hone.task.render import task_marks
 from hone.wording import counted, every
 
@@ -223,9 +224,18 @@ def _start(bench: Bench) -> tuple[list[str], dict[str, Any]]:
 
     canvas = inspect(base)
     values = {"base": recipe.base, "base_id": base.id, "canvas": canvas.to_json()}
-    lines = [*base.lines(), *strange_text(base), *canvas.lines()]
+    lines = [*base.lines(frozen=_has_frozen_words(base, recipe)), *strange_text(base), *canvas.lines()]
     base.release()  # the model that is trained is another one
     return lines, values
+
+
+def _has_frozen_words(base: Base, recipe: Recipe) -> bool:
+    """Whether the rows of words, new ones too, stay as they are."""
+    from hone.train.layers import frozen_names
+
+    words: Any = base.module.get_input_embeddings()  # type: ignore[operator]
+    frozen = frozen_names(base.module, recipe.freeze)
+    return any(param is words.weight for name, param in base.module.named_parameters() if name in frozen)
 
 
 def _figures(bench: Bench, source: BatchSource, speed: Speed | None) -> list[Figure]:

@@ -227,16 +227,20 @@ class Base:
                 "the old one, which can no longer be opened: keep bases where nothing writes"
             )
 
-    def lines(self) -> list[str]:
-        """What is to be said of the opening: added tokens, a new head, oddities of the vocabulary."""
+    def lines(self, *, frozen: bool = False) -> list[str]:
+        """What is to be said of the opening: added tokens, a new head, oddities of the vocabulary.
+
+        ``frozen``: the embedding is left out of training.
+        """
         vocabulary = self.vocabulary
         own = sum(param.numel() for param in self.module.parameters())
         lines = [f"base {self.reference}: id {self.id}, {own:,} parameters, {vocabulary.before:,} ids of its own"]
         if self.added_tokens:
             others, texts = self.added_tokens - len(self.add_tokens), len(self.add_tokens)
+            fate = "frozen: saved as they began, and not trained" if frozen else "trained and saved"
             lines.append(
-                f"  {self.added_tokens:,} tokens added, their rows are trained and saved: {others:,} of hone's and "
-                f"labels, {texts:,} of add_tokens"
+                f"  {self.added_tokens:,} tokens added, their rows are {fate}: {others:,} of hone's and labels, "
+                f"{texts:,} of add_tokens"
             )
         if self.fresh:
             lines.append(

@@ -61,6 +61,8 @@ class Distance:
     """Mean cosine between the base's and the model's mean state of each text, for encoders."""
     tokens: int
     """Predicted tokens of neutral text."""
+    can_replay: bool
+    """Whether plain text can be mixed into its training: into that of decoders."""
 
     @property
     def forgetting(self) -> float | None:
@@ -90,9 +92,14 @@ class Distance:
             f"({self.forgetting:+.3f}, {self.tokens:,} tokens){kl}"
         )
         if self.is_forgetful:
+            helps = ["a lower learning_rate", "fewer steps"]
+            if self.can_replay:
+                helps.insert(0, f"plain text mixed in (--set replay=FILE --set replay_share={REPLAY_SHARE:g})")
+            else:
+                helps.insert(1, "layer_decay below 1")
             lines.append(
-                f"  more than {FORGETTING:g} nats were forgotten; if the base's abilities matter, mix plain text in: "
-                f"--set replay=FILE --set replay_share={REPLAY_SHARE:g}, a lower learning_rate, or fewer steps"
+                f"  more than {FORGETTING:g} nats were forgotten; if the base's abilities matter, what helps is "
+                f"{', '.join(helps[:-1])} or {helps[-1]}"
             )
         return lines
 
@@ -138,6 +145,7 @@ def distance(base: Base, module: nn.Module, texts: Sequence[str] | None = None) 
         loss_after=after,
         cosine=cosine,
         tokens=tokens,
+        can_replay=base.opening.use == "next-token",
     )
 
 

@@ -19,6 +19,10 @@ from hone.task.spec import Section
 
 EVALUATIONS = 4
 WARMUP_PART, MOST_WARMUP = 20, 100
+HOW = ("processes", "accumulate", "threads", "strategy", "compile", "gradient_checkpointing")
+"""Keys that say how a step is computed and not what: a run may go on with others, equal up to the order of sums."""
+KEPT = ("keep_states",)
+"""Keys that change no weight at all."""
 
 
 class Recipe(Section):
@@ -193,6 +197,14 @@ class Recipe(Section):
         """Fields in which two recipes differ: ``{field: (mine, theirs)}``."""
         mine, theirs = self.model_dump(), other.model_dump()
         return {key: (mine[key], theirs[key]) for key in mine if mine[key] != theirs[key]}
+
+    def goes_on_from(self, recorded: Mapping[str, Any]) -> bool:
+        """Whether a run with these recorded keys may go on with this recipe: what is computed is the same.
+
+        A key that came with a later version stood at its default before.
+        """
+        now, before = self.model_dump(mode="json"), {**Recipe().model_dump(mode="json"), **recorded}
+        return all(now.get(key) == before.get(key) for key in {*now, *before} - {*HOW, *KEPT})
 
 
 def of_length(steps: int, evaluations: int = EVALUATIONS) -> dict[str, int]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hone.errors import InputError
 from hone.files import content_hash
-from hone.task.recipe import Recipe
+from hone.task.recipe import HOW, KEPT, Recipe
 from hone.train.averaging import Average
 from hone.train.checkpoints import Saved
 from hone.train.generators import generator_states, seed_generators, set_generator_states
@@ -28,10 +28,6 @@ from hone.train.tensors import load_model_tensors, model_tensors
 
 FORMAT = 1
 Tensors = dict[str, Tensor]
-HOW = ("processes", "accumulate", "threads", "strategy", "compile", "gradient_checkpointing")
-"""Keys that say how a step is computed and not what: a run may go on with others, equal up to the order of sums."""
-KEPT = ("keep_states",)
-"""Keys that change no weight at all."""
 SAMPLED = 64
 """Values of each tensor that identify a base."""
 
