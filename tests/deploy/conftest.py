@@ -161,6 +161,76 @@ def plain_model(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return make
 
 
+@pytest.fixture(scope="session")
+def plain_encoder(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Makes a random BERT of width 64, without torch: its model folder and its renderer.
+
+    Kinds: ``classify``, ``multi-label``, ``tag``, ``embed``. A head over rows reads BERT's pooler, or with ``mean`` the
+    mean of all states; vectors are pooled by ``mean`` or ``cls`` and divided by their lengths, or not.
+    """
+
+    def make(kind: str, pooling: str = "cls", normalised: bool = False) -> tuple[Path, Any]:
+        import json
+
+        import numpy as np
+        from safetensors.numpy import save_file
+
+        from hone.data.tokenizer import ENCODER_SPECIALS
+        from hone.deploy.encoders import encoder_shape
+        from hone.task.embedding import EmbeddingRenderer
+        from hone.task.encoding import EncoderRenderer
+
+        tokenizer = train_tokenizer([sentence(number) for number in range(50)], 320, specials=ENCODER_SPECIALS)
+        renderer: EncoderRenderer
+        if kind == "embed":
+            marks = tokenizer.encoder_marks
+            renderer = EmbeddingRenderer(tokenizer=tokenizer, marks=marks, pooling=pooling, normalised=normalised)
+        else:
+            renderer = EncoderRenderer(
+                kind=kind,
+                input_template="{text}",
+                output_template="{answer}",
+                tokenizer=tokenizer,
+                marks=tokenizer.encoder_marks,
+                labels=("city",) if kind == "tag" else ("play", "rate", "none"),
+                temperature=0.8,
+                threshold=0.4,
+            )
+        heads = {"tag": "BertForTokenClassification", "embed": "BertModel"}
+        config = {"model_type": "bert", "architectures": [heads.get(kind, "BertForSequenceClassification")]}
+        config |= {"vocab_size": tokenizer.vocab_size, "hidden_size": 64, "intermediate_size": 128}
+        config |= {"num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 96}
+        config |= {"classifier_pooling": "mean"} if pooling == "mean" and kind != "embed" else {}
+        shape = encoder_shape(config, ["bert.embeddings"] if kind != "embed" else [])
+        rows = {"word_embeddings": shape.vocab, "position_embeddings": shape.context, "token_type_embeddings": 2}
+        rows |= {"intermediate": 128, "classifier": len(renderer.outputs)}
+        random = np.random.default_rng(0)
+
+        def values(name: str) -> Any:
+            count = next((count for part, count in rows.items() if part in name), 64)
+            if "LayerNorm" in name:
+                return np.ones(64) if name.endswith("weight") else np.zeros(64)
+            inner = name.endswith("output.dense.weight") and "attention" not in name
+            wanted = (count,) if name.endswith("bias") else (count, 128 if inner else 64)
+            return random.normal(0, 0.15, wanted)
+
+        folder = tmp_path_factory.mktemp(kind) / "model"
+        folder.mkdir()
+        weights = {name: values(name).astype(np.float32) for name in shape.tensors()}
+        save_file(weights, folder / "model.safetensors")
+        (folder / "config.json").write_text(json.dumps(config))
+        answers = {"multi-label": ["play"], "tag": []}
+        fields = [{"text": row["text"], "answer": answers.get(kind, "play")} for row in ROWS]
+        stored = [renderer.stored_example(f"dev:{number}", row) for number, row in enumerate(fields)]
+        hone = {"format": 1, "kind": kind, "labels": list(renderer.labels), "renderer": renderer.to_json()}
+        hone |= {"task": "toy", "examples": stored, "hashes": {}, "base": "scratch", "recipe": "0" * 12, "data": ""}
+        (folder / "hone.json").write_text(json.dumps(hone))
+        tokenizer.save(folder)
+        return folder, renderer
+
+    return make
+
+
 class Taken:
     """Stands for a certificate: what an application does with an artifact does not depend on it."""
 

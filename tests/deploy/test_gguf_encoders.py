@@ -74,6 +74,7 @@ def test_logits_of_rows_are_those_of_the_module(tokenizer, tmp_path, pooling):
     if pooling == "first":
         # llama.cpp has this head itself, and whoever opens the file there gets the labels.
         assert fields["bert.classifier.output_labels"].contents() == list(LABELS)
+        assert fields["bert.embedding_length_out"].contents() == len(LABELS)
         with pytest.raises(InputError, match="no states beside them"):
             session.embed(rows)
     else:

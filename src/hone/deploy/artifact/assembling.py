@@ -23,7 +23,7 @@ _STANDARD = re.compile(r"(?:^(?:import|from) (?!__future__|check ).*\n)+", re.MU
 _BETWEEN = {".py": "\n\n", ".mjs": "\n"}
 _PACKAGES = {"gguf": "tokenizers xllamacpp", "onnx": "tokenizers numpy onnxruntime"}
 _NEEDS = {
-    "gguf": 'It asks llama.cpp\'s server: llama-server -m model.gguf & node run.mjs "a prompt" [http://127.0.0.1:8080]',
+    "gguf": "It asks llama.cpp's server at http://127.0.0.1:8080, or at the address behind the prompt:\nCOMMAND",
     "onnx": "npm install onnxruntime-node (or onnxruntime-web), beside this file or in the folder where you call it",
 }
 _ANSWERS = {
@@ -36,12 +36,14 @@ _ANSWERS = {
     "embed": ("vectors", ""),
 }
 """What the model of a kind gives, and how an answer is made of it: names of pieces, in both languages."""
+_HEADS = {"mean": ["llama_head", "llama_mean"], "tokens": ["llama_head", "llama_tags"]}
+"""Of encoders whose head llama.cpp has no place for, by its pooling; see :mod:`hone.deploy.gguf.encoder`."""
+_UBATCH = 512
+"""Tokens that llama-server computes at once unless it is told otherwise; an encoder reads a text in one piece."""
 
 
 def runner_files(hone: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> dict[str, str]:
-    """Names and texts of an artifact's runners; none of an encoder as GGUF, whose labels llama.cpp's server hides.
-
-    Nor are there any of masked words, which answer no prompt.
+    """Names and texts of an artifact's runners; none of masked words, which answer no prompt.
 
     Args:
         hone: the artifact's ``hone.json``.
@@ -51,6 +53,7 @@ def runner_files(hone: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> dict[
         return {}
     runtime, gives = hone["runtime"], _ANSWERS[hone["kind"]][0]
     told = {"RUNTIME": runtime, "PACKAGES": packages(hone), "NEEDS": _NEEDS[runtime]}
+    told["COMMAND"] = server_command(hone)
     told["IMPORTS"] = ", runtimeOfNode" if runtime == "onnx" else ""
     made = {"tokenizer.mjs": javascript_tokenizer(tokenizer)}
     for language, suffix in (("python", ".py"), ("javascript", ".mjs")):
@@ -64,12 +67,20 @@ def runner_files(hone: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> dict[
 
 def has_runners(hone: Mapping[str, Any]) -> bool:
     """Whether runners travel with an artifact."""
-    return not holds_encoder(hone) or (hone["runtime"] == "onnx" and not predicts_words(hone))
+    return not predicts_words(hone)
 
 
 def packages(hone: Mapping[str, Any]) -> str:
     """What ``run.py`` of an artifact needs of PyPI."""
     return _PACKAGES[hone["runtime"]]
+
+
+def server_command(hone: Mapping[str, Any]) -> str:
+    """What starts llama.cpp's own server for an artifact's ``run.mjs``."""
+    if not holds_encoder(hone):
+        return "llama-server -m model.gguf"
+    longest = hone["context"]
+    return "llama-server -m model.gguf --embeddings" + (f" -b {longest} -ub {longest}" if longest > _UBATCH else "")
 
 
 def javascript_tokenizer(tokenizer: Mapping[str, Any]) -> str:
@@ -87,8 +98,11 @@ def _pieces(hone: Mapping[str, Any]) -> list[str]:
     """The pieces of ``run.py`` and ``run.mjs``: of the prompt, the runtime and the answer."""
     renderer, (gives, answer) = hone["renderer"] or {}, _ANSWERS[hone["kind"]]
     prompt = "prompt_text" if form_of(renderer.get("input")) is None else "prompt_turns"
-    if hone["runtime"] == "gguf":
-        runtime = ["llama", f"llama_{gives}"]
+    if hone["runtime"] == "gguf" and "marks" in renderer:
+        head = ["llama_vectors"] if gives == "vectors" else _HEADS.get(hone.get("head", {}).get("pooling"))
+        runtime = ["llama", "llama_encoder", *(head or ["llama_rank"])]
+    elif hone["runtime"] == "gguf":
+        runtime = ["llama", "llama_decoder", f"llama_{gives}"]
     elif "marks" in renderer:
         runtime = ["onnx", "onnx_vectors" if gives == "vectors" else "onnx_encoder"]
     else:

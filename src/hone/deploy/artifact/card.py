@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hone.deploy.artifact.assembling import has_runners, packages
+from hone.deploy.artifact.assembling import has_runners, packages, server_command
 from hone.deploy.artifact.folder import CARD, CERTIFICATE, HONE_FILE, model_file, predicts_words
 from hone.deploy.certificate.document import (
     compared_before,
@@ -155,7 +155,7 @@ def _running(name: str, hone: Mapping[str, Any], file: Path) -> Iterator[str]:
     if has_runners(hone):
         yield f'pip install {packages(hone)} && python run.py "..."     # without hone; --check tries golden.json'
     if hone["runtime"] == "gguf" and has_runners(hone):
-        yield f'llama-server -m {file.name} & node run.mjs "..."        # JavaScript, over llama.cpp\'s own server'
+        yield f'{server_command(hone)} & node run.mjs "..."        # JavaScript, over llama.cpp\'s own server'
     if has_modelfile(hone):
         yield f"ollama create {hone['task'] or 'model'} -f Modelfile"
     if hone["runtime"] == "onnx" and has_runners(hone):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any
 
 from hone.deploy.artifact.folder import FORMAT, UNHASHED, model_file
 from hone.deploy.decoders import ARCHITECTURES, decoder_shape
+from hone.deploy.encoders import ARCHITECTURES as ENCODERS
+from hone.deploy.gguf.encoder import encoder_layout, head_keys
+from hone.deploy.tensors import Tensors
 from hone.files import file_hash, read_json
 from hone.task.conversation import MARKS, form_of
 from hone.task.render import ANSWER, BEGIN, END, PAD, label_token
@@ -78,6 +82,7 @@ def description(model: Path, folder: Path, about: About) -> dict[str, Any]:
         "stop_ids": [ids["end"]] if "end" in ids else [],
         "labels": labels,
         **choosing,
+        **_head(config, model, about.runtime),
         "schema": None if origin.schema is None else dict(origin.schema),
         "context": context,
         "vocab_size": int(config["vocab_size"]),
@@ -112,6 +117,15 @@ def _cache(config: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     shape = decoder_shape(config)
     return {"cache": {"layers": shape.layers, "heads": shape.kv_heads, "width": shape.head_width}}
+
+
+def _head(config: Mapping[str, Any], model: Path, runtime: str) -> dict[str, Any]:
+    """An encoder's head where llama.cpp has no place for it: ``pooling``, ``weight`` and ``bias`` as in the file."""
+    if runtime != "gguf" or config.get("model_type") not in ENCODERS:
+        return {}
+    tensors = Tensors(model)
+    stored = head_keys(config, encoder_layout(config, tensors.shapes), tensors).get("hone.head")
+    return {"head": json.loads(stored)} if stored else {}
 
 
 def special_ids(renderer: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> dict[str, Any]:

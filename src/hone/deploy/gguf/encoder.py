@@ -99,7 +99,9 @@ def encoder_layout(
         "vocab_size": shape.vocab,
     }
     if ranks:
-        keys["classifier.output_labels"] = _labels(config, shapes)
+        keys["classifier.output_labels"] = labels = _labels(config, shapes)
+        # llama.cpp's server reads as many figures of a row as this says, else as many as a state has.
+        keys["embedding_length_out"] = len(labels)
     return Layout(
         architecture="bert",
         names=_names(shape),

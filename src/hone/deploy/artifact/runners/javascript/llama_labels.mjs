@@ -5,7 +5,7 @@ export class Model {
     const { labels } = this.hone.ids;
     // The bias makes it choose a label, whose text is whole (else figures are withheld); they are without it.
     const more = { n_predict: 1, n_probs: this.hone.vocab_size, logit_bias: labels.map((one) => [one, 1000]) };
-    const { top_logprobs: found } = (await this.ask(ids, more)).completion_probabilities[0];
+    const { top_logprobs: found } = (await this.complete(ids, more)).completion_probabilities[0];
     const byId = new Map(found.map(({ id, logprob }) => [id, logprob]));
     return labels.map((one) => byId.get(one));
   }

@@ -2,6 +2,6 @@
 export class Model {
   /** Ids of the likeliest continuation. */
   async *likeliest(ids, limit) {
-    yield* (await this.ask(ids, { n_predict: limit, return_tokens: true })).tokens;
+    yield* (await this.complete(ids, { n_predict: limit, return_tokens: true })).tokens;
   }
 }

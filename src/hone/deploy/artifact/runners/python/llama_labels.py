@@ -9,6 +9,6 @@ class Model:
         labels = self.hone["ids"]["labels"]
         # The bias makes it choose a label, whose text is whole (else figures are withheld); they are without it.
         asked = {"n_predict": 1, "n_probs": self.hone["vocab_size"], "logit_bias": [[one, 1000] for one in labels]}
-        found = self.ask(ids, **asked)["completion_probabilities"][0]["top_logprobs"]
+        found = self.complete(ids, **asked)["completion_probabilities"][0]["top_logprobs"]
         by_id = {one["id"]: one["logprob"] for one in found}
         return [by_id[one] for one in labels]

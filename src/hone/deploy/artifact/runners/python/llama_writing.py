@@ -6,4 +6,4 @@ from __future__ import annotations
 class Model:
     def likeliest(self, ids, limit):
         """Ids of the likeliest continuation."""
-        return self.ask(ids, n_predict=limit, return_tokens=True)["tokens"]
+        return self.complete(ids, n_predict=limit, return_tokens=True)["tokens"]

@@ -10,4 +10,4 @@ class Model:
 
         row = np.array([ids], dtype=np.int64)
         feeds = {"input_ids": row, "attention_mask": np.ones_like(row), "token_type_ids": np.zeros_like(row)}
-        return self.session.run(["logits"], feeds)[0][0]
+        return self.session.run(["logits"], feeds)[0][0].tolist()

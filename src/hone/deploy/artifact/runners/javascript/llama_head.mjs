@@ -1,0 +1,10 @@
+// The head of an encoder that llama.cpp has no place for.
+export class Model {
+  /** Logits of the labels behind a state. */
+  headLogits(state) {
+    const floats = (text) => new Float32Array(Uint8Array.from(atob(text), (one) => one.charCodeAt(0)).buffer);
+    this.head ??= [this.hone.head.weight, this.hone.head.bias].map(floats);
+    const [weight, bias] = this.head, width = state.length;
+    return Array.from(bias, (one, label) => state.reduce((sum, x, at) => sum + x * weight[label * width + at], one));
+  }
+}
