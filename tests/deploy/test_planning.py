@@ -41,7 +41,7 @@ from hone.deploy.weights import FORMATS, stored_bytes
 from hone.errors import FailedError, InputError
 from hone.model.encoders import ENCODER_PRESETS
 from hone.model.footprint import blueprint, weight_bytes
-from hone.model.machine_fit import METHOD_ERROR, MachineFit, Measurement, features
+from hone.model.machine_fit import METHOD_ERROR, Constants, MachineFit, Measurement, features, fit
 from hone.model.presets import PRESETS, Shape
 from hone.task.spec import Device
 
@@ -196,6 +196,46 @@ def _pretend(name: str, threads: int, unsteady: float = 0.0) -> MachineFit:
     empty = Measurement(name="nothing", features={"ram_mb": {"process": 1.0}}, measured={"ram_mb": 60.0})
     median_ms = values["ms_per_token"] * (1.0 + unsteady)
     return fit_of(name, threads, [Probed(whole=whole, empty=empty, median_ms=median_ms)])
+
+
+def _slow_machine(reference: Constants) -> MachineFit:
+    """An ONNX fit of probes in int8 and int4 on a machine whose calls take twice and whose bytes thrice as long."""
+    slow = {"token": 2.0, "layers": 2.0, "prompt": 2.0, "read": 3.0, "unpack any": 1.4, "multiply any": 1.7}
+    constants = {
+        figure: {name: one * slow.get(name, 1.0) for name, one in own.items()} for figure, own in reference.items()
+    }
+    machine = MachineFit(name="slow", runtime="onnx", threads=1, constants=constants, errors=_NO_ERROR)
+    probed = [one for one in probes(tuple(RUNTIMES)) if one.storage.runtime == "onnx"]
+    found = [(one, features(blueprint(one.shape), one.storage, _device(one.shape))) for one in probed]
+    measurements = [
+        Measurement(name=one.name, features=own, measured={at: it.value for at, it in machine.predict(own).items()})
+        for one, own in found
+    ]
+    return fit(measurements, reference, name="here", runtime="onnx", threads=1)
+
+
+def test_groups_of_4_bits_have_constants_of_their_own_which_change_no_other_format() -> None:
+    """More scales, more time: in the order in which ONNX Runtime's products take it, on any machine."""
+    own = REFERENCE["onnx"]
+    without = {figure: {name: one for name, one in of.items() if "int4-g" not in name} for figure, of in own.items()}
+    fitted, plain, asked = _slow_machine(own), _slow_machine(without), _device(WIDER)
+    for shape in (WIDER, PRESETS["15m"]):
+        by_name = {
+            name: features(blueprint(shape), storage_of(FORMATS[name]), asked)
+            for name in ("fp32", "fp16", "int8", "int4", "int4-g16", "int4-g64", "int4-g128")
+            if shape.hidden % FORMATS[name].block == shape.ffn % FORMATS[name].block == 0
+        }
+        for name in ("fp32", "fp16", "int8", "int4"):
+            for figure, one in plain.predict(by_name[name]).items():
+                assert fitted.predict(by_name[name])[figure].value == pytest.approx(one.value, rel=1e-9), (name, figure)
+        for figure in ("ms_per_token", "first_token_ms"):
+            more_scales_first = [
+                fitted.predict(by_name[name])[figure].value
+                for name in ("int4-g16", "int4", "int4-g64", "int4-g128")
+                if name in by_name
+            ]
+            assert more_scales_first == sorted(more_scales_first, reverse=True)
+            assert len(set(more_scales_first)) == len(more_scales_first) >= 3
 
 
 @pytest.fixture

@@ -89,12 +89,22 @@ REFERENCE: dict[str, Constants] = {
             "activations": 1.5,
             "vocabulary": 0.5,
         },
-        "first_token_ms": {"prompt": 0.5, "layers": 0.2, "multiply any": 15.0},
+        "first_token_ms": {
+            "prompt": 0.5,
+            "layers": 0.2,
+            "multiply any": 15.0,
+            "multiply int4-g16": 16.5,
+            "multiply int4-g64": 14.5,
+            "multiply int4-g128": 12.0,
+        },
         "ms_per_token": {
             "token": 0.013,
             "layers": 0.033,
             "read": 1.0,
             "unpack any": 0.022,
+            "unpack int4-g16": 0.03,
+            "unpack int4-g64": 0.02,
+            "unpack int4-g128": 0.015,
             "rows any": 0.0003,
             "cache": 0.02,
         },
@@ -103,7 +113,9 @@ REFERENCE: dict[str, Constants] = {
 """Constants to begin from, by runtime: one thread of a server's processor, in round figures. A fit scales them and then
 moves each; what they decide is how formats that were not measured stand to those that were. Those of a token's time are
 of random models of 128 to 448 columns and 2 to 10 layers, none of them a preset. llama.cpp packs the rows of Q4_0 by
-eights when it loads them and multiplies those of Q8_0 one by one, so that rows cost apart from weights."""
+eights when it loads them and multiplies those of Q8_0 one by one, so that rows cost apart from weights. ONNX Runtime's
+products take longer the more scales a row has: those of other groups of 4 bits stand to the usual one as products alone
+(128 to 1,536 columns, 1 and 64 tokens) did."""
 
 
 def storages(runtimes: Sequence[str] = tuple(RUNTIMES)) -> tuple[Storage, ...]:
