@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from hone.data.rows import Row
-from hone.data.tokenizer import ENCODER_SPECIALS, train_tokenizer
+from hone.data.tokenizer import ENCODER_SPECIALS, TextTokenizer, train_tokenizer
 from hone.deploy.certificate import certify as certify_room
 from hone.deploy.certificate.certify import Witness, certify
 from hone.deploy.certificate.original import encoder_original_of
@@ -31,7 +31,8 @@ from hone.deploy.runtime import RUNTIMES, runtime
 from hone.deploy.weights import formats_of
 from hone.errors import InputError
 from hone.files import read_json, write_json
-from hone.model.folder import save_model_folder
+from hone.model.folder import ModelFolder, save_model_folder
+from hone.model.heads import pool_by_mean
 from hone.task.encoding import EncoderRenderer
 from hone.task.entities import tag_names
 from hone.task.spec import Task
@@ -254,6 +255,27 @@ def test_calibrated_rounding_of_an_encoder_diverges_less_in_any_group(reader: Re
     for weights in ("int4", "int4-g16"):
         plain, _, calibrated = offers(reader.module, weights, examples[:30], examples[30:])
         assert calibrated.kld_mean < plain.kld_mean
+
+
+def test_a_pooler_that_the_mean_stands_for_is_nothing_to_round(reader: Reader, tmp_path: Path) -> None:
+    """The folder does not keep it, and the model that is opened from there has a random one that nothing reads."""
+    assert any("pooler" in name for name in places(reader.module)) == (reader.kind != "tag")
+    if reader.kind == "tag":  # a head over tokens has none
+        return
+    module, folder = copy.deepcopy(reader.module), tmp_path / "model"
+    pool_by_mean(module)
+    hone = read_json(reader.folder / "hone.json")
+    meta = {key: hone[key] for key in ("task", "recipe", "base", "objective")}
+    tokenizer: Any = reader.renderer.tokenizer
+    save_model_folder(folder, module, tokenizer, reader.renderer, hone["examples"], meta)
+    opened = ModelFolder(folder, TextTokenizer).load()
+    assert not any("pooler" in name for name in places(opened))
+    examples = [reader.renderer.example(row.id, row.fields) for row in reader.rows]
+    out = tmp_path / "out"
+    out.mkdir()
+    for name, weights, where in (("onnx", "int4", out), ("gguf", "q4_0", out / "model.gguf")):
+        prepared = prepare(folder, weights, examples[:30], judged=examples[30:], how="gptq")
+        assert runtime(name).export(folder, weights, where, prepared).exists()
 
 
 def test_an_encoder_that_was_trained_for_its_grid_is_told_beside_its_floats(reader: Reader, tmp_path: Path) -> None:

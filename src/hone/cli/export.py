@@ -167,7 +167,7 @@ def _source(args: argparse.Namespace, workbench: Path, say: Callable[[str], None
 
 
 def _document(one: dict[str, Any]) -> dict[str, Any]:
-    return {"artifact": one["path"], "certificate": one["certificate"]}
+    return {"artifact": one["path"], "run": one["run"], "certificate": one["certificate"]}
 
 
 def _words(given: str | None) -> list[str]:
@@ -233,6 +233,7 @@ def _no_run(word: str, path: Path) -> str:
 def summary(certificate: dict[str, Any]) -> list[tuple[str, str]]:
     """The certificate as names and texts."""
     from hone.deploy.certificate.document import told_likeness, told_score, told_status
+    from hone.deploy.certificate.reach import told_reach
 
     rows = [("status", f"{told_status(certificate)} by {certificate['runtime']}, weights {certificate['weights']}")]
     for figure in certificate["budget"]:
@@ -250,6 +251,8 @@ def summary(certificate: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("parity", f"mean divergence {mean}, {same}{greedy}"))
     if like := told_likeness(certificate):
         rows.append(("likeness", like))
+    if reach := told_reach(certificate):
+        rows.append(("context", reach))
     if score is not None:
         rows.append(("score on dev", f"{score['name']} {told_score(certificate)}"))
     return rows

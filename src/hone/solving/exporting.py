@@ -231,7 +231,7 @@ def export_each(
     ``apart`` what embedding and output layer are stored as, ``prepared`` by format what was decided before.
 
     Returns:
-        ``path`` and ``certificate`` of each.
+        ``path`` and ``certificate`` of each, and the ``run`` whose model it is.
 
     Raises:
         InputError: before anything is computed, when one cannot be made.
@@ -271,4 +271,4 @@ def export_each(
     if found["failures"]:
         whole = ", ".join(Path(one["path"]).name for one in made)
         raise FailedError("; ".join(found["failures"]) + (f"; made and certified: {whole}" if made else ""))
-    return made
+    return [{"run": source.order.get("run"), **one} for one in made]

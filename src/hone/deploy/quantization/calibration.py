@@ -62,12 +62,19 @@ def places(module: nn.Module) -> dict[str, Place]:
     tied = head is not None and head.weight is embedding.weight
     found: dict[str, Place] = {}
     for name, part in module.named_modules():
+        if _is_unread(name, model.config):
+            continue
         if part is embedding:
             user = head if tied else embedding
             found[f"{name}.weight"] = Place(name=f"{name}.weight", module=user, embeds=True, multiplies=tied)
         elif isinstance(part, nn.Linear) and not ((tied and part is head) or name.endswith(_HEADS)):
             found[f"{name}.weight"] = Place(name=f"{name}.weight", module=part, embeds=False, multiplies=True)
     return found
+
+
+def _is_unread(name: str, config: Any) -> bool:
+    """Whether a module is BERT's pooler where the mean of a row's states stands for it: no folder keeps that one."""
+    return getattr(config, "classifier_pooling", None) == "mean" and ".pooler." in f".{name}."
 
 
 def batches_of(examples: Sequence[Example], most_rows: int = ROWS, most_tokens: int = TOKENS) -> list[Batch]:
