@@ -95,7 +95,7 @@ def fit_long_rank(rank: int, folder: str, strategy: str, steps: int, killed: int
         _die_among_files(act)
     elif rank == killed:
         _die_beside_files(act)
-    recipe = LONG.child(processes=2, strategy=strategy, steps=steps, eval_every=6)
+    recipe = LONG.child(processes=2, strategy=strategy, steps=steps, eval_every=6, accumulate=2, packing=True)
     return outcome(small_fit(Path(folder), recipe, save_every=SAVE_EVERY, evaluate=judge))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from combined_runs import STILL, fit_overflowing_two, fit_slowly_judged_two, still, still_several
+from combined_runs import STILL, fit_overflowing_two, fit_slowly_judged_two, still, still_several, still_two
 from small_runs import RECIPE, apart, model
 
 from hone.errors import InputError
@@ -66,6 +66,17 @@ def test_five_steps_on_two_processes_go_on_on_one(pairs: list[Any], folder: Path
     said = "\n".join(second["said"])
     assert "processes 1 (it was 2)" in said
     assert "the same rows in the same order" in said
+
+
+def test_five_steps_on_one_process_go_on_on_two(tmp_path: Path) -> None:
+    whole = still(0, str(tmp_path / "whole"), {})
+    first = still(0, str(tmp_path / "run"), {}, 5)
+    second = apart(still_two, str(tmp_path / "run"), {})
+    assert [list(rank["rows"]) for rank in second] == [[6, 7, 8, 9, 10]] * 2
+    assert {**rows(first), **rows(*second)} == rows(whole)
+    for rank in second:
+        assert_close({**rank, "losses": {**first["losses"], **rank["losses"]}}, whole)
+    assert "processes 2 (it was 1)" in "\n".join(second[0]["said"])
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
             report = carried(wish, show, pressed)
     finally:
         show.close()
-    _say_report(report, folder, exports=recipe.objective == "next-token")
+    _say_report(report, folder)
     if args.json:
         made = Lab(folder, say=lambda line: None).run(report.run).recipe
         print(json.dumps({**report.to_json(), "recipe": made}, ensure_ascii=False))
@@ -154,6 +154,7 @@ def _wish(args: argparse.Namespace, folder: Path, recipe: Recipe, changes: Mappi
     from hone.attempts.box_sizes import sizes_for
     from hone.data.task_file import load_task
     from hone.solving.single import Wish
+    from hone.task.recipe import HOW, KEPT
 
     # Sizes are chosen among decoders from scratch; a base of one's own, and an encoder, stay what they are.
     free = args.minutes is not None and "base" not in changes and args.parent is None
@@ -161,7 +162,8 @@ def _wish(args: argparse.Namespace, folder: Path, recipe: Recipe, changes: Mappi
     return Wish(
         folder=folder,
         recipe=recipe,
-        name=args.name or "-".join(changes)[:40] or "attempt",
+        # How it is computed makes no other run of it.
+        name=args.name or "-".join(key for key in changes if key not in {*HOW, *KEPT})[:40] or "attempt",
         minutes=args.minutes,
         pause_after=args.pause_after,
         sizes=sizes_for(load_task(folder), recipe) if free else (),
@@ -285,7 +287,7 @@ def _change(key: str, start: Recipe, recipe: Recipe) -> str:
     return f"  {key} {now}" if before == now else f"  {key} {before} -> {now}"
 
 
-def _say_report(report: AttemptReport, folder: Path, *, exports: bool) -> None:
+def _say_report(report: AttemptReport, folder: Path) -> None:
     from hone.cli.watching import paused_line
 
     if report.status != "finished":
@@ -299,8 +301,7 @@ def _say_report(report: AttemptReport, folder: Path, *, exports: bool) -> None:
         print(line)
     where = shlex.quote(str(folder))
     print(f"ask it:    hone prompt {where} --run {report.run}")
-    if exports:  # no runtime of this version takes encoders
-        print(f"export it: hone export {report.run} {where} --to gguf")
+    print(f"export it: hone export {report.run} {where} --to gguf,onnx")
 
 
 def closing_lines(report: AttemptReport) -> list[str]:
