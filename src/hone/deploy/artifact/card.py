@@ -18,6 +18,7 @@ from hone.deploy.certificate.document import (
     told_status,
     write_certificate,
 )
+from hone.deploy.certificate.reach import told_longest, told_reach
 from hone.files import atomic_write, read_json
 from hone.task.embedding import EMBED
 from hone.task.scores import Score
@@ -125,6 +126,7 @@ def _judged(certificate: Mapping[str, Any], name: str = "") -> Iterator[str]:
         )
     if like := told_likeness(certificate):
         yield f"- {like}"
+    yield from (f"- {line}" for line in (told_longest(certificate), told_reach(certificate)) if line)
     yield from (f"- {line}" for line in certificate["notes"])
     yield from ("", "| | measured | budget |", "|---|---|---|")
     for figure in certificate["budget"]:

@@ -25,6 +25,7 @@ from hone.deploy.certificate.gates import Gate, leaves_score_open, none_of, pari
 from hone.deploy.certificate.likeness import Likeness, compare_vectors, likeness_gates
 from hone.deploy.certificate.original import EmbeddingOriginal, EncoderOriginal, Original
 from hone.deploy.certificate.parity import Parity, compare, compare_encoder, id_differences
+from hone.deploy.certificate.reach import reach_of
 from hone.deploy.certificate.scoring import Comparison, compare_scores, few_rows
 from hone.deploy.certificate.timing import Times, take_encoder_times, take_times
 from hone.deploy.certificate.versions import versions
@@ -85,9 +86,8 @@ def certify(artifact: Path, device: Device, witness: Witness, size: Size = "quic
         FailedError: when the artifact does not open, its bytes have changed, or its process dies.
     """
     started = time.monotonic()
-    cases = _cases_for(witness, size)
+    cases, extent = _cases_for(witness, size), EXTENTS[size]
     encoder = isinstance(witness.renderer, EncoderRenderer)
-    extent = EXTENTS[size]
     with opened(artifact, device, encoder=encoder) as process:
         weights = _weights_of(process)
         bounds = weights.format.gates(bool(weights.prepared))
@@ -117,6 +117,7 @@ def certify(artifact: Path, device: Device, witness: Witness, size: Size = "quic
         measured=found.measured,
         times=found.times,
         budget=against(found.measured, device),
+        reach=reach_of(artifact, device.context, _compared(witness, cases, extent)),
         device=device.model_dump(mode="json", by_alias=True),
         parity=found.parity,
         likeness=found.likeness,
@@ -139,6 +140,14 @@ def _cases_for(witness: Witness, size: Size) -> list[Case]:
     if size == "full" and (witness.task is None or not witness.rows):
         raise InputError("a full certificate scores all of dev: hand it the task and its dev rows, or ask for quick")
     return cases
+
+
+def _compared(witness: Witness, cases: Sequence[Case], extent: Extent) -> list[Case]:
+    """The texts that are compared with the original: of vectors all, of probabilities as many as are asked for."""
+    if witness.original is None:
+        return []
+    vectors = isinstance(witness.original, EmbeddingOriginal)
+    return list(cases if vectors else first_cases(cases, extent.positions))
 
 
 def opened(artifact: Path, device: Device, *, encoder: bool) -> FreshProcess | FreshEncoder:
@@ -203,7 +212,7 @@ def _parity(
     extent: Extent,
 ) -> Parity | None:
     renderer, original = witness.renderer, witness.original
-    taken = list(first_cases(cases, extent.positions))
+    taken = _compared(witness, cases, extent)
     if isinstance(original, EncoderOriginal):
         assert isinstance(process, FreshEncoder), "an encoder's original has an encoder's renderer"
         return compare_encoder(
@@ -256,7 +265,8 @@ def _ids_gate(process: FreshProcess | FreshEncoder, witness: Witness, texts: Seq
         ids = tokenizer.encode(text)
         if (ours := tokenizer.decode(ids)) != (theirs := process.detokenize(ids)):
             problems.append(f"the ids of {text[:60]!r}, which read {ours[:60]!r} in training and {theirs[:60]!r} here")
-    what = "Unicode, leading spaces, text that looks special, and texts of the task"
+    own = ", and texts of the task" if witness.texts else ""
+    what = f"Unicode, leading spaces, text that looks special{own}"
     return none_of("token ids", problems, len(texts), "equal everywhere", what, "token ids differ on ")
 
 

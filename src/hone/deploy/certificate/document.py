@@ -13,6 +13,7 @@ from hone.deploy.certificate.floats import BesideFloats
 from hone.deploy.certificate.gates import Gate
 from hone.deploy.certificate.likeness import Likeness
 from hone.deploy.certificate.parity import Parity
+from hone.deploy.certificate.reach import Reach
 from hone.deploy.certificate.scoring import Comparison
 from hone.deploy.certificate.timing import Times
 from hone.deploy.certificate.witness import Size
@@ -63,6 +64,8 @@ class Certificate:
     """Of probabilities; None where the model gives none, or there was no original."""
     bounds: Bounds
     gates: tuple[Gate, ...]
+    reach: Reach | None = None
+    """The context that was measured, and how long the texts were; None in certificates of before."""
     likeness: Likeness | None = None
     """Of vectors, where the model gives these."""
     compared: Comparison | None = None

@@ -211,6 +211,8 @@ def timing_gates(times: Times) -> list[Gate]:
             )
         )
     past = times.past_context
+    writes = any(one.token_p50_ms is not None for one in times.by_threads)
+    answers = ", and an answer that runs into the context" if writes else ""
     problem = ""
     if not past.refusal:
         problem = f"a prompt of {past.context + 1:,} tokens, one past the context, is answered and not refused"
@@ -222,7 +224,7 @@ def timing_gates(times: Times) -> list[Gate]:
             holds=not problem,
             measured=f'refused: "{past.refusal}"' if past.refusal else "answered",
             asked="a refusal with a sentence",
-            decided_by=f"a prompt of {past.context + 1:,} tokens, and an answer that runs into the context",
+            decided_by=f"a prompt of {past.context + 1:,} tokens{answers}",
             sentence=problem,
         )
     )

@@ -10,7 +10,9 @@ from hone.data.looking.charts import interval, strip
 from hone.data.looking.markup import NONE, chip, fold, note, number, percent, section, sub, table, tag, text
 from hone.data.looking.skeleton import report_style, whole_page
 from hone.deploy.certificate.charts import divergence_by_place, divergence_histogram, runs_chart, time_ranges
+from hone.deploy.certificate.corpus import AWKWARD_TEXTS
 from hone.deploy.certificate.document import compared_before, minute, told_score
+from hone.deploy.certificate.reach import told_longest, told_reach
 from hone.deploy.certificate.timing import SLACK_MS
 from hone.deploy.measure import measured_here
 from hone.task.spec import THIS_MACHINE
@@ -79,10 +81,11 @@ def _told(document: Json) -> str:
         whose = f"{document['device']['class']}'s limits of {' and '.join(unknown)}"
         kept = f"and whether it keeps {whose}, only such a device can tell"
     if all(one["limit"] is None for one in document["budget"]):
-        kept = "and the task sets no budget"
+        kept = "and no budget is set"
+    reach = f" {_sentence(told)}" if (told := told_reach(document)) else ""
     return (
         "Its own runtime, in a fresh process without torch, gave what the original gives within the gates of "
-        f"{document['weights']}, {kept}."
+        f"{document['weights']}, {kept}.{reach}"
     )
 
 
@@ -330,18 +333,28 @@ def _how(document: Json) -> str:
         f"A fresh process opened {document['artifact']} with {document['runtime']}. It held "
         f"{document['modules_in_process']:,} modules at the end, {modules}."
     )
+    own = ", texts of the task" if document["ids_checked"] > len(AWKWARD_TEXTS) else ""
     checked = (
-        f"{document['ids_checked']:,} texts (Unicode, leading spaces, text that looks special, texts of the task) were "
+        f"{document['ids_checked']:,} texts (Unicode, leading spaces, text that looks special{own}) were "
         f"made into ids by both tokenizers, {counted(document['examples_checked'], 'stored example')} rendered again."
     )
-    intervals = (
+    machine = f"Measured on {document['machine']}; it took {number(document['seconds'])} s."
+    reach = map(_sentence, filter(None, [told_longest(document), told_reach(document)]))
+    lines = [opened, checked, _intervals(document), *reach, machine, *map(_sentence, document["notes"])]
+    return section("how", "How it was measured", "", *(tag("p", text(line)) for line in lines))
+
+
+def _intervals(document: Json) -> str:
+    if document.get("likeness"):
+        return (
+            "Intervals resample paragraphs (95 %, percentile bootstrap), because sentences of one are not independent. "
+            "The lower end of the mean cosine decides."
+        )
+    return (
         "Intervals resample dev rows (95 %, percentile bootstrap), because positions of one row are not independent. "
         "The upper end of the divergence decides, and the lower end of the share of equal tokens where so many "
         "positions can prove it."
     )
-    machine = f"Measured on {document['machine']}; it took {number(document['seconds'])} s."
-    lines = [opened, checked, intervals, machine, *map(_sentence, document["notes"])]
-    return section("how", "How it was measured", "", *(tag("p", text(line)) for line in lines))
 
 
 def _versions(document: Json) -> str:

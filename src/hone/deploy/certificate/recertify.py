@@ -147,12 +147,22 @@ def _measured_again(
         "budget": [figure.to_json() for figure in budget],
         "within_budget": all_within(budget),
         "device": device.model_dump(mode="json", by_alias=True),
+        "reach": _reach(stored, device),
         "gates": merged,
         "notes": [*_old_notes(stored), _carried(stored, why_not)],
         "seconds": round(time.monotonic() - started, 2),
         "made": now(),
         "compared_at": _compared_at(stored),
     }
+
+
+def _reach(stored: Mapping[str, Any], device: Device) -> dict[str, Any] | None:
+    """What was compared as it stood, in the context that is measured now."""
+    known = stored.get("reach")
+    if known is None:
+        return None
+    own = known["model_context"]
+    return {**known, "measured_context": device.context if own is None else min(device.context, own)}
 
 
 def _kind_of(artifact: Path) -> str:
