@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer
 
 from hone.deploy.certificate.witness import Witness
 
@@ -24,20 +26,24 @@ RUNTIME = WEB / "node_modules" / "onnxruntime-web" / "dist"
 TYPES = {".mjs": "text/javascript", ".html": "text/html", ".wasm": "application/wasm", "": "text/plain"}
 needs_web = pytest.mark.skipif(not RUNTIME.is_dir(), reason="ONNX Runtime Web is not installed: npm ci in tools/web")
 
-# Opens the page in a frame, asks what its box holds, and reports what a person would see.
-ASKER = """<!doctype html><iframe id="page" src="index.html"></iframe><script type="module">
-const frame = document.getElementById("page");
+# Opens each page in a frame, asks what its box holds, and reports what a person would see.
+ASKER = """<!doctype html><iframe id="page"></iframe><script type="module">
+const frame = document.getElementById("page"), reports = [];
 const wait = async (ready) => { while (!ready()) await new Promise((go) => setTimeout(go, 20)); };
-await new Promise((go) => frame.addEventListener("load", go));
 const at = (id) => frame.contentDocument.getElementById(id);
-await wait(() => !at("ask").disabled || at("about").textContent.startsWith("cannot"));
-if (!at("ask").disabled) {
-  at("ask").click();
-  await wait(() => at("ask").disabled);
-  await wait(() => !at("ask").disabled);
+for (let page = 0; page < PAGES; page++) {
+  const loaded = new Promise((go) => frame.addEventListener("load", go, { once: true }));
+  frame.src = `${page}/index.html`;
+  await loaded;
+  await wait(() => !at("ask").disabled || at("about").textContent.startsWith("cannot"));
+  if (!at("ask").disabled) {
+    at("ask").click();
+    await wait(() => at("ask").disabled);
+    await wait(() => !at("ask").disabled);
+  }
+  reports.push(Object.fromEntries(["name", "about", "answer", "speed"].map((id) => [id, at(id).textContent])));
 }
-const texts = Object.fromEntries(["name", "about", "answer", "speed"].map((id) => [id, at(id).textContent]));
-await fetch("report", { method: "POST", body: JSON.stringify(texts) });
+await fetch("report", { method: "POST", body: JSON.stringify(reports) });
 </script>"""
 
 
@@ -102,12 +108,12 @@ def test_a_page_of_a_changed_model_says_so(artifacts, seen, tmp_path):
     folder = Path(shutil.copytree(artifacts["generate"], tmp_path / "changed"))
     text = (folder / "tokenizer.json").read_text()
     (folder / "tokenizer.json").write_text(f"{text} ")
-    assert "cannot open the model: tokenizer.json has SHA-256" in seen(folder)["about"]
+    assert "cannot open the model: tokenizer.json has SHA-256" in seen(folder)[0]["about"]
 
 
 @pytest.fixture
-def seen(tmp_path) -> Callable[[Path], dict[str, Any]]:
-    """Opens an artifact's page in Chromium and gives what is seen on it."""
+def seen(tmp_path) -> Callable[..., list[dict[str, Any]]]:
+    """Opens the pages of artifacts in Chromium, one after the other, and gives what is seen on each."""
     reports: list[dict[str, Any]] = []
     arrived = threading.Event()
 
@@ -115,7 +121,7 @@ def seen(tmp_path) -> Callable[[Path], dict[str, Any]]:
         extensions_map = TYPES
 
         def do_POST(self) -> None:
-            reports.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            reports.extend(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(204)
             self.end_headers()
             arrived.set()
@@ -123,11 +129,12 @@ def seen(tmp_path) -> Callable[[Path], dict[str, Any]]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    def opened(folder: Path) -> dict[str, Any]:
-        shutil.copytree(folder, tmp_path / "page")
-        (tmp_path / "page" / "asker.html").write_text(ASKER)
-        if RUNTIME.is_dir():
-            (tmp_path / "page" / "ort").symlink_to(RUNTIME)
+    def opened(*folders: Path) -> list[dict[str, Any]]:
+        for number, folder in enumerate(folders):
+            copied = shutil.copytree(folder, tmp_path / "page" / str(number))
+            if RUNTIME.is_dir():
+                (copied / "ort").symlink_to(RUNTIME)
+        (tmp_path / "page" / "asker.html").write_text(ASKER.replace("PAGES", str(len(folders))))
         server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(tmp_path / "page")))
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}/asker.html"
@@ -143,7 +150,7 @@ def seen(tmp_path) -> Callable[[Path], dict[str, Any]]:
             browser.kill()
             browser.wait()
             server.shutdown()
-        return reports[0]
+        return reports
 
     return opened
 
@@ -152,7 +159,7 @@ def seen(tmp_path) -> Callable[[Path], dict[str, Any]]:
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 def test_the_page_answers_as_the_golden_vectors_say(artifacts, seen):
     golden = json.loads((artifacts["generate"] / "golden.json").read_text())["vectors"][0]
-    page = seen(artifacts["generate"])
+    (page,) = seen(artifacts["generate"])
     assert page["name"] == "toy (generate)"
     size = (artifacts["generate"] / "model.onnx").stat().st_size
     assert page["about"].startswith(f"{size / 1e6:.2f} MB, weights fp32, context 96 tokens")
@@ -160,7 +167,32 @@ def test_the_page_answers_as_the_golden_vectors_say(artifacts, seen):
     assert page["speed"].endswith("tokens/s")
 
 
+@needs_web
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_pages_of_encoders_answer_as_the_golden_vectors_say(plain_encoder, uncertified, seen):
+    """A vector, labels and tags."""
+    kinds = {"embed": "int8", "multi-label": "int8", "tag": "fp32"}  # tags may tie, and then rounding chooses
+    folders = []
+    for kind, weights in kinds.items():
+        folder, renderer = plain_encoder(kind)
+        witness = Witness(renderer=renderer, examples=(), original=None)
+        folders.append(uncertified(folder, f"toy-{kind}", weights, witness))
+    pages = seen(*folders)
+    assert [page["name"] for page in pages] == [f"toy ({kind})" for kind in kinds]
+    assert all(page["speed"].endswith(" ms") for page in pages)
+    vector, labels, tags = (json.loads(page["answer"]) for page in pages)
+    golden = [json.loads((folder / "golden.json").read_text()) for folder in folders]
+    embedded, labelled, tagged = (one["vectors"][0] for one in golden)
+    apart = math.dist(vector, embedded["vector"]) / math.hypot(*embedded["vector"])
+    assert apart <= golden[0]["most_apart"] < 0.1
+    assert labelled["clear"], "a label at the threshold is given or not"
+    assert labels == labelled["value"] != []
+    text_of, names = Tokenizer.from_file(str(folders[2] / "tokenizer.json")).id_to_token, ("O", "B-city", "I-city")
+    found = [(tagged["prompt_ids"][at], tag) for at, tag in zip(tagged["at"], tagged["tags"], strict=True) if tag]
+    assert tags == [[text_of(one), names[tag]] for one, tag in found] != []
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 def test_a_page_without_its_runtime_says_what_to_put_there(artifacts, seen, monkeypatch):
     monkeypatch.setattr(f"{__name__}.RUNTIME", Path("nowhere"))
-    assert "put the dist folder of npm's onnxruntime-web here as ort/" in seen(artifacts["generate"])["about"]
+    assert "put the dist folder of npm's onnxruntime-web here as ort/" in seen(artifacts["generate"])[0]["about"]

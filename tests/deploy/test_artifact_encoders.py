@@ -61,7 +61,7 @@ def serving(folder: Path) -> Iterator[str]:
 
 
 def ran(*command: str, cwd: Path = WEB) -> tuple[int, str]:
-    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=cwd)
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=cwd)
     assert run.returncode in (0, 1), run.stderr
     return run.returncode, run.stdout.strip()
 
