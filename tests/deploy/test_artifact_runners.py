@@ -214,7 +214,10 @@ def test_without_what_runs_it_a_runner_says_what_to_do(artifacts, tmp_path, runn
     assert (refused.returncode, refused.stdout) == (3, "")
     assert sentence in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
-    assert run_runner(script, tmp_path).returncode == 2
+    for words in ([], [""], ["one", "two", "three"]):
+        refused = run_runner([*script, *words], tmp_path)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert refused.stderr.splitlines() == [f"{runner}: one prompt is needed", *shown.stdout.splitlines()]
 
 
 @pytest.mark.parametrize("asked", ['{"other": "x"}', '["play"]', "play " * 200])

@@ -19,6 +19,8 @@ PAGE = "index.html"
 PLACE = re.compile(r"\n\n +(?:#|//) The methods of this .* stand here\.")
 _CLASS = re.compile(r"^(?:export )?class \w+.*\n", re.MULTILINE)
 _IMPORT = re.compile(r"^(?:import|from) .*\n", re.MULTILINE)
+_ANNOTATIONS = "from __future__ import annotations\n\n"
+"""Which every source file here begins with, and no runner has a use for."""
 _STANDARD = re.compile(r"(?:^(?:import|from) (?!__future__|check ).*\n)+", re.MULTILINE)
 _BETWEEN = {".py": "\n\n", ".mjs": "\n"}
 _PACKAGES = {"gguf": "tokenizers xllamacpp", "onnx": "tokenizers numpy onnxruntime"}
@@ -116,7 +118,7 @@ def _joined(language: str, name: str, pieces: Iterable[str], suffix: str) -> str
     text = (folder / f"{name}{suffix}").read_text(encoding="utf-8")
     for one in pieces:
         text = _with_piece(text, (folder / f"{one}{suffix}").read_text(encoding="utf-8"), suffix)
-    return PLACE.sub("", text)
+    return PLACE.sub("", text).replace(_ANNOTATIONS, "", 1)
 
 
 def _with_piece(text: str, piece: str, suffix: str) -> str:

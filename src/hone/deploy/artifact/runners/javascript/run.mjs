@@ -28,7 +28,7 @@ export async function open({ read, ort, server, hash = sha256 }) {
 
 async function main([asked, server = "http://127.0.0.1:8080", ...more]) {
   if (asked === "-h" || asked === "--help") return console.log(USAGE);
-  if (asked === undefined || more.length) throw new Refused(`one prompt is needed\n${USAGE}`, 2);
+  if (!asked || more.length) throw new Refused(`one prompt is needed\n${USAGE}`, 2);
   const { kind } = await compared();
   let given = asked;
   try {

@@ -51,9 +51,11 @@ def main(asked):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
-        print(__doc__.strip(), file=sys.stdout if len(sys.argv) == 2 else sys.stderr)
-        sys.exit(0 if len(sys.argv) == 2 else 2)
+    if len(sys.argv) != 2 or not sys.argv[1]:
+        stop(f"one prompt is needed\n{__doc__.strip()}", 2)
+    if sys.argv[1] in ("-h", "--help"):
+        print(__doc__.strip())
+        sys.exit(0)
     try:
         sys.exit(main(sys.argv[1]))
     except ImportError as error:
