@@ -300,6 +300,17 @@ def test_labels_of_a_frontier_lie_on_no_other_label(seed):
                 assert right <= other_left or other_right <= left or abs(y - other_y) > 11
 
 
+def test_a_long_name_is_drawn_without_its_middle_and_is_never_cut_at_an_edge():
+    long = "mixed/voice-run0001-gguf-q4_0-emb-q8_0-head-q6_k"
+    points = [candidate(long, 0.9, 9), candidate("voice-run0001-onnx-int4", 0.9, 9), candidate(f"{long}x", 0.9, 0.1)]
+    for chart in frontier_svg(points, metric="field_f1").split("</svg>")[-3:-1]:
+        found = re.findall(r'<text class="name" x="([-\d.]+)" y="[-\d.]+">([^<]+)<', chart)
+        assert len(found) == 3
+        assert all(float(x) >= 52 and float(x) + 6.6 * len(name) < 440 for x, name in found)
+        assert sum("\N{HORIZONTAL ELLIPSIS}" in name for _, name in found) == 2
+        assert chart.count(f"<title>{long}") == 2, "the whole name under the pointer"
+
+
 def test_names_are_shown_without_what_all_of_them_begin_with():
     assert short_names(["voice-run0001-gguf-q8_0", "voice-run0001-onnx-int8"]) == ["gguf-q8_0", "onnx-int8"]
     assert short_names(["a-b", "a-b-c"]) == ["b", "b-c"]

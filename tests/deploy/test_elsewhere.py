@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hone.deploy.artifact.side_by_side import _frontier
 from hone.deploy.certificate.certify import certify
 from hone.deploy.certificate.page import page_of
 from hone.deploy.certificate.witness import Witness
@@ -50,6 +51,15 @@ def test_the_page_says_that_only_such_a_device_can_tell(certificate):
     assert told in page
     assert page.count("not known: measured here") == 3
     assert "keeps the device" not in page
+    assert 'class="limit"' not in page, "no line of a phone's limit among times of this machine"
+
+
+def test_the_frontier_of_times_has_no_box_of_another_classs_limits(certificate, tmp_path):
+    score = {"name": "accuracy", "mean": 0.9, "low": 0.8, "high": 0.95, "n": 100, "higher_is_better": True}
+    by_size, by_time, _ = _frontier([("toy", tmp_path, {**certificate.to_json(), "score": score})]).split("</svg>")[-3:]
+    assert "budget 5 MB" in by_size
+    assert "budget" not in by_time
+    assert 'class="box"' not in by_time
 
 
 def test_a_size_over_the_limit_is_over_on_every_device(certificate):

@@ -197,5 +197,11 @@ def test_artifacts_of_one_name_are_told_apart_by_their_folders(artifact, tmp_pat
     other = tmp_path / "elsewhere" / artifact.name
     shutil.copytree(artifact, other)
     found = [Measured(path=path, found=recertify(path)) for path in (artifact, other)]
-    assert [row[0] for row in rows_of(found)] == [str(artifact), str(other)]
-    assert "2 artifacts, measured again" in page_of_all(found)
+    names = [f"{path.parent.name}/{path.name}" for path in (artifact, other)]
+    assert [row[0] for row in rows_of(found)] == names
+    (third := tmp_path / "deeper" / "elsewhere").mkdir(parents=True)
+    shutil.copytree(artifact, third / artifact.name)
+    found.append(Measured(path=third / artifact.name, found=found[0].found))
+    last = f"elsewhere/{artifact.name}"
+    assert [row[0] for row in rows_of(found)] == [names[0], f"{tmp_path.name}/{last}", f"deeper/{last}"]
+    assert "3 artifacts, measured again" in page_of_all(found)

@@ -49,10 +49,11 @@ def run(args: argparse.Namespace) -> int:
         sticks.append(yardstick_ms())
     lost = [f"{one.name}: its certificate was not written anew: {one.unwritten}" for one in measured if one.unwritten]
     lost += [] if args.keep else _record(args.artifacts, measured)
-    written = not args.keep and not lost and any(one.found is not None for one in measured)
+    some = any(one.found is not None for one in measured)
+    written = not args.keep and not lost and some
     page = _page(Path(args.page).expanduser() if args.page else paths[0].parent / PAGE, measured, lost)
     _show(measured)
-    for line in [*lost, *disturbed(sticks)]:
+    for line in [*lost, *(disturbed(sticks) if some else [])]:
         print(line)
     if page is not None:
         print(f"page: {page}")

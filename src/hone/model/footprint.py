@@ -187,11 +187,15 @@ def stored_as(model: Blueprint, kind_of: Callable[[str], tuple[str, float, int]]
     return tuple(found)
 
 
-def refusal(stored: Iterable[Stored]) -> str | None:
-    """Why matrices cannot be stored so, or None: rows must divide by their block (nothing falls back in silence)."""
+def refusal(stored: Iterable[Stored], weights: str = "") -> str | None:
+    """Why matrices cannot be stored so, or None: rows must divide by their block (nothing falls back in silence).
+
+    ``weights`` names the format, of which a matrix's kind may be a part.
+    """
     for one in stored:
         if one.row % one.block:
-            return f"rows of {one.row} do not divide by the {one.block} of {one.kind}"
+            part = "" if weights in ("", one.kind) else f", a part of {weights}"
+            return f"rows of {one.row} do not divide by the {one.block} of {one.kind}{part}"
     return None
 
 

@@ -203,7 +203,7 @@ class Planner:
     def candidate(self, name: str, model: Blueprint, storage: Storage) -> Candidate:
         """One model in one format."""
         layout = storage.layout(model)
-        refused = refusal(layout)
+        refused = refusal(layout, storage.name)
         if refused is not None:
             return Candidate(
                 name=name, model=model, storage=storage, estimates={}, read_mb=0.0, over={}, refused=refused

@@ -91,9 +91,16 @@ def _write(path: Path, found: Recertified) -> str:
 
 
 def names_of(measured: Sequence[Measured]) -> list[str]:
-    """What each is called; by its path where another one has the same name."""
+    """What each is called; with as many folders of its path as tell it from another one of the same name."""
     names = [one.name for one in measured]
-    return [name if names.count(name) == 1 else str(one.path) for name, one in zip(names, measured, strict=True)]
+    above = [(artifact_folder(one.path) or one.path).resolve().parents for one in measured]
+    for deeper in range(max(map(len, above), default=0)):
+        same = {name for name in names if names.count(name) > 1}
+        names = [
+            f"{up[deeper].name}/{name}" if name in same and deeper < len(up) - 1 else name
+            for name, up in zip(names, above, strict=True)
+        ]
+    return names
 
 
 def rows_of(measured: Sequence[Measured]) -> list[tuple[str, ...]]:
@@ -139,7 +146,8 @@ def _frontier(known: Sequence[tuple[str, Path, Mapping[str, Any]]]) -> str:
     for metric in dict.fromkeys(item["score"]["name"] for _, _, item in known if item["score"]):
         chosen = [one for one in known if one[2]["score"] and one[2]["score"]["name"] == metric]
         points: list[Candidate] = [found for name, _, item in chosen if (found := candidate_of(name, item)) is not None]
-        limits = {figure["name"]: figure["limit"] for figure in chosen[0][2]["budget"]}
+        # A limit that only a device of another class could tell of is none for times of this machine.
+        limits = {one["name"]: one["limit"] for one in chosen[0][2]["budget"] if one["within"] is not None}
         known_metric = METRICS.get(metric)
         charts.append(
             frontier_svg(

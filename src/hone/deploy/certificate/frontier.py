@@ -24,6 +24,8 @@ LETTER = 6.6
 """Width of a letter of a label, about."""
 LINE = 12.5
 """Height of a label."""
+LONGEST = int(((WIDTH - 2 - LEFT) / 2 - 20) / LETTER)
+"""Letters of a label: so many have room on one side of every dot. A longer name is drawn without its middle."""
 FAR = 1.5
 """A limit so many times what the costliest artifact takes is told in words, or all would lie at the axis."""
 SIZES: dict[Size, str] = {"full": "full certificate", "quick": "quick certificate (few rows)"}
@@ -252,16 +254,22 @@ def _labels(
     names = dict(zip((one.name for one in points), short_names([one.name for one in points]), strict=True))
     found = []
     for one in sorted(points, key=lambda item: (y(item.score), x(cost(item)))):
-        name, dot, level = names[one.name], x(cost(one)), y(one.score)
+        name, dot, level = _drawn(names[one.name]), x(cost(one)), y(one.score)
         wide = LETTER * len(name)
-        places = _places(dot, level, wide)
-        left, at = next((place for place in places if _is_free(place, wide, taken)), (dot + 10, level))
+        places = [*_places(dot, level, wide)]
+        left, at = next((place for place in places if _is_free(place, wide, taken)), places[0])
         taken.append((left, left + wide, at))
         if abs(at - level) > LINE:
             end = left if left > dot else left + wide
             found.append(f'<line class="lead" x1="{dot:.1f}" y1="{level:.1f}" x2="{end:.1f}" y2="{at:.1f}"/>')
         found.append(f'<text class="name" x="{left:.1f}" y="{at + 4:.1f}">{text(name)}</text>')
     return found
+
+
+def _drawn(name: str) -> str:
+    """A name as it stands beside its dot, which shows all of it under the pointer."""
+    half = (LONGEST - 1) // 2
+    return name if len(name) <= LONGEST else f"{name[:half]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"
 
 
 def _places(dot: float, level: float, wide: float) -> Iterator[tuple[float, float]]:

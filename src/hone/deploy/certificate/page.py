@@ -72,7 +72,8 @@ def _told(document: Json) -> str:
         count = len(document["failures"])
         return "One thing does not hold." if count == 1 else f"{count} things do not hold."
     over, unknown = (
-        [FIGURES[one["name"]][0] for one in document["budget"] if one["within"] is said] for said in (False, None)
+        [_figure(document, one["name"])[0] for one in document["budget"] if one["within"] is said]
+        for said in (False, None)
     )
     kept = "and it keeps the device's budget"
     if over:
@@ -89,10 +90,21 @@ def _told(document: Json) -> str:
     )
 
 
+def _figure(document: Json, name: str) -> tuple[str, str]:
+    """What a figure is called, with its unit; an encoder has no first token."""
+    called, unit = FIGURES[name]
+    return ("a sequence" if name == "first_token_ms" and document["kind"] == "encoder" else called), unit
+
+
+def _limit(document: Json, name: str) -> Any:
+    """The limit that figures of this machine are held to; None where there is none, or it is for another class."""
+    return next((one["limit"] for one in document["budget"] if one["name"] == name and one["within"] is not None), None)
+
+
 def _headline(document: Json) -> str:
     boxes = []
     for figure in document["budget"]:
-        name, unit = FIGURES[figure["name"]]
+        name, unit = _figure(document, figure["name"])
         limit = "no limit" if figure["limit"] is None else f"of {number(figure['limit'])} {unit}"
         boxes.append((name, f"{number(figure['measured'])} {unit}", limit, figure["within"]))
     if (parity := document["parity"]) is not None:
@@ -139,7 +151,7 @@ def _budget(document: Json) -> str:
         return section("budget", "The device's budget", "There are no limits.")
     rows = []
     for figure in document["budget"]:
-        name, unit = FIGURES[figure["name"]]
+        name, unit = _figure(document, figure["name"])
         measured, limit = figure["measured"], figure["limit"]
         if limit is None:
             bar, mark = "", note("no limit")
@@ -267,9 +279,9 @@ def _times(document: Json) -> str:
     own = next(one for one in paces if one["threads"] == device["threads"])
     encoder = document["kind"] == "encoder"
     head = f"{'a sequence' if encoder else 'first token after a prompt'} of {own['prompt_tokens']} tokens"
-    charts = sub(head, time_ranges(firsts, device["first_token_ms"]))
+    charts = sub(head, time_ranges(firsts, _limit(document, "first_token_ms")))
     if tokens:
-        charts += sub("each further token", time_ranges(tokens, device["ms_per_token"]))
+        charts += sub("each further token", time_ranges(tokens, _limit(document, "ms_per_token")))
     runs = sub(f"{named(own)}, run by run", runs_chart(own["runs"])) if len(own["runs"]) > 1 else ""
     lengths = [[counted(one["tokens"], "token"), f"{number(one['first_token_ms'])} ms"] for one in times["prompts"]]
     what = "a sequence of" if encoder else "first token after a prompt of"
