@@ -106,7 +106,7 @@ def _pieces(hone: Mapping[str, Any]) -> list[str]:
     elif hone["runtime"] == "gguf":
         runtime = ["llama", "llama_decoder", f"llama_{gives}"]
     elif "marks" in renderer:
-        runtime = ["onnx", "onnx_vectors" if gives == "vectors" else "onnx_encoder"]
+        runtime = ["onnx", "onnx_encoder", "onnx_vectors" if gives == "vectors" else "onnx_logits"]
     else:
         runtime = ["onnx", "onnx_decoder", f"onnx_{gives}"]
     return [prompt, *runtime, *(["writing"] if gives == "writing" else []), *([answer] if answer else [])]
