@@ -6,6 +6,7 @@ The targets are low on purpose: what is tested is the way, not how good a model 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 from pathlib import Path
@@ -94,10 +95,20 @@ def test_the_other_kinds_of_task(tmp_path: Path, name: str, target: float) -> No
 
 @pytest.mark.slow
 def test_an_encoder_is_solved_to_an_artifact_that_answers(tmp_path: Path) -> None:
-    """The same stages, and what comes out is opened, asked and measured as any other artifact."""
+    """The same stages, and what comes out is opened, asked and measured as any other artifact.
+
+    Its limits are a phone's, and no process here could keep them: that is nothing that this machine knows of a phone.
+    """
     folder = task_folder(tmp_path, "banking", 0.01, "scratch:bert-tiny")
+    task = (folder / "hone.yaml").read_text()
+    limits = "device: {class: phone, size_mb: 5, ram_mb: 1, first_token_ms: 0.001, context: 256, prompt_tokens: 64}"
+    (folder / "hone.yaml").write_text(re.sub(r"device:.*", limits, task))
     result = solve(folder, minutes=MINUTES, show=Silent())
     assert result["solved"] is True
+    assert (result["within_budget"], result["over_budget"]) == (None, [])
+    assert result["planned"]["class"] == "phone"
+    assert result["planned"]["figures"]["ram_mb"]["holds"] is False
+    assert "ms_per_token" not in result["planned"]["figures"], "an encoder writes no tokens"
     assert result["parity"]["status"] == "certified"
     assert result["test_n"] == 80
     assert result["ms_per_token"] is None
