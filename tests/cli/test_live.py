@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from hone.cli.live import PlainLines, cells
-from hone.cli.train import _say_report, _Watch
+from hone.cli.train import _say_report
+from hone.cli.watching import _Watch
 from hone.task.scores import Score
 
 
