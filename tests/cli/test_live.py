@@ -77,7 +77,7 @@ def test_the_last_line_and_the_report_name_the_step_whose_weights_are_scored(
         assert "12/12" in last
         assert "0.750" in last
         assert ("] at 3" in last) == named
-        _say_report(report, tmp_path, exports=False)
+        _say_report(report, tmp_path)
         assert ("with the weights of step 3, after 12 steps" in capsys.readouterr().out) == named
 
 
