@@ -226,8 +226,8 @@ def test_an_encoders_artifact_answers_alone(reader, name, tmp_path):
     with hone.load(out) as model:
         for item in golden["vectors"]:
             assert model.ask(item["given"]) == item["value"]
-    if name == "gguf":
-        assert not (out / "run.py").exists()
+    if name == "gguf":  # its runners ask llama.cpp's server, which test_artifact_encoders.py does
+        assert (out / "run.py").exists()
         return
     web = Path(__file__).resolve().parents[2] / "tools" / "web"
     commands = [[sys.executable, str(out / "run.py"), "--check"]]
