@@ -104,6 +104,7 @@ bench-train: $(RIVALS_READY) ## training beside a bare loop, the Trainer, litgpt
 	$(TRAIN)/mfu.py --rounds $(REPEATS)
 	$(TRAIN)/language_model.py --data $(DATA) --seeds $(SEEDS) --tokens $(TOKENS) --pairs $(PAIRS) \
 		--held-out-bytes $(HELD_OUT_BYTES)
+	$(TRAIN)/processes.py --rounds $(REPEATS)
 	$(TRAIN)/boxes.py --minutes $(BOXES)
 
 bench-banking77: $(RIVALS_READY) ## a pretrained encoder on banking77; DATA=FOLDER of the data sets, BASE=FOLDER of the encoder

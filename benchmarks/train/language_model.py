@@ -5,8 +5,8 @@
 
 FOLDER holds ``english_novels/*.txt.gz`` and ``blimp/BLiMP.zip``. Every eighth author is held out, with all of his
 novels; a file's author is the first part of its name. One tokenizer and one size for both, as many tokens in rows of
-256, one pass. hone: the default recipe of a language model, its norms on queries and keys (Qwen3) included; litgpt's
-has none (Llama). litgpt: the recipe of ``litgpt pretrain``: its
+256, one pass. hone: a recipe's own defaults, which ``hone solve`` takes for a language model too, norms on queries and
+keys (Qwen3) included; litgpt's has none (Llama). litgpt: the recipe of ``litgpt pretrain``: its
 initialisation, AdamW without fused kernels, rows of 8 a step, linear warmup over a tenth of the steps (its 2,000 are
 more than there are) and a cosine to a tenth of the peak, clipping at 1; of three of its learning rates the best of the
 first seed, chosen on the held-out authors, which favours litgpt. Then BLiMP. What is finished in ``--folder`` is not

@@ -115,6 +115,9 @@ def test_a_copy_for_rounded_weights_is_never_the_best_beside_the_run_that_it_is_
     unscored = lab.new_run(Recipe(), "task0", "data0", name="unscored")
     finished("alone", 0.83, parent=unscored, base="runs/0004-unscored/model", aware="q4_0")
     assert lab.best().name == "alone"
+    # And so is one from the base that its parent began from too.
+    finished("of-a-hub", 0.84, parent=floats, base="sentence-transformers/all-MiniLM-L6-v2", aware="q4_0")
+    assert lab.best().name == "of-a-hub"
 
 
 def test_best_asks_which_metric_when_runs_have_several(lab, f1):

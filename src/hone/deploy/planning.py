@@ -286,7 +286,8 @@ def fit_of(name: str, threads: int, probed: Sequence[Probed], stream: Stream = (
 def versions(name: str) -> dict[str, str]:
     """What a fit depends on: another value of any asks for another fit."""
     here = machine()
-    return {"cpu": here.cpu, "cores": str(here.cores), "runtime": runtime(name).version()}
+    found = {"cpu": here.cpu, "cores": str(here.cores), "runtime": runtime(name).version()}
+    return found | {"reference": content_hash(REFERENCE[name], 8)}
 
 
 def stored_fits(threads: int) -> dict[str, MachineFit]:

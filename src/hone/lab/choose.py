@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from hone.errors import InputError, nearest
 from hone.lab.run import Run
@@ -56,7 +57,8 @@ def best_of(runs: Sequence[Run], metric: str, where: str) -> Run:
     known = sorted({name for scores in scored.values() for name in scores})
     candidates = [run for run in runs if metric in scored[run.number]]
     numbers = {run.number for run in candidates}
-    candidates = [run for run in candidates if run.header.parent not in numbers or not _is_rounded_copy(run)]
+    copies = {run.number for run in candidates if run.header.parent in numbers and _is_rounded_copy(run, runs)}
+    candidates = [run for run in candidates if run.number not in copies]
     if not known:
         raise InputError(f"no best run: none of the {len(runs)} runs in {where} has a score on dev yet")
     if not candidates:
@@ -70,10 +72,11 @@ def best_of(runs: Sequence[Run], metric: str, where: str) -> Run:
     return min(candidates, key=rank)
 
 
-def _is_rounded_copy(run: Run) -> bool:
-    """Whether a run trained another one's model for rounded weights."""
+def _is_rounded_copy(run: Run, runs: Sequence[Run]) -> bool:
+    """Whether a run trained its parent's model for rounded weights; known by its end, as task folders may move."""
     recipe = run.recipe
-    return recipe.get("aware", "none") != "none" and not str(recipe["base"]).startswith("scratch")
+    parents = [one.model.parts[-3:] for one in runs if one.number == run.header.parent]
+    return recipe.get("aware", "none") != "none" and Path(str(recipe.get("base", ""))).parts[-3:] in parents
 
 
 def _common_metric(runs: Sequence[Run], scored: dict[int, dict[str, Score]]) -> str:

@@ -19,7 +19,7 @@ from hone.attempts.checking import changed
 from hone.attempts.training_for import grid_to_train
 from hone.data.tokenizer import TextTokenizer
 from hone.deploy.apart import NOTHING_APART, Apart
-from hone.deploy.quantization.offered import TRAIN, Offer, best_of, prepared_of
+from hone.deploy.quantization.offered import TRAIN, Offer, best_of, prepared_of, reading_and_judging
 from hone.deploy.weights import FORMATS, Prepared
 from hone.errors import FailedError, InputError
 from hone.files import read_json
@@ -32,12 +32,11 @@ from hone.solving.calibrating import rows_to_round_by
 from hone.solving.defaults import default_recipe
 from hone.solving.exporting import Source, check_places, export_each, foreseen, refused, source_of
 from hone.solving.single import Wish, task_and_id
-from hone.task.recipe import Recipe
+from hone.task.recipe import Recipe, of_length
 from hone.wording import counted
 
 STEPS = 300
 """Of a stage where nobody says: what was measured (benchmarks/README.md); fewer where the run itself had fewer."""
-WARMUP_PART = 20
 RATE = 1e-4
 """The highest rate: the model is moved within its grid, and is not to learn anything new."""
 TEACHER = 4 / 3
@@ -205,7 +204,7 @@ def _recipe(source: Source, of: Recipe, grid: str, steps: int) -> Recipe:
     changes |= {key: Recipe.model_fields[key].default for key in LEFT_OUT}
     changes |= {"base": base, "aware": grid, "learning_rate": min(RATE, gentle.learning_rate)}
     # Rounded anew at each step, it is judged once: at its end, whose weights are kept.
-    changes |= {"steps": steps, "warmup_steps": max(1, steps // WARMUP_PART), "eval_every": steps}
+    changes |= {"steps": steps, "warmup_steps": of_length(steps)["warmup_steps"], "eval_every": steps}
     return changed(of, changes, task)[0]
 
 
@@ -304,7 +303,8 @@ class _Judge:
 
         self._say = say
         model = ModelFolder(source.model, TextTokenizer)
-        self._calibration, self._judged = rows_to_round_by(model, source.order["task"], source.order["data"], say)
+        found = rows_to_round_by(model, source.order["task"], source.order["data"], say)
+        self._calibration, self._judged = reading_and_judging(*found)
         self._module = model.load()
         self.rows = len(self._calibration)
 
@@ -344,5 +344,6 @@ def _exported(
         except FailedError as error:
             failures.append(str(error))
     if failures:
-        raise FailedError("; ".join(failures))
+        whole = ", ".join(Path(one["path"]).name for one in made)
+        raise FailedError("; ".join(failures) + (f"; made and certified: {whole}" if made else ""))
     return made

@@ -30,7 +30,7 @@ from hone.solving.defaults import MOST_EPOCHS
 from hone.solving.joined import Group, started_processes
 from hone.solving.watched import Here, TimeKeeper, Watched
 from hone.task.own_metric import load_metric
-from hone.task.recipe import HOW, Recipe
+from hone.task.recipe import Recipe
 from hone.task.render import task_marks
 from hone.task.spec import Task
 
@@ -202,9 +202,9 @@ class _Single:
     def _run(self) -> tuple[Run, Plan | None]:
         wish = self.wish
         if wish.minutes is None:
-            run = self._known(self._is_of_recipe) or self._known(self._computes_the_same)
+            run = self._known(self._is_of_recipe) or self._known(self._can_go_on)
             return run or self._new_run(self.recipe), None
-        asked = self._asked()
+        asked = content_hash([self.recipe.model_dump(mode="json"), wish.minutes, wish.sizes, sorted(wish.kept)])
         run = self._known(lambda run: (plan := Plan.read(run.folder)) is not None and plan.asked == asked)
         if run is not None:
             plan = Plan.read(run.folder)
@@ -225,24 +225,10 @@ class _Single:
         ids = (run.header.recipe_id, (run.result or {}).get("recipe_id"))
         return self.recipe.id in ids and not (run.folder / PLAN_FILE).exists()
 
-    def _computes_the_same(self, run: Run) -> bool:
-        """Whether a run computes this recipe in another way: paused in other processes, say, or done by more threads.
-
-        What is done is computed again where another way was set by hand.
-        """
-        if (run.folder / PLAN_FILE).exists() or not self.recipe.goes_on_from(run.recipe):
-            return False
-        other_ways = {key for key in HOW if run.recipe.get(key) != getattr(self.recipe, key)}
-        return run.last_step() > 0 if run.result is None else not other_ways & self.wish.kept
-
-    def _asked(self) -> str:
-        """The id of a box: of all that was asked for; how steps are computed is its plan, unless set by hand."""
-        recipe = {
-            key: value
-            for key, value in self.recipe.model_dump(mode="json").items()
-            if key not in HOW or key in self.wish.kept
-        }
-        return content_hash([recipe, self.wish.minutes, self.wish.sizes, sorted(self.wish.kept)])
+    def _can_go_on(self, run: Run) -> bool:
+        """Whether an unfinished run computes this recipe in another way: in other processes, say."""
+        unfinished = run.result is None and run.last_step() > 0 and not (run.folder / PLAN_FILE).exists()
+        return unfinished and self.recipe.goes_on_from(run.recipe)
 
     def _known(self, is_it: Callable[[Run], bool]) -> Run | None:
         for run in reversed(self.lab.runs()):

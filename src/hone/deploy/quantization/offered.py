@@ -269,15 +269,28 @@ def prepare(
             f"gptq makes codes of symmetric grids ({', '.join(sorted(GRIDS))}); {weights} takes importance"
         )
     model = module if module is not None else _opened(folder)
-    aside = not judged
-    reading = [one for at, one in enumerate(calibration) if not aside or at % HELD_OUT]
-    judging = judged or calibration[::HELD_OUT]
+    reading, judging = reading_and_judging(calibration, judged)
     hows = tuple(one for one in ways_of(weights) if how in ("auto", one))
     found = offers(model, weights, reading, judging, hows=hows, kinds=kinds, say=say)
     best = best_of(found)
     if len(found) > 1:
         say(f"{weights}: {best.how} is taken, it diverges least")
     return prepared_of(best, len(reading), kinds or {})
+
+
+def reading_and_judging(
+    calibration: Sequence[Example], judged: Sequence[Example]
+) -> tuple[Sequence[Example], Sequence[Example]]:
+    """Rows that calibrate and rows that judge: where no dev row can, every fourth of the former is held out for it.
+
+    Raises:
+        InputError: where no row is left to judge by.
+    """
+    if not (judged or calibration):
+        raise InputError("calibration needs rows: neither a training row nor a dev row can be read")
+    if judged:
+        return calibration, judged
+    return [one for at, one in enumerate(calibration) if at % HELD_OUT], calibration[::HELD_OUT]
 
 
 def prepared_of(offer: Offer, rows: int, kinds: Mapping[str, str] = MappingProxyType({})) -> Prepared:

@@ -2,6 +2,8 @@
 export class Model {
   /** Logits of each id's tags, one after the other. */
   async labelLogits(ids) {
-    return (await this.rows(ids)).flatMap((state) => this.headLogits(state));
+    const rows = await this.rows(ids);
+    if (rows.length !== ids.length) throw new Refused(`${this.server} gives ${rows.length} states for ${ids.length} tokens`);
+    return rows.flatMap((state) => this.headLogits(state));
   }
 }

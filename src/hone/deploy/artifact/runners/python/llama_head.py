@@ -5,7 +5,6 @@ from __future__ import annotations
 import array
 import base64
 import functools
-from operator import mul
 
 
 class Model:
@@ -18,4 +17,5 @@ class Model:
 
     def head_logits(self, state):
         """Logits of the labels behind a state."""
-        return [sum(map(mul, weight, state)) + bias for weight, bias in zip(*self.head, strict=True)]
+        labels = zip(*self.head, strict=True)
+        return [sum(x * y for x, y in zip(weight, state, strict=True)) + bias for weight, bias in labels]
