@@ -326,7 +326,8 @@ def _figure(one: Estimate | None) -> str:
 
 def _number(value: float, digits: int = 3) -> str:
     """So many digits, and those before the point as they are."""
-    return f"{value:,.0f}" if value >= 10**digits else f"{value:.{digits}g}"
+    rounded = float(f"{value:.{digits}g}")
+    return f"{value:,.0f}" if rounded >= 10**digits else f"{rounded:g}"
 
 
 def _verdict(plan: Plan, planner: Planner, asked: _Asked) -> list[str]:

@@ -68,11 +68,12 @@ class Ending:
         made = self.artifact(record, report)
         for line in (report.distance or {}).get("lines", ()):
             self.show.say(line)
+        planned = self._planned(record, made)
         test = self._test(record, report, made)
         solved = self.holds(made)
         lines = self._advice(record, report, made, solved)
         found = result_of(self.task, self.race.folder, self.state, record, made, test)
-        found["planned"] = self._planned(record, made)
+        found["planned"] = planned
         try:
             add_test(Path(made["path"]), tested(found, Path(made["path"]).name))
         except (HoneError, OSError) as error:  # the test is read by now, and its score is the solve's result

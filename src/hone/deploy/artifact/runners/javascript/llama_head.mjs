@@ -5,7 +5,8 @@ export class Model {
     const floats = (text) => new Float32Array(Uint8Array.from(atob(text), (one) => one.charCodeAt(0)).buffer);
     this.head ??= [this.hone.head.weight, this.hone.head.bias].map(floats);
     const [weight, bias] = this.head, width = weight.length / bias.length;
-    if (state.length !== width) throw new Refused(`${this.server} gives states of ${state.length}, not of ${width}: another model's`);
+    const other = `${this.server} gives states of ${state.length} figures, not of ${width}: it has another model`;
+    if (state.length !== width) throw new Refused(other);
     return Array.from(bias, (one, label) => state.reduce((sum, x, at) => sum + x * weight[label * width + at], one));
   }
 }

@@ -3,7 +3,8 @@ export class Model {
   /** Logits of each id's tags, one after the other. */
   async labelLogits(ids) {
     const rows = await this.rows(ids);
-    if (rows.length !== ids.length) throw new Refused(`${this.server} gives ${rows.length} states for ${ids.length} tokens`);
+    const other = `${this.server} gives ${rows.length} states for ${ids.length} tokens`;
+    if (rows.length !== ids.length) throw new Refused(other);
     return rows.flatMap((state) => this.headLogits(state));
   }
 }
